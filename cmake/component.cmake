@@ -1,0 +1,71 @@
+# linnet_object_component(NAME FOLDERS … SOURCES … PRIVATE …)
+# linnet_component(NAME FOLDERS … INCLUDE … OBJECTS … PUBLIC … PRIVATE … HEADER_ONLY …)
+#
+# A component's sources are all .cpp files below its folders, so a new file needs no change here.
+# OBJECTS become part of the library; HEADER_ONLY libraries are needed to build it and by nobody who
+# links it. A component without sources is an interface library.
+
+function(linnet_glob result)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FOLDERS;SOURCES")
+  set(files)
+  foreach(folder IN LISTS arg_FOLDERS)
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.cpp")
+    list(APPEND files ${found})
+  endforeach()
+  foreach(pattern IN LISTS arg_SOURCES)
+    file(GLOB found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${pattern}")
+    list(APPEND files ${found})
+  endforeach()
+  set(${result} ${files} PARENT_SCOPE)
+endfunction()
+
+function(linnet_object_component name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FOLDERS;SOURCES;PRIVATE")
+  linnet_glob(sources FOLDERS ${arg_FOLDERS} SOURCES ${arg_SOURCES})
+  if(NOT sources)
+    return()
+  endif()
+  add_library(${name} OBJECT ${sources})
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE "${BUILD_SHARED_LIBS}")
+  target_include_directories(${name} PRIVATE
+    "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/core/include"
+    "${PROJECT_SOURCE_DIR}/kernels/include")
+  target_link_libraries(${name} PRIVATE linnet_flags ${arg_PRIVATE})
+endfunction()
+
+function(linnet_component name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
+    "FOLDERS;INCLUDE;OBJECTS;PUBLIC;PRIVATE;HEADER_ONLY")
+  linnet_glob(sources FOLDERS ${arg_FOLDERS})
+  foreach(object IN LISTS arg_OBJECTS)
+    if(TARGET ${object})
+      list(APPEND sources "$<TARGET_OBJECTS:${object}>")
+    endif()
+  endforeach()
+
+  if(sources)
+    set(public PUBLIC)
+    add_library(${name} ${sources})
+    target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
+    target_link_libraries(${name} PRIVATE ${arg_PRIVATE} "$<BUILD_INTERFACE:linnet_flags>")
+    foreach(library IN LISTS arg_HEADER_ONLY)
+      target_link_libraries(${name} PRIVATE "$<BUILD_INTERFACE:${library}>")
+    endforeach()
+    set_target_properties(${name} PROPERTIES
+      VERSION "${PROJECT_VERSION}" SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}")
+  else()
+    set(public INTERFACE)
+    add_library(${name} INTERFACE)
+  endif()
+
+  target_compile_features(${name} ${public} cxx_std_20)
+  target_link_libraries(${name} ${public} ${arg_PUBLIC})
+  foreach(folder IN LISTS arg_INCLUDE)
+    target_include_directories(${name} ${public}
+      "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/${folder}>")
+  endforeach()
+  target_include_directories(${name} ${public} "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+
+  string(REPLACE "linnet_" "" short "${name}")
+  set_target_properties(${name} PROPERTIES EXPORT_NAME "${short}")
+endfunction()

@@ -1,0 +1,29 @@
+# linnet_flags carries what every target of this project is compiled with and no user of it is.
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(debug_build ON)
+else()
+  set(debug_build OFF)
+endif()
+option(LINNET_EXPENSIVE_CHECKS "Verify graphs and invariants after every step" ${debug_build})
+
+add_library(linnet_flags INTERFACE)
+target_compile_features(linnet_flags INTERFACE cxx_std_20)
+
+# -ffp-contract=off: the same source gives the same bits whether or not the target has fused
+# multiply-add; kernels ask for it by name. -fno-math-errno changes no value: it lets sqrt and its
+# like become instructions.
+target_compile_options(linnet_flags INTERFACE
+  -Wall -Wextra -ffp-contract=off -fno-math-errno)
+
+if(LINNET_EXPENSIVE_CHECKS)
+  target_compile_definitions(linnet_flags INTERFACE LINNET_EXPENSIVE_CHECKS=1)
+endif()
+
+if(LINNET_SANITIZE)
+  set(sanitize -fsanitize=${LINNET_SANITIZE} -fno-omit-frame-pointer)
+  if(LINNET_SANITIZE MATCHES "undefined")
+    list(APPEND sanitize -fno-sanitize-recover=undefined)
+  endif()
+  target_compile_options(linnet_flags INTERFACE ${sanitize})
+  target_link_options(linnet_flags INTERFACE ${sanitize})
+endif()

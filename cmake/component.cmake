@@ -52,6 +52,7 @@ function(linnet_component name)
       target_link_libraries(${name} PRIVATE "$<BUILD_INTERFACE:${library}>")
     endforeach()
     set_target_properties(${name} PROPERTIES
+      INSTALL_RPATH "$ORIGIN"
       VERSION "${PROJECT_VERSION}" SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}")
   else()
     set(public INTERFACE)

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds and runs the consumer project in one of the three ways in which Linnet can be used.
+# consume.sh find_package|pkgconfig|add_subdirectory SOURCE BUILD WORK GENERATOR BUILD_TYPE CXX [LAUNCHER]
+set -euo pipefail
+way=$1 source=$2 build=$3 work=$4/$1 generator=$5 build_type=$6 cxx=$7 launcher=${8:-}
+
+rm -rf "$work"
+mkdir -p "$work"
+configure=(cmake -S "$source/tests/package" -B "$work/build" -G "$generator"
+  "-DCMAKE_BUILD_TYPE=$build_type" "-DCMAKE_CXX_COMPILER=$cxx"
+  "-DCMAKE_CXX_COMPILER_LAUNCHER=$launcher")
+
+case $way in
+  find_package)
+    cmake --install "$build" --prefix "$work/prefix" >/dev/null
+    "${configure[@]}" "-DCMAKE_PREFIX_PATH=$work/prefix"
+    cmake --build "$work/build"
+    "$work/build/consumer"
+    ;;
+  pkgconfig)
+    cmake --install "$build" --prefix "$work/prefix" >/dev/null
+    pc=$(find "$work/prefix" -name linnet.pc)
+    export PKG_CONFIG_PATH=${pc%/*}
+    read -ra options <<<"$(pkg-config --cflags --libs linnet)"
+    "$cxx" -std=c++20 "$source/tests/package/main.cpp" -o "$work/consumer" "${options[@]}"
+    LD_LIBRARY_PATH="$(dirname "${pc%/*}")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" "$work/consumer"
+    ;;
+  add_subdirectory)
+    "${configure[@]}" "-DLINNET_SOURCE=$source"
+    cmake --build "$work/build" --target consumer
+    "$work/build/consumer"
+    ;;
+  *)
+    echo "consume.sh: unknown way '$way'" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,91 @@
+"""Regenerates every file of golden/ from JAX, Flax and Optax.
+
+    pip install -r requirements.txt
+    python generate.py                 # everything
+    python generate.py losses optim    # only these files
+
+The versions used are recorded in the metadata of every file. golden/INDEX.md is written from
+the notes of the cases: it says what each tensor is.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Work split over a varying number of threads must not change the reference.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+
+from cases import bridge
+from cases import demo
+from cases import layers
+from cases import losses
+from cases import ops
+from cases import optim
+from cases import promotion
+from cases import random_numbers
+from golden_file import versions
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GOLDEN = os.path.join(HERE, "golden")
+
+MAKERS = {
+    "demo_linen": lambda: demo.make("linen"),
+    "demo_nnx": lambda: demo.make("nnx"),
+    "random": random_numbers.make,
+    "layers": layers.make,
+    "optim": optim.make,
+    "losses": losses.make,
+    "ops": ops.make,
+    "bridge": bridge.make,
+}
+
+
+def read_notes():
+  """Notes and tensor shapes of every safetensors file in golden/."""
+  import json
+  import struct
+  found = {}
+  for file in sorted(os.listdir(GOLDEN)):
+    if file.endswith(".safetensors"):
+      with open(os.path.join(GOLDEN, file), "rb") as f:
+        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+      found[file] = header
+  return found
+
+
+def write_index():
+  lines = ["# Index of the golden files", "",
+           "Written by generate.py. `case`: what was computed; then the case's tensors.", ""]
+  for file, header in read_notes().items():
+    metadata = header.pop("__metadata__")
+    notes = {k[5:]: v for k, v in metadata.items() if k.startswith("note/")}
+    lines += [f"## {file}", ""]
+    for case, note in notes.items():
+      parts = []
+      for name in sorted(n for n in header if n == case or n.startswith(case + "/")):
+        shape = ",".join(str(s) for s in header[name]["shape"])
+        parts.append(f"{name[len(case) + 1:]} {header[name]['dtype'].lower()}[{shape}]")
+      lines.append(f"- `{case}`: {note}  ")
+      lines.append(f"  {'; '.join(parts)}")
+    lines.append("")
+  with open(os.path.join(GOLDEN, "INDEX.md"), "w") as f:
+    f.write("\n".join(lines))
+
+
+def main(names):
+  os.makedirs(GOLDEN, exist_ok=True)
+  unknown = set(names) - set(MAKERS) - {"promotion"}
+  if unknown:
+    raise SystemExit(f"unknown golden files: {', '.join(sorted(unknown))}")
+  print("versions", versions())
+  if not names or "promotion" in names:
+    promotion.make(GOLDEN)
+  for name, make in MAKERS.items():
+    if not names or name in names:
+      path = make().save(GOLDEN)
+      print(f"{path} {os.path.getsize(path)} bytes", flush=True)
+  write_index()
+
+
+if __name__ == "__main__":
+  main(sys.argv[1:])

@@ -1,0 +1,33 @@
+// Reductions of a strided tensor over any set of axes.
+//
+//   float x[2][3] = {{1, 2, 3}, {4, 5, 6}}, sums[2];
+//   cpu::reduce(ReduceKind::kSum, DType::kF32, x, Shape{2, 3}, Strides{3, 1}, 1u << 1, sums);  // 6, 15
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "linnet/dtype.h"
+#include "linnet/shape.h"
+
+namespace linnet::cpu {
+
+enum class ReduceKind : uint8_t { kSum, kProd, kMax, kMin, kAny, kAll };
+
+/// Reduces the axes whose bit is set in `axes_mask` (bit 0 is axis 0) and writes the dense result,
+/// whose shape is the shape of the remaining axes.
+///
+/// The result has the element type of the operand; for any and all it is bool. Sums and products of
+/// floats are accumulated in blocks (float within a block, double between blocks) and rounded once;
+/// integers wrap; bool adds as "or" and multiplies as "and". NaN wins in max and min. A reduction over
+/// no elements gives the identity (0, 1, -infinity or least value, ...). The order of operations
+/// depends on shape and strides only, never on the number of threads.
+/// @throws ShapeError if the rank is over 64 or shape and strides differ in length.
+void reduce(ReduceKind kind, DType dtype, const void* data, std::span<const int64_t> shape,
+            std::span<const int64_t> strides, uint64_t axes_mask, void* out);
+
+/// Sum of the squares of `count` dense elements, the piece of a global norm. Accumulated as in
+/// `reduce`; independent of the number of threads.
+double sum_of_squares(DType dtype, int64_t count, const void* data);
+
+}  // namespace linnet::cpu

@@ -1,0 +1,164 @@
+#include "kernels/cpu/reduce/sort.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/reduce/element.h"
+#include "linnet/error.h"
+#include "linnet/parallel.h"
+
+namespace linnet::cpu {
+namespace {
+
+// Maps an element to an unsigned number of the same order: equal elements to equal numbers, NaN to the
+// greatest one.
+template <class T>
+auto order_key(T element) {
+  if constexpr (kIsFloating<T>) {
+    using Bits = std::conditional_t<std::is_same_v<T, double>, uint64_t, uint32_t>;
+    constexpr Bits kSign = Bits(1) << (sizeof(Bits) * 8 - 1);
+    const Wide<T> value = widen(element);
+    if (value != value) return ~Bits(0);
+    const Bits bits = std::bit_cast<Bits>(value == 0 ? Wide<T>(0) : value);
+    return (bits & kSign) ? Bits(~bits) : Bits(bits | kSign);
+  } else if constexpr (sizeof(T) == 8) {
+    return std::is_signed_v<T> ? static_cast<uint64_t>(element) ^ (uint64_t(1) << 63) : static_cast<uint64_t>(element);
+  } else {
+    const uint32_t flip = std::is_signed_v<T> ? 0x80000000u : 0u;
+    return static_cast<uint32_t>(element) ^ flip;
+  }
+}
+
+template <class Key>
+struct Item {
+  Key key;
+  uint32_t index;
+};
+
+constexpr int64_t kRadixLength = 512;
+
+// Least-significant-digit radix sort with byte digits; digits in which all keys agree are skipped.
+template <class Key>
+void radix_sort(std::vector<Item<Key>>& items, std::vector<Item<Key>>& scratch) {
+  scratch.resize(items.size());
+  for (size_t digit = 0; digit < sizeof(Key); ++digit) {
+    std::array<size_t, 257> count{};
+    for (const Item<Key>& item : items) ++count[((item.key >> (8 * digit)) & 255u) + 1];
+    if (std::find(count.begin(), count.end(), items.size()) != count.end()) continue;
+    for (size_t i = 1; i < count.size(); ++i) count[i] += count[i - 1];
+    for (const Item<Key>& item : items) scratch[count[(item.key >> (8 * digit)) & 255u]++] = item;
+    items.swap(scratch);
+  }
+}
+
+template <class Key>
+void sort_items(std::vector<Item<Key>>& items, std::vector<Item<Key>>& scratch) {
+  if (static_cast<int64_t>(items.size()) >= kRadixLength) {
+    radix_sort(items, scratch);
+  } else {
+    std::sort(items.begin(), items.end(), [](const Item<Key>& a, const Item<Key>& b) {
+      return a.key != b.key ? a.key < b.key : a.index < b.index;
+    });
+  }
+}
+
+// Calls take(row, items) with the sorted items of every row.
+template <class T, class Take>
+void sort_rows(int64_t rows, int64_t length, const T* data, bool descending, Take&& take) {
+  using Key = decltype(order_key(T{}));
+  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, length));
+  parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+    std::vector<Item<Key>> items(static_cast<size_t>(length)), scratch;
+    for (int64_t row = begin; row < end; ++row) {
+      const T* from = data + row * length;
+      for (int64_t i = 0; i < length; ++i) {
+        const Key key = order_key(from[i]);
+        items[static_cast<size_t>(i)] = {descending ? Key(~key) : key, static_cast<uint32_t>(i)};
+      }
+      sort_items(items, scratch);
+      take(row, items);
+    }
+  });
+}
+
+void store_index(DType dtype, void* out, int64_t position, uint32_t index) {
+  if (dtype == DType::kI64) static_cast<int64_t*>(out)[position] = index;
+  else static_cast<uint32_t*>(out)[position] = index;
+}
+
+void check_index_type(const char* operation, DType dtype) {
+  if (dtype != DType::kI32 && dtype != DType::kI64 && dtype != DType::kU32) {
+    throw DTypeError(std::string(operation) + ": expected an index type i32, u32 or i64, got " +
+                     std::string(name_of(dtype)));
+  }
+}
+
+}  // namespace
+
+void sort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending, void* out) {
+  visit_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = static_cast<const T*>(data);
+    T* to = static_cast<T*>(out);
+    sort_rows(rows, length, from, descending, [&](int64_t row, const auto& items) {
+      for (int64_t i = 0; i < length; ++i) {
+        to[row * length + i] = from[row * length + items[static_cast<size_t>(i)].index];
+      }
+    });
+  });
+}
+
+void argsort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending,
+             DType index_dtype, void* out) {
+  check_index_type("argsort", index_dtype);
+  visit_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    sort_rows(rows, length, static_cast<const T*>(data), descending, [&](int64_t row, const auto& items) {
+      for (int64_t i = 0; i < length; ++i) {
+        store_index(index_dtype, out, row * length + i, items[static_cast<size_t>(i)].index);
+      }
+    });
+  });
+}
+
+void top_k(DType dtype, int64_t rows, int64_t length, int64_t count, const void* data, void* values,
+           DType index_dtype, void* indices) {
+  check_index_type("top_k", index_dtype);
+  if (count > length || count < 0) {
+    throw ShapeError("top_k: expected a count of at most " + std::to_string(length) + ", got " + std::to_string(count));
+  }
+  visit_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    using Key = decltype(order_key(T{}));
+    const T* all = static_cast<const T*>(data);
+    parallel_for(rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, length)), [&](int64_t begin, int64_t end) {
+      std::vector<Item<Key>> items(static_cast<size_t>(length));
+      for (int64_t row = begin; row < end; ++row) {
+        const T* from = all + row * length;
+        for (int64_t i = 0; i < length; ++i) {
+          items[static_cast<size_t>(i)] = {order_key(from[i]), static_cast<uint32_t>(i)};
+        }
+        std::partial_sort(items.begin(), items.begin() + count, items.end(), [](const auto& a, const auto& b) {
+          return a.key != b.key ? a.key > b.key : a.index < b.index;
+        });
+        for (int64_t i = 0; i < count; ++i) {
+          const uint32_t index = items[static_cast<size_t>(i)].index;
+          static_cast<T*>(values)[row * count + i] = from[index];
+          store_index(index_dtype, indices, row * count + i, index);
+        }
+      }
+    });
+  });
+}
+
+void stable_order(const uint32_t* keys, int64_t count, uint32_t* order) {
+  std::vector<Item<uint32_t>> items(static_cast<size_t>(count)), scratch;
+  for (int64_t i = 0; i < count; ++i) items[static_cast<size_t>(i)] = {keys[i], static_cast<uint32_t>(i)};
+  sort_items(items, scratch);
+  for (int64_t i = 0; i < count; ++i) order[i] = items[static_cast<size_t>(i)].index;
+}
+
+}  // namespace linnet::cpu

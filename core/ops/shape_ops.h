@@ -1,0 +1,59 @@
+// Primitives that move elements without computing with them, and helpers of batching rules.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "linnet/ops.h"
+#include "linnet/primitive.h"
+
+namespace linnet {
+
+struct ReshapeParams {
+  Shape shape;
+  LINNET_FIELDS(shape)
+};
+struct TransposeParams {
+  Axes permutation;
+  LINNET_FIELDS(permutation)
+};
+/// Operand dimension i becomes dimension `dimensions[i]`, strictly increasing; sizes of 1 repeat.
+struct BroadcastInDimParams {
+  Shape shape;
+  Axes dimensions;
+  LINNET_FIELDS(shape, dimensions)
+};
+struct ConcatenateParams {
+  int64_t axis = 0;
+  LINNET_FIELDS(axis)
+};
+struct ReverseParams {
+  Axes axes;
+  LINNET_FIELDS(axes)
+};
+/// One entry per dimension. Operands: x and the zero-dimensional padding value; without the value
+/// the padding is zero, and its derivative need not be computed.
+struct PadParams {
+  std::vector<PadDim> padding;
+  LINNET_FIELDS(padding)
+};
+
+const Primitive& reshape_primitive();
+const Primitive& transpose_primitive();
+const Primitive& broadcast_in_dim_primitive();
+const Primitive& concatenate_primitive();
+const Primitive& reverse_primitive();
+const Primitive& pad_primitive();
+
+/// 0, 1, …, rank - 1.
+Axes all_axes(size_t rank);
+/// The axes that are not in `axes`, ascending; all axes non-negative.
+Axes complement(const Axes& axes, size_t rank);
+/// Every axis plus one: what becomes of axes when a batch dimension is put in front.
+Axes shifted(const Axes& axes);
+/// `shape` with `size` in front.
+Shape with_batch(const Shape& shape, int64_t size);
+/// Operand `index` with the batch dimension in front, broadcast if it has none.
+Tensor batched_operand(const BatchedInputs& in, size_t index);
+
+}  // namespace linnet

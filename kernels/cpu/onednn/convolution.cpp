@@ -1,0 +1,245 @@
+#include <fmt/format.h>
+
+#include "kernels/cpu/onednn/compat.h"
+#include "kernels/cpu/onednn/onednn.h"
+#include "kernels/cpu/onednn/pipeline.h"
+#include "linnet/error.h"
+
+namespace linnet::cpu::onednn {
+namespace {
+
+int64_t at_or(const Shape& values, size_t i, int64_t fallback) {
+  return values.empty() ? fallback : values[i];
+}
+
+/// Reason to decline, or empty.
+std::string reason_to_decline(const ConvSpec& s) {
+  const size_t rank = s.in_size.size();
+  if (rank < 1 || rank > 3) return fmt::format("{} spatial dimensions", rank);
+  if (s.dtype != DType::kF32 && s.dtype != DType::kBF16)
+    return fmt::format("dtype {}", name_of(s.dtype));
+  if (s.out_dtype != s.dtype && s.out_dtype != DType::kF32)
+    return fmt::format("result dtype {}", name_of(s.out_dtype));
+  if (s.has_bias && s.bias_dtype != s.out_dtype && s.bias_dtype != DType::kF32) {
+    return fmt::format("bias dtype {}", name_of(s.bias_dtype));
+  }
+  if (s.batch < 1 || s.in_channels < 1 || s.out_channels < 1) return "an empty operand";
+  for (size_t i = 0; i < rank; ++i) {
+    if (s.in_size[i] < 1 || s.kernel_size[i] < 1) return "an empty operand";
+    if (at_or(s.lhs_dilation, i, 1) != 1) return "dilation of the input";
+    if (at_or(s.padding_low, i, 0) < 0 || at_or(s.padding_high, i, 0) < 0)
+      return "negative padding";
+  }
+  for (int64_t size : s.out_size()) {
+    if (size < 1) return "an empty result";
+  }
+  return {};
+}
+
+ConvWindow window_of(const ConvSpec& s) {
+  ConvWindow w;
+  for (size_t i = 0; i < s.in_size.size(); ++i) {
+    w.strides.push_back(at_or(s.strides, i, 1));
+    w.dilation.push_back(at_or(s.dilation, i, 1) - 1);
+    w.padding_low.push_back(at_or(s.padding_low, i, 0));
+    w.padding_high.push_back(at_or(s.padding_high, i, 0));
+  }
+  return w;
+}
+
+/// oneDNN names dimensions (batch, channels, spatial...) whatever the memory order is.
+Dims activation_dims(int64_t batch, int64_t channels, const Shape& size) {
+  Dims dims{batch, channels};
+  dims.insert(dims.end(), size.begin(), size.end());
+  return dims;
+}
+
+Desc channels_last(const Dims& dims, DType dtype) {
+  Dims strides(dims.size());
+  int64_t step = dims[1];
+  strides[1] = 1;
+  for (size_t i = dims.size(); i-- > 2;) {
+    strides[i] = step;
+    step *= dims[i];
+  }
+  strides[0] = step;
+  return strided_desc(dims, dtype, strides);
+}
+
+/// ([groups,] out / groups, in / groups, kernel...).
+Dims weight_dims(const ConvSpec& s) {
+  Dims dims;
+  if (s.groups > 1) dims.push_back(s.groups);
+  dims.push_back(s.out_channels / s.groups);
+  dims.push_back(s.in_channels / s.groups);
+  dims.insert(dims.end(), s.kernel_size.begin(), s.kernel_size.end());
+  return dims;
+}
+
+/// Memory order (kernel..., in / groups, out); the group is the slower part of `out`.
+Desc weights_as_given(const ConvSpec& s, DType dtype) {
+  const Dims dims = weight_dims(s);
+  const size_t first = s.groups > 1 ? 1 : 0;
+  Dims strides(dims.size());
+  if (first) strides[0] = s.out_channels / s.groups;
+  strides[first] = 1;
+  strides[first + 1] = s.out_channels;
+  int64_t step = s.out_channels * dims[first + 1];
+  for (size_t i = dims.size(); i-- > first + 2;) {
+    strides[i] = step;
+    step *= dims[i];
+  }
+  return strided_desc(dims, dtype, strides);
+}
+
+struct ConvDescs {
+  ConvWindow window;
+  Dims x_dims, y_dims, w_dims;
+};
+
+ConvDescs describe(const ConvSpec& s) {
+  return {window_of(s), activation_dims(s.batch, s.in_channels, s.in_size),
+          activation_dims(s.batch, s.out_channels, s.out_size()), weight_dims(s)};
+}
+
+/// Whether Winograd pays after the conversion of activations to blocks of 16 channels and back.
+bool prefer_winograd(const ConvSpec& s) {
+  if (!kHasWinograd || !s.allow_winograd) return false;
+  if (s.dtype != DType::kF32 || s.groups != 1 || s.in_size.size() != 2) return false;
+  if (s.in_channels % 16 || s.out_channels % 16 || s.in_channels < 32 || s.out_channels < 32)
+    return false;
+  for (size_t i = 0; i < 2; ++i) {
+    if (s.kernel_size[i] != 3 || at_or(s.strides, i, 1) != 1 || at_or(s.dilation, i, 1) != 1)
+      return false;
+    // oneDNN 2.6.3 gives wrong input gradients for unequal padding.
+    const int64_t padding = at_or(s.padding_low, i, 0);
+    if (padding > 1 || padding != at_or(s.padding_high, i, 0) || s.in_size[i] < 14) return false;
+  }
+  return true;
+}
+
+/// Calls `make(winograd)`; a refused Winograd falls back to the direct sum, any other refusal
+/// declines.
+template <class Make>
+PrepareResult prepare(const ConvSpec& spec, const char* what, Make make) {
+  if (std::string reason = reason_to_decline(spec); !reason.empty())
+    return {nullptr, std::move(reason)};
+  if (prefer_winograd(spec)) {
+    try {
+      return {make(true), {}};
+    } catch (const dnnl::error&) {
+      // Expected for sizes the Winograd kernels do not cover.
+    }
+  }
+  try {
+    return {make(false), {}};
+  } catch (const dnnl::error& e) {
+    return {nullptr, fmt::format("oneDNN has no {} for this case ({})", what, e.message)};
+  }
+}
+
+dnnl::algorithm algorithm_of(bool winograd) {
+  return winograd ? dnnl::algorithm::convolution_winograd : dnnl::algorithm::convolution_direct;
+}
+
+Desc activations(const Dims& dims, DType dtype, bool winograd) {
+  return winograd ? any_desc(dims, dtype) : channels_last(dims, dtype);
+}
+
+// Inference would want weights that are already in the Winograd domain, and the reorder into it
+// takes longer than the transform inside the training kernel.
+std::unique_ptr<Prepared> make_forward(const ConvSpec& s, bool winograd) {
+  const ConvDescs d = describe(s);
+  dnnl::primitive_attr attr = caller_scratchpad();
+  dnnl::post_ops operations;
+  if (append_activation(operations, s.activation)) attr.set_post_ops(operations);
+  const Desc bias = s.has_bias ? strided_desc({s.out_channels}, s.bias_dtype, {1}) : Desc();
+  const auto pd = make_conv_forward(
+      algorithm_of(winograd), activations(d.x_dims, s.dtype, winograd), any_desc(d.w_dims, s.dtype),
+      bias, activations(d.y_dims, s.out_dtype, winograd), d.window, attr,
+      /*training=*/winograd);
+  PipelineBuilder b;
+  const int y = b.output(0, channels_last(d.y_dims, s.out_dtype));
+  const int x = b.converted(b.input(0, channels_last(d.x_dims, s.dtype)), pd.src_desc());
+  const int w = b.converted(b.input(1, weights_as_given(s, s.dtype)), pd.weights_desc());
+  const int result = b.writable_as(y, pd.dst_desc());
+  PipelineBuilder::Arguments arguments{
+      {DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, result}};
+  if (s.has_bias) arguments.emplace_back(DNNL_ARG_BIAS, b.input(2, bias));
+  b.step(dnnl::convolution_forward(pd), pd.scratchpad_desc(), std::move(arguments));
+  b.copy_back(result, y);
+  return b.finish(implementation_of(pd));
+}
+
+/// oneDNN wants the forward descriptor next to the backward one.
+dnnl::convolution_forward::primitive_desc forward_hint(const ConvSpec& s, const ConvDescs& d,
+                                                       bool winograd) {
+  return make_conv_forward(
+      algorithm_of(winograd), activations(d.x_dims, s.dtype, winograd), any_desc(d.w_dims, s.dtype),
+      Desc(), activations(d.y_dims, s.dtype, winograd), d.window, caller_scratchpad(), true);
+}
+
+std::unique_ptr<Prepared> make_backward_data(const ConvSpec& s, bool winograd) {
+  const ConvDescs d = describe(s);
+  const auto pd =
+      make_conv_backward_data(algorithm_of(winograd), activations(d.x_dims, s.out_dtype, winograd),
+                              any_desc(d.w_dims, s.dtype), activations(d.y_dims, s.dtype, winograd),
+                              d.window, forward_hint(s, d, winograd), caller_scratchpad());
+  PipelineBuilder b;
+  const int dx = b.output(0, channels_last(d.x_dims, s.out_dtype));
+  const int dy = b.converted(b.input(0, channels_last(d.y_dims, s.dtype)), pd.diff_dst_desc());
+  const int w = b.converted(b.input(1, weights_as_given(s, s.dtype)), pd.weights_desc());
+  const int result = b.writable_as(dx, pd.diff_src_desc());
+  b.step(dnnl::convolution_backward_data(pd), pd.scratchpad_desc(),
+         {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DIFF_SRC, result}});
+  b.copy_back(result, dx);
+  return b.finish(implementation_of(pd));
+}
+
+std::unique_ptr<Prepared> make_backward_weights(const ConvSpec& s, bool winograd) {
+  const ConvDescs d = describe(s);
+  const Desc bias = s.has_bias ? strided_desc({s.out_channels}, s.bias_dtype, {1}) : Desc();
+  const auto pd = make_conv_backward_weights(
+      algorithm_of(winograd), activations(d.x_dims, s.dtype, winograd),
+      any_desc(d.w_dims, s.out_dtype), bias, activations(d.y_dims, s.dtype, winograd), d.window,
+      forward_hint(s, d, winograd), caller_scratchpad());
+  PipelineBuilder b;
+  const int dw = b.output(0, weights_as_given(s, s.out_dtype));
+  const int x = b.converted(b.input(0, channels_last(d.x_dims, s.dtype)), pd.src_desc());
+  const int dy = b.converted(b.input(1, channels_last(d.y_dims, s.dtype)), pd.diff_dst_desc());
+  const int result = b.writable_as(dw, pd.diff_weights_desc());
+  PipelineBuilder::Arguments arguments{
+      {DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DIFF_WEIGHTS, result}};
+  if (s.has_bias) arguments.emplace_back(DNNL_ARG_DIFF_BIAS, b.output(1, bias));
+  b.step(dnnl::convolution_backward_weights(pd), pd.scratchpad_desc(), std::move(arguments));
+  b.copy_back(result, dw);
+  return b.finish(implementation_of(pd));
+}
+
+}  // namespace
+
+Shape ConvSpec::out_size() const {
+  Shape size;
+  for (size_t i = 0; i < in_size.size(); ++i) {
+    const int64_t padded = in_size[i] + at_or(padding_low, i, 0) + at_or(padding_high, i, 0);
+    const int64_t reach = at_or(dilation, i, 1) * (kernel_size[i] - 1) + 1;
+    size.push_back(padded < reach ? 0 : (padded - reach) / at_or(strides, i, 1) + 1);
+  }
+  return size;
+}
+
+PrepareResult prepare_conv_forward(const ConvSpec& spec) {
+  return prepare(spec, "convolution", [&](bool winograd) { return make_forward(spec, winograd); });
+}
+
+PrepareResult prepare_conv_backward_data(const ConvSpec& spec) {
+  return prepare(spec, "gradient of a convolution's input",
+                 [&](bool winograd) { return make_backward_data(spec, winograd); });
+}
+
+PrepareResult prepare_conv_backward_weights(const ConvSpec& spec) {
+  return prepare(spec, "gradient of a convolution's weights",
+                 [&](bool winograd) { return make_backward_weights(spec, winograd); });
+}
+
+}  // namespace linnet::cpu::onednn

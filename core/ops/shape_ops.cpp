@@ -80,8 +80,8 @@ Tensor reshape_view(const ReshapeParams& p, const Tensor& x) {
 
 TypeList infer_reshape(const ReshapeParams& p, Inputs x) {
   if (element_count(p.shape) != x[0].size()) {
-    fail<ShapeError>("reshape: {} has {} elements, which do not fill {}", type_of(x[0]), x[0].size(),
-                     to_string(p.shape));
+    fail<ShapeError>("reshape: {} has {} elements, which do not fill {}", type_of(x[0]),
+                     x[0].size(), to_string(p.shape));
   }
   return {{x[0].dtype(), p.shape, x[0].weak(), x[0].device()}};
 }
@@ -119,8 +119,8 @@ TypeList infer_broadcast_in_dim(const BroadcastInDimParams& p, Inputs x) {
   bool fits = p.dimensions.size() == from.size();
   for (size_t i = 0; fits && i < from.size(); ++i) {
     const int64_t d = p.dimensions[i];
-    fits = d >= 0 && d < static_cast<int64_t>(p.shape.size()) && (i == 0 || d > p.dimensions[i - 1]) &&
-           (from[i] == 1 || from[i] == p.shape[d]);
+    fits = d >= 0 && d < static_cast<int64_t>(p.shape.size()) &&
+           (i == 0 || d > p.dimensions[i - 1]) && (from[i] == 1 || from[i] == p.shape[d]);
   }
   if (!fits) {
     fail<ShapeError>(
@@ -213,40 +213,43 @@ const Primitive& reshape_primitive() {
       .infer = infer_reshape,
       .transpose = [](const ReshapeParams&, Inputs x,
                       const Tensor& ct) { return TensorList{reshape(ct, x[0].shape())}; },
-      .batch = [](const ReshapeParams& q, const BatchedInputs& in) {
-        return TensorList{reshape(in.x[0], with_batch(q.shape, in.size))};
-      },
+      .batch =
+          [](const ReshapeParams& q, const BatchedInputs& in) {
+            return TensorList{reshape(in.x[0], with_batch(q.shape, in.size))};
+          },
       .view = reshape_view});
   return p;
 }
 
 const Primitive& transpose_primitive() {
-  static const Primitive& p = define(LinearMap<TransposeParams>{
-      .name = "transpose",
-      .infer = infer_transpose,
-      .transpose = [](const TransposeParams& q, Inputs, const Tensor& ct) {
-        return TensorList{transpose(ct, inverse(q.permutation))};
-      },
-      .batch = batch_transpose,
-      .view = transpose_view});
+  static const Primitive& p = define(
+      LinearMap<TransposeParams>{.name = "transpose",
+                                 .infer = infer_transpose,
+                                 .transpose =
+                                     [](const TransposeParams& q, Inputs, const Tensor& ct) {
+                                       return TensorList{transpose(ct, inverse(q.permutation))};
+                                     },
+                                 .batch = batch_transpose,
+                                 .view = transpose_view});
   return p;
 }
 
 const Primitive& broadcast_in_dim_primitive() {
-  static const Primitive& p = define(LinearMap<BroadcastInDimParams>{
-      .name = "broadcast_in_dim",
-      .infer = infer_broadcast_in_dim,
-      .transpose = transpose_broadcast_in_dim,
-      .batch = batch_broadcast_in_dim,
-      .view = broadcast_in_dim_view});
+  static const Primitive& p =
+      define(LinearMap<BroadcastInDimParams>{.name = "broadcast_in_dim",
+                                             .infer = infer_broadcast_in_dim,
+                                             .transpose = transpose_broadcast_in_dim,
+                                             .batch = batch_broadcast_in_dim,
+                                             .view = broadcast_in_dim_view});
   return p;
 }
 
 const Primitive& concatenate_primitive() {
-  static const Primitive& p = define(LinearMap<ConcatenateParams>{.name = "concatenate",
-                                                                  .infer = infer_concatenate,
-                                                                  .transpose = transpose_concatenate,
-                                                                  .batch = batch_concatenate});
+  static const Primitive& p =
+      define(LinearMap<ConcatenateParams>{.name = "concatenate",
+                                          .infer = infer_concatenate,
+                                          .transpose = transpose_concatenate,
+                                          .batch = batch_concatenate});
   return p;
 }
 
@@ -256,9 +259,8 @@ const Primitive& reverse_primitive() {
       .infer = infer_reverse,
       .transpose = [](const ReverseParams& q, Inputs,
                       const Tensor& ct) { return TensorList{flip(ct, q.axes)}; },
-      .batch = [](const ReverseParams& q, const BatchedInputs& in) {
-        return TensorList{flip(in.x[0], shifted(q.axes))};
-      },
+      .batch = [](const ReverseParams& q,
+                  const BatchedInputs& in) { return TensorList{flip(in.x[0], shifted(q.axes))}; },
       .view = reverse_view});
   return p;
 }
@@ -281,7 +283,8 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
     } else if (shape[i] == -1 && unknown < 0) {
       unknown = static_cast<int64_t>(i);
     } else {
-      fail<ShapeError>("reshape: {} must have sizes of at least 0 and at most one -1", to_string(shape));
+      fail<ShapeError>("reshape: {} must have sizes of at least 0 and at most one -1",
+                       to_string(shape));
     }
   }
   if (unknown >= 0) {
@@ -346,7 +349,8 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
     if (std::find(removed.begin(), removed.end(), i) == removed.end()) {
       shape.push_back(x.shape()[i]);
     } else if (x.shape()[i] != 1) {
-      fail<ShapeError>("squeeze: axis {} of {} has size {}; expected 1", i, type_of(x), x.shape()[i]);
+      fail<ShapeError>("squeeze: axis {} of {} has size {}; expected 1", i, type_of(x),
+                       x.shape()[i]);
     }
   }
   return reshape(x, shape);

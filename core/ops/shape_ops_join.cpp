@@ -17,13 +17,15 @@ TypeList infer_pad(const PadParams& p, Inputs x) {
                      p.padding.size());
   }
   if (x.size() == 2 && (x[1].rank() != 0 || x[1].dtype() != type.dtype)) {
-    fail<DTypeError>("pad: the value must be {}, got {}", type_string(type.dtype, {}), type_of(x[1]));
+    fail<DTypeError>("pad: the value must be {}, got {}", type_string(type.dtype, {}),
+                     type_of(x[1]));
   }
   for (size_t i = 0; i < p.padding.size(); ++i) {
     const int64_t size = padded_size(type.shape[i], p.padding[i]);
     if (p.padding[i].interior < 0 || size < 0) {
-      fail<ShapeError>("pad: padding (low {}, high {}, interior {}) of dimension {} does not fit {}",
-                       p.padding[i].low, p.padding[i].high, p.padding[i].interior, i, type_of(x[0]));
+      fail<ShapeError>(
+          "pad: padding (low {}, high {}, interior {}) of dimension {} does not fit {}",
+          p.padding[i].low, p.padding[i].high, p.padding[i].interior, i, type_of(x[0]));
     }
     type.shape[i] = size;
   }
@@ -72,7 +74,8 @@ TensorList batch_pad(const PadParams& p, const BatchedInputs& in) {
 TensorList promoted(const char* operation, const std::vector<Tensor>& parts) {
   if (parts.empty()) fail<ValueError>("{}: expected at least one tensor, got none", operation);
   WeakDType common{parts[0].dtype(), parts[0].weak()};
-  for (const Tensor& part : parts) common = promote_types(common, WeakDType{part.dtype(), part.weak()});
+  for (const Tensor& part : parts)
+    common = promote_types(common, WeakDType{part.dtype(), part.weak()});
   TensorList out;
   for (const Tensor& part : parts) {
     out.push_back(part.dtype() == common.dtype ? part : astype(part, common.dtype));
@@ -151,8 +154,8 @@ std::vector<Tensor> split(const Tensor& x, int64_t sections, int64_t axis) {
   const int64_t along = normalize_axis(axis, x.rank(), "split");
   const int64_t size = x.shape()[along];
   if (sections < 1 || size % sections != 0) {
-    fail<ShapeError>("split: axis {} of {} does not divide into {} equal sections", along, type_of(x),
-                     sections);
+    fail<ShapeError>("split: axis {} of {} does not divide into {} equal sections", along,
+                     type_of(x), sections);
   }
   std::vector<int64_t> indices;
   for (int64_t i = 1; i < sections; ++i) indices.push_back(i * (size / sections));

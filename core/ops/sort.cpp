@@ -1,0 +1,74 @@
+#include "core/ops/sort.h"
+
+#include "core/base/format.h"
+#include "core/ops/reduce.h"
+
+namespace linnet {
+namespace {
+
+void check_index_range(const char* operation, const SortParams& p, const Tensor& x) {
+  if (x.shape()[p.axis] > std::numeric_limits<int32_t>::max()) {
+    fail<ShapeError>("{}: axis {} of {} is too long for i32 positions", operation, p.axis,
+                     type_of(x));
+  }
+}
+
+TypeList infer_sort(const SortParams&, Inputs x) { return {x[0].type()}; }
+
+TypeList infer_argsort(const SortParams& p, Inputs x) {
+  check_index_range("argsort", p, x[0]);
+  return {{DType::kI32, x[0].shape(), false, x[0].device()}};
+}
+
+Tensor argsort_of(const SortParams& p, const Tensor& x) {
+  return emit_one(argsort_primitive(), {x}, p);
+}
+
+/// The order is found again from the operand, so that sorting without derivatives need not keep it.
+/// The inverse permutation is the order of the order.
+TensorList vjp_sort(const SortParams& p, Inputs x, Outputs, Inputs cts) {
+  const Tensor inverse = argsort_of(p, argsort_of(p, x[0]));
+  return {take_along_axis(cts[0], inverse, p.axis, GatherMode::kPromiseInBounds)};
+}
+
+TensorList jvp_sort(const SortParams& p, Inputs x, Outputs, Inputs tangents) {
+  return {take_along_axis(tangents[0], argsort_of(p, x[0]), p.axis, GatherMode::kPromiseInBounds)};
+}
+
+template <const Primitive& (*kPrimitive)()>
+TensorList batch_sort(const SortParams& p, const BatchedInputs& in) {
+  return emit(kPrimitive(), {in.x[0]}, SortParams{p.axis + 1});
+}
+
+}  // namespace
+
+const Primitive& sort_primitive() {
+  static const Primitive& p = define(Smooth<SortParams>{.name = "sort",
+                                                        .infer = infer_sort,
+                                                        .vjp = vjp_sort,
+                                                        .batch = batch_sort<sort_primitive>,
+                                                        .jvp = jvp_sort,
+                                                        .saves_outputs = 0});
+  return p;
+}
+
+const Primitive& argsort_primitive() {
+  static const Primitive& p = define(Opaque<SortParams>{
+      .name = "argsort", .infer = infer_argsort, .batch = batch_sort<argsort_primitive>});
+  return p;
+}
+
+void define_sorting() {
+  sort_primitive();
+  argsort_primitive();
+}
+
+Tensor sort(const Tensor& x, int64_t axis) {
+  return emit_one(sort_primitive(), {x}, SortParams{normalize_axis(axis, x.rank(), "sort")});
+}
+
+Tensor argsort(const Tensor& x, int64_t axis) {
+  return argsort_of({normalize_axis(axis, x.rank(), "argsort")}, x);
+}
+
+}  // namespace linnet

@@ -1,0 +1,38 @@
+// Index vectors of gather and scatter, read once into 64-bit operand offsets.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/cpu/index/gather.h"
+
+namespace linnet::cpu {
+
+/// Integers of any type and stride as int64, row-major; u64 values beyond int64 become its maximum.
+std::vector<int64_t> read_indices(const char* operation, DType dtype, const void* data, std::span<const int64_t> shape,
+                                  std::span<const int64_t> strides);
+
+/// Where the windows of all index vectors begin in the operand.
+struct WindowOffsets {
+  static constexpr int64_t kOutside = -1;
+  std::vector<int64_t> offsets;  ///< in elements, or kOutside
+};
+
+struct WindowRequest {
+  const char* operation;
+  std::span<const int64_t> shape, strides;  // operand
+  std::span<const int64_t> window;          // size per operand dimension
+  const Axes& component_dims;               // operand dimension per index component
+  const Axes& operand_batching_dims;
+  const Axes& indices_batching_dims;
+  std::span<const int64_t> indices_shape;
+  IndexMode mode;
+};
+
+WindowOffsets window_offsets(const WindowRequest& request, const std::vector<int64_t>& indices);
+
+/// Throws ShapeError with `text` and the operation's name unless `holds`.
+void require_shape(bool holds, const char* operation, const char* text);
+
+}  // namespace linnet::cpu

@@ -11,7 +11,7 @@
 #include <span>
 #include <string>
 
-namespace linnet::cpu::onednn {
+namespace linnet::cpu {
 
 /// A launchable kernel for fixed shapes, types and strides. `execute` may be called from several
 /// threads at once, each with a workspace of its own; it does not allocate after the first call of
@@ -47,4 +47,9 @@ struct PrepareResult {
   std::string declined;
 };
 
-}  // namespace linnet::cpu::onednn
+namespace onednn {
+using cpu::Prepared;
+using cpu::PrepareResult;
+}  // namespace onednn
+
+}  // namespace linnet::cpu

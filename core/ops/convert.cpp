@@ -1,0 +1,218 @@
+#include "core/ops/convert.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/base/format.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/families.h"
+#include "core/tensor/tensor_impl.h"
+#include "linnet/ops.h"
+
+namespace linnet {
+
+const Primitive& convert_primitive() {
+  static const Primitive& p = define(LinearMap<ConvertParams>{
+      .name = "convert_element_type",
+      .infer = [](const ConvertParams& p, Inputs x) {
+        return TypeList{{p.dtype, x[0].shape(), p.weak, x[0].device()}};
+      },
+      .transpose = [](const ConvertParams&, Inputs x, const Tensor& ct) {
+        return TensorList{astype(ct, x[0].dtype())};
+      },
+      .batch = [](const ConvertParams& p, const BatchedInputs& x) { return emit(convert_primitive(), x.x, p); }});
+  return p;
+}
+
+const Primitive& bitcast_primitive() {
+  static const Primitive& p = define(Opaque<BitcastParams>{
+      .name = "bitcast_convert_type",
+      .infer = [](const BitcastParams& p, Inputs x) {
+        if (size_of(p.dtype) != size_of(x[0].dtype())) {
+          fail<DTypeError>("bitcast: {} has {} bytes per element, {} has {}", to_string(x[0].type()),
+                           size_of(x[0].dtype()), name_of(p.dtype), size_of(p.dtype));
+        }
+        return TypeList{{p.dtype, x[0].shape(), false, x[0].device()}};
+      },
+      .batch = [](const BitcastParams& p, const BatchedInputs& x) { return emit(bitcast_primitive(), x.x, p); },
+      .view = [](const BitcastParams& p, const Tensor& x) {
+        if (size_of(p.dtype) != size_of(x.dtype())) return Tensor();
+        Tensor out = make_view(x, x.shape(), x.impl()->strides, 0);
+        out.impl()->dtype = p.dtype;
+        out.impl()->weak = false;
+        out.impl()->exact_literal = std::numeric_limits<double>::quiet_NaN();
+        return out;
+      }});
+  return p;
+}
+
+void define_conversion() {
+  convert_primitive();
+  bitcast_primitive();
+}
+
+namespace {
+
+/// One number of any element type: floating ones in `real`, integers in `bits` (sign extended).
+struct Number {
+  double real = 0;
+  uint64_t bits = 0;
+  DType dtype;
+};
+
+Number read_number(const TensorImpl& impl) {
+  Number out{.dtype = impl.dtype};
+  visit_dtype(impl.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    T value;
+    std::memcpy(&value, impl.data, sizeof value);
+    if constexpr (std::is_integral_v<T>) out.bits = static_cast<uint64_t>(value);
+    else if constexpr (sizeof(T) == 2) out.real = static_cast<float>(value);
+    else out.real = value;
+  });
+  if (impl.weak && impl.dtype == DType::kF32 && !std::isnan(impl.exact_literal)) out.real = impl.exact_literal;
+  return out;
+}
+
+/// Truncates; out of range gives the nearest number, NaN gives zero.
+template <class T>
+T to_integer(double value) {
+  if (std::isnan(value)) return T(0);
+  if (value <= static_cast<double>(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
+  if (value >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
+  return static_cast<T>(value);
+}
+
+template <class T>
+T convert_number(const Number& from) {
+  const bool real = is_floating(from.dtype);
+  if constexpr (std::is_same_v<T, bool>) {
+    return real ? from.real != 0 : from.bits != 0;
+  } else if constexpr (std::is_integral_v<T>) {
+    return real ? to_integer<T>(from.real) : static_cast<T>(from.bits);
+  } else if constexpr (sizeof(T) == 2) {
+    if (real) return T(static_cast<float>(from.real));
+    return T(from.dtype == DType::kU64 ? static_cast<float>(from.bits)
+                                       : static_cast<float>(static_cast<int64_t>(from.bits)));
+  } else {
+    if (real) return static_cast<T>(from.real);
+    return from.dtype == DType::kU64 ? static_cast<T>(from.bits)
+                                     : static_cast<T>(static_cast<int64_t>(from.bits));
+  }
+}
+
+Tensor convert_scalar(const TensorImpl& from, WeakDType type) {
+  TensorImpl* impl = new TensorImpl;
+  Tensor out(impl);
+  impl->dtype = type.dtype;
+  impl->weak = type.weak;
+  impl->data = impl->inline_value;
+  const Number number = read_number(from);
+  visit_dtype(type.dtype, [&](auto zero) {
+    const auto value = convert_number<decltype(zero)>(number);
+    std::memcpy(impl->inline_value, &value, sizeof value);
+  });
+  if (type.weak && type.dtype == DType::kF32 && is_floating(from.dtype)) impl->exact_literal = number.real;
+  return out;
+}
+
+bool try_broadcast(const Shape& a, const Shape& b, Shape& out) {
+  const Shape& longer = a.size() >= b.size() ? a : b;
+  const Shape& shorter = a.size() >= b.size() ? b : a;
+  out = longer;
+  const size_t offset = longer.size() - shorter.size();
+  for (size_t i = 0; i < shorter.size(); ++i) {
+    int64_t& size = out[offset + i];
+    if (size == shorter[i] || shorter[i] == 1) continue;
+    if (size != 1) return false;
+    size = shorter[i];
+  }
+  return true;
+}
+
+}  // namespace
+
+Tensor convert(const Tensor& x, WeakDType type) {
+  const TensorImpl& impl = *x.impl();
+  if (impl.dtype == type.dtype && impl.weak == type.weak) return x;
+  if (impl.concrete()) {
+    if (impl.shape.empty() && impl.device == kCpu) return convert_scalar(impl, type);
+    if (impl.dtype == type.dtype) return with_weak(x, type.weak);
+  }
+  return emit_one(convert_primitive(), {x}, ConvertParams{type.dtype, type.weak});
+}
+
+Tensor to_floating(const Tensor& x) {
+  return is_floating(x.dtype()) ? x : convert(x, {DType::kF32, x.weak()});
+}
+
+Tensor broadcast_trailing(const Tensor& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  const size_t offset = shape.size() - x.rank();
+  if (current_trace() == nullptr && x.impl()->concrete()) {
+    Strides strides(shape.size());
+    for (size_t i = 0; i < shape.size(); ++i) {
+      const bool repeats = i < offset || x.shape()[i - offset] != shape[i];
+      strides[i] = repeats ? 0 : x.impl()->strides[i - offset];
+    }
+    return make_view(x, shape, strides, 0);
+  }
+  Axes dimensions;
+  for (size_t i = offset; i < shape.size(); ++i) dimensions.push_back(static_cast<int64_t>(i));
+  return broadcast_in_dim(x, shape, dimensions);
+}
+
+Shape broadcast_shapes(const char* operation, const Shape& a, const Shape& b) {
+  Shape out;
+  if (!try_broadcast(a, b, out)) {
+    fail<ShapeError>("{}: shapes {} and {} do not broadcast\n  hint: counted from the last, sizes must be equal or 1",
+                     operation, to_string(a), to_string(b));
+  }
+  return out;
+}
+
+std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Tensor& a, const Tensor& b) {
+  Shape shape;
+  if (!try_broadcast(a.shape(), b.shape(), shape)) {
+    fail<ShapeError>("{}: shapes do not broadcast: {} and {}\n  hint: counted from the last, sizes must be equal or 1",
+                     operation, to_string(a.type()), to_string(b.type()));
+  }
+  const WeakDType type = promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
+  const auto fit = [&](const Tensor& x) {
+    return broadcast_trailing(x.dtype() == type.dtype ? x : convert(x, type), shape);
+  };
+  return {fit(a), fit(b)};
+}
+
+Tensor emit_binary(const Primitive& primitive, const Tensor& a, const Tensor& b) {
+  if (a.dtype() == b.dtype() && a.shape() == b.shape()) return emit_one(primitive, {a, b});
+  const auto [x, y] = promote_and_broadcast(primitive.name.c_str(), a, b);
+  return emit_one(primitive, {x, y});
+}
+
+Tensor emit_binary_floating(const Primitive& primitive, const Tensor& a, const Tensor& b) {
+  const WeakDType type = promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
+  if (is_floating(type.dtype)) return emit_binary(primitive, a, b);
+  return emit_binary(primitive, to_floating(a), to_floating(b));
+}
+
+Tensor emit_floating(const Primitive& primitive, const Tensor& x, ParamsRef params) {
+  return emit_one(primitive, {to_floating(x)}, params);
+}
+
+Tensor astype(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype && !x.weak()) return x;
+  return convert(x, {dtype, false});
+}
+
+Tensor bitcast(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return astype(x, dtype);
+  if (size_of(dtype) != size_of(x.dtype())) {
+    fail<DTypeError>("bitcast: expected a dtype of {} bytes for {}, got {} of {} bytes", size_of(x.dtype()),
+                     to_string(x.type()), name_of(dtype), size_of(dtype));
+  }
+  return emit_one(bitcast_primitive(), {x}, BitcastParams{dtype});
+}
+
+}  // namespace linnet

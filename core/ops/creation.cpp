@@ -1,0 +1,166 @@
+#include "core/ops/creation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/base/format.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/families.h"
+#include "core/tensor/tensor_impl.h"
+#include "linnet/ops.h"
+
+namespace linnet {
+
+const Primitive& iota_primitive() {
+  static const Primitive& p = define(Opaque<IotaParams>{
+      .name = "iota",
+      .infer = [](const IotaParams& p, Inputs) { return TypeList{{p.dtype, p.shape, false, kCpu}}; }});
+  return p;
+}
+
+const Primitive& copy_primitive() {
+  static const Primitive& p = define(Elementwise<NoParams>{
+      .name = "copy", .arity = 1,
+      .vjp = [](const NoParams&, Inputs, Outputs, const Tensor& ct) { return TensorList{ct}; },
+      .accepts = Accepts::kAny, .linear = true, .saves_inputs = 0, .saves_outputs = 0});
+  return p;
+}
+
+void define_creation() {
+  iota_primitive();
+  copy_primitive();
+}
+
+namespace {
+
+template <class Word>
+void fill_words(std::byte* out, const std::byte* value, int64_t count) {
+  Word word;
+  std::memcpy(&word, value, sizeof word);
+  std::fill_n(reinterpret_cast<Word*>(out), count, word);
+}
+
+/// Dense memory instead of a view, since most such tensors are state that is about to be updated.
+Tensor fill_dense(const Tensor& value, const Shape& shape) {
+  Tensor out = make_uninitialized(value.dtype(), shape, kCpu, value.weak());
+  const std::byte* bits = value.impl()->data;
+  const int64_t count = out.size();
+  switch (size_of(value.dtype())) {
+    case 1: fill_words<uint8_t>(mutable_data(out), bits, count); break;
+    case 2: fill_words<uint16_t>(mutable_data(out), bits, count); break;
+    case 4: fill_words<uint32_t>(mutable_data(out), bits, count); break;
+    default: fill_words<uint64_t>(mutable_data(out), bits, count);
+  }
+  return out;
+}
+
+/// Zero-dimensional `value` repeated; under a transformation a broadcast, which compilers see through.
+Tensor filled(const Tensor& value, const Shape& shape) {
+  if (current_trace() == nullptr && value.impl()->concrete() && value.device() == kCpu) {
+    return fill_dense(value, shape);
+  }
+  return broadcast_in_dim(value, shape, {});
+}
+
+Tensor from_doubles(const std::vector<double>& values, DType dtype) {
+  Tensor out = make_uninitialized(dtype, {static_cast<int64_t>(values.size())});
+  visit_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    T* to = reinterpret_cast<T*>(mutable_data(out));
+    for (size_t i = 0; i < values.size(); ++i) {
+      if constexpr (std::is_same_v<T, bool>) to[i] = values[i] != 0;
+      else if constexpr (std::is_integral_v<T> || sizeof(T) > 2) to[i] = static_cast<T>(values[i]);
+      else to[i] = T(static_cast<float>(values[i]));
+    }
+  });
+  return out;
+}
+
+/// True in the lower triangle, including the `k`-th diagonal.
+Tensor lower_mask(int64_t rows, int64_t columns, int64_t k) {
+  const Shape shape{rows, columns};
+  return greater_equal(iota(DType::kI32, shape, 0) + k, iota(DType::kI32, shape, 1));
+}
+
+Tensor triangle(const char* operation, const Tensor& x, int64_t k, bool lower) {
+  if (x.rank() < 2) fail<ShapeError>("{}: expected at least two dimensions, got {}", operation, to_string(x.type()));
+  const Tensor mask = lower_mask(x.shape(-2), x.shape(-1), lower ? k : k - 1);
+  const Tensor zero = scalar(0, x.dtype());
+  return lower ? where(mask, x, zero) : where(mask, zero, x);
+}
+
+}  // namespace
+
+Tensor zeros(const Shape& shape, DType dtype) { return filled(scalar(0, dtype), shape); }
+Tensor ones(const Shape& shape, DType dtype) { return filled(scalar(1, dtype), shape); }
+
+Tensor full(const Shape& shape, const Tensor& value, std::optional<DType> dtype) {
+  if (value.rank() != 0) {
+    fail<ShapeError>("full: expected a value without dimensions, got {}\n  hint: broadcast_to repeats a larger tensor",
+                     to_string(value.type()));
+  }
+  return filled(dtype ? astype(value, *dtype) : value, shape);
+}
+
+Tensor zeros_like(const Tensor& x) { return filled(convert(scalar(0, x.dtype()), {x.dtype(), x.weak()}), x.shape()); }
+Tensor ones_like(const Tensor& x) { return filled(convert(scalar(1, x.dtype()), {x.dtype(), x.weak()}), x.shape()); }
+Tensor full_like(const Tensor& x, const Tensor& value) { return full(x.shape(), value, x.dtype()); }
+
+Tensor iota(DType dtype, const Shape& shape, int64_t axis) {
+  if (dtype == DType::kBool) fail<DTypeError>("iota: expected a numeric dtype, got bool");
+  return emit_one(iota_primitive(), Inputs{}, IotaParams{dtype, shape, normalize_axis(axis, shape.size(), "iota")});
+}
+
+Tensor arange(int64_t stop) { return arange(0, stop, 1); }
+
+Tensor arange(double start, double stop, double step, DType dtype) {
+  const double count = std::ceil((stop - start) / step);
+  if (!(std::abs(count) < 0x1p48)) {
+    fail<ValueError>("arange: from {} to {} in steps of {} is not a finite number of values", start, stop, step);
+  }
+  std::vector<double> values(static_cast<size_t>(std::max(count, 0.0)));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = start + static_cast<double>(i) * step;
+  return from_doubles(values, dtype);
+}
+
+Tensor arange(int64_t start, int64_t stop, int64_t step, DType dtype) {
+  if (step == 0) fail<ValueError>("arange: the step must not be 0");
+  const int64_t distance = step > 0 ? stop - start : start - stop;
+  const int64_t stride = std::abs(step);
+  const int64_t count = distance <= 0 ? 0 : (distance + stride - 1) / stride;
+  const Tensor counted = iota(dtype, {count});
+  if (start == 0 && step == 1) return counted;
+  return counted * scalar_integer(step, dtype) + scalar_integer(start, dtype);
+}
+
+Tensor linspace(double start, double stop, int64_t count, DType dtype) {
+  if (count < 0) fail<ValueError>("linspace: the count must not be negative, got {}", count);
+  std::vector<double> values(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) {
+    const double t = count == 1 ? 0 : static_cast<double>(i) / static_cast<double>(count - 1);
+    const double value = i + 1 == count && count > 1 ? stop : start + (stop - start) * t;
+    values[static_cast<size_t>(i)] = is_floating(dtype) ? value : std::floor(value);
+  }
+  return from_doubles(values, dtype);
+}
+
+Tensor eye(int64_t n, int64_t m, int64_t k, DType dtype) {
+  const Shape shape{n, m < 0 ? n : m};
+  return astype(equal(iota(DType::kI32, shape, 0) + k, iota(DType::kI32, shape, 1)), dtype);
+}
+
+Tensor tril(const Tensor& x, int64_t k) { return triangle("tril", x, k, true); }
+Tensor triu(const Tensor& x, int64_t k) { return triangle("triu", x, k, false); }
+
+Tensor one_hot(const Tensor& x, int64_t classes, DType dtype, int64_t axis) {
+  if (classes < 0) fail<ValueError>("one_hot: the number of classes must not be negative, got {}", classes);
+  const int64_t position = normalize_axis(axis, x.rank() + 1, "one_hot");
+  // Narrow types cannot count all classes.
+  const DType index = size_of(x.dtype()) >= 4 ? x.dtype() : is_floating(x.dtype()) ? DType::kF32 : DType::kI32;
+  Shape counted(x.rank() + 1, 1);
+  counted[position] = classes;
+  return astype(equal(expand_dims(astype(x, index), position), iota(index, counted, position)), dtype);
+}
+
+}  // namespace linnet

@@ -1,0 +1,113 @@
+#include "core/ops/logic.h"
+
+#include "core/base/format.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/families.h"
+#include "linnet/ops.h"
+
+namespace linnet {
+namespace {
+
+const Primitive& define_comparison(const char* name) {
+  return define(Elementwise<NoParams>{
+      .name = name, .arity = 2, .accepts = Accepts::kAny, .boolean_result = true});
+}
+const Primitive& define_predicate(const char* name) {
+  return define(Elementwise<NoParams>{.name = name, .arity = 1, .boolean_result = true});
+}
+const Primitive& define_bits(const char* name, int arity, Accepts accepts) {
+  return define(Elementwise<NoParams>{.name = name, .arity = arity, .accepts = accepts, .zero_derivative = true});
+}
+
+}  // namespace
+
+#define LINNET_LOGIC_PRIMITIVE(function, ...)             \
+  const Primitive& function##_primitive() {               \
+    static const Primitive& p = __VA_ARGS__;              \
+    return p;                                             \
+  }
+LINNET_LOGIC_PRIMITIVE(eq, define_comparison("eq"))
+LINNET_LOGIC_PRIMITIVE(ne, define_comparison("ne"))
+LINNET_LOGIC_PRIMITIVE(lt, define_comparison("lt"))
+LINNET_LOGIC_PRIMITIVE(le, define_comparison("le"))
+LINNET_LOGIC_PRIMITIVE(gt, define_comparison("gt"))
+LINNET_LOGIC_PRIMITIVE(ge, define_comparison("ge"))
+LINNET_LOGIC_PRIMITIVE(is_nan, define_predicate("is_nan"))
+LINNET_LOGIC_PRIMITIVE(is_inf, define_predicate("is_inf"))
+LINNET_LOGIC_PRIMITIVE(is_finite, define_predicate("is_finite"))
+LINNET_LOGIC_PRIMITIVE(and, define_bits("and", 2, Accepts::kIntegerOrBool))
+LINNET_LOGIC_PRIMITIVE(or, define_bits("or", 2, Accepts::kIntegerOrBool))
+LINNET_LOGIC_PRIMITIVE(xor, define_bits("xor", 2, Accepts::kIntegerOrBool))
+LINNET_LOGIC_PRIMITIVE(not, define_bits("not", 1, Accepts::kIntegerOrBool))
+LINNET_LOGIC_PRIMITIVE(shift_left, define_bits("shift_left", 2, Accepts::kInteger))
+LINNET_LOGIC_PRIMITIVE(shift_right_logical, define_bits("shift_right_logical", 2, Accepts::kInteger))
+LINNET_LOGIC_PRIMITIVE(shift_right_arithmetic, define_bits("shift_right_arithmetic", 2, Accepts::kInteger))
+#undef LINNET_LOGIC_PRIMITIVE
+
+void define_logic() {
+  for (auto* make : {eq_primitive, ne_primitive, lt_primitive, le_primitive, gt_primitive, ge_primitive,
+                     is_nan_primitive, is_inf_primitive, is_finite_primitive, and_primitive, or_primitive,
+                     xor_primitive, not_primitive, shift_left_primitive, shift_right_logical_primitive,
+                     shift_right_arithmetic_primitive}) {
+    make();
+  }
+}
+
+namespace {
+
+/// Integers are neither NaN nor infinite.
+Tensor classify(const Primitive& primitive, const Tensor& x, bool of_integers) {
+  if (is_floating(x.dtype())) return emit_one(primitive, {x});
+  return full(x.shape(), of_integers, DType::kBool);
+}
+
+Tensor truth(const Tensor& x) { return x.dtype() == DType::kBool ? x : not_equal(x, 0); }
+
+}  // namespace
+
+Tensor equal(const Tensor& a, const Tensor& b) { return emit_binary(eq_primitive(), a, b); }
+Tensor not_equal(const Tensor& a, const Tensor& b) { return emit_binary(ne_primitive(), a, b); }
+Tensor less(const Tensor& a, const Tensor& b) { return emit_binary(lt_primitive(), a, b); }
+Tensor less_equal(const Tensor& a, const Tensor& b) { return emit_binary(le_primitive(), a, b); }
+Tensor greater(const Tensor& a, const Tensor& b) { return emit_binary(gt_primitive(), a, b); }
+Tensor greater_equal(const Tensor& a, const Tensor& b) { return emit_binary(ge_primitive(), a, b); }
+Tensor is_nan(const Tensor& x) { return classify(is_nan_primitive(), x, false); }
+Tensor is_inf(const Tensor& x) { return classify(is_inf_primitive(), x, false); }
+Tensor is_finite(const Tensor& x) { return classify(is_finite_primitive(), x, true); }
+
+Tensor bitwise_and(const Tensor& a, const Tensor& b) { return emit_binary(and_primitive(), a, b); }
+Tensor bitwise_or(const Tensor& a, const Tensor& b) { return emit_binary(or_primitive(), a, b); }
+Tensor bitwise_xor(const Tensor& a, const Tensor& b) { return emit_binary(xor_primitive(), a, b); }
+Tensor bitwise_not(const Tensor& x) { return emit_one(not_primitive(), {x}); }
+Tensor shift_left(const Tensor& a, const Tensor& b) { return emit_binary(shift_left_primitive(), a, b); }
+Tensor shift_right_logical(const Tensor& a, const Tensor& b) {
+  return emit_binary(shift_right_logical_primitive(), a, b);
+}
+Tensor shift_right_arithmetic(const Tensor& a, const Tensor& b) {
+  return emit_binary(shift_right_arithmetic_primitive(), a, b);
+}
+
+Tensor logical_and(const Tensor& a, const Tensor& b) { return bitwise_and(truth(a), truth(b)); }
+Tensor logical_or(const Tensor& a, const Tensor& b) { return bitwise_or(truth(a), truth(b)); }
+Tensor logical_not(const Tensor& x) { return bitwise_not(truth(x)); }
+
+Tensor operator==(const Tensor& a, const Tensor& b) { return equal(a, b); }
+Tensor operator!=(const Tensor& a, const Tensor& b) { return not_equal(a, b); }
+Tensor operator<(const Tensor& a, const Tensor& b) { return less(a, b); }
+Tensor operator<=(const Tensor& a, const Tensor& b) { return less_equal(a, b); }
+Tensor operator>(const Tensor& a, const Tensor& b) { return greater(a, b); }
+Tensor operator>=(const Tensor& a, const Tensor& b) { return greater_equal(a, b); }
+Tensor operator&(const Tensor& a, const Tensor& b) { return bitwise_and(a, b); }
+Tensor operator|(const Tensor& a, const Tensor& b) { return bitwise_or(a, b); }
+Tensor operator^(const Tensor& a, const Tensor& b) { return bitwise_xor(a, b); }
+Tensor operator~(const Tensor& x) { return bitwise_not(x); }
+Tensor operator!(const Tensor& x) { return logical_not(x); }
+Tensor operator&&(const Tensor& a, const Tensor& b) { return logical_and(a, b); }
+Tensor operator||(const Tensor& a, const Tensor& b) { return logical_or(a, b); }
+Tensor operator<<(const Tensor& a, const Tensor& b) { return shift_left(a, b); }
+Tensor operator>>(const Tensor& a, const Tensor& b) {
+  const WeakDType type = promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
+  return is_unsigned_integer(type.dtype) ? shift_right_logical(a, b) : shift_right_arithmetic(a, b);
+}
+
+}  // namespace linnet

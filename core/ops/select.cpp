@@ -1,0 +1,107 @@
+// Selection and the identities that only transformations and the compiler notice.
+#include "core/base/format.h"
+#include "core/ops/arithmetic.h"
+#include "core/ops/elementwise.h"
+#include "core/tensor/tensor_impl.h"
+#include "linnet/ops.h"
+
+namespace linnet {
+
+const Primitive& select_primitive() {
+  // Zero, not a product with zero, goes to the branch not taken: what stands there cannot leak.
+  static const Primitive& p = define(Elementwise<NoParams>{
+      .name = "select", .arity = 3,
+      .vjp = [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
+        return TensorList{Tensor(), where(x[0], ct, 0), where(x[0], 0, ct)};
+      },
+      .accepts = Accepts::kAny, .predicate_first = true, .linear = true,
+      .saves_inputs = bits_of({0}), .saves_outputs = 0});
+  return p;
+}
+
+const Primitive& stop_gradient_primitive() {
+  static const Primitive& p = [] () -> const Primitive& {
+    Primitive description;
+    description.name = "stop_gradient";
+    description.kind = Kind::kElementwise;
+    description.infer = [](ParamsRef, Inputs x) {
+      return infer_elementwise("stop_gradient", Accepts::kAny, false, false, 1, x);
+    };
+    description.view = [](ParamsRef, const Tensor& x) { return x; };
+    description.zero_derivative = true;
+    description.saves_inputs = 0;
+    description.saves_outputs = 0;
+    return define_primitive(std::move(description));
+  }();
+  return p;
+}
+
+namespace {
+
+/// The defined ones of `tensors` behind a barrier of their own; undefined ones stay so.
+TensorList barrier_of_defined(Inputs tensors) {
+  TensorList present;
+  for (const Tensor& t : tensors) {
+    if (t.defined()) present.push_back(t);
+  }
+  if (!present.empty()) present = emit(optimization_barrier_primitive(), present);
+  TensorList out;
+  size_t next = 0;
+  for (const Tensor& t : tensors) out.push_back(t.defined() ? present[next++] : Tensor());
+  return out;
+}
+
+TensorList batch_barrier(ParamsRef, const BatchedInputs& x) {
+  TensorList operands;
+  for (size_t i = 0; i < x.x.size(); ++i) {
+    Tensor operand = x.x[i];
+    if (!x.batched[i]) {
+      Shape shape = operand.shape();
+      shape.insert(0, x.size);
+      operand = broadcast_trailing(operand, shape);
+    }
+    operands.push_back(std::move(operand));
+  }
+  return emit(optimization_barrier_primitive(), operands);
+}
+
+}  // namespace
+
+const Primitive& optimization_barrier_primitive() {
+  static const Primitive& p = [] () -> const Primitive& {
+    Primitive description;
+    description.name = "optimization_barrier";
+    description.kind = Kind::kSmooth;
+    description.infer = [](ParamsRef, Inputs x) {
+      TypeList types;
+      for (const Tensor& t : x) types.push_back(t.type());
+      return types;
+    };
+    description.vjp = [](ParamsRef, Inputs, Outputs, Inputs cts) { return barrier_of_defined(cts); };
+    description.jvp = [](ParamsRef, Inputs, Outputs, Inputs tangents) { return barrier_of_defined(tangents); };
+    description.decompose = [](ParamsRef, Inputs x) { return TensorList(x.begin(), x.end()); };
+    description.batch = batch_barrier;
+    description.saves_inputs = 0;
+    description.saves_outputs = 0;
+    return define_primitive(std::move(description));
+  }();
+  return p;
+}
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  const Tensor chosen = condition.dtype() == DType::kBool ? condition : not_equal(condition, 0);
+  auto [x, y] = promote_and_broadcast("where", a, b);
+  if (chosen.shape() == x.shape()) return emit_one(select_primitive(), {chosen, x, y});
+  const Shape shape = broadcast_shapes("where", chosen.shape(), x.shape());
+  const auto fit = [&](const Tensor& t) { return broadcast_trailing(t, shape); };
+  return emit_one(select_primitive(), {fit(chosen), fit(x), fit(y)});
+}
+
+Tensor stop_gradient(const Tensor& x) { return emit_one(stop_gradient_primitive(), {x}); }
+
+TensorList optimization_barrier(const TensorList& tensors) {
+  if (tensors.empty()) return {};
+  return emit(optimization_barrier_primitive(), tensors);
+}
+
+}  // namespace linnet

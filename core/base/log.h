@@ -1,0 +1,13 @@
+// The LINNET_LOG switch: a comma-separated list of topics (`kernels`, `graph`, `state`, `jit`).
+#pragma once
+
+#include <string_view>
+
+namespace linnet {
+
+/// True if LINNET_LOG names `topic`; read from the environment once.
+bool log_enabled(std::string_view topic);
+/// Sends one line to the log sink (standard error unless replaced by `set_log_sink`).
+void log_line(std::string_view topic, std::string_view text);
+
+}  // namespace linnet

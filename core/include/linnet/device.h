@@ -1,0 +1,63 @@
+// Devices and the memory behind tensors.
+//
+//   MemoryStats stats = memory_stats(kCpu);
+//   // stats.live_bytes, stats.peak_bytes, stats.allocations
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace linnet {
+
+/// Codes follow DLPack's DLDeviceType.
+enum class DeviceType : uint8_t { kCpu = 1, kCuda = 2 };
+
+/// One device of the machine.
+struct Device {
+  DeviceType type = DeviceType::kCpu;
+  uint8_t index = 0;
+  bool operator==(const Device&) const = default;
+};
+
+inline constexpr Device kCpu{};
+
+/// `cpu:0`, `cuda:1`.
+std::string to_string(Device device);
+
+/// Counters of one device's allocator. Bytes are those handed to tensors, rounded up to the
+/// allocator's size classes; cached free blocks are counted in `reserved_bytes` only.
+struct MemoryStats {
+  size_t live_bytes = 0;
+  size_t peak_bytes = 0;
+  size_t reserved_bytes = 0;
+  uint64_t allocations = 0;
+};
+
+/// Source of device memory. Implementations are safe to call from several threads.
+class Allocator {
+ public:
+  virtual ~Allocator() = default;
+  /// At least `bytes` bytes aligned to 64, uninitialised. `bytes` may be 0.
+  /// @throws DeviceError with the sizes involved when the memory cannot be had; nothing has changed then.
+  virtual void* allocate(size_t bytes) = 0;
+  /// Takes back a block of `allocate(bytes)`.
+  virtual void deallocate(void* block, size_t bytes) noexcept = 0;
+  virtual MemoryStats stats() const = 0;
+  /// Sets the peak to the live bytes.
+  virtual void reset_peak() = 0;
+  /// Returns cached free blocks to the system.
+  virtual void trim() = 0;
+};
+
+/// The allocator of `device`.
+/// @throws DeviceError if no back end for it is built in or registered.
+Allocator& allocator_of(Device device);
+
+/// Makes `allocator` (not owned) serve `device`; used by back ends when they register, and by tests.
+/// Returns the one it replaces, or null.
+Allocator* set_allocator(Device device, Allocator* allocator);
+
+MemoryStats memory_stats(Device device = kCpu);
+
+}  // namespace linnet

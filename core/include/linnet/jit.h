@@ -1,0 +1,238 @@
+// jit: traces a function once per structure and types of its arguments, and runs the compiled program.
+//
+//   auto step = jit([](Mlp& model, optim::Adam& opt, const Batch& batch) { ...; return loss; });
+//   Tensor loss = step(model, opt, batch);     // model and opt are read, updated and donated
+//   std::string program = step.lower(model, opt, batch).text();
+//
+// A `T&` parameter is state: what the function writes to it is seen by the caller. Everything else is
+// input. Captured variables are state too; captured tensors are inputs fixed at tracing. Calling one
+// jitted function from several threads is allowed if the state arguments differ.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "linnet/tree.h"
+
+namespace linnet {
+
+/// A traced program for inspection.
+class Lowered {
+ public:
+  explicit Lowered(std::shared_ptr<const void> program) : program_(std::move(program)) {}
+  /// The graph as traced.
+  std::string text() const;
+  /// The graph after all passes.
+  std::string optimized_text() const;
+  /// Bytes of the arena for intermediate values.
+  size_t arena_bytes() const;
+
+ private:
+  std::shared_ptr<const void> program_;
+};
+
+namespace detail {
+
+/// One argument of a call, seen through its leaves.
+struct JitArgument {
+  std::vector<tree::LeafRef> leaves;
+  std::string structure;
+  bool state = false;
+};
+
+/// Template-free part of a jitted function: cache, tracing protocol and execution.
+class JitCore {
+ public:
+  JitCore();
+  ~JitCore();
+
+  struct Entry;
+  using EntryPtr = std::shared_ptr<Entry>;
+
+  /// What the typed side does while tracing.
+  struct Hooks {
+    /// Copies the arguments, before anything is traced.
+    std::function<void()> save;
+    /// Calls the function. `inputs[i]` are the traced leaves of argument i; gives the leaves of the result.
+    std::function<TensorList(const std::vector<TensorList>& inputs)> run;
+    /// The leaves of state argument i after the call (its structure may have changed).
+    std::function<std::vector<tree::LeafRef>(size_t i)> state_leaves;
+    /// Puts the state arguments back as they were.
+    std::function<void()> restore;
+  };
+
+  /// The entry for these arguments, traced if there is none yet.
+  EntryPtr find_or_trace(std::vector<JitArgument>& arguments, const Hooks& hooks);
+  /// Runs: results first, then the new leaves of each state argument whose structure did not change.
+  TensorList execute(const EntryPtr& entry, std::vector<JitArgument>& arguments);
+
+  static std::shared_ptr<const void> program_of(const EntryPtr& entry);
+  size_t result_count(const EntryPtr& entry) const;
+  /// Values for the leaves of a state argument whose structure changed while tracing.
+  TensorList changed_state(const EntryPtr& entry, size_t argument, const TensorList& results) const;
+
+  size_t trace_count() const;
+
+  /// Typed data kept with an entry: prototypes of the result and of changed state arguments.
+  static std::shared_ptr<void>& prototype_slot(const EntryPtr& entry);
+
+ private:
+  struct Cache;
+  std::unique_ptr<Cache> cache_;
+};
+
+template <class F>
+struct Signature : Signature<decltype(&F::operator())> {};
+template <class R, class... P>
+struct Signature<R (*)(P...)> { using Result = R; using Parameters = std::tuple<P...>; };
+template <class C, class R, class... P>
+struct Signature<R (C::*)(P...)> { using Result = R; using Parameters = std::tuple<P...>; };
+template <class C, class R, class... P>
+struct Signature<R (C::*)(P...) const> { using Result = R; using Parameters = std::tuple<P...>; };
+template <class R, class... P>
+struct Signature<std::function<R(P...)>> { using Result = R; using Parameters = std::tuple<P...>; };
+
+template <class F>
+concept HasSignature = std::is_pointer_v<F> || requires { &F::operator(); };
+
+template <class P>
+inline constexpr bool is_state_parameter =
+    std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>;
+
+template <class F, class R, class... P>
+class Jitted {
+ public:
+  explicit Jitted(F f) : f_(std::move(f)), core_(std::make_shared<JitCore>()) {}
+
+  R operator()(P... args) const { return call(std::index_sequence_for<P...>{}, args...); }
+  /// Traces without running.
+  Lowered lower(P... args) const {
+    std::vector<JitArgument> arguments{argument<P>(args)...};
+    return Lowered(JitCore::program_of(trace(std::index_sequence_for<P...>{}, arguments, args...)));
+  }
+  /// How often the function has been traced.
+  size_t trace_count() const { return core_->trace_count(); }
+
+ private:
+  using Result = std::conditional_t<std::is_void_v<R>, std::tuple<>, std::decay_t<R>>;
+  /// Kept with an entry: the result, and those state arguments whose structure the function changed.
+  struct Prototypes {
+    std::optional<Result> result;
+    std::tuple<std::optional<std::decay_t<P>>...> state;
+  };
+
+  template <class Q, class A>
+  static JitArgument argument(A& object) {
+    tree::Flattened flat = tree::flatten(const_cast<std::remove_const_t<A>&>(object));
+    return {std::move(flat.leaves), std::move(flat.structure), is_state_parameter<Q>};
+  }
+
+  using Copies = std::tuple<std::optional<std::decay_t<P>>...>;
+
+  /// State arguments are traced in place, inputs as copies with traced leaves.
+  template <class Q, size_t I, class A>
+  static decltype(auto) traced_argument(A& object, Copies& copies, const TensorList& leaves) {
+    if constexpr (is_state_parameter<Q>) {
+      return (object);
+    } else {
+      auto& copy = *std::get<I>(copies);
+      tree::write_raw(tree::flatten(copy).leaves, leaves);
+      return static_cast<const std::decay_t<Q>&>(copy);
+    }
+  }
+
+  template <class Q, size_t I, class A>
+  static void restore_state(Copies& copies, A& object) {
+    if constexpr (is_state_parameter<Q>) object = *std::get<I>(copies);
+  }
+
+  template <size_t... I>
+  JitCore::EntryPtr trace(std::index_sequence<I...>, std::vector<JitArgument>& arguments,
+                          std::add_lvalue_reference_t<P>... args) const {
+    auto prototypes = std::make_shared<Prototypes>();
+    Copies copies;
+    JitCore::Hooks hooks;
+    hooks.save = [&] { (std::get<I>(copies).emplace(args), ...); };
+    hooks.run = [&](const std::vector<TensorList>& inputs) {
+      if constexpr (std::is_void_v<R>) {
+        f_(traced_argument<P, I>(args, copies, inputs[I])...);
+        prototypes->result.emplace();
+      } else {
+        prototypes->result.emplace(f_(traced_argument<P, I>(args, copies, inputs[I])...));
+      }
+      return tree::read(tree::flatten(*prototypes->result).leaves);
+    };
+    hooks.state_leaves = [&](size_t which) {
+      std::vector<tree::LeafRef> leaves;
+      ((I == which ? void(leaves = after_trace<P, I>(args, arguments[I], *prototypes)) : void()), ...);
+      return leaves;
+    };
+    hooks.restore = [&] { (restore_state<P, I>(copies, args), ...); };
+    JitCore::EntryPtr entry = core_->find_or_trace(arguments, hooks);
+    if (prototypes->result) JitCore::prototype_slot(entry) = prototypes;
+    return entry;
+  }
+
+  template <class Q, size_t I, class A>
+  static std::vector<tree::LeafRef> after_trace(A& object, const JitArgument& before, Prototypes& prototypes) {
+    if constexpr (is_state_parameter<Q>) {
+      tree::Flattened flat = tree::flatten(object);
+      if (flat.structure != before.structure) {
+        std::get<I>(prototypes.state).emplace(object);
+        flat = tree::flatten(object);
+      }
+      return std::move(flat.leaves);
+    } else {
+      return {};
+    }
+  }
+  template <class Q, size_t I, class A>
+  void apply_changed(const JitCore::EntryPtr& entry, A& object, const Prototypes& prototypes,
+                     const TensorList& results) const {
+    if constexpr (is_state_parameter<Q>) {
+      if (!std::get<I>(prototypes.state)) return;
+      object = *std::get<I>(prototypes.state);
+      tree::write(tree::flatten(object).leaves, core_->changed_state(entry, I, results));
+    }
+  }
+
+  template <size_t... I>
+  R call(std::index_sequence<I...> indices, std::add_lvalue_reference_t<P>... args) const {
+    std::vector<JitArgument> arguments{argument<P>(args)...};
+    const JitCore::EntryPtr entry = trace(indices, arguments, args...);
+    TensorList results = core_->execute(entry, arguments);
+    const Prototypes& prototypes = *static_cast<const Prototypes*>(JitCore::prototype_slot(entry).get());
+    (apply_changed<P, I>(entry, args, prototypes, results), ...);
+    if constexpr (!std::is_void_v<R>) {
+      results.resize(core_->result_count(entry));
+      return tree::unflatten(*prototypes.result, results);
+    }
+  }
+
+  F f_;
+  std::shared_ptr<JitCore> core_;
+};
+
+template <class F, class R, class Tuple>
+struct JittedFor;
+template <class F, class R, class... P>
+struct JittedFor<F, R, std::tuple<P...>> { using type = Jitted<F, R, P...>; };
+
+}  // namespace detail
+
+/// Compiles `f`. Its parameter types must be spelled out: they say what is state and what is input.
+template <class F>
+auto jit(F f) {
+  static_assert(detail::HasSignature<F>,
+                "jit needs a function whose parameter types are spelled out; a generic lambda (auto parameters) "
+                "does not say which arguments are state (T&) and which are inputs");
+  using S = detail::Signature<F>;
+  return typename detail::JittedFor<F, typename S::Result, typename S::Parameters>::type(std::move(f));
+}
+
+}  // namespace linnet

@@ -1,0 +1,18 @@
+// Everything of Linnet's core, the two module APIs and the bridge.
+//
+//   #include <linnet/linnet.h>
+//   using namespace linnet;
+//   Tensor y = grad([](const Tensor& x) { return sum(x * x); })(tensor({1.f, 2.f}));   // [2, 4]
+#pragma once
+
+#include "linnet/device.h"
+#include "linnet/dtype.h"
+#include "linnet/error.h"
+#include "linnet/fields.h"
+#include "linnet/jit.h"
+#include "linnet/log.h"
+#include "linnet/ops.h"
+#include "linnet/shape.h"
+#include "linnet/tensor.h"
+#include "linnet/transforms.h"
+#include "linnet/tree.h"

@@ -1,0 +1,320 @@
+// Trees: how Linnet sees through user types. A tree is a tensor, a described struct (LINNET_FIELDS
+// or a plain aggregate), or a tuple, pair, array, vector, map, optional, variant or unique_ptr of trees.
+// Numbers, enums and strings are static leaves: part of the structure, not of the data.
+//
+//   struct Batch { Tensor image, label; };
+//   TensorList leaves = tree::leaves(batch);
+//   Batch half = tree::map(batch, [](const Tensor& t) { return t.astype(DType::kF16); });
+//   for (auto& [path, leaf] : tree::leaves_with_path(model)) ...   // "up/kernel"
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <typeinfo>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "linnet/fields.h"
+#include "linnet/state.h"
+#include "linnet/tensor.h"
+
+namespace linnet::tree {
+
+/// One step of a path: a field or map key, or a position.
+struct Key {
+  std::string name;
+  int64_t index = -1;  ///< position, or -1 if `name` counts
+  bool operator==(const Key&) const = default;
+  auto operator<=>(const Key&) const = default;
+};
+using Path = std::vector<Key>;
+/// `blocks/0/kernel`.
+std::string to_string(const Path& path);
+
+/// What a walk over a tree reports, in order. Type-erased, so that algorithms are ordinary code.
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+  virtual void tensor(Tensor& leaf) = 0;
+  virtual void cell(state::CellPtr& cell) = 0;
+  /// A static leaf: `type` and `bytes` together are its identity.
+  virtual void fixed(const std::type_info& type, std::string_view bytes) = 0;
+  /// A node begins: its type and number of children are part of the structure.
+  virtual void enter(const std::type_info& type, size_t children) = 0;
+  virtual void leave() = 0;
+  /// Before each child.
+  virtual void child(std::string_view name) = 0;
+  virtual void child(int64_t index) = 0;
+  /// A shared node: true on the first visit of `address`; later visits are skipped.
+  virtual bool first_visit(const void* address) = 0;
+};
+
+/// Customisation point: specialise with `static void visit(T&, Visitor&)` for types that are
+/// neither described nor containers.
+template <class T>
+struct Traits;
+
+template <class T>
+concept HasTraits = requires(T& object, Visitor& visitor) { Traits<T>::visit(object, visitor); };
+
+/// Throws TreeError if the listed fields of T leave a gap that could hold a pointer.
+void check_fields(const char* type_name, size_t size, bool polymorphic, std::string_view names,
+                  std::vector<std::pair<size_t, size_t>> extents);
+
+namespace detail {
+
+struct AnyField {
+  template <class T>
+  operator T() const;  // NOLINT(runtime/explicit)
+};
+
+template <class T, class... A>
+concept BraceConstructible = requires { T{std::declval<A>()...}; };
+
+template <class T, class... A>
+constexpr size_t aggregate_arity() {
+  if constexpr (BraceConstructible<T, A..., AnyField>) return aggregate_arity<T, A..., AnyField>();
+  else return sizeof...(A);
+}
+
+template <class T>
+auto aggregate_fields(T& o) {
+  constexpr size_t n = aggregate_arity<std::remove_const_t<T>>();
+  static_assert(n <= 12, "aggregates of more than 12 members need LINNET_FIELDS");
+  if constexpr (n == 0) { return std::tie(); }
+  else if constexpr (n == 1) { auto& [a] = o; return std::tie(a); }
+  else if constexpr (n == 2) { auto& [a, b] = o; return std::tie(a, b); }
+  else if constexpr (n == 3) { auto& [a, b, c] = o; return std::tie(a, b, c); }
+  else if constexpr (n == 4) { auto& [a, b, c, d] = o; return std::tie(a, b, c, d); }
+  else if constexpr (n == 5) { auto& [a, b, c, d, e] = o; return std::tie(a, b, c, d, e); }
+  else if constexpr (n == 6) { auto& [a, b, c, d, e, f] = o; return std::tie(a, b, c, d, e, f); }
+  else if constexpr (n == 7) { auto& [a, b, c, d, e, f, g] = o; return std::tie(a, b, c, d, e, f, g); }
+  else if constexpr (n == 8) { auto& [a, b, c, d, e, f, g, h] = o; return std::tie(a, b, c, d, e, f, g, h); }
+  else if constexpr (n == 9) { auto& [a, b, c, d, e, f, g, h, i] = o; return std::tie(a, b, c, d, e, f, g, h, i); }
+  else if constexpr (n == 10) {
+    auto& [a, b, c, d, e, f, g, h, i, j] = o;
+    return std::tie(a, b, c, d, e, f, g, h, i, j);
+  } else if constexpr (n == 11) {
+    auto& [a, b, c, d, e, f, g, h, i, j, k] = o;
+    return std::tie(a, b, c, d, e, f, g, h, i, j, k);
+  } else {
+    auto& [a, b, c, d, e, f, g, h, i, j, k, l] = o;
+    return std::tie(a, b, c, d, e, f, g, h, i, j, k, l);
+  }
+}
+
+template <class T> inline constexpr bool is_vector = false;
+template <class T, class A> inline constexpr bool is_vector<std::vector<T, A>> = true;
+template <class T> inline constexpr bool is_array = false;
+template <class T, size_t N> inline constexpr bool is_array<std::array<T, N>> = true;
+template <class T> inline constexpr bool is_map = false;
+template <class K, class V, class C, class A> inline constexpr bool is_map<std::map<K, V, C, A>> = true;
+template <class T> inline constexpr bool is_optional = false;
+template <class T> inline constexpr bool is_optional<std::optional<T>> = true;
+template <class T> inline constexpr bool is_unique = false;
+template <class T> inline constexpr bool is_unique<std::unique_ptr<T>> = true;
+template <class T> inline constexpr bool is_variant = false;
+template <class... T> inline constexpr bool is_variant<std::variant<T...>> = true;
+template <class T> inline constexpr bool is_tuple = false;
+template <class... T> inline constexpr bool is_tuple<std::tuple<T...>> = true;
+template <class A, class B> inline constexpr bool is_tuple<std::pair<A, B>> = true;
+template <class T> inline constexpr bool is_small_vector = false;
+template <class T, size_t N> inline constexpr bool is_small_vector<SmallVector<T, N>> = true;
+
+template <class T>
+void check_described(T& object) {
+  static const bool checked = [&] {
+    std::vector<std::pair<size_t, size_t>> extents;
+    std::apply([&](auto&... field) {
+      ((extents.emplace_back(reinterpret_cast<const char*>(&field) - reinterpret_cast<const char*>(&object),
+                             sizeof(field))), ...);
+    }, object.linnet_fields());
+    check_fields(typeid(T).name(), sizeof(T), std::is_polymorphic_v<T>, T::linnet_field_names(), std::move(extents));
+    return true;
+  }();
+  (void)checked;
+}
+
+}  // namespace detail
+
+template <class T>
+void visit(T& object, Visitor& v) {
+  using U = std::remove_const_t<T>;
+  U& o = const_cast<U&>(object);
+  if constexpr (HasTraits<U>) {
+    Traits<U>::visit(o, v);
+  } else if constexpr (std::is_same_v<U, Tensor>) {
+    v.tensor(o);
+  } else if constexpr (std::is_arithmetic_v<U> || std::is_enum_v<U> || std::is_pointer_v<U> || std::is_empty_v<U>) {
+    v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(&o), std::is_empty_v<U> ? 0 : sizeof(U)));
+  } else if constexpr (std::is_same_v<U, std::string> || std::is_same_v<U, std::string_view>) {
+    v.fixed(typeid(U), o);
+  } else if constexpr (detail::is_small_vector<U>) {
+    v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(o.data()), o.size() * sizeof(*o.data())));
+  } else if constexpr (HasFields<U>) {
+    detail::check_described(o);
+    auto fields = o.linnet_fields();
+    v.enter(typeid(U), std::tuple_size_v<decltype(fields)>);
+    size_t index = 0;
+    std::apply([&](auto&... field) {
+      ((v.child(field_name(U::linnet_field_names(), index++)), visit(field, v)), ...);
+    }, fields);
+    v.leave();
+  } else if constexpr (std::is_same_v<U, std::vector<bool>>) {
+    std::string bits;
+    for (bool bit : o) bits.push_back(bit ? '1' : '0');
+    v.fixed(typeid(U), bits);
+  } else if constexpr (detail::is_vector<U> || detail::is_array<U>) {
+    v.enter(typeid(U), o.size());
+    int64_t index = 0;
+    for (auto& element : o) {
+      v.child(index++);
+      visit(element, v);
+    }
+    v.leave();
+  } else if constexpr (detail::is_map<U>) {
+    v.enter(typeid(U), o.size());
+    for (auto& [key, value] : o) {
+      if constexpr (std::is_convertible_v<decltype(key), std::string_view>) v.child(std::string_view(key));
+      else v.child(static_cast<int64_t>(key));
+      visit(value, v);
+    }
+    v.leave();
+  } else if constexpr (detail::is_optional<U> || detail::is_unique<U>) {
+    v.enter(typeid(U), o ? 1 : 0);
+    if (o) visit(*o, v);
+    v.leave();
+  } else if constexpr (detail::is_variant<U>) {
+    v.enter(typeid(U), o.index());
+    std::visit([&](auto& alternative) { visit(alternative, v); }, o);
+    v.leave();
+  } else if constexpr (detail::is_tuple<U>) {
+    v.enter(typeid(U), std::tuple_size_v<U>);
+    int64_t index = 0;
+    std::apply([&](auto&... element) { ((v.child(index++), visit(element, v)), ...); }, o);
+    v.leave();
+  } else {
+    static_assert(std::is_aggregate_v<U>, "this type is no tree: add LINNET_FIELDS(members...) to it");
+    auto fields = detail::aggregate_fields(o);
+    v.enter(typeid(U), std::tuple_size_v<decltype(fields)>);
+    int64_t index = 0;
+    std::apply([&](auto&... field) { ((v.child(index++), visit(field, v)), ...); }, fields);
+    v.leave();
+  }
+}
+
+/// Every leaf by address, in order: tensors in place, and the cells of variables.
+struct LeafRef {
+  Tensor* tensor = nullptr;
+  state::CellPtr cell;
+};
+struct Flattened {
+  std::vector<LeafRef> leaves;
+  std::vector<Path> paths;     ///< filled on request
+  std::string structure;       ///< equal for trees of equal structure and static leaves
+};
+
+/// A collected walk; `with_paths` also records where each leaf is.
+class Flattener final : public Visitor {
+ public:
+  explicit Flattener(bool with_paths = false) : with_paths_(with_paths) {}
+  void tensor(Tensor& leaf) override;
+  void cell(state::CellPtr& cell) override;
+  void fixed(const std::type_info& type, std::string_view bytes) override;
+  void enter(const std::type_info& type, size_t children) override;
+  void leave() override;
+  void child(std::string_view name) override;
+  void child(int64_t index) override;
+  bool first_visit(const void* address) override;
+  Flattened take() { return std::move(result_); }
+
+ private:
+  void add(LeafRef leaf);
+  bool with_paths_;
+  Flattened result_;
+  Path path_;
+  std::vector<size_t> depth_;
+  std::vector<const void*> shared_;
+};
+
+template <class T>
+Flattened flatten(T& object, bool with_paths = false) {
+  Flattener flattener(with_paths);
+  visit(object, flattener);
+  return flattener.take();
+}
+
+/// The tensors of a list of leaves; variables are read (lists of them give several).
+TensorList read(const std::vector<LeafRef>& leaves);
+/// Puts tensors back, in the order of `read`.
+/// @throws TreeError if the counts differ.
+void write(const std::vector<LeafRef>& leaves, std::span<const Tensor> values);
+
+/// The same, past all state scopes; for values of the scope in which the cells were made.
+void write_raw(const std::vector<LeafRef>& leaves, std::span<const Tensor> values);
+
+/// All tensors, in order.
+template <class T>
+TensorList leaves(const T& object) { return read(flatten(const_cast<T&>(object)).leaves); }
+
+/// Paths and tensors.
+template <class T>
+std::vector<std::pair<std::string, Tensor>> leaves_with_path(const T& object) {
+  Flattened flat = flatten(const_cast<T&>(object), true);
+  TensorList tensors = read(flat.leaves);
+  std::vector<std::pair<std::string, Tensor>> out;
+  for (size_t i = 0; i < tensors.size(); ++i) out.emplace_back(to_string(flat.paths[i]), tensors[i]);
+  return out;
+}
+
+/// A text that is equal for trees of the same types, sizes and static leaves.
+template <class T>
+std::string structure(const T& object) { return flatten(const_cast<T&>(object)).structure; }
+
+/// A copy of `prototype` with other tensors.
+/// @throws TreeError if their number does not fit.
+template <class T>
+T unflatten(const T& prototype, std::span<const Tensor> tensors) {
+  T out = prototype;
+  write(flatten(out).leaves, tensors);
+  return out;
+}
+
+/// A copy with `f(leaf)` in place of each leaf.
+template <class T, class F>
+T map(const T& object, F&& f) {
+  TensorList tensors = leaves(object);
+  for (Tensor& tensor : tensors) tensor = f(tensor);
+  return unflatten(object, tensors);
+}
+
+void check_same_structure(const Flattened& a, const Flattened& b, const char* operation);
+
+/// Leaf by leaf over two trees of one structure.
+template <class T, class F>
+T map(const T& first, const T& second, F&& f) {
+  Flattened a = flatten(const_cast<T&>(first));
+  Flattened b = flatten(const_cast<T&>(second));
+  check_same_structure(a, b, "tree::map");
+  TensorList x = read(a.leaves), y = read(b.leaves);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = f(x[i], y[i]);
+  return unflatten(first, x);
+}
+
+/// `f(path, leaf)` for each leaf.
+template <class T, class F>
+T map_with_path(const T& object, F&& f) {
+  Flattened flat = flatten(const_cast<T&>(object), true);
+  TensorList tensors = read(flat.leaves);
+  for (size_t i = 0; i < tensors.size(); ++i) tensors[i] = f(to_string(flat.paths[i]), tensors[i]);
+  return unflatten(object, tensors);
+}
+
+}  // namespace linnet::tree

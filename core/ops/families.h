@@ -1,0 +1,23 @@
+// One definition function per family of primitives; `define_all_primitives` calls them all.
+#pragma once
+
+namespace linnet {
+
+void define_creation();
+void define_conversion();
+void define_arithmetic();
+void define_logic();
+void define_functions();
+void define_activations();
+void define_shape_ops();
+void define_indexing();
+void define_reductions();
+void define_nn();
+void define_dot();
+void define_convolution();
+void define_windows();
+void define_random();
+void define_optim();
+void define_control();
+
+}  // namespace linnet

@@ -1,0 +1,45 @@
+#include "linnet/shape.h"
+
+#include "core/base/format.h"
+
+namespace linnet {
+
+Strides dense_strides(std::span<const int64_t> shape) {
+  Strides strides(shape.size());
+  int64_t step = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    strides[i] = step;
+    step *= std::max<int64_t>(shape[i], 1);
+  }
+  return strides;
+}
+
+std::string to_string(std::span<const int64_t> values) { return fmt::format("[{}]", fmt::join(values, ",")); }
+
+std::string type_string(DType dtype, std::span<const int64_t> shape) {
+  return std::string(name_of(dtype)) + to_string(shape);
+}
+
+int64_t normalize_axis(int64_t axis, size_t rank, const char* operation) {
+  const int64_t n = static_cast<int64_t>(rank);
+  if (axis < -n || axis >= n) {
+    if (n == 0) fail<ShapeError>("{}: axis {} is out of range for a tensor without dimensions", operation, axis);
+    fail<ShapeError>("{}: axis {} is out of range for a tensor of rank {}; expected {} to {}", operation, axis, n, -n,
+                     n - 1);
+  }
+  return axis < 0 ? axis + n : axis;
+}
+
+Axes normalize_axes(const Axes& axes, size_t rank, const char* operation) {
+  Axes out;
+  for (int64_t axis : axes) {
+    const int64_t normal = normalize_axis(axis, rank, operation);
+    if (std::find(out.begin(), out.end(), normal) != out.end()) {
+      fail<ShapeError>("{}: axis {} is given twice in {}", operation, axis, to_string(axes));
+    }
+    out.push_back(normal);
+  }
+  return out;
+}
+
+}  // namespace linnet

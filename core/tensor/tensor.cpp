@@ -1,0 +1,355 @@
+#include "linnet/tensor.h"
+
+#include <cstring>
+
+#include "core/base/format.h"
+#include "core/tensor/tensor_impl.h"
+#include "linnet/ops.h"
+
+namespace linnet {
+
+Buffer* Buffer::allocate(size_t bytes, Device device) {
+  Allocator& allocator = allocator_of(device);
+  void* data = allocator.allocate(bytes);
+  Buffer* buffer = new Buffer;
+  buffer->allocator_ = &allocator;
+  buffer->data_ = static_cast<std::byte*>(data);
+  buffer->bytes_ = bytes;
+  return buffer;
+}
+
+Buffer* Buffer::wrap(void* data, size_t bytes, std::shared_ptr<const void> owner) {
+  Buffer* buffer = new Buffer;
+  buffer->data_ = static_cast<std::byte*>(data);
+  buffer->bytes_ = bytes;
+  buffer->owner_ = std::move(owner);
+  return buffer;
+}
+
+void Buffer::destroy() {
+  if (allocator_) allocator_->deallocate(data_, bytes_);
+  delete this;
+}
+
+Tensor::Tensor(const Tensor& other) : impl_(other.impl_) {
+  if (impl_) impl_->retain();
+}
+Tensor& Tensor::operator=(const Tensor& other) {
+  if (other.impl_) other.impl_->retain();
+  if (impl_) impl_->release();
+  impl_ = other.impl_;
+  return *this;
+}
+Tensor& Tensor::operator=(Tensor&& other) noexcept {
+  std::swap(impl_, other.impl_);
+  return *this;
+}
+Tensor::~Tensor() {
+  if (impl_) impl_->release();
+}
+
+namespace {
+
+const TensorImpl& checked(const TensorImpl* impl) {
+  if (!impl) fail<ValueError>("an undefined tensor was used\n  hint: a default-constructed Tensor holds nothing yet");
+  return *impl;
+}
+
+Tensor weak_scalar(DType dtype, const void* value) {
+  TensorImpl* impl = new TensorImpl;
+  impl->dtype = dtype;
+  impl->weak = true;
+  impl->data = impl->inline_value;
+  std::memcpy(impl->inline_value, value, size_of(dtype));
+  return Tensor(impl);
+}
+
+}  // namespace
+
+DType Tensor::dtype() const { return checked(impl_).dtype; }
+const Shape& Tensor::shape() const { return checked(impl_).shape; }
+int64_t Tensor::shape(int64_t axis) const {
+  const Shape& s = shape();
+  return s[normalize_axis(axis, s.size(), "shape")];
+}
+bool Tensor::weak() const { return checked(impl_).weak; }
+Device Tensor::device() const { return checked(impl_).device; }
+TensorType Tensor::type() const {
+  const TensorImpl& impl = checked(impl_);
+  return {impl.dtype, impl.shape, impl.weak, impl.device};
+}
+bool Tensor::traced() const { return !checked(impl_).concrete(); }
+const Strides& Tensor::strides() const {
+  require_concrete(*this, "strides");
+  return impl_->strides;
+}
+bool Tensor::is_contiguous() const {
+  require_concrete(*this, "is_contiguous");
+  return dense(*impl_);
+}
+Tensor Tensor::contiguous() const {
+  require_concrete(*this, "contiguous");
+  return dense(*impl_) ? *this : dense_copy(*this);
+}
+
+Tensor Tensor::weak_bool(bool value) { return weak_scalar(DType::kBool, &value); }
+Tensor Tensor::weak_float(double value) {
+  const float narrow = static_cast<float>(value);
+  Tensor out = weak_scalar(DType::kF32, &narrow);
+  out.impl_->exact_literal = value;
+  return out;
+}
+Tensor Tensor::weak_integer(int64_t value) {
+  if (value == static_cast<int32_t>(value)) {
+    const int32_t narrow = static_cast<int32_t>(value);
+    return weak_scalar(DType::kI32, &narrow);
+  }
+  return weak_scalar(DType::kI64, &value);
+}
+Tensor Tensor::weak_unsigned(uint64_t value) {
+  if (value <= 0x7FFFFFFFu) return weak_integer(static_cast<int64_t>(value));
+  if (value >> 63) return weak_scalar(DType::kU64, &value);
+  return weak_integer(static_cast<int64_t>(value));
+}
+
+bool dense(const TensorImpl& impl) {
+  int64_t step = 1;
+  for (size_t i = impl.shape.size(); i-- > 0;) {
+    if (impl.shape[i] == 0) return true;
+    if (impl.shape[i] != 1 && impl.strides[i] != step) return false;
+    step *= impl.shape[i];
+  }
+  return true;
+}
+
+Tensor make_uninitialized(DType dtype, const Shape& shape, Device device, bool weak) {
+  TensorImpl* impl = new TensorImpl;
+  Tensor out(impl);
+  impl->dtype = dtype;
+  impl->weak = weak;
+  impl->device = device;
+  impl->shape = shape;
+  impl->strides = dense_strides(shape);
+  int64_t bytes = static_cast<int64_t>(size_of(dtype));
+  for (int64_t size : shape) {
+    if (size < 0) fail<ShapeError>("tensor: negative size in shape {}", to_string(shape));
+    if (__builtin_mul_overflow(bytes, size, &bytes)) {
+      fail<ShapeError>("tensor: {} has more bytes than can be addressed", type_string(dtype, shape));
+    }
+  }
+  if (bytes <= 8 && device.type == DeviceType::kCpu) {
+    impl->data = impl->inline_value;
+  } else {
+    impl->buffer = BufferHandle(Buffer::allocate(static_cast<size_t>(bytes), device));
+    impl->data = impl->buffer->data();
+  }
+  return out;
+}
+
+Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides, int64_t offset) {
+  const TensorImpl& from = *base.impl();
+  TensorImpl* impl = new TensorImpl;
+  impl->dtype = from.dtype;
+  impl->weak = from.weak;
+  impl->device = from.device;
+  impl->shape = shape;
+  impl->strides = strides;
+  impl->exact_literal = from.exact_literal;
+  impl->buffer = from.buffer;
+  if (from.buffer) {
+    impl->data = from.data + offset * static_cast<int64_t>(size_of(from.dtype));
+  } else {
+    // Inline values are copied with the handle; views of up to 8 bytes keep their offset.
+    std::memcpy(impl->inline_value, from.inline_value, sizeof impl->inline_value);
+    impl->data = impl->inline_value + (from.data - from.inline_value) +
+                 offset * static_cast<int64_t>(size_of(from.dtype));
+  }
+  return Tensor(impl);
+}
+
+Tensor with_weak(const Tensor& tensor, bool weak) {
+  if (tensor.weak() == weak) return tensor;
+  require_concrete(tensor, "with_weak");
+  Tensor out = make_view(tensor, tensor.shape(), tensor.impl()->strides, 0);
+  out.impl()->weak = weak;
+  return out;
+}
+
+void require_concrete(const Tensor& tensor, const char* operation) {
+  const TensorImpl& impl = checked(tensor.impl());
+  if (impl.concrete()) return;
+  if (impl.serial == TensorImpl::kAbstract) {
+    fail<TraceError>("{}: {} has a type but no value", operation, to_string(tensor.type()));
+  }
+  const Trace* trace = current_trace();
+  while (trace && trace->serial() != impl.serial) trace = trace->parent();
+  if (!trace) {
+    fail<TraceError>(
+        "{}: {} was made inside a transformation that has ended\n"
+        "  hint: return the value from the transformed function instead of storing it outside",
+        operation, to_string(tensor.type()));
+  }
+  fail<TraceError>(
+      "{}: the value of {} is not known while {} traces the function\n"
+      "  hint: C++ control flow cannot depend on traced values; use where(condition, a, b), "
+      "or compute the value outside the transformation",
+      operation, to_string(tensor.type()), trace->transformation());
+}
+
+Tensor make_traced(const Trace& trace, const TensorType& type, std::unique_ptr<Tracer> tracer) {
+  TensorImpl* impl = new TensorImpl;
+  impl->dtype = type.dtype;
+  impl->weak = type.weak;
+  impl->device = type.device;
+  impl->shape = type.shape;
+  impl->serial = trace.serial();
+  impl->tracer = std::move(tracer);
+  return Tensor(impl);
+}
+
+Tracer& tracer_of(const Tensor& tensor) { return *tensor.impl()->tracer; }
+
+Tensor abstract(const TensorType& type) {
+  TensorImpl* impl = new TensorImpl;
+  impl->dtype = type.dtype;
+  impl->weak = type.weak;
+  impl->device = type.device;
+  impl->shape = type.shape;
+  impl->serial = TensorImpl::kAbstract;
+  return Tensor(impl);
+}
+
+Tensor from_bytes(const void* bytes, DType dtype, const Shape& shape, Device device) {
+  Tensor out = make_uninitialized(dtype, shape, device);
+  const size_t count = static_cast<size_t>(element_count(shape)) * size_of(dtype);
+  if (count) std::memcpy(mutable_data(out), bytes, count);
+  return out;
+}
+
+template <class T>
+Tensor from_span(std::span<const T> values, const Shape& shape, Device device) {
+  if (static_cast<int64_t>(values.size()) != element_count(shape)) {
+    fail<ShapeError>("tensor: {} values do not fill {}", values.size(), type_string(dtype_of<T>(), shape));
+  }
+  return from_bytes(values.data(), dtype_of<T>(), shape, device);
+}
+
+Tensor from_external(const void* bytes, DType dtype, const Shape& shape, std::shared_ptr<const void> owner) {
+  if (reinterpret_cast<uintptr_t>(bytes) % size_of(dtype) != 0) {
+    fail<ValueError>("from_external: the address is not aligned to {} bytes, as {} needs", size_of(dtype),
+                     name_of(dtype));
+  }
+  TensorImpl* impl = new TensorImpl;
+  impl->dtype = dtype;
+  impl->shape = shape;
+  impl->strides = dense_strides(shape);
+  const size_t count = static_cast<size_t>(element_count(shape)) * size_of(dtype);
+  impl->buffer = BufferHandle(Buffer::wrap(const_cast<void*>(bytes), count, std::move(owner)));
+  impl->data = impl->buffer->data();
+  return Tensor(impl);
+}
+
+Tensor scalar(double value, DType dtype) {
+  Tensor out = make_uninitialized(dtype, {});
+  visit_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    T typed;
+    if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>) typed = T(static_cast<float>(value));
+    else if constexpr (std::is_same_v<T, bool>) typed = value != 0;
+    else typed = static_cast<T>(value);
+    std::memcpy(mutable_data(out), &typed, sizeof typed);
+  });
+  return out;
+}
+
+Tensor scalar_integer(int64_t value, DType dtype) {
+  if (is_floating(dtype)) return scalar(static_cast<double>(value), dtype);
+  Tensor out = make_uninitialized(dtype, {});
+  if (dtype == DType::kBool) value = value != 0;
+  std::memcpy(mutable_data(out), &value, size_of(dtype));  // little-endian truncation is the conversion
+  return out;
+}
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  require_concrete(*this, "to_vector");
+  const Tensor flat = contiguous();
+  const int64_t count = size();
+  std::vector<T> out(static_cast<size_t>(count));
+  visit_dtype(dtype(), [&](auto zero) {
+    using S = decltype(zero);
+    const S* values = reinterpret_cast<const S*>(flat.impl()->data);
+    for (int64_t i = 0; i < count; ++i) {
+      if constexpr (std::is_same_v<S, T>) out[i] = values[i];
+      else if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>) {
+        out[i] = T(static_cast<float>(values[i]));
+      } else if constexpr (std::is_same_v<S, float16> || std::is_same_v<S, bfloat16>) {
+        out[i] = static_cast<T>(static_cast<float>(values[i]));
+      } else {
+        out[i] = static_cast<T>(values[i]);
+      }
+    }
+  });
+  return out;
+}
+
+template <class T>
+T Tensor::item() const {
+  require_concrete(*this, "item");
+  if (size() != 1) fail<ShapeError>("item: expected one element, got {}", to_string(type()));
+  return to_vector<T>()[0];
+}
+
+template <class T>
+std::span<const T> Tensor::data() const {
+  require_concrete(*this, "data");
+  if (dtype() != dtype_of<T>()) {
+    fail<DTypeError>("data: expected {}, got {}", name_of(dtype_of<T>()), to_string(type()));
+  }
+  if (!is_contiguous()) {
+    fail<ShapeError>("data: {} is a strided view\n  hint: call contiguous() first", to_string(type()));
+  }
+  return {reinterpret_cast<const T*>(impl_->data), static_cast<size_t>(size())};
+}
+
+#define LINNET_ELEMENT_TYPE(T)                                                  \
+  template Tensor from_span<T>(std::span<const T>, const Shape&, Device);       \
+  template T Tensor::item<T>() const;                                           \
+  template std::span<const T> Tensor::data<T>() const;
+#define LINNET_VECTOR_TYPE(T) template std::vector<T> Tensor::to_vector<T>() const;
+LINNET_ELEMENT_TYPE(bool) LINNET_ELEMENT_TYPE(int8_t) LINNET_ELEMENT_TYPE(int16_t) LINNET_ELEMENT_TYPE(int32_t)
+LINNET_ELEMENT_TYPE(int64_t) LINNET_ELEMENT_TYPE(uint8_t) LINNET_ELEMENT_TYPE(uint16_t) LINNET_ELEMENT_TYPE(uint32_t)
+LINNET_ELEMENT_TYPE(uint64_t) LINNET_ELEMENT_TYPE(float16) LINNET_ELEMENT_TYPE(bfloat16) LINNET_ELEMENT_TYPE(float)
+LINNET_ELEMENT_TYPE(double)
+LINNET_VECTOR_TYPE(bool) LINNET_VECTOR_TYPE(int8_t) LINNET_VECTOR_TYPE(int16_t) LINNET_VECTOR_TYPE(int32_t)
+LINNET_VECTOR_TYPE(int64_t) LINNET_VECTOR_TYPE(uint8_t) LINNET_VECTOR_TYPE(uint16_t) LINNET_VECTOR_TYPE(uint32_t)
+LINNET_VECTOR_TYPE(uint64_t) LINNET_VECTOR_TYPE(float16) LINNET_VECTOR_TYPE(bfloat16) LINNET_VECTOR_TYPE(float)
+LINNET_VECTOR_TYPE(double)
+#undef LINNET_ELEMENT_TYPE
+#undef LINNET_VECTOR_TYPE
+
+Tensor Tensor::astype(DType dtype) const { return linnet::astype(*this, dtype); }
+Tensor Tensor::reshape(const Shape& shape) const { return linnet::reshape(*this, shape); }
+Tensor Tensor::transpose() const { return linnet::transpose(*this); }
+Tensor Tensor::transpose(const Axes& permutation) const { return linnet::transpose(*this, permutation); }
+Tensor Tensor::operator[](int64_t index) const { return linnet::index_axis(*this, index, 0); }
+
+DlpackView dlpack_view(const Tensor& tensor) {
+  require_concrete(tensor, "dlpack_view");
+  const TensorImpl& impl = *tensor.impl();
+  const DType d = impl.dtype;
+  const uint8_t code = d == DType::kBool ? 6 : is_signed_integer(d) ? 0 : is_unsigned_integer(d) ? 1
+                       : d == DType::kBF16 ? 4 : 2;
+  return {impl.data, static_cast<int32_t>(impl.device.type), impl.device.index, code,
+          static_cast<uint8_t>(size_of(d) * 8), 1, impl.shape, impl.strides, 0};
+}
+
+std::string to_string(const TensorType& type) {
+  return (type.weak ? "~" : "") + type_string(type.dtype, type.shape);
+}
+
+std::string to_string(Device device) {
+  return fmt::format("{}:{}", device.type == DeviceType::kCpu ? "cpu" : "cuda", device.index);
+}
+
+}  // namespace linnet

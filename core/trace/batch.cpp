@@ -1,0 +1,67 @@
+#include "core/trace/batch.h"
+
+#include "core/base/format.h"
+#include "core/trace/rules.h"
+#include "linnet/ops.h"
+
+namespace linnet {
+
+Tensor BatchTrace::lift(const Tensor& value) {
+  TensorType type = value.type();
+  type.shape.erase(0);
+  return make_traced(*this, type, std::make_unique<BatchTracer>(value));
+}
+
+Tensor BatchTrace::value(const Tensor& tensor) const {
+  return owns(tensor) ? static_cast<BatchTracer&>(tracer_of(tensor)).value : tensor;
+}
+
+Tensor BatchTrace::materialize(const Tensor& tensor) const {
+  if (owns(tensor)) return value(tensor);
+  Shape shape = tensor.shape();
+  Axes dimensions;
+  for (size_t i = 0; i < shape.size(); ++i) dimensions.push_back(static_cast<int64_t>(i) + 1);
+  shape.insert(0, size_);
+  return broadcast_in_dim(tensor, shape, dimensions);
+}
+
+TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  std::vector<uint8_t> batched;
+  TensorList values;
+  bool any = false;
+  for (const Tensor& input : inputs) {
+    batched.push_back(owns(input));
+    any |= owns(input);
+    values.push_back(value(input));
+  }
+  if (any && primitive.kind == Kind::kControl && primitive.control.batch) {
+    return primitive.control.batch(*this, Params(params), inputs);
+  }
+  if (any && !primitive.batch && primitive.decompose) {
+    TraceScope scope(this);
+    return primitive.decompose(params, inputs);
+  }
+  TensorList outputs;
+  {
+    TraceScope scope(parent());
+    if (!any) return emit(primitive, inputs, params);
+    if (primitive.batch) {
+      outputs = primitive.batch(params, {values, batched, size_});
+    } else if (primitive.kind == Kind::kElementwise) {
+      for (size_t i = 0; i < values.size(); ++i) values[i] = materialize(inputs[i]);
+      outputs = emit(primitive, values, params);
+    } else {
+      fail_no_rule(primitive, "batching");
+    }
+  }
+  for (Tensor& output : outputs) {
+    if (output.rank() == 0 || output.shape(0) != size_) {
+      fail<TraceError>("{}: the batching rule returned {} without the batch dimension of size {}", primitive.name,
+                       to_string(output.type()), size_);
+    }
+    output = lift(output);
+  }
+  return outputs;
+}
+
+}  // namespace linnet

@@ -1,0 +1,33 @@
+// Batching: values carry a leading batch dimension that the function does not see.
+#pragma once
+
+#include "linnet/trace.h"
+
+namespace linnet {
+
+class BatchTracer final : public Tracer {
+ public:
+  explicit BatchTracer(Tensor value) : value(std::move(value)) {}
+  Tensor value;  ///< with the batch dimension in front
+};
+
+class BatchTrace final : public Trace {
+ public:
+  explicit BatchTrace(int64_t size) : size_(size) {}
+  TensorList process(const Primitive& primitive, Inputs inputs, ParamsRef params) override;
+  const char* transformation() const override { return "vmap"; }
+
+  int64_t size() const { return size_; }
+  /// A traced tensor of one element's type; `value` has the batch dimension in front.
+  Tensor lift(const Tensor& value);
+  bool batched(const Tensor& tensor) const { return owns(tensor); }
+  /// The value with the batch dimension in front, or the tensor itself if it is not batched.
+  Tensor value(const Tensor& tensor) const;
+  /// The same, repeated if it is not batched.
+  Tensor materialize(const Tensor& tensor) const;
+
+ private:
+  int64_t size_;
+};
+
+}  // namespace linnet

@@ -1,0 +1,274 @@
+#include "core/trace/call.h"
+
+#include "core/base/format.h"
+#include "core/exec/executable.h"
+#include "core/trace/batch.h"
+#include "core/trace/graph_trace.h"
+#include "core/trace/jvp.h"
+#include "core/trace/vjp.h"
+#include "linnet/ops.h"
+
+namespace linnet {
+namespace {
+
+TypeList input_types(const Graph& graph) {
+  TypeList types;
+  for (ValueId id : graph.inputs) types.push_back(graph.types[id]);
+  return types;
+}
+
+/// Graph transformations record in isolation: whatever is being traced around must not leak in.
+class IsolatedScope {
+ public:
+  IsolatedScope() : scope_(nullptr) {}
+
+ private:
+  TraceScope scope_;
+};
+
+Graph jvp_graph(const Graph& graph, const std::vector<uint8_t>& active) {
+  IsolatedScope isolated;
+  GraphTrace stage(GraphTrace::Outside::kEmbed);
+  TensorList primals, outputs;
+  for (const TensorType& type : input_types(graph)) primals.push_back(stage.input(type));
+  {
+    TraceScope stage_scope(&stage);
+    JvpTrace forward;
+    TensorList lifted = primals;
+    for (size_t i = 0; i < active.size(); ++i) {
+      if (active[i]) lifted[i] = forward.lift(primals[i], stage.input(primals[i].type()));
+    }
+    TensorList results;
+    {
+      TraceScope forward_scope(&forward);
+      results = run_graph(graph, lifted);
+    }
+    for (const Tensor& result : results) outputs.push_back(forward.primal(result));
+    for (const Tensor& result : results) {
+      if (!is_floating(result.dtype())) continue;
+      const Tensor tangent = forward.tangent(result);
+      outputs.push_back(tangent.defined() ? tangent : zeros(result.shape(), result.dtype()));
+    }
+  }
+  return stage.finish(outputs);
+}
+
+Graph batch_graph(const Graph& graph, const std::vector<uint8_t>& batched, int64_t size) {
+  IsolatedScope isolated;
+  GraphTrace stage(GraphTrace::Outside::kEmbed);
+  TensorList outputs;
+  {
+    TraceScope stage_scope(&stage);
+    BatchTrace batch(size);
+    TensorList inputs;
+    const TypeList types = input_types(graph);
+    for (size_t i = 0; i < types.size(); ++i) {
+      TensorType type = types[i];
+      if (batched[i]) type.shape.insert(0, size);
+      const Tensor input = stage.input(type);
+      inputs.push_back(batched[i] ? batch.lift(input) : input);
+    }
+    TensorList results;
+    {
+      TraceScope batch_scope(&batch);
+      results = run_graph(graph, inputs);
+    }
+    for (const Tensor& result : results) outputs.push_back(batch.materialize(result));
+  }
+  return stage.finish(outputs);
+}
+
+/// Cuts a recorded forward-and-backward graph in two. Residuals are the forward values that the
+/// backward nodes read.
+Program::Vjp cut_vjp(const Graph& whole, size_t forward_nodes, size_t forward_inputs, size_t results) {
+  std::vector<uint8_t> is_forward(whole.types.size(), 0);
+  for (size_t i = 0; i < forward_inputs; ++i) is_forward[whole.inputs[i]] = 1;
+  for (size_t n = 0; n < forward_nodes; ++n) {
+    for (ValueId id : whole.nodes[n].outputs) is_forward[id] = 1;
+  }
+  std::vector<ValueId> residuals;
+  std::vector<uint8_t> chosen(whole.types.size(), 0);
+  const auto want = [&](ValueId id) {
+    if (is_forward[id] && !chosen[id]) {
+      chosen[id] = 1;
+      residuals.push_back(id);
+    }
+  };
+  for (size_t n = forward_nodes; n < whole.nodes.size(); ++n) {
+    for (ValueId id : whole.nodes[n].inputs) want(id);
+  }
+  for (size_t k = results; k < whole.outputs.size(); ++k) want(whole.outputs[k]);
+
+  Graph forward, backward;
+  forward.types = backward.types = whole.types;
+  forward.constants = backward.constants = whole.constants;
+  forward.inputs.assign(whole.inputs.begin(), whole.inputs.begin() + static_cast<int64_t>(forward_inputs));
+  forward.nodes.assign(whole.nodes.begin(), whole.nodes.begin() + static_cast<int64_t>(forward_nodes));
+  forward.outputs.assign(whole.outputs.begin(), whole.outputs.begin() + static_cast<int64_t>(results));
+  forward.outputs.insert(forward.outputs.end(), residuals.begin(), residuals.end());
+  backward.inputs = residuals;
+  backward.inputs.insert(backward.inputs.end(), whole.inputs.begin() + static_cast<int64_t>(forward_inputs),
+                         whole.inputs.end());
+  backward.nodes.assign(whole.nodes.begin() + static_cast<int64_t>(forward_nodes), whole.nodes.end());
+  backward.outputs.assign(whole.outputs.begin() + static_cast<int64_t>(results), whole.outputs.end());
+  return {std::make_shared<Program>(std::move(forward)), std::make_shared<Program>(std::move(backward)),
+          residuals.size()};
+}
+
+Program::Vjp vjp_programs(const Graph& graph, const std::vector<uint8_t>& active) {
+  IsolatedScope isolated;
+  GraphTrace stage(GraphTrace::Outside::kEmbed);
+  TensorList outputs;
+  size_t forward_nodes = 0;
+  {
+    TensorList primals;
+    for (const TensorType& type : input_types(graph)) primals.push_back(stage.input(type));
+    TraceScope stage_scope(&stage);
+    VjpTrace tape;
+    TensorList inputs = primals;
+    TensorList wanted;
+    for (size_t i = 0; i < active.size(); ++i) {
+      if (!active[i]) continue;
+      inputs[i] = tape.input(primals[i]);
+      wanted.push_back(inputs[i]);
+    }
+    TensorList results;
+    {
+      TraceScope tape_scope(&tape);
+      results = run_graph(graph, inputs);
+    }
+    outputs = tape.primals(results);
+    forward_nodes = stage.graph().nodes.size();
+    TensorList cts;
+    for (const Tensor& result : results) {
+      cts.push_back(is_floating(result.dtype()) ? stage.input(result.type()) : Tensor());
+    }
+    for (Tensor& grad : tape.pullback(results, cts, wanted)) outputs.push_back(std::move(grad));
+  }
+  const size_t results = graph.outputs.size();
+  const Graph whole = stage.finish(outputs);
+  return cut_vjp(whole, forward_nodes, graph.inputs.size(), results);
+}
+
+TensorList call_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
+  const ProgramPtr& program = params.as<CallParams>().program;
+  TensorList operands, tangents;
+  std::vector<uint8_t> active;
+  for (const Tensor& input : inputs) {
+    operands.push_back(trace.primal(input));
+    const Tensor tangent = trace.tangent(input);
+    active.push_back(tangent.defined());
+    if (tangent.defined()) tangents.push_back(tangent);
+  }
+  operands.insert(operands.end(), tangents.begin(), tangents.end());
+  TraceScope scope(trace.parent());
+  TensorList results = call(program->jvp(active), operands);
+  const size_t count = program->graph().outputs.size();
+  TensorList out(results.begin(), results.begin() + static_cast<int64_t>(count));
+  size_t next = count;
+  for (Tensor& result : out) {
+    if (is_floating(result.dtype())) result = trace.lift(result, results[next++]);
+  }
+  return out;
+}
+
+TensorList call_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
+  const ProgramPtr& program = params.as<CallParams>().program;
+  std::vector<uint8_t> active;
+  for (const Tensor& input : inputs) active.push_back(trace.owns(input));
+  const Program::Vjp programs = program->vjp(active);
+  TensorList results;
+  {
+    TraceScope scope(trace.parent());
+    results = call(programs.forward, trace.primals(inputs));
+  }
+  const int64_t count = static_cast<int64_t>(program->graph().outputs.size());
+  TensorList residuals(results.begin() + count, results.end());
+  results.resize(static_cast<size_t>(count));
+  TypeList types;
+  for (const Tensor& result : results) types.push_back(result.type());
+  return trace.record(inputs, results, [backward = programs.backward, residuals, types, active](Inputs cts) {
+    TensorList operands = residuals;
+    for (size_t k = 0; k < types.size(); ++k) {
+      if (is_floating(types[k].dtype)) {
+        operands.push_back(cts[k].defined() ? cts[k] : zeros(types[k].shape, types[k].dtype));
+      }
+    }
+    const TensorList grads = call(backward, operands);
+    TensorList out(active.size());
+    size_t next = 0;
+    for (size_t i = 0; i < active.size(); ++i) {
+      if (active[i]) out[i] = grads[next++];
+    }
+    return out;
+  });
+}
+
+TensorList call_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
+  std::vector<uint8_t> batched;
+  TensorList operands;
+  for (const Tensor& input : inputs) {
+    batched.push_back(trace.batched(input));
+    operands.push_back(trace.value(input));
+  }
+  TraceScope scope(trace.parent());
+  TensorList results = call(params.as<CallParams>().program->batch(batched, trace.size()), operands);
+  for (Tensor& result : results) result = trace.lift(result);
+  return results;
+}
+
+}  // namespace
+
+const Executable& Program::executable() const {
+  std::lock_guard lock(mutex_);
+  if (!executable_) {
+    IsolatedScope isolated;
+    executable_ = compile(graph_);
+  }
+  return *executable_;
+}
+
+ProgramPtr Program::jvp(const std::vector<uint8_t>& active) const {
+  std::lock_guard lock(mutex_);
+  ProgramPtr& slot = jvps_[active];
+  if (!slot) slot = std::make_shared<Program>(jvp_graph(graph_, active));
+  return slot;
+}
+
+Program::Vjp Program::vjp(const std::vector<uint8_t>& active) const {
+  std::lock_guard lock(mutex_);
+  Vjp& slot = vjps_[active];
+  if (!slot.forward) slot = vjp_programs(graph_, active);
+  return slot;
+}
+
+ProgramPtr Program::batch(const std::vector<uint8_t>& batched, int64_t size) const {
+  std::lock_guard lock(mutex_);
+  ProgramPtr& slot = batches_[{batched, size}];
+  if (!slot) slot = std::make_shared<Program>(batch_graph(graph_, batched, size));
+  return slot;
+}
+
+const Graph& called_graph(ParamsRef params) { return params.as<CallParams>().program->graph(); }
+
+const Primitive& call_primitive() {
+  static const Primitive& p = define(Control{
+      .name = "call",
+      .infer =
+          [](ParamsRef params, Inputs) {
+            const Graph& graph = called_graph(params);
+            TypeList types;
+            for (ValueId id : graph.outputs) types.push_back(graph.types[id]);
+            return types;
+          },
+      .decompose =
+          [](ParamsRef params, Inputs inputs) {
+            return params.as<CallParams>().program->executable().run(TensorList(inputs.begin(), inputs.end()));
+          },
+      .rules = {.jvp = call_jvp, .vjp = call_vjp, .batch = call_batch}});
+  return p;
+}
+
+TensorList call(const ProgramPtr& program, Inputs inputs) { return emit(call_primitive(), inputs, CallParams{program}); }
+
+}  // namespace linnet

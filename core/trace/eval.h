@@ -1,0 +1,41 @@
+// Eager evaluation: the meaning of primitives when no transformation is active.
+#pragma once
+
+#include "linnet/kernel.h"
+#include "linnet/primitive.h"
+
+namespace linnet {
+
+/// Runs `primitive` on concrete tensors: a view if there is one, else the first kernel that accepts,
+/// else the decomposition.
+/// @throws TraceError for traced operands, DeviceError if no kernel takes the operands.
+TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params);
+
+/// A kernel chosen for a request, ready to run, with what it wants done to its operands.
+struct ChosenKernel {
+  const KernelImplementation* implementation = nullptr;
+  std::shared_ptr<const Kernel> prepared;  ///< null for stateless implementations
+};
+
+/// The implementation list's choice; an empty implementation means that all declined, with the
+/// reasons appended to `declined`. `inputs` strides are those of the caller; implementations that
+/// want dense inputs are asked with dense strides.
+ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined);
+
+/// Owns the shapes and strides of a request.
+class RequestStorage {
+ public:
+  RequestStorage(Inputs inputs, const TypeList& outputs);
+  std::span<const OperandView> inputs() const { return {views_.data(), input_count_}; }
+  std::span<const OperandView> outputs() const { return {views_.data() + input_count_, views_.size() - input_count_}; }
+
+ private:
+  size_t input_count_;
+  std::vector<Strides> output_strides_;
+  std::vector<OperandView> views_;
+};
+
+/// @throws DeviceError naming the primitive, the operand types and why each implementation declined.
+[[noreturn]] void fail_no_kernel(const Primitive& primitive, Inputs inputs, const std::string& declined);
+
+}  // namespace linnet

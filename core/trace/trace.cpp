@@ -1,0 +1,52 @@
+#include "linnet/trace.h"
+
+#include <atomic>
+
+#include "core/base/format.h"
+#include "core/tensor/tensor_impl.h"
+#include "core/trace/eval.h"
+
+namespace linnet {
+namespace {
+
+thread_local Trace* current = nullptr;
+std::atomic<uint64_t> next_serial{1};
+thread_local std::string path;
+
+}  // namespace
+
+Trace* current_trace() { return current; }
+
+Trace::Trace() : parent_(current), serial_(next_serial.fetch_add(1, std::memory_order_relaxed)) {}
+
+bool Trace::owns(const Tensor& tensor) const { return tensor.impl()->serial == serial_; }
+
+TraceScope::TraceScope(Trace* trace) : previous_(current) { current = trace; }
+TraceScope::~TraceScope() { current = previous_; }
+
+ModulePathScope::ModulePathScope(std::string_view name) : previous_size_(path.size()) {
+  if (name.empty()) return;
+  if (!path.empty()) path += '/';
+  path += name;
+}
+ModulePathScope::~ModulePathScope() { path.resize(previous_size_); }
+const std::string& module_path() { return path; }
+
+TensorList emit(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  for (const Tensor& input : inputs) {
+    if (!input.defined()) fail<ValueError>("{}: an operand is an undefined tensor", primitive.name);
+  }
+  if (current == nullptr) return evaluate(primitive, inputs, params);
+  return current->process(primitive, inputs, params);
+}
+TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs, ParamsRef params) {
+  return emit(primitive, Inputs(inputs.begin(), inputs.size()), params);
+}
+Tensor emit_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  return std::move(emit(primitive, inputs, params)[0]);
+}
+Tensor emit_one(const Primitive& primitive, std::initializer_list<Tensor> inputs, ParamsRef params) {
+  return std::move(emit(primitive, Inputs(inputs.begin(), inputs.size()), params)[0]);
+}
+
+}  // namespace linnet

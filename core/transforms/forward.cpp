@@ -1,0 +1,148 @@
+// The template-free side of jvp, vmap and eval_shape.
+#include "core/base/format.h"
+#include "core/trace/batch.h"
+#include "core/trace/graph_trace.h"
+#include "core/trace/jvp.h"
+#include "linnet/transforms.h"
+
+namespace linnet::detail {
+namespace {
+
+/// Values written inside leave without tangents.
+class ForwardScope final : public state::Scope {
+ public:
+  explicit ForwardScope(const JvpTrace& trace) : trace_(trace) {}
+
+ protected:
+  state::Value lower(const Entry& entry) override {
+    state::Value out = entry.inner;
+    for (Tensor& tensor : out.tensors) tensor = trace_.primal(tensor);
+    return out;
+  }
+
+ private:
+  const JvpTrace& trace_;
+};
+
+/// A variable outside the batch is one for all elements, so what is written must be too.
+class BatchScope final : public state::Scope {
+ public:
+  explicit BatchScope(const BatchTrace& trace) : trace_(trace) {}
+
+ protected:
+  state::Value lower(const Entry& entry) override {
+    for (const Tensor& tensor : entry.inner.tensors) {
+      if (!trace_.batched(tensor)) continue;
+      fail<TraceError>(
+          "vmap: {} was given a value that differs between the elements of the batch, {}\n"
+          "  hint: reduce the value over the batch, or map the variable too (StateAxes)",
+          entry.cell->label.empty() ? "a variable" : "variable " + entry.cell->label, to_string(tensor.type()));
+    }
+    return entry.inner;
+  }
+
+ private:
+  const BatchTrace& trace_;
+};
+
+/// Nothing is kept: shapes only.
+class DiscardScope final : public state::Scope {
+ protected:
+  state::Value lift(const state::CellPtr&, const state::Value& outer) override { return outer; }
+};
+
+int64_t mapped_size(const char* name, const TensorList& inputs, const std::vector<std::optional<int64_t>>& axes,
+                    std::optional<int64_t> given) {
+  std::optional<int64_t> size = given;
+  std::string sizes;
+  bool differ = false;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!axes[i]) continue;
+    const int64_t axis = normalize_axis(*axes[i], inputs[i].rank(), name);
+    const int64_t here = inputs[i].shape(axis);
+    sizes += fmt::format("{}{} along axis {} of {}", sizes.empty() ? "" : ", ", here, *axes[i],
+                         to_string(inputs[i].type()));
+    differ |= size && *size != here;
+    size = here;
+  }
+  if (differ) fail<ShapeError>("{}: mapped axes have different sizes: {}", name, sizes);
+  if (!size) fail<ValueError>("{}: no argument is mapped and axis_size is not given", name);
+  return *size;
+}
+
+}  // namespace
+
+TensorList forward_call(const TensorList& primals, const TensorList& tangents,
+                        const std::function<TensorList(const TensorList&)>& f, TensorList& tangents_out) {
+  if (primals.size() != tangents.size()) {
+    fail<TreeError>("jvp: {} tangents were given for {} primals", tangents.size(), primals.size());
+  }
+  JvpTrace trace;
+  TensorList lifted, outputs;
+  for (size_t i = 0; i < primals.size(); ++i) {
+    lifted.push_back(is_floating(primals[i].dtype()) ? trace.lift(primals[i], tangents[i]) : primals[i]);
+  }
+  {
+    ForwardScope scope(trace);
+    {
+      TraceScope trace_scope(&trace);
+      outputs = f(lifted);
+    }
+    scope.commit();
+  }
+  for (Tensor& output : outputs) {
+    Tensor tangent = trace.tangent(output);
+    output = trace.primal(output);
+    tangents_out.push_back(tangent.defined() ? tangent : zeros(output.shape(), output.dtype()));
+  }
+  return outputs;
+}
+
+TensorList batch_call(const char* name, const TensorList& inputs, const std::vector<std::optional<int64_t>>& in_axes,
+                      const std::function<TensorList(const TensorList&)>& f,
+                      const std::function<std::vector<std::optional<int64_t>>(size_t)>& out_axes,
+                      std::optional<int64_t> axis_size) {
+  BatchTrace trace(mapped_size(name, inputs, in_axes, axis_size));
+  TensorList lifted, outputs;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    lifted.push_back(in_axes[i] ? trace.lift(moveaxis(inputs[i], *in_axes[i], 0)) : inputs[i]);
+  }
+  {
+    BatchScope scope(trace);
+    {
+      TraceScope trace_scope(&trace);
+      outputs = f(lifted);
+    }
+    scope.commit();
+  }
+  const std::vector<std::optional<int64_t>> axes = out_axes(outputs.size());
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    if (!axes[k]) {
+      if (trace.batched(outputs[k])) {
+        fail<ValueError>("{}: out_axes is none for result {}, but it was batched: {}", name, k,
+                         to_string(outputs[k].type()));
+      }
+      continue;
+    }
+    const Tensor value = trace.materialize(outputs[k]);
+    outputs[k] = moveaxis(value, 0, normalize_axis(*axes[k], value.rank(), name));
+  }
+  return outputs;
+}
+
+TensorList abstract_call(const TensorList& inputs, const std::function<TensorList(const TensorList&)>& f) {
+  TypeList types;
+  for (const Tensor& input : inputs) types.push_back(input.type());
+  GraphTrace stage;
+  TensorList traced, outputs;
+  for (const TensorType& type : types) traced.push_back(stage.input(type));
+  DiscardScope scope;
+  {
+    TraceScope trace_scope(&stage);
+    outputs = f(traced);
+  }
+  for (Tensor& output : outputs) output = abstract(output.type());
+  return outputs;
+}
+
+}  // namespace linnet::detail

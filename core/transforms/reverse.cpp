@@ -1,0 +1,85 @@
+// The template-free side of grad, value_and_grad and vjp.
+#include "core/base/format.h"
+#include "core/trace/vjp.h"
+#include "linnet/transforms.h"
+
+namespace linnet::detail {
+namespace {
+
+/// Values written inside leave without derivative information.
+class ReverseScope final : public state::Scope {
+ public:
+  explicit ReverseScope(const VjpTrace& trace) : trace_(trace) {}
+
+ protected:
+  state::Value lower(const Entry& entry) override {
+    state::Value out = entry.inner;
+    for (Tensor& tensor : out.tensors) tensor = trace_.primal(tensor);
+    return out;
+  }
+
+ private:
+  const VjpTrace& trace_;
+};
+
+}  // namespace
+
+struct ReverseCall::Impl {
+  VjpTrace trace;
+  TensorList inputs;
+  bool scalar_loss;
+};
+
+ReverseCall::ReverseCall(const char* name, const TensorList& primals, bool scalar_loss)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->scalar_loss = scalar_loss;
+  for (const Tensor& primal : primals) {
+    if (scalar_loss && !is_floating(primal.dtype())) {
+      fail<DTypeError>(
+          "{}: expected floating inputs to differentiate with respect to, got {}\n"
+          "  hint: convert with astype, or pass it as another argument",
+          name, to_string(primal.type()));
+    }
+    impl_->inputs.push_back(impl_->trace.input(primal));
+  }
+}
+ReverseCall::~ReverseCall() = default;
+ReverseCall::ReverseCall(ReverseCall&&) noexcept = default;
+
+const TensorList& ReverseCall::traced() const { return impl_->inputs; }
+
+void ReverseCall::run(const std::function<void()>& body) {
+  ReverseScope scope(impl_->trace);
+  {
+    TraceScope trace_scope(&impl_->trace);
+    body();
+  }
+  scope.commit();
+}
+
+Tensor ReverseCall::primal(const Tensor& tensor) const { return impl_->trace.primal(tensor); }
+
+TensorList ReverseCall::gradients(const Tensor& loss) {
+  if (!is_floating(loss.dtype())) fail<DTypeError>("grad: expected a floating loss, got {}", to_string(loss.type()));
+  if (!loss.shape().empty()) {
+    fail<ShapeError>(
+        "grad: expected a scalar loss, got {}\n  hint: reduce it with mean() or sum(), or use jacrev for all outputs",
+        to_string(loss.type()));
+  }
+  const Tensor one = ones({}, loss.dtype());
+  return impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), impl_->inputs, true);
+}
+
+TensorList ReverseCall::pullback(const TensorList& outputs, const TensorList& cotangents) {
+  if (outputs.size() != cotangents.size()) {
+    fail<TreeError>("vjp: {} cotangents were given for {} outputs", cotangents.size(), outputs.size());
+  }
+  TensorList out = impl_->trace.pullback(outputs, cotangents, impl_->inputs);
+  for (size_t i = 0; i < out.size(); ++i) {
+    // Integer inputs have no derivative; zeros of their own type keep the tree whole.
+    if (!out[i].defined()) out[i] = zeros(impl_->inputs[i].shape(), impl_->inputs[i].dtype());
+  }
+  return out;
+}
+
+}  // namespace linnet::detail

@@ -1,0 +1,188 @@
+#include "linnet/tree.h"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/base/format.h"
+
+namespace linnet::tree {
+
+std::string to_string(const Path& path) {
+  std::string out;
+  for (const Key& key : path) {
+    if (!out.empty()) out += '/';
+    out += key.index >= 0 ? std::to_string(key.index) : key.name;
+  }
+  return out;
+}
+
+namespace {
+
+std::string readable(const char* mangled) {
+  int status = 0;
+  char* text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
+  std::string out = status == 0 ? text : mangled;
+  std::free(text);
+  return out;
+}
+
+}  // namespace
+
+void check_fields(const char* type_name, size_t size, bool polymorphic, std::string_view names,
+                  std::vector<std::pair<size_t, size_t>> extents) {
+  std::sort(extents.begin(), extents.end());
+  size_t at = polymorphic ? sizeof(void*) : 0;
+  const auto gap = [&](size_t begin, size_t end) {
+    const size_t aligned = (begin + alignof(void*) - 1) / alignof(void*) * alignof(void*);
+    if (end >= aligned + sizeof(void*)) {
+      fail<TreeError>(
+          "{}: the {} bytes at offset {} are in no member of LINNET_FIELDS({})\n"
+          "  hint: list every member; one that is left out would not be trained, saved or traced",
+          readable(type_name), end - aligned, aligned, names);
+    }
+  };
+  for (const auto& [offset, extent] : extents) {
+    if (offset > at) gap(at, offset);
+    at = std::max(at, offset + extent);
+  }
+  if (size > at) gap(at, size);
+}
+
+void Flattener::add(LeafRef leaf) {
+  result_.leaves.push_back(std::move(leaf));
+  if (with_paths_) result_.paths.push_back(path_);
+}
+
+void Flattener::tensor(Tensor& leaf) {
+  result_.structure += 'T';
+  add({&leaf, nullptr});
+}
+
+void Flattener::cell(state::CellPtr& cell) {
+  const state::Value value = state::read(cell);
+  result_.structure += value.tuple ? "C(" + std::to_string(value.tensors.size()) + ")" : "C";
+  add({nullptr, cell});
+  if (!with_paths_) return;
+  if (value.tuple) {
+    result_.paths.pop_back();
+    for (size_t i = 0; i < value.tensors.size(); ++i) {
+      Path path = path_;
+      path.push_back({"", static_cast<int64_t>(i)});
+      result_.paths.push_back(std::move(path));
+    }
+  }
+}
+
+void Flattener::fixed(const std::type_info& type, std::string_view bytes) {
+  result_.structure += 'S';
+  result_.structure += std::to_string(bytes.size());
+  result_.structure += ':';
+  result_.structure += bytes;
+  result_.structure += type.name();
+}
+
+void Flattener::enter(const std::type_info& type, size_t children) {
+  result_.structure += '{';
+  result_.structure += type.name();
+  result_.structure += std::to_string(children);
+  if (with_paths_) {
+    depth_.push_back(path_.size());
+    path_.emplace_back();
+  }
+}
+
+void Flattener::leave() {
+  result_.structure += '}';
+  if (with_paths_) {
+    path_.resize(depth_.back());
+    depth_.pop_back();
+  }
+}
+
+void Flattener::child(std::string_view name) {
+  result_.structure += '.';
+  result_.structure += name;
+  if (with_paths_) {
+    path_.resize(depth_.back());
+    path_.push_back({std::string(name), -1});
+  }
+}
+
+void Flattener::child(int64_t index) {
+  result_.structure += ',';
+  if (with_paths_) {
+    path_.resize(depth_.back());
+    path_.push_back({"", index});
+  }
+}
+
+bool Flattener::first_visit(const void* address) {
+  const auto found = std::find(shared_.begin(), shared_.end(), address);
+  if (found != shared_.end()) {
+    result_.structure += "@" + std::to_string(found - shared_.begin());
+    return false;
+  }
+  shared_.push_back(address);
+  return true;
+}
+
+TensorList read(const std::vector<LeafRef>& leaves) {
+  TensorList out;
+  out.reserve(leaves.size());
+  for (const LeafRef& leaf : leaves) {
+    if (leaf.tensor) {
+      out.push_back(*leaf.tensor);
+    } else {
+      for (Tensor& tensor : state::read(leaf.cell).tensors) out.push_back(std::move(tensor));
+    }
+  }
+  return out;
+}
+
+namespace {
+
+template <class Get, class Put>
+void distribute(const std::vector<LeafRef>& leaves, std::span<const Tensor> values, Get&& get, Put&& put) {
+  size_t next = 0;
+  const auto need = [&](size_t count) {
+    if (next + count > values.size()) {
+      fail<TreeError>("tree: {} tensors do not fill a tree of more leaves", values.size());
+    }
+  };
+  for (const LeafRef& leaf : leaves) {
+    if (leaf.tensor) {
+      need(1);
+      *leaf.tensor = values[next++];
+      continue;
+    }
+    state::Value value = get(leaf.cell);
+    need(value.tensors.size());
+    for (Tensor& tensor : value.tensors) tensor = values[next++];
+    put(leaf.cell, std::move(value));
+  }
+  if (next != values.size()) {
+    fail<TreeError>("tree: {} tensors were given for a tree of {} leaves", values.size(), next);
+  }
+}
+
+}  // namespace
+
+void write(const std::vector<LeafRef>& leaves, std::span<const Tensor> values) {
+  distribute(leaves, values, [](const state::CellPtr& cell) { return state::read(cell); },
+             [](const state::CellPtr& cell, state::Value value) { state::write(cell, std::move(value)); });
+}
+
+void write_raw(const std::vector<LeafRef>& leaves, std::span<const Tensor> values) {
+  distribute(leaves, values, [](const state::CellPtr& cell) { return cell->raw(); },
+             [](const state::CellPtr& cell, state::Value value) { cell->set_raw(std::move(value)); });
+}
+
+void check_same_structure(const Flattened& a, const Flattened& b, const char* operation) {
+  if (a.structure == b.structure) return;
+  fail<TreeError>("{}: the trees differ in structure ({} and {} leaves, or other static members)", operation,
+                  a.leaves.size(), b.leaves.size());
+}
+
+}  // namespace linnet::tree

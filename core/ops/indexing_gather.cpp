@@ -227,9 +227,8 @@ Shape gather_shape(const GatherParams& p, const Tensor& x, const Tensor& indices
     const int64_t size = p.slice_sizes[i];
     const bool collapsed = contains(p.collapsed_slice_dims, i);
     const bool batching = contains(p.operand_batching_dims, i);
-    fits = size >= 0 &&
-           size <= std::max<int64_t>(x.shape()[i], collapsed && p.mode == GatherMode::kFill) &&
-           !(collapsed && batching) && (size == 1 || !(collapsed || batching));
+    fits = size >= 0 && size <= x.shape()[i] && !(collapsed && batching) &&
+           (size == 1 || !(collapsed || batching));
     if (!collapsed && !batching) window.push_back(size);
   }
   for (size_t i = 0; fits && i < p.start_index_map.size(); ++i) {

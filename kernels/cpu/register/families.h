@@ -1,0 +1,19 @@
+// One registration function per family of kernels; `register_cpu_kernels` calls them all.
+#pragma once
+
+#include "linnet/kernel.h"
+
+namespace linnet {
+
+void register_elementwise(KernelTable& table);
+void register_shape(KernelTable& table);
+void register_indexing(KernelTable& table);
+void register_reduce(KernelTable& table);
+void register_nn(KernelTable& table);
+void register_dot(KernelTable& table);
+void register_conv(KernelTable& table);
+void register_window(KernelTable& table);
+void register_random(KernelTable& table);
+void register_optim(KernelTable& table);
+
+}  // namespace linnet

@@ -1,0 +1,233 @@
+#include "core/ops/dot.h"
+
+#include "core/base/format.h"
+#include "core/ops/families.h"
+#include "core/ops/fused.h"
+
+namespace linnet {
+namespace {
+
+bool contains(const Axes& axes, int64_t axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
+
+int64_t index_of(const Axes& axes, int64_t axis) { return std::find(axes.begin(), axes.end(), axis) - axes.begin(); }
+
+bool is_identity(const Axes& permutation) {
+  for (size_t i = 0; i < permutation.size(); ++i) {
+    if (permutation[i] != static_cast<int64_t>(i)) return false;
+  }
+  return true;
+}
+
+Axes shifted(const Axes& axes, int64_t by) {
+  Axes out = axes;
+  for (int64_t& axis : out) axis += by;
+  return out;
+}
+
+Axes range(int64_t begin, int64_t end) {
+  Axes out;
+  for (int64_t i = begin; i < end; ++i) out.push_back(i);
+  return out;
+}
+
+/// Results may be wider than the operands within their category.
+bool result_allowed(DType operands, DType result) {
+  if (operands == result) return true;
+  const bool same_category = (is_floating(operands) && is_floating(result)) ||
+                             (is_signed_integer(operands) && is_signed_integer(result)) ||
+                             (is_unsigned_integer(operands) && is_unsigned_integer(result));
+  return same_category && size_of(result) > size_of(operands);
+}
+
+void check_sizes(const char* what, const Tensor& lhs, const Tensor& rhs, const Axes& a, const Axes& b) {
+  if (a.size() != b.size()) {
+    fail<ShapeError>("dot_general: {} axes of lhs {} and rhs {} differ in number", what, to_string(a), to_string(b));
+  }
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (lhs.shape()[a[i]] == rhs.shape()[b[i]]) continue;
+    fail<ShapeError>("dot_general: {} sizes differ: axis {} of lhs {} has {}, axis {} of rhs {} has {}", what, a[i],
+                     to_string(lhs.type()), lhs.shape()[a[i]], b[i], to_string(rhs.type()), rhs.shape()[b[i]]);
+  }
+}
+
+TypeList infer_dot(const DotParams& p, Inputs x) {
+  if (x[0].dtype() != x[1].dtype()) {
+    fail<DTypeError>("dot_general: dtypes differ: lhs {}, rhs {}", to_string(x[0].type()), to_string(x[1].type()));
+  }
+  if (!result_allowed(x[0].dtype(), p.result)) {
+    fail<DTypeError>(
+        "dot_general: operands {} and {} cannot give {}\n  hint: the result may have the operands' dtype or a wider "
+        "one of the same kind",
+        to_string(x[0].type()), to_string(x[1].type()), name_of(p.result));
+  }
+  check_sizes("contracted", x[0], x[1], p.lhs_contract, p.rhs_contract);
+  check_sizes("batch", x[0], x[1], p.lhs_batch, p.rhs_batch);
+  return {{p.result, dot_shape(p, x[0].shape(), x[1].shape()), x[0].weak() && x[1].weak(), x[0].device()}};
+}
+
+/// One of the two contractions that give the cotangent of an operand, with where its axes come out.
+struct TransposedDot {
+  DotParams params;
+  Axes axes;  // axis of the operand at each position of the result
+};
+
+/// `operand`: contracted and batch axes and rank of the operand whose cotangent is wanted; `other` likewise.
+struct DotSide {
+  const Axes& contract;
+  const Axes& batch;
+  Axes free;
+};
+
+Axes contracted_in_order(const DotSide& operand, const DotSide& other) {
+  Axes sorted = other.contract;
+  std::sort(sorted.begin(), sorted.end());
+  Axes axes;
+  for (int64_t axis : sorted) axes.push_back(operand.contract[index_of(other.contract, axis)]);
+  return axes;
+}
+
+TransposedDot transposed_dot(const DotSide& operand, const DotSide& other, bool operand_is_lhs, bool cotangent_first,
+                             DType result) {
+  const int64_t batch = static_cast<int64_t>(operand.batch.size());
+  const int64_t lhs_free = static_cast<int64_t>((operand_is_lhs ? operand : other).free.size());
+  const int64_t rhs_free = static_cast<int64_t>((operand_is_lhs ? other : operand).free.size());
+  const Axes other_in_ct = operand_is_lhs ? range(batch + lhs_free, batch + lhs_free + rhs_free)
+                                          : range(batch, batch + lhs_free);
+  TransposedDot out;
+  out.params.result = result;
+  out.axes = operand.batch;
+  const Axes contracted = contracted_in_order(operand, other);
+  if (cotangent_first) {
+    out.params.lhs_contract = other_in_ct;
+    out.params.rhs_contract = other.free;
+    out.params.lhs_batch = range(0, batch);
+    out.params.rhs_batch = other.batch;
+    out.axes.append(operand.free.begin(), operand.free.end());
+    out.axes.append(contracted.begin(), contracted.end());
+  } else {
+    out.params.lhs_contract = other.free;
+    out.params.rhs_contract = other_in_ct;
+    out.params.lhs_batch = other.batch;
+    out.params.rhs_batch = range(0, batch);
+    out.axes.append(contracted.begin(), contracted.end());
+    out.axes.append(operand.free.begin(), operand.free.end());
+  }
+  return out;
+}
+
+Axes inverse(const Axes& permutation) {
+  Axes out(permutation.size());
+  for (size_t i = 0; i < permutation.size(); ++i) out[permutation[i]] = static_cast<int64_t>(i);
+  return out;
+}
+
+Tensor transpose_dot(const DotParams& p, int which, Inputs x, const Tensor& ct) {
+  const DotSide lhs{p.lhs_contract, p.lhs_batch, free_axes(x[0].rank(), p.lhs_contract, p.lhs_batch)};
+  const DotSide rhs{p.rhs_contract, p.rhs_batch, free_axes(x[1].rank(), p.rhs_contract, p.rhs_batch)};
+  const DotSide& operand = which == 0 ? lhs : rhs;
+  const DotSide& other = which == 0 ? rhs : lhs;
+  const DType dtype = x[which].dtype();
+  Tensor other_value = x[1 - which];
+  if (other_value.dtype() != ct.dtype()) other_value = astype(other_value, ct.dtype());
+  // Of the two operand orders, the one that needs no transposition is dense and ready to be used.
+  bool cotangent_first = which == 0;
+  TransposedDot dot = transposed_dot(operand, other, which == 0, cotangent_first, ct.dtype());
+  if (!is_identity(dot.axes)) {
+    const TransposedDot swapped = transposed_dot(operand, other, which == 0, !cotangent_first, ct.dtype());
+    if (is_identity(swapped.axes)) {
+      dot = swapped;
+      cotangent_first = !cotangent_first;
+    }
+  }
+  Tensor out = cotangent_first ? emit_one(dot_general_primitive(), {ct, other_value}, dot.params)
+                               : emit_one(dot_general_primitive(), {other_value, ct}, dot.params);
+  if (!is_identity(dot.axes)) out = transpose(out, inverse(dot.axes));
+  return out.dtype() == dtype ? out : astype(out, dtype);
+}
+
+TensorList batch_dot(const DotParams& p, const BatchedInputs& in) {
+  DotParams q = p;
+  const bool lhs = in.batched[0], rhs = in.batched[1];
+  if (lhs) {
+    q.lhs_contract = shifted(p.lhs_contract, 1);
+    q.lhs_batch = shifted(p.lhs_batch, 1);
+  }
+  if (rhs) {
+    q.rhs_contract = shifted(p.rhs_contract, 1);
+    q.rhs_batch = shifted(p.rhs_batch, 1);
+  }
+  if (lhs && rhs) {
+    q.lhs_batch.insert(0, 0);
+    q.rhs_batch.insert(0, 0);
+    return emit(dot_general_primitive(), in.x, q);
+  }
+  const Tensor out = emit_one(dot_general_primitive(), in.x, q);
+  const size_t lhs_free = in.x[0].rank() - p.lhs_batch.size() - p.lhs_contract.size();
+  const size_t position = p.lhs_batch.size() + (lhs ? 0 : lhs_free);
+  return {moveaxis(out, static_cast<int64_t>(position), 0)};
+}
+
+}  // namespace
+
+Axes free_axes(size_t rank, const Axes& a, const Axes& b) {
+  Axes out;
+  for (int64_t i = 0; i < static_cast<int64_t>(rank); ++i) {
+    if (!contains(a, i) && !contains(b, i)) out.push_back(i);
+  }
+  return out;
+}
+
+Shape dot_shape(const DotParams& params, const Shape& lhs, const Shape& rhs) {
+  Shape shape;
+  for (int64_t axis : params.lhs_batch) shape.push_back(lhs[axis]);
+  for (int64_t axis : free_axes(lhs.size(), params.lhs_contract, params.lhs_batch)) shape.push_back(lhs[axis]);
+  for (int64_t axis : free_axes(rhs.size(), params.rhs_contract, params.rhs_batch)) shape.push_back(rhs[axis]);
+  return shape;
+}
+
+const Primitive& dot_general_primitive() {
+  static const Primitive& p = define(Bilinear<DotParams>{
+      .name = "dot_general", .infer = infer_dot, .transpose_in = transpose_dot, .batch = batch_dot});
+  return p;
+}
+
+namespace {
+
+Axes disjoint_axes(const char* operation, const char* side, const Axes& contract, const Axes& batch, const Tensor& x) {
+  const Axes a = normalize_axes(contract, x.rank(), operation);
+  for (int64_t axis : normalize_axes(batch, x.rank(), operation)) {
+    if (contains(a, axis)) {
+      fail<ShapeError>("{}: axis {} of {} {} is both contracted and batch", operation, axis, side, to_string(x.type()));
+    }
+  }
+  return a;
+}
+
+}  // namespace
+
+PreparedDot prepare_dot(const char* operation, const Tensor& lhs, const Tensor& rhs, const DotDims& dims,
+                        std::optional<DType> preferred_element_type) {
+  const WeakDType type = promote_types({lhs.dtype(), lhs.weak()}, {rhs.dtype(), rhs.weak()});
+  PreparedDot out{lhs.dtype() == type.dtype ? lhs : astype(lhs, type.dtype),
+                  rhs.dtype() == type.dtype ? rhs : astype(rhs, type.dtype),
+                  {}};
+  out.params.lhs_contract = disjoint_axes(operation, "lhs", dims.lhs_contract, dims.lhs_batch, lhs);
+  out.params.rhs_contract = disjoint_axes(operation, "rhs", dims.rhs_contract, dims.rhs_batch, rhs);
+  out.params.lhs_batch = normalize_axes(dims.lhs_batch, lhs.rank(), operation);
+  out.params.rhs_batch = normalize_axes(dims.rhs_batch, rhs.rank(), operation);
+  out.params.result = preferred_element_type.value_or(type.dtype);
+  return out;
+}
+
+Tensor dot_general(const Tensor& lhs, const Tensor& rhs, const DotDims& dims,
+                   std::optional<DType> preferred_element_type) {
+  const PreparedDot dot = prepare_dot("dot_general", lhs, rhs, dims, preferred_element_type);
+  return emit_one(dot_general_primitive(), {dot.lhs, dot.rhs}, dot.params);
+}
+
+void define_dot() {
+  dot_general_primitive();
+  linear_bias_activation_primitive();
+}
+
+}  // namespace linnet

@@ -1,0 +1,85 @@
+// Private: the composites of neural networks. What a composite decomposes into is its definition;
+// kernels may compute it whole. Statistics and sums are computed in f32, or f64 for f64 operands ("wide").
+#pragma once
+
+#include "linnet/ops.h"
+#include "linnet/primitive.h"
+
+namespace linnet {
+
+/// f64 for f64, else f32.
+constexpr DType wide_dtype(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
+/// `x` in its wide dtype.
+Tensor widened(const Tensor& x);
+/// `x` itself if it already has the dtype.
+Tensor converted(const Tensor& x, DType dtype);
+/// Integers become f32.
+Tensor floating_operand(const Tensor& x);
+
+struct AxisParams {
+  int64_t axis = 0;
+  LINNET_FIELDS(axis)
+};
+/// x -> y of the same type.
+const Primitive& softmax_primitive();
+const Primitive& log_softmax_primitive();
+/// y, dy -> dx.
+const Primitive& softmax_backward_primitive();
+const Primitive& log_softmax_backward_primitive();
+
+/// Ascending axes that disappear; x -> log(sum(exp(x))).
+struct LogSumExpParams {
+  Axes axes;
+  LINNET_FIELDS(axes)
+};
+const Primitive& logsumexp_primitive();
+
+/// logits [..., classes], labels [...] -> loss [...], log-sum-exp [...], both wide. Labels from -classes
+/// to -1 count from the end; others out of range give a NaN loss.
+const Primitive& integer_cross_entropy_primitive();
+/// logits, labels, log-sum-exp, dloss -> dlogits.
+const Primitive& integer_cross_entropy_backward_primitive();
+
+/// Over the last `axes` axes of x.
+struct NormParams {
+  double epsilon = 0;
+  int64_t axes = 1;
+  bool has_scale = false, has_bias = false;
+  LINNET_FIELDS(epsilon, axes, has_scale, has_bias)
+};
+/// x, [scale], [bias] -> y of x's type, mean and 1 / sqrt(var + epsilon), both wide, of the leading shape.
+const Primitive& layer_norm_primitive();
+/// x, mean, rstd, dy, [scale] -> dx of x's type, [dscale], [dbias], wide.
+const Primitive& layer_norm_backward_primitive();
+/// x, [scale] -> y, 1 / sqrt(mean(x^2) + epsilon).
+const Primitive& rms_norm_primitive();
+/// x, rstd, dy, [scale] -> dx, [dscale].
+const Primitive& rms_norm_backward_primitive();
+
+/// Over all axes but the last.
+struct BatchNormParams {
+  double epsilon = 0;
+  bool has_scale = false, has_bias = false;
+  LINNET_FIELDS(epsilon, has_scale, has_bias)
+};
+/// x, [scale], [bias] -> y of x's type, mean, var (population), wide.
+const Primitive& batch_norm_train_primitive();
+/// x, mean, var, dy, [scale] -> dx of x's type, [dscale], [dbias], wide. The statistics are x's own.
+const Primitive& batch_norm_backward_primitive();
+/// x, mean, var, [scale], [bias] -> y of x's type.
+const Primitive& batch_norm_inference_primitive();
+
+struct AttentionParams {
+  double scale = 1;
+  bool causal = false, has_bias = false, has_mask = false;
+  LINNET_FIELDS(scale, causal, has_bias, has_mask)
+};
+/// q [batch, q_len, heads, dim], k, v [batch, kv_len, kv_heads, dim], [bias], [mask], which have four
+/// dimensions that broadcast to [batch, heads, q_len, kv_len] -> [batch, q_len, heads, dim of v].
+const Primitive& attention_primitive();
+
+/// Defined by the files of their families; called by `define_nn`.
+void define_softmax();
+void define_norms();
+
+}  // namespace linnet

@@ -1,0 +1,117 @@
+#include "core/base/format.h"
+#include "core/ops/nn.h"
+
+namespace linnet {
+namespace {
+
+constexpr const char* kName = "softmax_cross_entropy_with_integer_labels";
+
+Shape rows_of(const Tensor& logits) { return Shape(logits.shape().begin(), logits.shape().end() - 1); }
+
+void check_operands(const Tensor& logits, const Tensor& labels) {
+  if (logits.rank() == 0 || !is_floating(logits.dtype())) {
+    fail<DTypeError>("{}: expected floating logits [..., classes], got {}", kName, to_string(logits.type()));
+  }
+  if (!is_integer(labels.dtype())) {
+    fail<DTypeError>("{}: expected integer labels, got {}\n  hint: softmax_cross_entropy takes probabilities", kName,
+                     to_string(labels.type()));
+  }
+  if (labels.shape() != rows_of(logits)) {
+    fail<ShapeError>("{}: expected labels of shape {} for logits {}, got {}", kName, to_string(rows_of(logits)),
+                     to_string(logits.type()), to_string(labels.type()));
+  }
+}
+
+TypeList infer_loss(const NoParams&, Inputs x) {
+  check_operands(x[0], x[1]);
+  const TensorType row{wide_dtype(x[0].dtype()), rows_of(x[0]), false, x[0].device()};
+  return {row, row};
+}
+
+TensorList decompose_loss(const NoParams&, Inputs x) {
+  const Tensor logits = widened(x[0]);
+  const Tensor lse = logsumexp(logits, Axes{-1});
+  const Tensor picked = squeeze(take_along_axis(logits, expand_dims(x[1], -1), -1), Axes{-1});
+  return {sub(lse, picked), lse};
+}
+
+TypeList infer_backward(const NoParams&, Inputs x) {
+  check_operands(x[0], x[1]);
+  return {{x[0].dtype(), x[0].shape(), false, x[0].device()}};
+}
+
+Tensor probabilities(const Tensor& logits, const Tensor& lse) {
+  return exp(sub(widened(logits), expand_dims(lse, -1)));
+}
+
+TensorList decompose_backward(const NoParams&, Inputs x) {
+  const Tensor &logits = x[0], &labels = x[1], &lse = x[2], &dloss = x[3];
+  const int64_t classes = logits.shape(-1);
+  const Tensor wrapped =
+      is_signed_integer(labels.dtype()) ? where(less(labels, 0), add(labels, classes), labels) : labels;
+  const Tensor p = probabilities(logits, lse);
+  const Tensor target = one_hot(wrapped, classes, p.dtype());
+  return {converted(mul(sub(p, target), expand_dims(dloss, -1)), logits.dtype())};
+}
+
+TensorList vjp_loss(const NoParams&, Inputs x, Outputs y, Inputs cts) {
+  Tensor dlogits;
+  if (cts[0].defined()) {
+    dlogits = emit_one(integer_cross_entropy_backward_primitive(), {x[0], x[1], y[1], cts[0]});
+  }
+  if (cts[1].defined()) {
+    const Tensor term = converted(mul(probabilities(x[0], y[1]), expand_dims(cts[1], -1)), x[0].dtype());
+    dlogits = dlogits.defined() ? add(dlogits, term) : term;
+  }
+  return {dlogits, Tensor()};
+}
+
+template <const Primitive& (*primitive)()>
+TensorList batch_rows(const NoParams&, const BatchedInputs& in) {
+  TensorList x;
+  for (size_t i = 0; i < in.x.size(); ++i) {
+    Shape shape = in.x[i].shape();
+    if (!in.batched[i]) shape.insert(0, in.size);
+    x.push_back(broadcast_to(in.x[i], shape));
+  }
+  return emit(primitive(), x);
+}
+
+}  // namespace
+
+const Primitive& integer_cross_entropy_primitive() {
+  static const Primitive& p = define(Composite<NoParams>{.name = kName,
+                                                         .decompose = decompose_loss,
+                                                         .infer = infer_loss,
+                                                         .vjp = vjp_loss,
+                                                         .batch = batch_rows<integer_cross_entropy_primitive>,
+                                                         .nondifferentiable = bits_of({1}),
+                                                         .saves_outputs = bits_of({1})});
+  return p;
+}
+
+const Primitive& integer_cross_entropy_backward_primitive() {
+  static const Primitive& p =
+      define(Composite<NoParams>{.name = "softmax_cross_entropy_with_integer_labels_backward",
+                                 .decompose = decompose_backward,
+                                 .infer = infer_backward,
+                                 .batch = batch_rows<integer_cross_entropy_backward_primitive>,
+                                 .nondifferentiable = bits_of({1})});
+  return p;
+}
+
+Tensor softmax_cross_entropy_with_integer_labels(const Tensor& logits, const Tensor& labels) {
+  const Tensor x = floating_operand(logits);
+  const Tensor loss = std::move(emit(integer_cross_entropy_primitive(), {x, labels})[0]);
+  return converted(loss, x.dtype());
+}
+
+Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels, int64_t axis) {
+  return neg(sum(mul(labels, log_softmax(logits, axis)), Axes{axis}));
+}
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
+  return mean(softmax_cross_entropy_with_integer_labels(logits, labels));
+}
+
+}  // namespace linnet

@@ -1,0 +1,233 @@
+#include "core/ops/window.h"
+
+#include "core/base/format.h"
+#include "core/ops/families.h"
+
+namespace linnet {
+namespace {
+
+int64_t dilated(int64_t size, int64_t dilation) { return size == 0 ? 0 : (size - 1) * dilation + 1; }
+
+void check_rank(const char* name, const WindowParams& p, const Tensor& x) {
+  if (x.rank() != p.window.size()) {
+    fail<ShapeError>("{}: expected a window with one entry per dimension of {}, got {}", name, to_string(x.type()),
+                     to_string(p.window));
+  }
+  if (x.dtype() == DType::kBool) fail<DTypeError>("{}: expected a numeric dtype, got {}", name, to_string(x.type()));
+}
+
+TypeList infer_window(const char* name, const WindowParams& p, const Tensor& x) {
+  check_rank(name, p, x);
+  return {{x.dtype(), p.out_size(x.shape()), x.weak(), x.device()}};
+}
+
+Shape prefixed(const Shape& values, int64_t value) {
+  Shape out = values;
+  out.insert(0, value);
+  return out;
+}
+
+/// The same windows with a dimension in front that is not reduced.
+WindowParams batched(const WindowParams& p) {
+  return {prefixed(p.window, 1),       prefixed(p.strides, 1),       prefixed(p.padding_low, 0),
+          prefixed(p.padding_high, 0), prefixed(p.base_dilation, 1), prefixed(p.window_dilation, 1)};
+}
+SelectParams batched(const SelectParams& p) { return {batched(p.window), p.maximum}; }
+
+/// The adjoint of a windowed sum is a windowed sum with stride and base dilation exchanged.
+WindowParams adjoint(const WindowParams& p, const Shape& in, const Shape& out) {
+  WindowParams q{p.window, p.base_dilation, {}, {}, p.strides, p.window_dilation};
+  for (size_t i = 0; i < in.size(); ++i) {
+    const int64_t reach = (p.window[i] - 1) * p.window_dilation[i];
+    const int64_t low = reach - p.padding_low[i];
+    q.padding_low.push_back(low);
+    q.padding_high.push_back((in[i] - 1) * p.base_dilation[i] + reach + 1 - dilated(out[i], p.strides[i]) - low);
+  }
+  return q;
+}
+
+TensorList transpose_sum(const WindowParams& p, Inputs x, const Tensor& ct) {
+  if (x[0].size() == 0) return {zeros(x[0].shape(), ct.dtype())};
+  return {emit_one(reduce_window_sum_primitive(), {ct}, adjoint(p, x[0].shape(), ct.shape()))};
+}
+
+template <const Primitive& (*primitive)()>
+TensorList batch_window(const WindowParams& p, const BatchedInputs& in) {
+  return emit(primitive(), in.x, batched(p));
+}
+
+SelectParams select_params(const WindowParams& p, bool maximum) { return {p, maximum}; }
+
+template <bool kMaximum>
+TensorList vjp_select(const WindowParams& p, Inputs x, Outputs, Inputs cts) {
+  return {emit_one(select_and_scatter_add_primitive(), {cts[0], x[0]}, select_params(p, kMaximum))};
+}
+template <bool kMaximum>
+TensorList jvp_select(const WindowParams& p, Inputs x, Outputs, Inputs tangents) {
+  return {emit_one(select_and_gather_primitive(), {tangents[0], x[0]}, select_params(p, kMaximum))};
+}
+
+TypeList infer_scatter(const SelectParams& p, Inputs x) {
+  constexpr const char* kName = "select_and_scatter_add";
+  check_rank(kName, p.window, x[1]);
+  const Shape windows = p.window.out_size(x[1].shape());
+  if (x[0].shape() != windows || x[0].dtype() != x[1].dtype()) {
+    fail<ShapeError>("{}: expected a source {} for x {}, got {}", kName, type_string(x[1].dtype(), windows),
+                     to_string(x[1].type()), to_string(x[0].type()));
+  }
+  return {{x[1].dtype(), x[1].shape(), false, x[1].device()}};
+}
+
+TypeList infer_gather(const SelectParams& p, Inputs x) {
+  constexpr const char* kName = "select_and_gather";
+  check_rank(kName, p.window, x[1]);
+  if (x[0].shape() != x[1].shape() || x[0].dtype() != x[1].dtype()) {
+    fail<ShapeError>("{}: expected values like x {}, got {}", kName, to_string(x[1].type()), to_string(x[0].type()));
+  }
+  return {{x[1].dtype(), p.window.out_size(x[1].shape()), false, x[1].device()}};
+}
+
+TensorList transpose_scatter(const SelectParams& p, Inputs x, const Tensor& ct) {
+  return {emit_one(select_and_gather_primitive(), {ct, x[1]}, p), Tensor()};
+}
+TensorList transpose_gather(const SelectParams& p, Inputs x, const Tensor& ct) {
+  return {emit_one(select_and_scatter_add_primitive(), {ct, x[1]}, p), Tensor()};
+}
+
+Tensor with_batch(const BatchedInputs& in, size_t i) {
+  return in.batched[i] ? in.x[i] : broadcast_to(in.x[i], prefixed(in.x[i].shape(), in.size));
+}
+
+template <const Primitive& (*primitive)()>
+TensorList batch_select(const SelectParams& p, const BatchedInputs& in) {
+  return emit(primitive(), {with_batch(in, 0), with_batch(in, 1)}, batched(p));
+}
+
+}  // namespace
+
+Shape WindowParams::out_size(const Shape& in) const {
+  Shape out;
+  for (size_t i = 0; i < window.size(); ++i) {
+    const int64_t span = (window[i] - 1) * window_dilation[i] + 1;
+    const int64_t room = dilated(in[i], base_dilation[i]) + padding_low[i] + padding_high[i] - span;
+    out.push_back(room < 0 ? 0 : room / strides[i] + 1);
+  }
+  return out;
+}
+
+const Primitive& reduce_window_sum_primitive() {
+  static const Primitive& p = define(LinearMap<WindowParams>{
+      .name = "reduce_window_sum",
+      .infer = [](const WindowParams& q, Inputs x) { return infer_window("reduce_window_sum", q, x[0]); },
+      .transpose = transpose_sum,
+      .batch = batch_window<reduce_window_sum_primitive>});
+  return p;
+}
+
+const Primitive& reduce_window_max_primitive() {
+  static const Primitive& p = define(Smooth<WindowParams>{
+      .name = "reduce_window_max",
+      .infer = [](const WindowParams& q, Inputs x) { return infer_window("reduce_window_max", q, x[0]); },
+      .vjp = vjp_select<true>,
+      .batch = batch_window<reduce_window_max_primitive>,
+      .jvp = jvp_select<true>,
+      .saves_outputs = 0});
+  return p;
+}
+
+const Primitive& reduce_window_min_primitive() {
+  static const Primitive& p = define(Smooth<WindowParams>{
+      .name = "reduce_window_min",
+      .infer = [](const WindowParams& q, Inputs x) { return infer_window("reduce_window_min", q, x[0]); },
+      .vjp = vjp_select<false>,
+      .batch = batch_window<reduce_window_min_primitive>,
+      .jvp = jvp_select<false>,
+      .saves_outputs = 0});
+  return p;
+}
+
+const Primitive& select_and_scatter_add_primitive() {
+  static const Primitive& p = define(LinearMap<SelectParams>{.name = "select_and_scatter_add",
+                                                             .infer = infer_scatter,
+                                                             .transpose = transpose_scatter,
+                                                             .batch = batch_select<select_and_scatter_add_primitive>,
+                                                             .nondifferentiable = bits_of({1})});
+  return p;
+}
+
+const Primitive& select_and_gather_primitive() {
+  static const Primitive& p = define(LinearMap<SelectParams>{.name = "select_and_gather",
+                                                             .infer = infer_gather,
+                                                             .transpose = transpose_gather,
+                                                             .batch = batch_select<select_and_gather_primitive>,
+                                                             .nondifferentiable = bits_of({1})});
+  return p;
+}
+
+namespace {
+
+Shape per_dimension(const char* what, const std::vector<int64_t>& values, size_t rank) {
+  if (values.empty()) return Shape(rank, 1);
+  if (values.size() != rank) fail<ShapeError>("reduce_window: expected {} {}, got {}", rank, what, to_string(values));
+  for (int64_t value : values) {
+    if (value < 1) fail<ValueError>("reduce_window: {} must be at least 1, got {}", what, to_string(values));
+  }
+  return values;
+}
+
+WindowParams params_of(const Tensor& x, const WindowOptions& options) {
+  const size_t rank = x.rank();
+  WindowParams p;
+  p.window = per_dimension("window sizes", {options.window.begin(), options.window.end()}, rank);
+  p.strides = per_dimension("strides", options.strides, rank);
+  p.base_dilation = per_dimension("base dilation factors", options.base_dilation, rank);
+  p.window_dilation = per_dimension("window dilation factors", options.window_dilation, rank);
+  if (!options.padding.empty() && options.padding.size() != rank) {
+    fail<ShapeError>("reduce_window: expected {} pairs of padding, got {}", rank, options.padding.size());
+  }
+  p.padding_low = Shape(rank, 0);
+  p.padding_high = Shape(rank, 0);
+  for (size_t i = 0; i < options.padding.size(); ++i) {
+    p.padding_low[i] = options.padding[i].first;
+    p.padding_high[i] = options.padding[i].second;
+  }
+  return p;
+}
+
+/// Smallest (largest) value of a dtype: the identity of max (min).
+Tensor identity_of(DType dtype, bool maximum) {
+  if (is_floating(dtype)) {
+    return scalar(maximum ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity(), dtype);
+  }
+  const IntInfo info = iinfo(dtype);
+  return scalar_integer(maximum ? info.min : static_cast<int64_t>(info.max), dtype);
+}
+
+/// Holes between elements, written out, so that selections need not know of them.
+Tensor dilate(const Tensor& x, WindowParams& p, bool maximum) {
+  if (p.base_dilation == Shape(x.rank(), 1)) return x;
+  std::vector<PadDim> holes;
+  for (int64_t dilation : p.base_dilation) holes.push_back({0, 0, dilation - 1});
+  p.base_dilation = Shape(x.rank(), 1);
+  return pad(x, holes, identity_of(x.dtype(), maximum));
+}
+
+}  // namespace
+
+Tensor reduce_window(const Tensor& x, WindowReduction reduction, const WindowOptions& options) {
+  WindowParams p = params_of(x, options);
+  if (reduction == WindowReduction::kSum) return emit_one(reduce_window_sum_primitive(), {x}, p);
+  const bool maximum = reduction == WindowReduction::kMax;
+  const Tensor dilated_x = dilate(x, p, maximum);
+  return emit_one(maximum ? reduce_window_max_primitive() : reduce_window_min_primitive(), {dilated_x}, p);
+}
+
+void define_windows() {
+  reduce_window_sum_primitive();
+  reduce_window_max_primitive();
+  reduce_window_min_primitive();
+  select_and_scatter_add_primitive();
+  select_and_gather_primitive();
+}
+
+}  // namespace linnet

@@ -299,6 +299,32 @@ TEST(OnednnMatmul, Bfloat16) {
   }
 }
 
+TEST(OnednnMatmul, EveryInstructionSet) {
+  for (int64_t target : test::InstructionSet::all()) {
+    const test::InstructionSet scope(target);
+    for (DType dtype : {DType::kF32, DType::kF64, DType::kBF16}) {
+      for (Layout b : {Layout::kRows, Layout::kColumns}) {
+        Case c{.batch = {},
+               .m = 1,
+               .n = 77,
+               .k = 45,
+               .b = b,
+               .bias = true,
+               .dtype = dtype,
+               .out_dtype = dtype,
+               .bias_dtype = dtype};
+        check(c);
+        if (dtype == DType::kBF16) continue;
+        c.m = 13, c.n = 30, c.residual = true, c.activation = Activation::kGeluErf;
+        check(c);
+        c.activation = Activation::kRelu, c.a = Layout::kSpread, c.b = Layout::kSpread, c.m = 40,
+        c.n = 90, c.k = 400;
+        check(c);
+      }
+    }
+  }
+}
+
 TEST(OnednnMatmul, ReluKeepsNotANumber) {
   Case c{.batch = {}, .m = 3, .n = 5, .k = 4, .activation = Activation::kRelu};
   Data d = make_data(c);

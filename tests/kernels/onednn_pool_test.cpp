@@ -161,6 +161,14 @@ TEST(Pool, OneAndThreeDimensionsAndTheWholeImage) {
 
 TEST(Pool, LargeEnoughForThreads) { check(plane(1, 130, {18, 18}, {2, 2}, {2, 2})); }
 
+TEST(Pool, EveryInstructionSet) {
+  for (int64_t target : test::InstructionSet::all()) {
+    const test::InstructionSet scope(target);
+    check(plane(2, 37, {7, 6}, {3, 2}, {2, 1}));
+    check(plane(2, 37, {6, 6}, {3, 2}, {3, 2}));
+  }
+}
+
 TEST(Pool, MaximumOfPaddingAndOfNotANumber) {
   PoolSpec s = plane(1, 2, {2}, {2}, {2});
   s.padding_low = {2};

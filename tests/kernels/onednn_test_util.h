@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 #include <omp.h>
 
 #include <cmath>
@@ -127,6 +128,22 @@ class Threads {
 
  private:
   int before_;
+};
+
+/// Restricts own vector code to one instruction set for a scope.
+class InstructionSet {
+ public:
+  explicit InstructionSet(int64_t target) { hwy::SetSupportedTargetsForTest(target); }
+  ~InstructionSet() { hwy::SetSupportedTargetsForTest(0); }
+
+  /// The baseline and every better one of this processor that is compiled for.
+  static std::vector<int64_t> all() {
+    std::vector<int64_t> result{HWY_STATIC_TARGET};
+    for (int64_t target : {int64_t{HWY_AVX2}, int64_t{HWY_AVX3}}) {
+      if (hwy::SupportedTargets() & target) result.push_back(target);
+    }
+    return result;
+  }
 };
 
 }  // namespace linnet::test

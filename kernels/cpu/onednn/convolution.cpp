@@ -102,8 +102,12 @@ ConvDescs describe(const ConvSpec& s) {
           activation_dims(s.batch, s.out_channels, s.out_size()), weight_dims(s)};
 }
 
-/// Whether Winograd pays after the conversion of activations to blocks of 16 channels and back.
-bool prefer_winograd(const ConvSpec& s) {
+/// Sizes from which Winograd pays although activations are converted to blocks of 16 channels and
+/// back, measured by benchmarks/workshop/onednn_conv.cpp.
+constexpr int64_t kLeastForward = 14;
+constexpr int64_t kLeastBackward = 28;
+
+bool prefer_winograd(const ConvSpec& s, int64_t least_size) {
   if (!kHasWinograd || !s.allow_winograd) return false;
   if (s.dtype != DType::kF32 || s.groups != 1 || s.in_size.size() != 2) return false;
   if (s.in_channels % 16 || s.out_channels % 16 || s.in_channels < 32 || s.out_channels < 32)
@@ -113,7 +117,8 @@ bool prefer_winograd(const ConvSpec& s) {
       return false;
     // oneDNN 2.6.3 gives wrong input gradients for unequal padding.
     const int64_t padding = at_or(s.padding_low, i, 0);
-    if (padding > 1 || padding != at_or(s.padding_high, i, 0) || s.in_size[i] < 14) return false;
+    if (padding > 1 || padding != at_or(s.padding_high, i, 0) || s.in_size[i] < least_size)
+      return false;
   }
   return true;
 }
@@ -121,10 +126,10 @@ bool prefer_winograd(const ConvSpec& s) {
 /// Calls `make(winograd)`; a refused Winograd falls back to the direct sum, any other refusal
 /// declines.
 template <class Make>
-PrepareResult prepare(const ConvSpec& spec, const char* what, Make make) {
+PrepareResult prepare(const ConvSpec& spec, const char* what, int64_t least_winograd, Make make) {
   if (std::string reason = reason_to_decline(spec); !reason.empty())
     return {nullptr, std::move(reason)};
-  if (prefer_winograd(spec)) {
+  if (prefer_winograd(spec, least_winograd)) {
     try {
       return {make(true), {}};
     } catch (const dnnl::error&) {
@@ -229,16 +234,17 @@ Shape ConvSpec::out_size() const {
 }
 
 PrepareResult prepare_conv_forward(const ConvSpec& spec) {
-  return prepare(spec, "convolution", [&](bool winograd) { return make_forward(spec, winograd); });
+  return prepare(spec, "convolution", kLeastForward,
+                 [&](bool winograd) { return make_forward(spec, winograd); });
 }
 
 PrepareResult prepare_conv_backward_data(const ConvSpec& spec) {
-  return prepare(spec, "gradient of a convolution's input",
+  return prepare(spec, "gradient of a convolution's input", kLeastBackward,
                  [&](bool winograd) { return make_backward_data(spec, winograd); });
 }
 
 PrepareResult prepare_conv_backward_weights(const ConvSpec& spec) {
-  return prepare(spec, "gradient of a convolution's weights",
+  return prepare(spec, "gradient of a convolution's weights", kLeastBackward,
                  [&](bool winograd) { return make_backward_weights(spec, winograd); });
 }
 

@@ -195,61 +195,85 @@ void pack_b(const T* b, int64_t b_row, int64_t b_column, int64_t columns, int64_
   }
 }
 
+/// One tile of the result: its first row and column and its size.
+template <class T>
+struct Tile {
+  int64_t row, column, rows, columns;
+  T* out;
+  const T* residual;
+};
+
+/// Adds the product of a packed block of A, `block_rows` from row `i` of the tile, and the packed
+/// strips of B.
+template <class T>
+void multiply_packed(const Job<T>& job, const Tile<T>& tile, const T* left, const T* right,
+                     int64_t depth, int64_t strip, int64_t i, int64_t block_rows, bool first,
+                     bool finish) {
+  const GemmProblem& p = *job.problem;
+  const bool add_residual = finish && tile.residual;
+  for (int64_t j = 0; j < tile.columns; j += strip) {
+    Block<T> block{.a = left,
+                   .a_row = 1,
+                   .a_column = kMaxRows,
+                   .b = right + j * depth,
+                   .b_row = strip,
+                   .out = tile.out + i * p.out_row + j,
+                   .out_row = p.out_row,
+                   .k = depth,
+                   .bias = nullptr,
+                   .bias_is_scalar = p.bias_is_scalar,
+                   .accumulate = !first,
+                   .residual = add_residual ? tile.residual + i * p.out_row + j : nullptr,
+                   .lower = lower_bound_of<T>(finish ? p.activation : Activation::kNone)};
+    if (p.has_bias) block.bias = job.operands->bias + (p.bias_is_scalar ? 0 : tile.column + j);
+    for (int64_t r = 0; r < block_rows; r += kMaxRows) {
+      column_strip(block, std::min<int64_t>(kMaxRows, block_rows - r),
+                   std::min(strip, tile.columns - j));
+      block.a += kMaxRows * depth;
+      block.out += kMaxRows * p.out_row;
+      if (add_residual) block.residual += kMaxRows * p.out_row;
+    }
+  }
+}
+
+template <class T>
+Tile<T> tile_of(const Job<T>& job, int64_t index, const BatchOffset& at) {
+  const GemmProblem& p = *job.problem;
+  const int64_t column_tiles = divide_up(p.n, kBlockColumns);
+  Tile<T> tile;
+  tile.row = index / column_tiles * job.chunk;
+  tile.column = index % column_tiles * kBlockColumns;
+  tile.rows = std::min(job.chunk, p.m - tile.row);
+  tile.columns = std::min(kBlockColumns, p.n - tile.column);
+  const int64_t start = at.out + tile.row * p.out_row + tile.column;
+  tile.out = job.operands->out + start;
+  tile.residual = p.has_residual ? job.operands->residual + start : nullptr;
+  return tile;
+}
+
 template <class T>
 void packed_task(const void* context, int64_t index, int thread) {
   const Job<T>& job = *static_cast<const Job<T>*>(context);
   const GemmProblem& p = *job.problem;
-  const GemmOperands<T>& operands = *job.operands;
   const BatchOffset at = batch_offset(p, index / job.tasks_per_batch);
-  const int64_t tile = index % job.tasks_per_batch;
-  const int64_t column_tiles = divide_up(p.n, kBlockColumns);
-  const int64_t row = tile / column_tiles * job.chunk, column = tile % column_tiles * kBlockColumns;
-  const int64_t rows = std::min(job.chunk, p.m - row);
-  const int64_t columns = std::min(kBlockColumns, p.n - column);
+  const Tile<T> tile = tile_of(job, index % job.tasks_per_batch, at);
   const bool simple = is_simple(p.activation);
-  T* out = operands.out + at.out + row * p.out_row + column;
-  const T* residual =
-      p.has_residual ? operands.residual + at.out + row * p.out_row + column : nullptr;
-
   const int64_t strip = kMaxVectors * static_cast<int64_t>(hn::Lanes(hn::ScalableTag<T>()));
   T* left = job.workspace + thread * (kBlockRows + kBlockColumns) * kBlockDepth<T>;
   T* right = left + kBlockRows * kBlockDepth<T>;
   for (int64_t k = 0; k < p.k; k += kBlockDepth<T>) {
     const int64_t depth = std::min(kBlockDepth<T>, p.k - k);
-    const bool last = k + depth == p.k;
-    const T* b = operands.b + at.b + k * p.b_row + column * p.b_column;
-    pack_b(b, p.b_row, p.b_column, columns, depth, strip, right);
-    for (int64_t i = 0; i < rows; i += kBlockRows) {
-      const int64_t block_rows = std::min(kBlockRows, rows - i);
-      const T* a = operands.a + at.a + (row + i) * p.a_row + k * p.a_column;
+    const T* b = job.operands->b + at.b + k * p.b_row + tile.column * p.b_column;
+    pack_b(b, p.b_row, p.b_column, tile.columns, depth, strip, right);
+    for (int64_t i = 0; i < tile.rows; i += kBlockRows) {
+      const int64_t block_rows = std::min(kBlockRows, tile.rows - i);
+      const T* a = job.operands->a + at.a + (tile.row + i) * p.a_row + k * p.a_column;
       pack_a(a, p.a_row, p.a_column, block_rows, depth, left);
-      for (int64_t j = 0; j < columns; j += strip) {
-        const bool finish = last && simple;
-        Block<T> block{.a = left,
-                       .a_row = 1,
-                       .a_column = kMaxRows,
-                       .b = right + j * depth,
-                       .b_row = strip,
-                       .out = out + i * p.out_row + j,
-                       .out_row = p.out_row,
-                       .k = depth,
-                       .bias = nullptr,
-                       .bias_is_scalar = p.bias_is_scalar,
-                       .accumulate = k > 0,
-                       .residual = finish && residual ? residual + i * p.out_row + j : nullptr,
-                       .lower = lower_bound_of<T>(finish ? p.activation : Activation::kNone)};
-        if (p.has_bias) block.bias = operands.bias + (p.bias_is_scalar ? 0 : column + j);
-        for (int64_t r = 0; r < block_rows; r += kMaxRows) {
-          column_strip(block, std::min<int64_t>(kMaxRows, block_rows - r),
-                       std::min(strip, columns - j));
-          block.a += kMaxRows * depth;
-          block.out += kMaxRows * p.out_row;
-          if (block.residual) block.residual += kMaxRows * p.out_row;
-        }
-      }
+      multiply_packed(job, tile, left, right, depth, strip, i, block_rows, k == 0,
+                      simple && k + depth == p.k);
     }
   }
-  if (!simple) finish_block(p, out, residual, rows, columns);
+  if (!simple) finish_block(p, tile.out, tile.residual, tile.rows, tile.columns);
 }
 
 template <class T>

@@ -27,8 +27,8 @@ class Prepared {
   /// matter.
   virtual size_t workspace_bytes() const { return 0; }
 
-  /// Runs the kernel. The order of inputs and outputs is that of the `prepare_…` function. Outputs
-  /// overlap neither inputs nor each other.
+  /// Runs the kernel. The order of inputs and outputs is that of the `prepare_…` function.
+  /// Outputs overlap neither inputs nor each other.
   /// @throws DeviceError if the library reports a failure.
   virtual void execute(std::span<const void* const> inputs, std::span<void* const> outputs,
                        void* workspace) const = 0;

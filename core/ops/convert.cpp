@@ -84,6 +84,16 @@ T to_integer(double value) {
   return static_cast<T>(value);
 }
 
+/// Toward zero, but with the last bit set if anything was cut off, so that rounding the result to 16
+/// bits gives what rounding `x` directly would have given.
+float round_to_odd(double x) {
+  const float nearest = static_cast<float>(x);
+  if (static_cast<double>(nearest) == x || std::isnan(x)) return nearest;
+  uint32_t word = std::bit_cast<uint32_t>(nearest);
+  if (std::abs(static_cast<double>(nearest)) > std::abs(x)) --word;
+  return std::bit_cast<float>(word | 1u);
+}
+
 template <class T>
 T convert_number(const Number& from) {
   const bool real = is_floating(from.dtype);
@@ -92,9 +102,9 @@ T convert_number(const Number& from) {
   } else if constexpr (std::is_integral_v<T>) {
     return real ? to_integer<T>(from.real) : static_cast<T>(from.bits);
   } else if constexpr (sizeof(T) == 2) {
-    if (real) return T(static_cast<float>(from.real));
-    return T(from.dtype == DType::kU64 ? static_cast<float>(from.bits)
-                                       : static_cast<float>(static_cast<int64_t>(from.bits)));
+    if (real) return T(round_to_odd(from.real));
+    return T(round_to_odd(from.dtype == DType::kU64 ? static_cast<double>(from.bits)
+                                                    : static_cast<double>(static_cast<int64_t>(from.bits))));
   } else {
     if (real) return static_cast<T>(from.real);
     return from.dtype == DType::kU64 ? static_cast<T>(from.bits)

@@ -1,0 +1,85 @@
+// Random numbers: explicit keys, counter-based threefry, bit-compatible with JAX (docs/rng.md).
+//
+//   random::Key key(42);
+//   auto keys = random::split(key);                         // two independent keys
+//   Tensor x = random::normal(keys[0], {3, 4});             // f32[3,4]
+//   Tensor mask = random::bernoulli(keys[1], 0.9, {4});     // bool[4]
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "linnet/fields.h"
+#include "linnet/ops.h"
+#include "linnet/tensor.h"
+
+namespace linnet::random {
+
+/// A key, or an array of keys of shape S stored as u32[S..., 2] (high word first).
+class Key {
+ public:
+  /// The key of a seed: (0, seed mod 2^32), as JAX with 32-bit types (docs/rng.md section 2.2).
+  Key(int64_t seed = 0);  // NOLINT(runtime/explicit)
+  /// @throws DTypeError or ShapeError unless `data` is u32[..., 2].
+  explicit Key(Tensor data);
+  /// u32[shape..., 2].
+  const Tensor& data() const { return data_; }
+  /// Shape of the key array; empty for one key.
+  Shape shape() const;
+  /// Element of a key array along its first axis.
+  Key operator[](int64_t index) const;
+
+  LINNET_FIELDS(data_)
+
+ private:
+  Tensor data_;
+};
+
+/// The full 64-bit seed: (high word, low word), as JAX with 64-bit types.
+Key wide_key(int64_t seed);
+
+/// `count` new keys (an array of keys).
+Key split(const Key& key, int64_t count = 2);
+Key split(const Key& key, const Shape& shape);
+/// A new key from a key and a number (a u32 scalar tensor may be traced; negative literals wrap).
+Key fold_in(const Key& key, uint32_t data);
+Key fold_in(const Key& key, const Tensor& data);
+
+/// Uniform random bits of an unsigned dtype (u8, u16, u32, u64); shape key shape + `shape`.
+Tensor bits(const Key& key, const Shape& shape = {}, DType dtype = DType::kU32);
+/// [low, high) in the dtype; docs/rng.md section 3.
+Tensor uniform(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32, const Tensor& low = 0.0,
+               const Tensor& high = 1.0);
+Tensor normal(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
+/// Standard normal cut to the open interval (lower, upper).
+Tensor truncated_normal(const Key& key, const Tensor& lower, const Tensor& upper, const Shape& shape = {},
+                        DType dtype = DType::kF32);
+/// bool: true with probability p.
+Tensor bernoulli(const Key& key, const Tensor& p = 0.5, const std::optional<Shape>& shape = {});
+/// Integers in [low, high).
+Tensor randint(const Key& key, const Shape& shape, const Tensor& low, const Tensor& high, DType dtype = DType::kI32);
+/// A random order of 0 … count-1.
+Tensor permutation(const Key& key, int64_t count);
+/// `x` shuffled along `axis`.
+Tensor permutation(const Key& key, const Tensor& x, int64_t axis = 0, bool independent = false);
+Tensor choice(const Key& key, const Tensor& x, const Shape& shape = {}, bool replace = true, const Tensor& p = {},
+              int64_t axis = 0);
+Tensor gumbel(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
+/// Indices drawn with probabilities softmax(logits) along `axis`.
+Tensor categorical(const Key& key, const Tensor& logits, int64_t axis = -1, const std::optional<Shape>& shape = {});
+Tensor exponential(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
+Tensor laplace(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
+Tensor logistic(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
+Tensor cauchy(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
+Tensor rademacher(const Key& key, const Shape& shape = {}, DType dtype = DType::kI32);
+/// Haar-distributed orthogonal matrices f[shape..., n, n] (docs/rng.md section 5.7).
+Tensor orthogonal(const Key& key, int64_t n, const Shape& shape = {}, std::optional<int64_t> m = {},
+                  DType dtype = DType::kF32);
+
+}  // namespace linnet::random
+
+namespace linnet {
+using random::Key;
+}  // namespace linnet

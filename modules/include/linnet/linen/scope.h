@@ -1,0 +1,235 @@
+// linen::Scope: what a functional module sees while it runs: its parameters, variables, random
+// streams and submodules. A functional module is any copyable struct with `operator()(Scope&, args...) const`.
+//
+//   struct Mlp {
+//     int64_t hidden = 256, classes = 10;
+//     Tensor operator()(linen::Scope& s, const Tensor& x) const {
+//       Tensor h = gelu(s("up", linen::Dense{.features = hidden}, x));
+//       return s("down", linen::Dense{.features = classes}, h);
+//     }
+//   };
+//   linen::Variables vars = linen::init(Mlp{}, Key(0), x);
+//   Tensor y = linen::apply(Mlp{}, vars, x);
+//   auto [out, updates] = linen::apply_with({.mutate = {"batch_stats"}}, model, vars, x, true);
+//
+// Use at most one automatic name (`s(Dense{...}, x)`, named Dense_0, Dense_1, …) in an expression: C++
+// leaves the order in which operands are evaluated open.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "linnet/linen/variables.h"
+#include "linnet/random.h"
+#include "linnet/trace.h"
+
+namespace linnet::linen {
+
+/// Which collections: none, all, some, or all but some (L-010).
+class CollectionFilter {
+ public:
+  CollectionFilter(bool all = false) : deny_(all) {}                               // NOLINT(runtime/explicit)
+  CollectionFilter(const char* name) : names_{name} {}                             // NOLINT(runtime/explicit)
+  CollectionFilter(std::string name) : names_{std::move(name)} {}                  // NOLINT(runtime/explicit)
+  CollectionFilter(std::initializer_list<const char*> names) : names_(names.begin(), names.end()) {}
+  CollectionFilter(std::set<std::string> names) : names_(std::move(names)) {}      // NOLINT(runtime/explicit)
+  /// Everything but `filter`.
+  static CollectionFilter deny(const CollectionFilter& filter);
+
+  bool contains(const std::string& collection) const { return (names_.count(collection) > 0) != deny_; }
+  bool empty() const { return !deny_ && names_.empty(); }
+  friend CollectionFilter operator|(const CollectionFilter& a, const CollectionFilter& b);
+  friend CollectionFilter operator&(const CollectionFilter& a, const CollectionFilter& b);
+  friend CollectionFilter operator-(const CollectionFilter& a, const CollectionFilter& b);
+  bool operator==(const CollectionFilter&) const = default;
+
+ private:
+  std::set<std::string> names_;
+  bool deny_ = false;
+};
+
+/// Named random streams of a call; one key means {"params": key}.
+class RngStreams {
+ public:
+  RngStreams() = default;
+  RngStreams(Key key) : keys_{{"params", std::move(key)}} {}                       // NOLINT(runtime/explicit)
+  RngStreams(std::initializer_list<std::pair<const std::string, Key>> keys) : keys_(keys) {}
+  RngStreams(std::map<std::string, Key> keys) : keys_(std::move(keys)) {}          // NOLINT(runtime/explicit)
+  const std::map<std::string, Key>& keys() const { return keys_; }
+
+ private:
+  std::map<std::string, Key> keys_;
+};
+
+/// Makes a parameter from a key, a shape and a dtype (init.h).
+using Initializer = std::function<Tensor(const Key&, const Shape&, DType)>;
+
+class Scope;
+struct ScopeNode;
+struct ScopeRoot;
+
+/// A handle to one variable of a collection (L-009).
+class ScopeVariable {
+ public:
+  Tensor value() const;
+  /// @throws ModuleError if the collection is immutable.
+  void set(Tensor value) const;
+  bool is_mutable() const;
+  operator Tensor() const { return value(); }  // NOLINT(runtime/explicit)
+
+ private:
+  friend class Scope;
+  ScopeVariable(std::shared_ptr<ScopeNode> node, std::string collection, std::string name)
+      : node_(std::move(node)), collection_(std::move(collection)), name_(std::move(name)) {}
+  std::shared_ptr<ScopeNode> node_;
+  std::string collection_, name_;
+};
+
+/// Text of `T` as Flax would name the class: no namespaces, no template arguments, no trailing `_`.
+std::string class_name(const std::type_info& type);
+
+class Scope {
+ public:
+  /// Runs a submodule under `name` with its own variables: `s("up", Dense{...}, x)`.
+  /// @throws ModuleError if the name is taken.
+  template <class Module, class... A>
+    requires(!std::is_convertible_v<const Module&, std::string_view>)
+  auto operator()(std::string_view name, const Module& module, A&&... args) {
+    Scope child = push(name);
+    const ModulePathScope path(name);
+    return module(child, std::forward<A>(args)...);
+  }
+  /// The same, named after its type: `Dense_0`, `Dense_1`, … in the order of calls.
+  template <class Module, class... A>
+    requires(!std::is_convertible_v<const Module&, std::string_view>)
+  auto operator()(const Module& module, A&&... args) {
+    std::string base;
+    if constexpr (requires { Module::kClassName; }) base = Module::kClassName;
+    else base = class_name(typeid(Module));
+    return (*this)(automatic_name(base), module, std::forward<A>(args)...);
+  }
+  /// A child scope that may be entered again under the same name: shared submodules.
+  Scope child(std::string_view name) { return push(name); }
+  /// Calls `module` in an already opened child scope, again and again: names are free again at each call,
+  /// random counters go on (L-016).
+  template <class Module, class... A>
+  static auto call(Scope& scope, const Module& module, A&&... args) {
+    scope.rewind();
+    return module(scope, std::forward<A>(args)...);
+  }
+
+  /// The parameter `name`: read if it exists (its shape must fit), made with the next `params` key if
+  /// `params` is mutable.
+  /// @throws ModuleError (ScopeParamShapeError, ScopeParamNotFoundError, ScopeCollectionNotFound, NameInUseError texts).
+  Tensor param(const std::string& name, const Initializer& init, const Shape& shape, DType dtype = DType::kF32);
+  /// The same with an initialiser that returns a (boxed) leaf: `with_partitioning`.
+  Tensor param(const std::string& name, const std::function<Variables(const Key&)>& init);
+  /// The variable `name` of a collection; made from `init` if absent and the collection is mutable.
+  ScopeVariable variable(const std::string& collection, const std::string& name, const std::function<Tensor()>& init);
+  bool has_variable(const std::string& collection, const std::string& name) const;
+  /// Undefined if absent.
+  Tensor get_variable(const std::string& collection, const std::string& name) const;
+  void put_variable(const std::string& collection, const std::string& name, state::Value value);
+  /// Raw leaves with their boxes, for bridges.
+  const Variables* find_leaf(const std::string& collection, const std::vector<std::string>& path) const;
+  void put_leaf(const std::string& collection, const std::vector<std::string>& path, Variables leaf);
+  /// All collections as seen below this scope.
+  Variables variables() const;
+
+  /// Appends to a tuple stored under `name`; false (and nothing done) if the collection is immutable (L-049).
+  bool sow(const std::string& collection, const std::string& name, const Tensor& value);
+  /// Adds a stored zero that can be differentiated with respect to (L-050).
+  Tensor perturb(const std::string& name, const Tensor& value, const std::string& collection = "perturbations");
+
+  /// The next key of a stream (docs/rng.md section 8). Unknown streams fall back to `params`.
+  Key make_rng(const std::string& stream = "params");
+  /// True only for streams that were given.
+  bool has_rng(const std::string& stream) const;
+  /// Names of the streams given to this call.
+  std::vector<std::string> rng_streams() const;
+  bool is_mutable_collection(const std::string& collection) const;
+  const CollectionFilter& mutable_collections() const;
+  bool is_initializing() const;
+  std::vector<std::string> path() const;
+
+  /// The innermost functional call in progress on this thread, or null.
+  static const Scope* current();
+
+  explicit Scope(std::shared_ptr<ScopeNode> node) : node_(std::move(node)) {}
+
+ private:
+  void rewind();
+  Scope push(std::string_view name);
+  std::string automatic_name(const std::string& base);
+  std::shared_ptr<ScopeNode> node_;
+};
+
+/// Options of one `apply`.
+struct ApplyOptions {
+  CollectionFilter mutate = false;  ///< collections that may change and are returned
+  RngStreams rngs = {};
+};
+
+namespace detail {
+
+/// A call from outside: owns the variables while the module runs.
+class RootCall {
+ public:
+  RootCall(Variables variables, const RngStreams& rngs, CollectionFilter mutate, bool initializing);
+  ~RootCall();
+  Scope& scope() { return scope_; }
+  /// The mutable collections after the call.
+  Variables updates() const;
+  Variables all() const;
+
+ private:
+  std::shared_ptr<ScopeRoot> root_;
+  Scope scope_;
+  const Scope* previous_;
+};
+
+/// What `init` may write by default: everything but `intermediates`.
+CollectionFilter default_init_filter();
+
+}  // namespace detail
+
+/// Runs `module` on empty variables; gives its output and the variables it made.
+template <class Module, class... A>
+auto init_with_output(const Module& module, const RngStreams& rngs, A&&... args) {
+  detail::RootCall call({}, rngs, detail::default_init_filter(), true);
+  auto output = module(call.scope(), std::forward<A>(args)...);
+  return std::make_pair(std::move(output), call.updates());
+}
+
+/// The variables alone.
+template <class Module, class... A>
+Variables init(const Module& module, const RngStreams& rngs, A&&... args) {
+  return init_with_output(module, rngs, std::forward<A>(args)...).second;
+}
+
+/// Runs `module` on `variables`, which do not change.
+/// @throws ModuleError if it writes a variable: nothing is mutable.
+template <class Module, class... A>
+auto apply(const Module& module, const Variables& variables, A&&... args) {
+  detail::RootCall call(variables, {}, false, false);
+  return module(call.scope(), std::forward<A>(args)...);
+}
+
+/// The same with random streams and mutable collections: gives `{output, updated collections}`.
+template <class Module, class... A>
+auto apply_with(const ApplyOptions& options, const Module& module, const Variables& variables, A&&... args) {
+  detail::RootCall call(variables, options.rngs, options.mutate, false);
+  auto output = module(call.scope(), std::forward<A>(args)...);
+  return std::make_pair(std::move(output), call.updates());
+}
+
+}  // namespace linnet::linen

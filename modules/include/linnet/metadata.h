@@ -1,0 +1,103 @@
+// Metadata of variables and boxes: named values that travel with a tensor, such as its sharding.
+//
+//   Metadata m{{"out_sharding", AxisNames{"in", "out"}}, {"tag", "frozen"}};
+//   m.get<AxisNames>("out_sharding")
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "linnet/tensor.h"
+
+namespace linnet {
+
+/// One mesh axis name (or none) per dimension of a tensor.
+struct AxisNames {
+  std::vector<std::optional<std::string>> names;
+  AxisNames() = default;
+  AxisNames(std::initializer_list<std::optional<std::string>> list) : names(list) {}
+  explicit AxisNames(std::vector<std::optional<std::string>> list) : names(std::move(list)) {}
+  bool operator==(const AxisNames&) const = default;
+};
+
+/// Pairs of logical axis name and mesh axis (none: replicated), in order of preference.
+struct AxisRules {
+  std::vector<std::pair<std::string, std::optional<std::string>>> rules;
+  bool operator==(const AxisRules&) const = default;
+};
+
+/// Named device axes of a mesh, as far as annotations need them.
+struct MeshAxes {
+  std::vector<std::pair<std::string, int64_t>> axes;
+  bool operator==(const MeshAxes&) const = default;
+};
+
+/// A hook that maps a value when a variable is read, written or made.
+struct ValueHook {
+  std::function<Tensor(const Tensor&)> function;
+  bool operator==(const ValueHook& other) const { return id == other.id; }
+  std::shared_ptr<int> id = std::make_shared<int>();
+};
+
+class Metadata;
+/// A hook that may change further metadata when an axis is added or removed: (metadata, position, name).
+struct AxisHook {
+  std::function<void(Metadata&, int64_t, const std::optional<std::string>&)> function;
+  bool operator==(const AxisHook& other) const { return id == other.id; }
+  std::shared_ptr<int> id = std::make_shared<int>();
+};
+
+using MetadataValue = std::variant<std::monostate, bool, int64_t, double, std::string, AxisNames, AxisRules, MeshAxes,
+                                   std::vector<ValueHook>, std::vector<AxisHook>>;
+
+/// Ordered map from names to values. `sharding` and `sharding_names` are accepted spellings of `out_sharding`.
+class Metadata {
+ public:
+  Metadata() = default;
+  Metadata(std::initializer_list<std::pair<std::string, MetadataValue>> entries);
+
+  bool has(std::string_view name) const;
+  /// Null if absent or of another type.
+  template <class T>
+  const T* get(std::string_view name) const {
+    const MetadataValue* value = find(name);
+    return value ? std::get_if<T>(value) : nullptr;
+  }
+  const MetadataValue* find(std::string_view name) const;
+  void set(std::string_view name, MetadataValue value);
+  void set(std::string_view name, const char* text) { set(name, MetadataValue(std::string(text))); }
+  void erase(std::string_view name);
+  bool empty() const { return entries_.empty(); }
+  const std::map<std::string, MetadataValue, std::less<>>& entries() const { return entries_; }
+  bool operator==(const Metadata&) const = default;
+
+ private:
+  std::map<std::string, MetadataValue, std::less<>> entries_;
+};
+
+/// `{out_sharding=(in, out), tag='frozen'}`.
+std::string to_string(const Metadata& metadata);
+size_t hash_of(const Metadata& metadata);
+
+/// The new entry at `position` of every per-axis tuple (B-131 … B-140): `out_sharding` gets
+/// `parameters["partition_name"]`, other AxisNames entries whose key is also in `parameters` get that.
+/// `rank` is the rank of the value before insertion; negative positions count from the rank after it.
+/// @throws ModuleError (PartitioningUnspecifiedError text) if partition_name is missing though there is sharding.
+Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank);
+/// Undoes exactly that. @throws ModuleError stating expected and found name.
+Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank);
+
+/// The partition spec of a tensor with this metadata: mesh axis per dimension, after translation of logical names by
+/// `sharding_rules` and the rules in effect; empty without sharding.
+AxisNames partition_spec(const Metadata& metadata);
+
+}  // namespace linnet

@@ -1,0 +1,145 @@
+// nnx::Variable: the one mutable thing. A reference cell with a tensor, a type (Param, BatchStat, …)
+// and metadata.
+//
+//   nnx::Param w(random::normal(key, {32, 64}));
+//   Tensor y = matmul(x, w);                 // converts to its value
+//   w = w.value() * 0.9f;                    // writes; programs that captured w see it
+//
+// Construction moves identity, assignment moves values: a copy is a new variable with the same value,
+// a moved-from variable hands its identity over, and assigning to an existing variable writes into it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "linnet/metadata.h"
+#include "linnet/state.h"
+#include "linnet/tree.h"
+
+namespace linnet::nnx {
+
+/// A kind of variable at run time. Identity is the address; kinds form a tree.
+class VariableType {
+ public:
+  VariableType(std::string name, const VariableType* parent) : name_(std::move(name)), parent_(parent) {}
+  const std::string& name() const { return name_; }
+  const VariableType* parent() const { return parent_; }
+  /// True for `other` itself and what derives from it.
+  bool is(const VariableType& other) const {
+    for (const VariableType* t = this; t; t = t->parent_) {
+      if (t == &other) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::string name_;
+  const VariableType* parent_;
+};
+
+/// The cell behind a variable.
+class VariableCell final : public state::Cell {
+ public:
+  VariableCell(const VariableType& type, state::Value value, Metadata metadata)
+      : Cell(std::move(value)), type(&type), metadata(std::move(metadata)) {}
+  const VariableType* type;
+  Metadata metadata;
+};
+using VariableCellPtr = std::shared_ptr<VariableCell>;
+
+class Variable {
+ public:
+  static const VariableType& static_type();
+
+  explicit Variable(state::Value value, Metadata metadata = {});
+  /// A variable of a kind known only at run time.
+  Variable(const VariableType& type, state::Value value, Metadata metadata = {});
+  /// Another handle to an existing cell.
+  explicit Variable(VariableCellPtr cell) : cell_(std::move(cell)) {}
+
+  Variable(const Variable& other);
+  Variable(Variable&& other) noexcept = default;
+  Variable& operator=(const Variable& other);
+  Variable& operator=(Variable&& other) noexcept;
+  Variable& operator=(Tensor value) { set_value(std::move(value)); return *this; }
+
+  /// The value after get hooks. @throws ModuleError if the value is a tuple.
+  Tensor value() const;
+  operator Tensor() const { return value(); }  // NOLINT(runtime/explicit)
+  Tensor operator*() const { return value(); }
+  /// Writes through set hooks. @throws TraceError if a transformation does not allow the write.
+  void set_value(Tensor value);
+  /// Past the hooks; also for tuples (what `sow` stores).
+  state::Value raw_value() const;
+  void set_raw_value(state::Value value);
+
+  Shape shape() const { return value().shape(); }
+  DType dtype() const { return value().dtype(); }
+  const VariableType& type() const { return *cell_->type; }
+  const Metadata& metadata() const { return cell_->metadata; }
+  void set_metadata(std::string_view name, MetadataValue value);
+  const VariableCellPtr& cell() const { return cell_; }
+  VariableCellPtr& cell() { return cell_; }
+
+ private:
+  VariableCellPtr cell_;
+};
+
+/// Short name of a C++ type: no namespaces, no template arguments.
+std::string short_type_name(const std::type_info& type);
+
+/// Base of user-defined kinds: `struct Count : nnx::VariableOf<Count> { using VariableOf::VariableOf; };`
+template <class Self, class Base = Variable>
+class VariableOf : public Base {
+ public:
+  static const VariableType& static_type() {
+    static const VariableType type(short_type_name(typeid(Self)), &Base::static_type());
+    return type;
+  }
+  explicit VariableOf(state::Value value, Metadata metadata = {})
+      : Base(Self::static_type(), std::move(value), std::move(metadata)) {}
+  template <class T>
+    requires std::is_convertible_v<T, Tensor>
+  explicit VariableOf(T&& value, Metadata metadata = {})
+      : VariableOf(state::Value(Tensor(std::forward<T>(value))), std::move(metadata)) {}
+  VariableOf(const VariableType& type, state::Value value, Metadata metadata = {})
+      : Base(type, std::move(value), std::move(metadata)) {}
+  using Base::operator=;
+};
+
+class Param : public VariableOf<Param> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class BatchStat : public VariableOf<BatchStat> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class Cache : public VariableOf<Cache> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class Intermediate : public VariableOf<Intermediate> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class Perturbation : public VariableOf<Perturbation, Intermediate> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class RngState : public VariableOf<RngState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class RngKey : public VariableOf<RngKey, RngState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class RngCount : public VariableOf<RngCount, RngState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class LoRAParam : public VariableOf<LoRAParam, Param> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class OptState : public VariableOf<OptState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class MetricState : public VariableOf<MetricState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+
+/// The collection registry (B-001 … B-011): names of functional collections ↔ kinds of variables.
+/// @throws ValueError as the inventory says.
+const VariableType& variable_type_from_name(std::string_view name, const VariableType* base = nullptr,
+                                            bool allow_register = false);
+std::string variable_name_from_type(const VariableType& type, bool allow_register = false);
+const VariableType& register_variable_name(std::string_view name, const VariableType& type, bool overwrite = false);
+
+}  // namespace linnet::nnx
+
+namespace linnet::tree {
+
+template <class T>
+  requires std::is_base_of_v<nnx::Variable, T>
+struct Traits<T> {
+  static void visit(T& variable, Visitor& visitor) {
+    // The visitor may replace the cell (merge does); a variable's cell is always a VariableCell.
+    state::CellPtr cell = variable.cell();
+    visitor.cell(cell);
+    if (cell.get() != variable.cell().get()) variable.cell() = std::static_pointer_cast<nnx::VariableCell>(cell);
+  }
+};
+
+}  // namespace linnet::tree

@@ -1,0 +1,210 @@
+#include "linnet/linen/variables.h"
+
+#include "core/base/format.h"
+#include "linnet/nnx/variable.h"
+
+namespace linnet::linen {
+namespace {
+
+std::string names_of(const Variables::Map& children) {
+  std::string out;
+  for (const auto& [name, child] : children) out += (out.empty() ? "" : ", ") + name;
+  return out.empty() ? "nothing" : out;
+}
+
+/// Static entries take part in a tree's structure by identity of content.
+struct StaticMarker {};
+
+}  // namespace
+
+const Variables& Variables::operator[](std::string_view name) const {
+  const auto found = children_.find(name);
+  if (found == children_.end()) {
+    if (is_leaf()) fail<ModuleError>("variables: '{}' was asked of a leaf", name);
+    fail<ModuleError>("variables: there is no '{}'; there is {}", name, names_of(children_));
+  }
+  return found->second;
+}
+
+std::vector<std::string> Variables::keys() const {
+  std::vector<std::string> out;
+  for (const auto& [name, child] : children_) out.push_back(name);
+  return out;
+}
+
+Variables& Variables::at_path(const std::vector<std::string>& path) {
+  Variables* node = this;
+  for (const std::string& name : path) node = &node->children_[name];
+  return *node;
+}
+
+const Variables* Variables::find_path(const std::vector<std::string>& path) const {
+  const Variables* node = this;
+  for (const std::string& name : path) {
+    const auto found = node->children_.find(name);
+    if (found == node->children_.end()) return nullptr;
+    node = &found->second;
+  }
+  return node;
+}
+
+Tensor Variables::value() const {
+  if (fixed_) fail<ModuleError>("variables: {} is a static entry, not a tensor", fixed_->text());
+  if (!leaf_) fail<ModuleError>("variables: expected a tensor, got a dictionary of {}", names_of(children_));
+  if (!leaf_->single()) {
+    fail<ModuleError>("variables: expected a tensor, got a tuple of {}", leaf_->tensors.size());
+  }
+  return leaf_->tensors[0];
+}
+
+const state::Value& Variables::leaf() const {
+  if (!leaf_) fail<ModuleError>("variables: expected a leaf, got a dictionary of {}", names_of(children_));
+  return *leaf_;
+}
+state::Value& Variables::leaf() { return const_cast<state::Value&>(std::as_const(*this).leaf()); }
+
+Variables operator|(Variables earlier, const Variables& later) {
+  if (earlier.is_leaf() || later.is_leaf()) return later;
+  for (const auto& [name, child] : later.children_) {
+    auto [slot, fresh] = earlier.children_.try_emplace(name, child);
+    if (!fresh) slot->second = std::move(slot->second) | child;
+  }
+  return earlier;
+}
+
+void Variables::visit(tree::Visitor& visitor) {
+  if (fixed_) {
+    visitor.fixed(typeid(StaticMarker), fixed_->text());
+    return;
+  }
+  if (leaf_) {
+    if (box_) visitor.fixed(typeid(Box), box_->kind + linnet::to_string(box_->metadata));
+    if (!leaf_->tuple) {
+      visitor.tensor(leaf_->tensors[0]);
+      return;
+    }
+    visitor.enter(typeid(state::Value), leaf_->tensors.size());
+    for (size_t i = 0; i < leaf_->tensors.size(); ++i) {
+      visitor.child(static_cast<int64_t>(i));
+      visitor.tensor(leaf_->tensors[i]);
+    }
+    visitor.leave();
+    return;
+  }
+  visitor.enter(typeid(Variables), children_.size());
+  for (auto& [name, child] : children_) {
+    visitor.child(std::string_view(name));
+    child.visit(visitor);
+  }
+  visitor.leave();
+}
+
+namespace {
+
+void collect(const Variables& node, std::vector<std::string>& path,
+             std::vector<std::pair<std::vector<std::string>, const Variables*>>& out) {
+  if (node.is_leaf()) {
+    out.emplace_back(path, &node);
+    return;
+  }
+  for (const auto& [name, child] : node.children()) {
+    path.push_back(name);
+    collect(child, path, out);
+    path.pop_back();
+  }
+}
+
+template <class F>
+Variables map_leaves(const Variables& node, F&& f) {
+  if (node.is_leaf()) return f(node);
+  Variables out;
+  for (const auto& [name, child] : node.children()) out.children().emplace(name, map_leaves(child, f));
+  return out;
+}
+
+/// Boxes other than NNXMeta call their sharding `names`.
+Metadata with_axis(const Box& box, int64_t position, const Metadata& parameters, size_t rank, bool add) {
+  return add ? linnet::add_axis(box.metadata, position, parameters, rank)
+             : linnet::remove_axis(box.metadata, position, parameters, rank);
+}
+
+Variables change_axis(const Variables& variables, int64_t position, const Metadata& parameters, bool add) {
+  return map_leaves(variables, [&](const Variables& leaf) {
+    if (!leaf.box()) return leaf;
+    Variables out = leaf;
+    Box box = *leaf.box();
+    // Sharding names describe the value without the new axis on the way in and with it on the way out.
+    const size_t rank = leaf.leaf().single() ? leaf.leaf().tensors[0].rank() : 0;
+    box.metadata = with_axis(box, position, parameters, rank, add);
+    out.set_box(std::move(box));
+    return out;
+  });
+}
+
+}  // namespace
+
+std::vector<std::pair<std::vector<std::string>, const Variables*>> flat_leaves(const Variables& variables) {
+  std::vector<std::pair<std::vector<std::string>, const Variables*>> out;
+  std::vector<std::string> path;
+  collect(variables, path, out);
+  return out;
+}
+
+Variables partitioned(Tensor value, AxisNames names, std::optional<MeshAxes> mesh) {
+  Metadata metadata{{"out_sharding", std::move(names)}};
+  if (mesh) metadata.set("mesh", *mesh);
+  return Variables(state::Value(std::move(value)), Box{"Partitioned", std::move(metadata), nullptr});
+}
+
+Variables logically_partitioned(Tensor value, AxisNames names, std::optional<AxisRules> rules,
+                                std::optional<MeshAxes> mesh) {
+  Metadata metadata{{"out_sharding", std::move(names)}};
+  if (rules) metadata.set("sharding_rules", *rules);
+  if (mesh) metadata.set("mesh", *mesh);
+  return Variables(state::Value(std::move(value)), Box{"LogicallyPartitioned", std::move(metadata), nullptr});
+}
+
+Variables unbox(const Variables& variables) {
+  return map_leaves(variables, [](const Variables& leaf) {
+    Variables out = leaf;
+    out.set_box({});
+    return out;
+  });
+}
+
+Variables add_axis(const Variables& variables, int64_t position, const Metadata& parameters) {
+  return change_axis(variables, position, parameters, true);
+}
+Variables remove_axis(const Variables& variables, int64_t position, const Metadata& parameters) {
+  return change_axis(variables, position, parameters, false);
+}
+
+std::map<std::string, AxisNames> get_partition_spec(const Variables& variables) {
+  std::map<std::string, AxisNames> out;
+  for (const auto& [path, leaf] : flat_leaves(variables)) {
+    if (leaf->fixed()) continue;
+    out[fmt::format("{}", fmt::join(path, "/"))] =
+        leaf->box() ? partition_spec(leaf->box()->metadata) : AxisNames{};
+  }
+  return out;
+}
+
+std::string to_string(const Variables& variables) {
+  std::string out;
+  for (const auto& [path, leaf] : flat_leaves(variables)) {
+    out += fmt::format("{}: ", fmt::join(path, "/"));
+    if (leaf->fixed()) {
+      out += leaf->fixed()->text();
+    } else {
+      const state::Value& value = leaf->leaf();
+      for (size_t i = 0; i < value.tensors.size(); ++i) {
+        out += (i ? ", " : "") + linnet::to_string(value.tensors[i].type());
+      }
+      if (leaf->box()) out += " " + leaf->box()->kind + linnet::to_string(leaf->box()->metadata);
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+}  // namespace linnet::linen

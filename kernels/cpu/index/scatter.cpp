@@ -25,19 +25,41 @@ struct WindowLoop {
 };
 using WindowLoops = SmallVector<WindowLoop, 6>;
 
+// One run of a window, types erased so that the walk is compiled once. Strides are in elements.
+using CombineRun = void (*)(void* out, int64_t out_stride, const void* updates, int64_t update_stride, int64_t count);
+
 template <ScatterKind kind, class T>
-void combine_window(const WindowLoop* loops, size_t depth, T* out, const T* update) {
-  if (depth == 0) {
-    *out = combine<kind>(*out, *update);
-    return;
+void combine_run(void* out, int64_t out_stride, const void* updates, int64_t update_stride, int64_t count) {
+  T* to = static_cast<T*>(out);
+  const T* from = static_cast<const T*>(updates);
+  if (out_stride == 1 && update_stride == 1) {
+    for (int64_t i = 0; i < count; ++i) to[i] = combine<kind>(to[i], from[i]);
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i * out_stride] = combine<kind>(to[i * out_stride], from[i * update_stride]);
   }
-  if (depth == 1) {
-    const WindowLoop loop = *loops;
-    for (int64_t i = 0; i < loop.size; ++i) out[i * loop.out] = combine<kind>(out[i * loop.out], update[i * loop.update]);
-    return;
-  }
+}
+
+CombineRun run_of(ScatterKind kind, DType dtype) {
+  return visit_dtype(dtype, [kind](auto zero) -> CombineRun {
+    using T = decltype(zero);
+    switch (kind) {
+      case ScatterKind::kUpdate: return combine_run<ScatterKind::kUpdate, T>;
+      case ScatterKind::kAdd: return combine_run<ScatterKind::kAdd, T>;
+      case ScatterKind::kMul: return combine_run<ScatterKind::kMul, T>;
+      case ScatterKind::kMin: return combine_run<ScatterKind::kMin, T>;
+      case ScatterKind::kMax: break;
+    }
+    return combine_run<ScatterKind::kMax, T>;
+  });
+}
+
+void combine_window(CombineRun run, int64_t element_size, const WindowLoop* loops, size_t depth, char* out,
+                    const char* update) {
+  if (depth == 0) return run(out, 0, update, 0, 1);
+  if (depth == 1) return run(out, loops->out, update, loops->update, loops->size);
   for (int64_t i = 0; i < loops->size; ++i) {
-    combine_window<kind>(loops + 1, depth - 1, out + i * loops->out, update + i * loops->update);
+    combine_window(run, element_size, loops + 1, depth - 1, out + i * loops->out * element_size,
+                   update + i * loops->update * element_size);
   }
 }
 
@@ -84,8 +106,7 @@ ScatterPlan plan_scatter(const ScatterOperands& s, const ScatterDimensions& dims
 
 // Threads share out the largest loop of the window, never the indices: every element of the result then
 // sees its updates in order.
-template <ScatterKind kind, class T>
-void scatter_typed(const ScatterPlan& plan, T* out, const T* updates) {
+void execute(const ScatterPlan& plan, CombineRun run, int64_t element_size, char* out, const char* updates) {
   size_t shared = 0;
   int64_t window_elements = 1;
   for (size_t i = 0; i < plan.window.size(); ++i) {
@@ -106,7 +127,8 @@ void scatter_typed(const ScatterPlan& plan, T* out, const T* updates) {
     Shape position(plan.batch_shape.size(), 0);
     for (int64_t target : plan.targets) {
       if (target != WindowOffsets::kOutside) {
-        combine_window<kind>(window.data(), window.size(), out + target + out_skip, updates + update_skip);
+        combine_window(run, element_size, window.data(), window.size(), out + (target + out_skip) * element_size,
+                       updates + update_skip * element_size);
       }
       for (size_t d = position.size(); d-- > 0;) {
         update_skip += plan.batch_strides[d];
@@ -118,27 +140,12 @@ void scatter_typed(const ScatterPlan& plan, T* out, const T* updates) {
   });
 }
 
-template <class Call>
-void visit_kind(ScatterKind kind, Call&& call) {
-  switch (kind) {
-    case ScatterKind::kUpdate: return call(std::integral_constant<ScatterKind, ScatterKind::kUpdate>{});
-    case ScatterKind::kAdd: return call(std::integral_constant<ScatterKind, ScatterKind::kAdd>{});
-    case ScatterKind::kMul: return call(std::integral_constant<ScatterKind, ScatterKind::kMul>{});
-    case ScatterKind::kMin: return call(std::integral_constant<ScatterKind, ScatterKind::kMin>{});
-    case ScatterKind::kMax: return call(std::integral_constant<ScatterKind, ScatterKind::kMax>{});
-  }
-}
-
 }  // namespace
 
 void scatter(const ScatterOperands& s, const ScatterDimensions& dims, IndexMode mode) {
   const ScatterPlan plan = plan_scatter(s, dims, mode);
-  visit_dtype(s.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    visit_kind(s.kind, [&](auto kind) {
-      scatter_typed<decltype(kind)::value>(plan, static_cast<T*>(s.out), static_cast<const T*>(s.updates));
-    });
-  });
+  execute(plan, run_of(s.kind, s.dtype), static_cast<int64_t>(size_of(s.dtype)), static_cast<char*>(s.out),
+          static_cast<const char*>(s.updates));
 }
 
 void scatter_rows(ScatterKind kind, DType dtype, void* out, int64_t rows, int64_t width, DType index_dtype,

@@ -100,7 +100,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 Tensor stop_gradient(const Tensor& x) { return emit_one(stop_gradient_primitive(), {x}); }
 
 TensorList optimization_barrier(const TensorList& tensors) {
-  if (tensors.empty()) return {};
+  if (tensors.empty() || current_trace() == nullptr) return tensors;
   return emit(optimization_barrier_primitive(), tensors);
 }
 

@@ -1,0 +1,167 @@
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "elementwise_support.h"
+
+namespace linnet {
+namespace {
+
+using testing::expect_error;
+using testing::expect_tensor;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+std::vector<DType> all_dtypes() {
+  std::vector<DType> out;
+  for (int i = 0; i < kDTypeCount; ++i) out.push_back(static_cast<DType>(i));
+  return out;
+}
+
+/// The operand that a row of the table names: a strong scalar, or a literal for `int` and `float`.
+Tensor operand_named(const std::string& name, const Shape& shape) {
+  if (name == "int") return Tensor(1);
+  if (name == "float") return Tensor(1.0);
+  for (DType dtype : all_dtypes()) {
+    if (name_of(dtype) == name) return ones(shape, dtype);
+  }
+  throw ValueError("no such dtype: " + name);
+}
+
+/// The default float is f32 in Linnet whether or not 64-bit types are in use; the table has f64 there.
+std::string with_default_float(std::string expected) {
+  if (expected == "f64*") return "f32*";
+  if (expected == "i64*") return "i32*";
+  return expected;
+}
+
+void check_promotion_table(const std::string& file) {
+  std::ifstream in(std::string(LINNET_TEST_DATA) + "/reference/golden/" + file);
+  ASSERT_TRUE(in) << file;
+  std::string line, a, b, expected;
+  int rows = 0;
+  while (std::getline(in, line)) {
+    if (line.empty() || line[0] == '#') continue;
+    std::istringstream(line) >> a >> b >> expected;
+    expected = with_default_float(expected);
+    const bool weak = expected.back() == '*';
+    if (weak) expected.pop_back();
+    const Tensor result = operand_named(a, {2}) * operand_named(b, {2});
+    EXPECT_EQ(name_of(result.dtype()), expected) << line;
+    // Two strong operands give a strong result even where no type of theirs can hold it.
+    const bool literal = a == "int" || a == "float" || b == "int" || b == "float";
+    if (literal) EXPECT_EQ(result.weak(), weak) << line;
+    else EXPECT_FALSE(result.weak()) << line;
+    ++rows;
+  }
+  EXPECT_GT(rows, 100);
+}
+
+TEST(Conversion, J_002_promotion_as_in_the_table) {
+  check_promotion_table("promotion_x64.txt");
+  check_promotion_table("promotion_x32.txt");
+}
+
+TEST(Conversion, J_002_literals_adopt_the_dtype) {
+  EXPECT_EQ((ones({2}, DType::kBF16) + 1.0).dtype(), DType::kBF16);
+  EXPECT_EQ((ones({2}, DType::kI32) + 1.0).dtype(), DType::kF32);
+  EXPECT_EQ((ones({2}, DType::kU8) + 1).dtype(), DType::kU8);
+  EXPECT_EQ((ones({2}, DType::kBool) + 1).dtype(), DType::kI32);
+  EXPECT_EQ((Tensor(1) + 2.0).weak(), true);
+  expect_tensor(ones({1}, DType::kF64) * 0.1, {DType::kF64, {1}}, {0.1});  // not the f32 nearest to 0.1
+  expect_tensor(ones({2}, DType::kF16) * ones({2}, DType::kBF16), {DType::kF32, {2}}, {1, 1});
+}
+
+TEST(Conversion, J_001_J_005_every_pair_of_dtypes_converts) {
+  for (DType from : all_dtypes()) {
+    for (DType to : all_dtypes()) {
+      expect_tensor(ones({3}, from).astype(to), {to, {3}}, {1, 1, 1});
+      expect_tensor(scalar(1, from).astype(to), {to, {}}, {1});
+    }
+  }
+}
+
+TEST(Conversion, J_005_rounding_and_truncation) {
+  const Tensor x = tensor({2.7f, -2.7f, 0.f, -0.5f});
+  expect_tensor(x.astype(DType::kI32), {DType::kI32, {4}}, {2, -2, 0, 0});
+  expect_tensor(x.astype(DType::kBool), {DType::kBool, {4}}, {1, 1, 0, 1});
+  expect_tensor(tensor({true, false}).astype(DType::kF32), {DType::kF32, {2}}, {1, 0});
+  // Halfway cases go to the even neighbour.
+  const Tensor ties = tensor({1.f + 0x1p-8f, 1.f + 0x3p-8f});
+  expect_tensor(ties.astype(DType::kBF16), {DType::kBF16, {2}}, {1, 1 + 0x1p-6});
+  expect_tensor(tensor({2049.f, 2051.f}).astype(DType::kF16), {DType::kF16, {2}}, {2048, 2052});
+}
+
+TEST(Conversion, J_005_scalars_convert_like_arrays) {
+  for (double value : {0.0, 1.5, -1.5, 2.5e9, -2.5e9, 1e20, -1e20, 70000.0, 0.1, kInfinity, -kInfinity, kNan}) {
+    for (DType from : {DType::kF32, DType::kF64, DType::kF16, DType::kBF16}) {
+      for (DType to : all_dtypes()) {
+        const Tensor one = scalar(value, from);
+        const Tensor many = broadcast_to(reshape(one, {1}), {5});
+        EXPECT_EQ(to_string(one.astype(to)), to_string(many.astype(to)[0])) << value << " to " << name_of(to);
+      }
+    }
+  }
+  for (int64_t value : {int64_t{0}, int64_t{-1}, int64_t{300}, int64_t{16777217}, int64_t{-2147483649}, (int64_t{1} << 53) + 1}) {
+    for (DType from : {DType::kI64, DType::kU64, DType::kI32, DType::kU8}) {
+      for (DType to : all_dtypes()) {
+        const Tensor one = scalar_integer(value, from);
+        const Tensor many = broadcast_to(reshape(one, {1}), {5});
+        EXPECT_EQ(to_string(one.astype(to)), to_string(many.astype(to)[0]))
+            << value << ' ' << name_of(from) << " to " << name_of(to);
+      }
+    }
+  }
+}
+
+TEST(Conversion, J_005_derivative_of_a_conversion_converts_back) {
+  const Tensor x = tensor({1.f, 2.f});
+  expect_tensor(testing::derivative([](const Tensor& z) { return z.astype(DType::kF64) * 3; }, x), {DType::kF32, {2}},
+                {3, 3});
+  expect_tensor(testing::derivative([](const Tensor& z) { return z.astype(DType::kI32).astype(DType::kF32) + z; }, x),
+                {DType::kF32, {2}}, {1, 1});
+}
+
+TEST(Conversion, astype_makes_weak_values_strong) {
+  EXPECT_FALSE(astype(Tensor(1.0), DType::kF32).weak());
+  EXPECT_FALSE(astype(full({3}, 1.0), DType::kF32).weak());
+}
+
+TEST(Conversion, J_032_bitcast_keeps_the_bits) {
+  expect_tensor(bitcast(tensor({1.f, -0.f}), DType::kU32), {DType::kU32, {2}}, {0x3F800000, 0x80000000});
+  expect_tensor(bitcast(bitcast(tensor({2.5, 3.5}), DType::kI64), DType::kF64), {DType::kF64, {2}}, {2.5, 3.5});
+  expect_tensor(bitcast(transpose(tensor<float>({{1, 2}, {3, 4}})), DType::kI32)[1],
+                {DType::kI32, {2}}, {0x40000000, 0x40800000});
+  expect_error<DTypeError>([] { bitcast(ones({2}), DType::kF64); }, "bitcast: expected a dtype of 4 bytes for f32[2]");
+}
+
+TEST(Conversion, broadcasting_follows_numpy) {
+  EXPECT_EQ(broadcast_shapes("add", {3, 1}, {4}), (Shape{3, 4}));
+  EXPECT_EQ(broadcast_shapes("add", {}, {2, 0}), (Shape{2, 0}));
+  expect_tensor(tensor<float>({{1}, {2}}) + tensor({10.f, 20.f}), {DType::kF32, {2, 2}}, {11, 21, 12, 22});
+  expect_error<ShapeError>([] { ones({2, 3}) + ones({4}); }, "add: shapes do not broadcast: f32[2,3] and f32[4]");
+  expect_error<ShapeError>([] { broadcast_shapes("where", {3}, {2}); }, "where: shapes [3] and [2] do not broadcast");
+}
+
+TEST(Conversion, gradients_sum_over_broadcast_axes) {
+  const Tensor a = ones({2, 3});
+  const Tensor b = tensor({1.f, 2.f, 3.f});
+  const auto [da, db] = grad<0, 1>([](const Tensor& x, const Tensor& y) { return sum(x * y); })(a, b);
+  expect_tensor(da, {DType::kF32, {2, 3}}, {1, 2, 3, 1, 2, 3});
+  expect_tensor(db, {DType::kF32, {3}}, {2, 2, 2});
+}
+
+TEST(Conversion, J_004_limits_of_types) {
+  const FloatInfo bf16 = finfo(DType::kBF16);
+  EXPECT_EQ(bf16.eps, 0x1p-7);
+  EXPECT_NEAR(bf16.max, 3.3895e38, 1e34);
+  EXPECT_EQ(bf16.tiny, 0x1p-126);
+  EXPECT_EQ(finfo(DType::kF16).max, 65504);
+  EXPECT_EQ(iinfo(DType::kU64).max, std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(iinfo(DType::kI8).min, -128);
+  expect_error<DTypeError>([] { finfo(DType::kI32); }, "finfo: expected a floating dtype, got i32");
+}
+
+}  // namespace
+}  // namespace linnet

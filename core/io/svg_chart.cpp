@@ -202,7 +202,7 @@ class PanelWriter {
   }
 
   void write_legend() {
-    const double first = top_ - 6 - legend_height() + 12;
+    const double first = top_ - 4 - legend_height() + 12;
     arrange_legend([&](size_t i, double x, int row) {
       const double y = first + kLegendRow * row;
       emit(
@@ -236,7 +236,7 @@ class PanelWriter {
     const auto x_ticks =
         nice_ticks(x.range().low, x.range().high, static_cast<int>((right_ - left_) / 70));
     const auto y_ticks =
-        nice_ticks(y.range().low, y.range().high, static_cast<int>((bottom_ - top_) / 40));
+        nice_ticks(y.range().low, y.range().high, static_cast<int>((bottom_ - top_) / 32));
     for (double tick : y_ticks) {
       const double pixel = y(tick);
       emit(

@@ -10,7 +10,7 @@
 namespace linnet::cpu {
 namespace {
 
-// Labels as int64, with -1 for those out of range.
+// Labels as int64, counted from the end if negative, with -1 for those out of range.
 std::vector<int64_t> read_labels(DType dtype, const void* labels, int64_t rows, int64_t classes) {
   if (!is_integer(dtype)) {
     throw DTypeError("softmax_cross_entropy: expected labels of an integer type, got " + std::string(name_of(dtype)));
@@ -21,8 +21,9 @@ std::vector<int64_t> read_labels(DType dtype, const void* labels, int64_t rows, 
     if constexpr (std::is_integral_v<T>) {
       for (int64_t row = 0; row < rows; ++row) {
         const T label = static_cast<const T*>(labels)[row];
-        const bool valid = label >= T(0) && static_cast<uint64_t>(label) < static_cast<uint64_t>(classes);
-        result[static_cast<size_t>(row)] = valid ? static_cast<int64_t>(label) : -1;
+        const bool large = std::is_unsigned_v<T> && static_cast<uint64_t>(label) >= static_cast<uint64_t>(classes);
+        const int64_t at = large ? -1 : static_cast<int64_t>(label) + (label < T(0) ? classes : 0);
+        result[static_cast<size_t>(row)] = at >= 0 && at < classes ? at : -1;
       }
     }
   });
@@ -64,7 +65,7 @@ void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, 
       OutputRow<T> output(classes);
       for (int64_t row = begin; row < end; ++row) {
         const int64_t at = label[static_cast<size_t>(row)];
-        const W gradient = at < 0 ? std::numeric_limits<W>::quiet_NaN() : static_cast<const W*>(dloss)[row];
+        const W gradient = static_cast<const W*>(dloss)[row];
         W* dx = output(to + row * classes);
         scaled_exponential_row(classes, input(from + row * classes, classes), static_cast<const W*>(lse)[row], gradient, dx);
         if (at >= 0) dx[at] -= gradient;

@@ -4,8 +4,8 @@
 //   cpu::softmax_cross_entropy_backward(DType::kF32, 32, 10, logits, lse, DType::kI32, labels, dloss, dlogits);
 //
 // logits [rows, classes] and the per-row arrays loss, lse and dloss [rows] are dense; the per-row arrays
-// are f32, or f64 for f64 logits. Labels are of any integer type; one outside 0..classes-1 makes the loss
-// of its row NaN, and its gradient too.
+// are f32, or f64 for f64 logits. Labels are of any integer type; negative ones
+// count from the end, and one out of range makes the loss of its row NaN.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ namespace linnet::cpu {
 void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const void* logits, DType label_dtype,
                            const void* labels, void* loss, void* lse);
 
-/// dlogits = (exp(logits - lse) - onehot(label)) * dloss. `dlogits` may be `logits`.
+/// dlogits = (exp(logits - lse) - onehot(label)) * dloss, without the onehot for a label out of range.
+/// `dlogits` may be `logits`.
 void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, const void* logits, const void* lse,
                                     DType label_dtype, const void* labels, const void* dloss, void* dlogits);
 

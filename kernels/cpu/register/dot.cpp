@@ -1,0 +1,178 @@
+// Kernels of contractions.
+#include <string>
+
+#include "core/base/format.h"
+#include "core/ops/fused.h"
+#include "kernels/cpu/elementwise/elementwise.h"
+#include "kernels/cpu/reference/matmul.h"
+#include "kernels/cpu/register/dot_layout.h"
+#include "kernels/cpu/register/epilogue.h"
+#include "kernels/cpu/register/families.h"
+#include "kernels/cpu/register/staging.h"
+
+namespace linnet {
+namespace {
+
+using cpu::DotLayout;
+using cpu::StagedKernel;
+using cpu::StagedOperand;
+using cpu::Staging;
+
+/// What follows the product.
+struct Epilogue {
+  bool has_bias = false, has_residual = false;
+  cpu::Activation activation = cpu::Activation::kNone;
+};
+
+Staging staging_of(const DotLayout::Packing& packing, DType from, DType to) {
+  return {.from = from,
+          .to = to,
+          .shape = packing.shape,
+          .from_strides = packing.from,
+          .to_strides = packing.to,
+          .temporary_size = packing.size};
+}
+
+/// One way to compute a request: in `compute`, with the operands packed or as they are.
+struct DotPlan {
+  const KernelRequest& request;
+  const DotParams& params;
+  const Epilogue& epilogue;
+  DType compute;
+
+  DType operand_dtype() const { return request.inputs[0].dtype; }
+  /// The dtype the product is stored in before any conversion.
+  DType stored_dtype() const {
+    const DType result = request.outputs[0].dtype;
+    return compute == DType::kBF16 && result == DType::kF32 ? result : compute;
+  }
+  std::unique_ptr<Kernel> prepare(bool packed, std::string& reason) const;
+
+ private:
+  StagedOperand epilogue_operand(size_t index) const;
+};
+
+/// A dense operand of the dtype of the stored product.
+StagedOperand DotPlan::epilogue_operand(size_t index) const {
+  const OperandView& x = request.inputs[index];
+  const Strides dense = dense_strides(x.shape);
+  StagedOperand out{index};
+  if (x.dtype == stored_dtype() && Strides(x.strides) == dense) return out;
+  out.staging = Staging{.from = x.dtype,
+                        .to = stored_dtype(),
+                        .shape = x.shape,
+                        .from_strides = x.strides,
+                        .to_strides = dense,
+                        .temporary_size = element_count(x.shape)};
+  return out;
+}
+
+std::unique_ptr<Kernel> DotPlan::prepare(bool packed, std::string& reason) const {
+  DotLayout layout(params, request.inputs[0], request.inputs[1]);
+  std::vector<StagedOperand> operands{{0}, {1}};
+  const bool converts = operand_dtype() != compute;
+  if (packed || converts || !layout.lhs_is_matrix()) {
+    operands[0].staging = staging_of(layout.pack_lhs(), operand_dtype(), compute);
+  }
+  if (packed || converts || !layout.rhs_is_matrix()) {
+    operands[1].staging = staging_of(layout.pack_rhs(), operand_dtype(), compute);
+  }
+  cpu::onednn::MatmulSpec spec = layout.spec();
+  spec.dtype = compute;
+  spec.out_dtype = spec.bias_dtype = stored_dtype();
+  spec.has_bias = epilogue.has_bias;
+  spec.has_residual = epilogue.has_residual;
+  spec.activation = epilogue.activation;
+  for (size_t i = 2; i < request.inputs.size(); ++i) operands.push_back(epilogue_operand(i));
+  cpu::onednn::PrepareResult prepared = cpu::onednn::prepare_matmul(spec);
+  if (!prepared.kernel) {
+    reason = prepared.declined;
+    return nullptr;
+  }
+  const OperandView& y = request.outputs[0];
+  std::optional<Staging> result;
+  if (y.dtype != stored_dtype()) result = cpu::conversion(stored_dtype(), y.dtype, Shape(y.shape));
+  return std::make_unique<StagedKernel>(std::move(prepared.kernel), std::move(operands), std::move(result));
+}
+
+/// In the operands' own dtype if there are kernels for it, else in f32 or f64.
+std::unique_ptr<Kernel> prepare_product(const KernelRequest& request, const DotParams& params,
+                                        const Epilogue& epilogue, std::string& reason) {
+  const DType operands = request.inputs[0].dtype, result = request.outputs[0].dtype;
+  if (!is_floating(operands)) {
+    reason = fmt::format("dtype {}", name_of(operands));
+    return nullptr;
+  }
+  if (operands == result || (operands == DType::kBF16 && result == DType::kF32)) {
+    const DotPlan plan{request, params, epilogue, operands};
+    for (const bool packed : {false, true}) {
+      if (auto kernel = plan.prepare(packed, reason)) return kernel;
+    }
+  }
+  const DType wide = operands == DType::kF64 || result == DType::kF64 ? DType::kF64 : DType::kF32;
+  if (wide == operands) return nullptr;
+  return DotPlan{request, params, epilogue, wide}.prepare(false, reason);
+}
+
+/// Any dtype and strides, one product at a time.
+void run_reference(const KernelRequest& request, const void* const* in, void* const* out) {
+  const OperandView& y = request.outputs[0];
+  const size_t lhs_size = size_of(request.inputs[0].dtype), rhs_size = size_of(request.inputs[1].dtype);
+  DotLayout layout(request.params.as<DotParams>(), request.inputs[0], request.inputs[1]);
+  const auto pack = [](size_t size, const DotLayout::Packing& p, const void* from) {
+    std::vector<std::byte> copy(static_cast<size_t>(p.size) * size);
+    cpu::copy_strided(size, p.shape, {from, p.from.data()}, {copy.data(), p.to.data()});
+    return copy;
+  };
+  const std::vector<std::byte> lhs = pack(lhs_size, layout.pack_lhs(), in[0]);
+  const std::vector<std::byte> rhs = pack(rhs_size, layout.pack_rhs(), in[1]);
+  const int64_t m = layout.m(), n = layout.n(), k = layout.k();
+  const int64_t count = layout.batch.count();
+  for (int64_t b = 0; b < count; ++b) {
+    int64_t rest = b, lhs_at = 0, rhs_at = 0;
+    for (size_t i = layout.batch.sizes.size(); i-- > 0;) {
+      const int64_t index = rest % layout.batch.sizes[i];
+      rest /= layout.batch.sizes[i];
+      lhs_at += index * layout.batch.lhs[i];
+      rhs_at += index * layout.batch.rhs[i];
+    }
+    cpu::reference_matmul({request.inputs[0].dtype, y.dtype, 1, m, n, k,
+                           lhs.data() + lhs_at * static_cast<int64_t>(lhs_size), {0, k, 1},
+                           rhs.data() + rhs_at * static_cast<int64_t>(rhs_size), {0, n, 1},
+                           static_cast<std::byte*>(out[0]) + b * m * n * static_cast<int64_t>(size_of(y.dtype))});
+  }
+}
+
+bool is_empty(const KernelRequest& request) {
+  for (const OperandView& x : request.inputs) {
+    if (element_count(x.shape) == 0) return true;
+  }
+  return false;
+}
+
+std::unique_ptr<Kernel> prepare_dot(const KernelRequest& request, std::string& reason) {
+  if (is_empty(request)) {
+    const OperandView& y = request.outputs[0];
+    return std::make_unique<cpu::ZeroKernel>(static_cast<size_t>(element_count(y.shape)) * size_of(y.dtype));
+  }
+  return prepare_product(request, request.params.as<DotParams>(), {}, reason);
+}
+
+std::unique_ptr<Kernel> prepare_linear(const KernelRequest& request, std::string& reason) {
+  if (is_empty(request)) {
+    reason = "an empty operand";
+    return nullptr;
+  }
+  const auto& p = request.params.as<LinearBiasActivationParams>();
+  return prepare_product(request, p.dot, {p.has_bias, p.has_residual, cpu::activation_of(p.activation)}, reason);
+}
+
+}  // namespace
+
+void register_dot(KernelTable& table) {
+  table.add(dot_general_primitive(), {.name = "matmul", .strided = true, .prepare = prepare_dot});
+  table.add(dot_general_primitive(), {.name = "reference", .strided = true, .run = run_reference});
+  table.add(linear_bias_activation_primitive(), {.name = "matmul", .strided = true, .prepare = prepare_linear});
+}
+
+}  // namespace linnet

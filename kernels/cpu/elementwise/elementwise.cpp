@@ -1,0 +1,389 @@
+#include "kernels/cpu/elementwise/elementwise.h"
+
+#include <algorithm>
+#include <string>
+
+#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/cpu/elementwise/strided.h"
+#include "linnet/error.h"
+#include "linnet/parallel.h"
+
+namespace linnet::cpu {
+namespace {
+
+constexpr int kMaxOperands = 3;
+/// Elements handled at once when they must be gathered or converted on the way: 8 KiB at most, so that
+/// the tiles of three operands and a result stay in the first-level cache.
+constexpr int64_t kTile = 1024;
+/// Innermost dimensions at least this long are walked row by row; shorter ones are gathered into tiles.
+constexpr int64_t kRowMinimum = 64;
+
+/// One kernel and what surrounds it for each array: `widen` turns a 16-bit operand into f32, `narrow`
+/// the f32 result into 16 bits; null where memory already has the format of the kernel.
+struct Task {
+  Kernel kernel = nullptr;
+  int arity = 1;
+  size_t in_size[kMaxOperands] = {};
+  size_t out_size = 0;
+  Kernel widen[kMaxOperands] = {};
+  Kernel narrow = nullptr;
+  const double* params = nullptr;
+  int64_t grain = 1 << 15;
+
+  bool converts() const { return widen[0] || widen[1] || widen[2] || narrow; }
+};
+
+/// Part of an array: `stride` elements between neighbours.
+struct Run {
+  char* data;
+  int64_t stride;
+};
+
+struct Tiles {
+  alignas(64) char raw[kMaxOperands + 1][kTile * 8];
+  alignas(64) float wide[kMaxOperands + 1][kTile];
+};
+
+/// Runs the kernel on at most kTile elements that may need gathering and converting.
+void run_tile(const Task& task, const Run* in, Run out, int64_t count, Tiles& tiles) {
+  KernelCall call;
+  for (int k = 0; k < task.arity; ++k) {
+    call.in[k] = in[k].data;
+    call.repeat[k] = in[k].stride == 0 && count > 1;
+    if (in[k].stride != 1 && !call.repeat[k]) {
+      copy_from_strided(task.in_size[k], in[k].data, in[k].stride, tiles.raw[k], count);
+      call.in[k] = tiles.raw[k];
+    }
+    if (task.widen[k] == nullptr) continue;
+    KernelCall widen;
+    widen.in[0] = call.in[k];
+    widen.out = tiles.wide[k];
+    widen.count = call.repeat[k] ? 1 : count;
+    task.widen[k](widen);
+    call.in[k] = tiles.wide[k];
+  }
+  const bool writes_through = out.stride == 1;
+  char* const memory = writes_through ? out.data : tiles.raw[kMaxOperands];
+  call.out = task.narrow == nullptr ? static_cast<void*>(memory) : tiles.wide[kMaxOperands];
+  call.count = count;
+  call.params = task.params;
+  task.kernel(call);
+  if (task.narrow != nullptr) {
+    KernelCall narrow;
+    narrow.in[0] = call.out;
+    narrow.out = memory;
+    narrow.count = count;
+    task.narrow(narrow);
+  }
+  if (!writes_through) copy_to_strided(task.out_size, memory, out.data, out.stride, count);
+}
+
+/// Runs the kernel on a row of any length.
+void run_row(const Task& task, Run* in, Run out, int64_t count) {
+  bool is_direct = !task.converts() && (out.stride == 1 || count == 1);
+  for (int k = 0; k < task.arity; ++k) {
+    is_direct = is_direct && (in[k].stride == 0 || in[k].stride == 1 || count == 1);
+  }
+  if (is_direct) {
+    KernelCall call;
+    for (int k = 0; k < task.arity; ++k) {
+      call.in[k] = in[k].data;
+      call.repeat[k] = in[k].stride == 0 && count > 1;
+    }
+    call.out = out.data;
+    call.count = count;
+    call.params = task.params;
+    task.kernel(call);
+    return;
+  }
+  Tiles tiles;
+  while (count > 0) {
+    const int64_t part = std::min(count, kTile);
+    run_tile(task, in, out, part, tiles);
+    for (int k = 0; k < task.arity; ++k) {
+      in[k].data += part * in[k].stride * static_cast<int64_t>(task.in_size[k]);
+    }
+    out.data += part * out.stride * static_cast<int64_t>(task.out_size);
+    count -= part;
+  }
+}
+
+class StridedRun {
+ public:
+  StridedRun(const Task& task, const StridedSpace& space, std::span<const Operand> in,
+             const Destination& out)
+      : task_(task), space_(space), in_(in), out_(out) {}
+
+  void operator()(int64_t begin, int64_t end) const {
+    if (space_.inner_size() >= kRowMinimum || space_.rank() <= 1) {
+      run_rows(begin, end);
+    } else {
+      run_tiles(begin, end);
+    }
+  }
+
+ private:
+  Run input_at(int k, int64_t offset, int64_t stride) const {
+    const char* data = static_cast<const char*>(in_[static_cast<size_t>(k)].data);
+    return {const_cast<char*>(data) + offset * static_cast<int64_t>(task_.in_size[k]), stride};
+  }
+
+  void run_rows(int64_t begin, int64_t end) const {
+    const size_t result = static_cast<size_t>(task_.arity);
+    StridedCursor cursor(space_, begin);
+    while (begin < end) {
+      const int64_t count = std::min(end - begin, cursor.left_in_row());
+      Run in[kMaxOperands];
+      for (int k = 0; k < task_.arity; ++k) {
+        const size_t array = static_cast<size_t>(k);
+        in[k] = input_at(k, cursor.offset(array), space_.inner_stride(array));
+      }
+      char* const data = static_cast<char*>(out_.data) +
+                         cursor.offset(result) * static_cast<int64_t>(task_.out_size);
+      run_row(task_, in, {data, space_.inner_stride(result)}, count);
+      cursor.advance(count);
+      begin += count;
+    }
+  }
+
+  void run_tiles(int64_t begin, int64_t end) const {
+    const size_t result = static_cast<size_t>(task_.arity);
+    const bool out_is_dense = space_.is_dense(result);
+    alignas(64) char gathered[kMaxOperands + 1][kTile * 8];
+    Tiles tiles;
+    for (; begin < end; begin += kTile) {
+      const int64_t count = std::min(end - begin, kTile);
+      Run in[kMaxOperands];
+      for (int k = 0; k < task_.arity; ++k) {
+        const size_t array = static_cast<size_t>(k);
+        if (space_.is_scalar(array)) {
+          in[k] = input_at(k, 0, 0);
+        } else if (space_.is_dense(array)) {
+          in[k] = input_at(k, begin, 1);
+        } else {
+          space_.gather(array, in_[array].data, task_.in_size[k], begin, count, gathered[k]);
+          in[k] = {gathered[k], 1};
+        }
+      }
+      char* const data = out_is_dense ? static_cast<char*>(out_.data) +
+                                            begin * static_cast<int64_t>(task_.out_size)
+                                      : gathered[kMaxOperands];
+      run_tile(task_, in, {data, 1}, count, tiles);
+      if (!out_is_dense) space_.scatter(result, out_.data, task_.out_size, begin, count, data);
+    }
+  }
+
+  const Task& task_;
+  const StridedSpace& space_;
+  std::span<const Operand> in_;
+  const Destination& out_;
+};
+
+/// 1 for a dense array, 0 for a repeated element, -1 for anything else.
+int inner_stride_if_flat(std::span<const int64_t> shape, const int64_t* strides) {
+  int64_t expected = 1;
+  bool dense = true;
+  bool scalar = true;
+  for (size_t d = shape.size(); d-- > 0;) {
+    if (shape[d] == 1) continue;
+    dense = dense && strides[d] == expected;
+    scalar = scalar && strides[d] == 0;
+    expected *= shape[d];
+  }
+  return dense ? 1 : scalar ? 0 : -1;
+}
+
+void run(const Task& task, std::span<const int64_t> shape, std::span<const Operand> in,
+         const Destination& out) {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  if (count == 0) return;
+
+  // The common case, and the one where overhead counts: dense arrays and single elements.
+  bool is_flat = inner_stride_if_flat(shape, out.strides) == 1;
+  Run flat[kMaxOperands];
+  for (int k = 0; is_flat && k < task.arity; ++k) {
+    const Operand& operand = in[static_cast<size_t>(k)];
+    const int stride = inner_stride_if_flat(shape, operand.strides);
+    flat[k] = {const_cast<char*>(static_cast<const char*>(operand.data)), stride};
+    is_flat = stride >= 0;
+  }
+  if (is_flat) {
+    const auto body = [&](int64_t begin, int64_t end) {
+      Run part[kMaxOperands];
+      for (int k = 0; k < task.arity; ++k) {
+        const int64_t size = static_cast<int64_t>(task.in_size[k]);
+        part[k] = {flat[k].data + begin * flat[k].stride * size, flat[k].stride};
+      }
+      char* const data = static_cast<char*>(out.data) + begin * static_cast<int64_t>(task.out_size);
+      run_row(task, part, {data, 1}, end - begin);
+    };
+    if (count < 2 * task.grain) {
+      body(0, count);
+    } else {
+      parallel_for(count, task.grain, body);
+    }
+    return;
+  }
+
+  const int64_t* strides[kMaxOperands + 1];
+  for (int k = 0; k < task.arity; ++k) strides[k] = in[static_cast<size_t>(k)].strides;
+  strides[task.arity] = out.strides;
+  const StridedSpace space(shape, {strides, static_cast<size_t>(task.arity) + 1});
+  parallel_for(count, task.grain, StridedRun(task, space, in, out));
+}
+
+[[noreturn]] void throw_unsupported(const ScalarOpInfo& info, DType dtype) {
+  throw DTypeError(std::string(info.name) + ": element type " + std::string(name_of(dtype)) +
+                   " is not accepted");
+}
+
+[[noreturn]] void throw_count(const ScalarOpInfo& info, const char* what, int expected, size_t got) {
+  throw ValueError(std::string(info.name) + ": expected " + std::to_string(expected) + " " + what +
+                   ", got " + std::to_string(got));
+}
+
+Kernel copy_kernel(size_t element_size) {
+  const DType words = element_size == 1   ? DType::kU8
+                      : element_size == 2 ? DType::kU16
+                      : element_size == 4 ? DType::kU32
+                                          : DType::kU64;
+  return kernels().get_cast(words, words);
+}
+
+/// Blocks of 16 by 16 elements, so that every cache line of both sides is used fully. For copies whose
+/// source runs through memory across the rows of the destination.
+template <class T>
+void transpose_block(const T* from, int64_t row_stride, int64_t column_stride, T* to,
+                     int64_t out_row_stride, int64_t rows, int64_t columns) {
+  constexpr int64_t kBlock = 16;
+  for (int64_t c = 0; c < columns; c += kBlock) {
+    const int64_t last = std::min(columns, c + kBlock);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = c; i < last; ++i) {
+        to[r * out_row_stride + i] = from[r * row_stride + i * column_stride];
+      }
+    }
+  }
+}
+
+template <class T>
+void copy_transposed(const StridedSpace& space, const T* from, T* to) {
+  constexpr int64_t kRows = 16;
+  const size_t inner = space.rank() - 1;
+  const int64_t rows = space.size(inner - 1);
+  const int64_t columns = space.size(inner);
+  const int64_t matrices = space.element_count() / (rows * columns);
+  const int64_t strips = (rows + kRows - 1) / kRows;
+  const int64_t grain = std::max<int64_t>(1, (1 << 15) / (kRows * columns));
+  parallel_for(matrices * strips, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const StridedCursor cursor(space, i / strips * rows * columns);
+      const int64_t row = i % strips * kRows;
+      transpose_block(from + cursor.offset(0) + row * space.stride(0, inner - 1),
+                      space.stride(0, inner - 1), space.stride(0, inner),
+                      to + cursor.offset(1) + row * space.stride(1, inner - 1),
+                      space.stride(1, inner - 1), std::min(kRows, rows - row), columns);
+    }
+  });
+}
+
+/// Whether the last two dimensions are a matrix whose columns lie together in the source and whose
+/// rows do in the destination.
+bool is_transposed(const StridedSpace& space) {
+  if (space.rank() < 2) return false;
+  const size_t inner = space.rank() - 1;
+  return space.stride(0, inner - 1) == 1 && space.stride(1, inner) == 1 &&
+         space.stride(0, inner) > 8 && space.size(inner) >= 16 && space.size(inner - 1) >= 16;
+}
+
+}  // namespace
+
+bool supports(ScalarOp op, DType dtype) { return kernels().get(op, dtype) != nullptr; }
+
+void elementwise(ScalarOp op, DType dtype, std::span<const double> params,
+                 std::span<const int64_t> shape, std::span<const Operand> in,
+                 const Destination& out) {
+  const ScalarOpInfo& info = scalar_op_info(op);
+  const KernelTable& table = kernels();
+  Task task;
+  task.kernel = table.get(op, dtype);
+  task.arity = info.arity;
+  if (task.kernel == nullptr) throw_unsupported(info, dtype);
+  if (in.size() != static_cast<size_t>(info.arity)) {
+    throw_count(info, "operands", info.arity, in.size());
+  }
+  if (params.size() != static_cast<size_t>(info.param_count)) {
+    throw_count(info, "parameters", info.param_count, params.size());
+  }
+  const size_t size = size_of(dtype);
+  for (int k = 0; k < info.arity; ++k) task.in_size[k] = size;
+  task.out_size = returns_bool(op) ? 1 : size;
+  task.params = params.data();
+  task.grain = std::max(512, (1 << 15) / info.cost);
+  if (info.kind == ScalarKind::kSelect) {
+    task.in_size[0] = 1;
+  } else if (is_floating(dtype) && size == 2) {
+    const Kernel widen = table.get_cast(dtype, DType::kF32);
+    for (int k = 0; k < info.arity; ++k) task.widen[k] = widen;
+    if (!returns_bool(op)) task.narrow = table.get_cast(DType::kF32, dtype);
+  }
+  run(task, shape, in, out);
+}
+
+void cast(DType from, DType to, std::span<const int64_t> shape, const Operand& in,
+          const Destination& out) {
+  if (from == to) return copy_strided(size_of(from), shape, in, out);
+  Task task;
+  task.kernel = kernels().get_cast(from, to);
+  task.in_size[0] = size_of(from);
+  task.out_size = size_of(to);
+  run(task, shape, {&in, 1}, out);
+}
+
+void copy_strided(size_t element_size, std::span<const int64_t> shape, const Operand& in,
+                  const Destination& out) {
+  const int64_t* const strides[] = {in.strides, out.strides};
+  Task task;
+  task.kernel = copy_kernel(element_size);
+  task.in_size[0] = element_size;
+  task.out_size = element_size;
+  if (shape.size() >= 2) {
+    const StridedSpace space(shape, strides);
+    if (space.element_count() != 0 && is_transposed(space)) {
+      switch (element_size) {
+        case 1: return copy_transposed(space, static_cast<const uint8_t*>(in.data), static_cast<uint8_t*>(out.data));
+        case 2: return copy_transposed(space, static_cast<const uint16_t*>(in.data), static_cast<uint16_t*>(out.data));
+        case 4: return copy_transposed(space, static_cast<const uint32_t*>(in.data), static_cast<uint32_t*>(out.data));
+        default: return copy_transposed(space, static_cast<const uint64_t*>(in.data), static_cast<uint64_t*>(out.data));
+      }
+    }
+  }
+  run(task, shape, {&in, 1}, out);
+}
+
+namespace {
+
+template <class T>
+void fill_with(DType dtype, T value, std::span<const int64_t> shape, const Destination& out) {
+  alignas(8) std::byte element[8];
+  KernelCall call;
+  call.in[0] = &value;
+  call.out = element;
+  call.count = 1;
+  kernels().get_cast(dtype_of<T>(), dtype)(call);
+  const SmallVector<int64_t, 8> zeros(shape.size(), 0);
+  copy_strided(size_of(dtype), shape, {element, zeros.data()}, out);
+}
+
+}  // namespace
+
+void fill(DType dtype, double value, std::span<const int64_t> shape, const Destination& out) {
+  fill_with(dtype, value, shape, out);
+}
+
+void fill(DType dtype, int64_t value, std::span<const int64_t> shape, const Destination& out) {
+  fill_with(dtype, value, shape, out);
+}
+
+}  // namespace linnet::cpu

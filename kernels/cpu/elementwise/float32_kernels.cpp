@@ -1,0 +1,39 @@
+// Kernels of the functions of f32, which also serve f16 and bf16 widened to f32.
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/scalar/library.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/elementwise/float32_kernels.cpp"
+#include "kernels/cpu/elementwise/targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace linnet::cpu::HWY_NAMESPACE {
+#define LINNET_SCALAR HWY_INLINE
+#include "kernels/scalar/plain_inl.h"
+#include "kernels/cpu/elementwise/vector_inl.h"
+#include "kernels/scalar/functions_inl.h"
+#include "kernels/cpu/elementwise/loops_inl.h"
+#include "kernels/cpu/elementwise/float_kernels_inl.h"
+
+void float32_kernels(KernelTable& table) { add_float_kernels<float>(table); }
+
+#undef LINNET_SCALAR
+}  // namespace linnet::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace linnet::cpu {
+
+HWY_EXPORT(float32_kernels);
+
+void add_float32_kernels(KernelTable& table) { HWY_DYNAMIC_DISPATCH(float32_kernels)(table); }
+
+}  // namespace linnet::cpu
+#endif

@@ -1,0 +1,42 @@
+#include "kernels/cpu/elementwise/kernel_table.h"
+
+#include "hwy/targets.h"
+
+namespace linnet::cpu {
+namespace {
+
+KernelTable make_table() {
+  KernelTable table;
+  add_float32_kernels(table);
+  add_float64_kernels(table);
+  add_signed_kernels(table);
+  add_unsigned_kernels(table);
+  add_predicate_kernels(table);
+  add_cast_kernels(table);
+  for (int i = 0; i < kScalarOpCount; ++i) {
+    const auto op = static_cast<ScalarOp>(i);
+    if (op == ScalarOp::kSelect) continue;
+    table.set(op, DType::kF16, table.get(op, DType::kF32));
+    table.set(op, DType::kBF16, table.get(op, DType::kF32));
+  }
+  add_half_kernels(table);
+  return table;
+}
+
+}  // namespace
+
+const KernelTable& kernels() {
+  static const KernelTable table = make_table();
+  return table;
+}
+
+KernelTable make_kernel_table(int64_t target) {
+  hwy::SetSupportedTargetsForTest(target);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  const KernelTable table = make_table();
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  return table;
+}
+
+}  // namespace linnet::cpu

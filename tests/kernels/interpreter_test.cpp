@@ -1,0 +1,350 @@
+// Tile programs: random ones must give exactly what their instructions give one by one.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "kernels/cpu/interpreter/tile_program.h"
+#include "linnet/error.h"
+#include "linnet/parallel.h"
+
+namespace linnet::cpu {
+namespace {
+
+using Dims = std::vector<int64_t>;
+
+Dims row_major(const Dims& shape) {
+  Dims strides(shape.size());
+  int64_t step = 1;
+  for (size_t d = shape.size(); d-- > 0;) {
+    strides[d] = step;
+    step *= shape[d];
+  }
+  return strides;
+}
+
+struct Buffer {
+  DType dtype;
+  std::vector<char> bytes;
+
+  Buffer(DType type, int64_t count) : dtype(type), bytes(size_of(type) * static_cast<size_t>(count)) {}
+};
+
+double value_at(const Buffer& buffer, int64_t i) {
+  double value = 0;
+  const int64_t zero = 0;
+  cast(buffer.dtype, DType::kF64, {}, {buffer.bytes.data() + static_cast<size_t>(i) * size_of(buffer.dtype), &zero},
+       {&value, &zero});
+  return value;
+}
+
+/// The same bytes, where NaNs may differ in theirs.
+bool same(const Buffer& a, const Buffer& b) {
+  if (a.bytes == b.bytes) return true;
+  if (!is_floating(a.dtype)) return false;
+  const int64_t count = static_cast<int64_t>(a.bytes.size() / size_of(a.dtype));
+  for (int64_t i = 0; i < count; ++i) {
+    const size_t at = static_cast<size_t>(i) * size_of(a.dtype);
+    if (std::memcmp(&a.bytes[at], &b.bytes[at], size_of(a.dtype)) == 0) continue;
+    if (!std::isnan(value_at(a, i)) || !std::isnan(value_at(b, i))) return false;
+  }
+  return true;
+}
+
+void randomize(Buffer& buffer, std::mt19937& random) {
+  const int64_t count = static_cast<int64_t>(buffer.bytes.size() / size_of(buffer.dtype));
+  std::vector<double> values(static_cast<size_t>(count));
+  std::normal_distribution<double> normal(0, 2);
+  for (double& v : values) {
+    v = normal(random);
+    if (random() % 97 == 0) v = std::numeric_limits<double>::infinity();
+    if (random() % 101 == 0) v = std::nan("");
+    if (random() % 89 == 0) v = -0.0;
+    if (buffer.dtype == DType::kBool) v = random() % 2;
+    if (is_integer(buffer.dtype)) v = static_cast<double>(static_cast<int>(random() % 50) - 10);
+  }
+  const int64_t one = 1;
+  cast(DType::kF64, buffer.dtype, {&count, 1}, {values.data(), &one}, {buffer.bytes.data(), &one});
+}
+
+/// An operand or a destination over its buffer.
+struct View {
+  Buffer buffer;
+  Dims strides;
+
+  Operand operand() const { return {buffer.bytes.data(), strides.data()}; }
+  Destination destination() { return {buffer.bytes.data(), strides.data()}; }
+};
+
+/// Random strides for reading: dense, broadcast along some dimensions, or permuted.
+View random_view(DType dtype, const Dims& shape, std::mt19937& random) {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  View view{Buffer(dtype, count), row_major(shape)};
+  const auto kind = random() % 5;
+  if (kind == 1) std::fill(view.strides.begin(), view.strides.end(), 0);
+  if (kind == 2 && !shape.empty()) view.strides[random() % shape.size()] = 0;
+  if (kind == 3) {  // the other order of dimensions
+    int64_t step = 1;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      view.strides[d] = step;
+      step *= shape[d];
+    }
+  }
+  randomize(view.buffer, random);
+  return view;
+}
+
+/// The values of all registers, by one call of elementwise() or cast() per instruction.
+std::vector<View> run_unfused(const TileProgram& program, const Dims& shape, const std::vector<View>& in) {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  std::vector<View> registers;
+  for (const DType dtype : program.registers) registers.push_back({Buffer(dtype, count), row_major(shape)});
+  for (size_t i = 0; i < in.size(); ++i) registers[program.inputs[i]] = in[i];
+  for (const TileProgram::Immediate& immediate : program.immediates) {
+    View& view = registers[immediate.reg];
+    if (is_floating(view.buffer.dtype)) {
+      fill(view.buffer.dtype, immediate.real, shape, view.destination());
+    } else {
+      fill(view.buffer.dtype, immediate.integer, shape, view.destination());
+    }
+  }
+  for (const TileInstruction& code : program.code) {
+    View& result = registers[code.dst];
+    if (code.is_cast) {
+      cast(registers[code.src[0]].buffer.dtype, code.dtype, shape, registers[code.src[0]].operand(), result.destination());
+      continue;
+    }
+    const ScalarOpInfo& info = scalar_op_info(code.op);
+    std::vector<Operand> operands;
+    for (int k = 0; k < info.arity; ++k) operands.push_back(registers[code.src[k]].operand());
+    elementwise(code.op, code.dtype, {code.params, static_cast<size_t>(info.param_count)}, shape, operands, result.destination());
+  }
+  return registers;
+}
+
+/// A random register of that type, converting one if there is none.
+uint16_t pick(TileProgram& program, DType dtype, std::mt19937& random) {
+  std::vector<uint16_t> candidates;
+  for (size_t reg = 0; reg < program.registers.size(); ++reg) {
+    if (program.registers[reg] == dtype) candidates.push_back(static_cast<uint16_t>(reg));
+  }
+  if (!candidates.empty() && random() % 8 != 0) return candidates[random() % candidates.size()];
+  const auto from = static_cast<uint16_t>(random() % program.registers.size());
+  return program.convert(from, dtype);
+}
+
+TileProgram random_program(std::mt19937& random, const std::vector<DType>& types) {
+  TileProgram program;
+  const size_t inputs = 1 + random() % 4;
+  for (size_t i = 0; i < inputs; ++i) program.add_input(types[random() % types.size()]);
+  program.add_immediate(types[random() % types.size()], 1.25);
+  program.add_immediate(types[random() % types.size()], int64_t{3});
+  const size_t length = 1 + random() % 20;
+  for (size_t i = 0; i < length; ++i) {
+    const DType dtype = types[random() % types.size()];
+    ScalarOp op;
+    do {
+      op = static_cast<ScalarOp>(random() % static_cast<unsigned>(kScalarOpCount));
+    } while (!supports(op, dtype));
+    const ScalarOpInfo& info = scalar_op_info(op);
+    uint16_t operands[3] = {};
+    for (int k = 0; k < info.arity; ++k) {
+      const bool is_condition = info.kind == ScalarKind::kSelect && k == 0;
+      operands[k] = pick(program, is_condition ? DType::kBool : dtype, random);
+    }
+    if (info.arity == 1) program.apply(op, dtype, {operands[0]}, 2.0);
+    if (info.arity == 2) program.apply(op, dtype, {operands[0], operands[1]});
+    if (info.arity == 3) program.apply(op, dtype, {operands[0], operands[1], operands[2]});
+  }
+  const size_t outputs = 1 + random() % 3;
+  program.add_output(static_cast<uint16_t>(program.registers.size() - 1));
+  for (size_t j = 1; j < outputs; ++j) program.add_output(static_cast<uint16_t>(random() % program.registers.size()));
+  return program;
+}
+
+void check_random(const std::vector<DType>& types, int programs, uint32_t seed) {
+  const std::vector<Dims> shapes = {{}, {1}, {13}, {5000}, {7, 300}, {3, 5, 40}, {0, 4}};
+  std::mt19937 random(seed);
+  for (int p = 0; p < programs; ++p) {
+    const TileProgram program = random_program(random, types);
+    const CompiledTileProgram compiled(program);
+    const Dims& shape = shapes[random() % shapes.size()];
+    std::vector<View> in;
+    std::vector<Operand> operands;
+    for (const uint16_t reg : program.inputs) in.push_back(random_view(program.registers[reg], shape, random));
+    for (const View& view : in) operands.push_back(view.operand());
+    std::vector<View> registers = run_unfused(program, shape, in);
+    std::vector<View> out;
+    int64_t count = 1;
+    for (const int64_t size : shape) count *= size;
+    for (const uint16_t reg : program.outputs) out.push_back({Buffer(program.registers[reg], count), row_major(shape)});
+    std::vector<Destination> destinations;
+    for (View& view : out) destinations.push_back(view.destination());
+    compiled.run(shape, operands, destinations);
+    for (size_t j = 0; j < out.size(); ++j) {
+      // Operands keep their own strides; compare through a dense copy.
+      View dense{Buffer(program.registers[program.outputs[j]], count), row_major(shape)};
+      copy_strided(size_of(dense.buffer.dtype), shape, registers[program.outputs[j]].operand(), dense.destination());
+      ASSERT_TRUE(same(out[j].buffer, dense.buffer)) << "program " << p << " output " << j << " type "
+                                                    << name_of(dense.buffer.dtype);
+    }
+  }
+}
+
+TEST(Interpreter, RandomProgramsMatchUnfused) {
+  check_random({DType::kF32, DType::kBool}, 120, 1);
+  check_random({DType::kBF16, DType::kF16}, 200, 2);
+  check_random({DType::kBF16, DType::kF32, DType::kBool, DType::kI32}, 200, 3);
+  check_random({DType::kF64, DType::kI64, DType::kU8, DType::kBool}, 120, 4);
+  check_random({DType::kI8, DType::kI16, DType::kU16, DType::kU32, DType::kU64, DType::kF16}, 120, 5);
+}
+
+/// y = x * a + b in bf16 rounds twice.
+TEST(Interpreter, HalvesRoundAfterEveryInstruction) {
+  TileProgram program;
+  const uint16_t x = program.add_input(DType::kBF16);
+  const uint16_t a = program.add_immediate(DType::kBF16, 1.0078125);
+  const uint16_t b = program.add_immediate(DType::kBF16, -1.0);
+  program.add_output(program.apply(ScalarOp::kAdd, DType::kBF16, {program.apply(ScalarOp::kMul, DType::kBF16, {x, a}), b}));
+  const CompiledTileProgram compiled(program);
+  const bfloat16 in(1.0078125f);
+  bfloat16 out;
+  const Operand operands[] = {{&in, nullptr}};
+  const Destination destinations[] = {{&out, nullptr}};
+  compiled.run({}, operands, destinations);
+  // 1.0078125^2 = 1.01568603515625 becomes 1.015625 in bf16.
+  EXPECT_EQ(static_cast<float>(out), 0.015625f);
+}
+
+TEST(Interpreter, StridedDestinations) {
+  TileProgram program;
+  const uint16_t x = program.add_input(DType::kF16);
+  program.add_output(program.apply(ScalarOp::kNeg, DType::kF16, {x}));
+  program.add_output(program.convert(x, DType::kF64));
+  const CompiledTileProgram compiled(program);
+  const Dims shape{50, 60}, dense{60, 1}, columns{1, 50}, gaps{128, 2};
+  View in{Buffer(DType::kF16, 3000), dense};
+  std::mt19937 random(8);
+  randomize(in.buffer, random);
+  std::vector<float16> first(3000);
+  std::vector<double> second(50 * 128, -5);
+  const Operand operands[] = {in.operand()};
+  const Destination destinations[] = {{first.data(), columns.data()}, {second.data(), gaps.data()}};
+  compiled.run(shape, operands, destinations);
+  for (int64_t i = 0; i < 50; ++i) {
+    for (int64_t j = 0; j < 60; ++j) {
+      const double x_ij = value_at(in.buffer, i * 60 + j);
+      const double y = second[static_cast<size_t>(i * 128 + 2 * j)];
+      EXPECT_TRUE(y == x_ij || (std::isnan(y) && std::isnan(x_ij)));
+      const float n = static_cast<float>(first[static_cast<size_t>(i + 50 * j)]);
+      EXPECT_TRUE(n == -x_ij || (std::isnan(n) && std::isnan(x_ij)));
+      EXPECT_EQ(second[static_cast<size_t>(i * 128 + 2 * j + 1)], -5);
+    }
+  }
+}
+
+/// p, m = p - 0.1 m, 0.9 m + p in the memory of p and m; and two tensors that change places.
+TEST(Interpreter, InPlace) {
+  const Dims shape{5000}, one{1};
+  std::vector<float> p(5000), m(5000);
+  for (size_t i = 0; i < p.size(); ++i) {
+    p[i] = static_cast<float>(i);
+    m[i] = static_cast<float>(i % 10);
+  }
+  const std::vector<float> p0 = p, m0 = m;
+  TileProgram program;
+  const uint16_t pr = program.add_input(DType::kF32), mr = program.add_input(DType::kF32);
+  const uint16_t c = program.add_immediate(DType::kF32, 0.5);
+  program.add_output(program.apply(ScalarOp::kSub, DType::kF32, {pr, program.apply(ScalarOp::kMul, DType::kF32, {c, mr})}));
+  program.add_output(program.apply(ScalarOp::kAdd, DType::kF32, {pr, mr}));
+  const Operand operands[] = {{p.data(), one.data()}, {m.data(), one.data()}};
+  const Destination destinations[] = {{p.data(), one.data()}, {m.data(), one.data()}};
+  CompiledTileProgram(program).run(shape, operands, destinations);
+  for (size_t i = 0; i < p.size(); ++i) {
+    ASSERT_EQ(p[i], p0[i] - 0.5f * m0[i]);
+    ASSERT_EQ(m[i], p0[i] + m0[i]);
+  }
+  TileProgram swap;
+  const uint16_t a = swap.add_input(DType::kF32), b = swap.add_input(DType::kF32);
+  swap.add_output(b);
+  swap.add_output(a);
+  const std::vector<float> p1 = p, m1 = m;
+  CompiledTileProgram(swap).run(shape, operands, destinations);
+  EXPECT_EQ(p, m1);
+  EXPECT_EQ(m, p1);
+}
+
+TEST(Interpreter, LongChainsReuseTiles) {
+  TileProgram program;
+  uint16_t x = program.add_input(DType::kF32);
+  for (int i = 0; i < 500; ++i) x = program.apply(ScalarOp::kNeg, DType::kF32, {x});
+  program.add_output(x);
+  const CompiledTileProgram compiled(program);
+  EXPECT_LE(compiled.scratch_bytes(), 24 * 1024);
+  EXPECT_GE(compiled.tile_size(), 1024);
+}
+
+TEST(Interpreter, MalformedProgramsAreRefused) {
+  TileProgram unset;
+  const uint16_t reg = unset.add_register(DType::kF32);
+  unset.add_output(unset.apply(ScalarOp::kNeg, DType::kF32, {reg}));
+  EXPECT_THROW(CompiledTileProgram{unset}, ValueError);
+
+  TileProgram unknown;
+  unknown.add_output(7);
+  EXPECT_THROW(CompiledTileProgram{unknown}, ValueError);
+
+  TileProgram twice;
+  const uint16_t x = twice.add_input(DType::kF32);
+  twice.inputs.push_back(x);
+  EXPECT_THROW(CompiledTileProgram{twice}, ValueError);
+
+  TileProgram mixed;
+  const uint16_t i = mixed.add_input(DType::kI32), f = mixed.add_input(DType::kF32);
+  mixed.apply(ScalarOp::kAdd, DType::kF32, {i, f});
+  EXPECT_THROW(CompiledTileProgram{mixed}, DTypeError);
+
+  TileProgram unsupported;
+  unsupported.apply(ScalarOp::kExp, DType::kI32, {unsupported.add_input(DType::kI32)});
+  EXPECT_THROW(CompiledTileProgram{unsupported}, DTypeError);
+  EXPECT_THROW(unsupported.apply(ScalarOp::kAdd, DType::kI32, {0}), ValueError);
+
+  TileProgram fine;
+  fine.add_output(fine.add_input(DType::kF32));
+  EXPECT_THROW(CompiledTileProgram(fine).run({}, {}, {}), ValueError);
+}
+
+TEST(Interpreter, ManyThreads) {
+  const int before = num_threads();
+  set_num_threads(3);
+  TileProgram program;
+  const uint16_t x = program.add_input(DType::kF32);
+  program.add_output(program.apply(ScalarOp::kAdd, DType::kF32, {program.apply(ScalarOp::kTanh, DType::kF32, {x}), x}));
+  const CompiledTileProgram compiled(program);
+  std::vector<float> in(200'000);
+  for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i) * 1e-4f - 10;
+  const Dims shape{200'000}, one{1};
+  std::vector<std::vector<float>> out(3, std::vector<float>(in.size()));
+  std::vector<std::thread> callers;
+  for (std::vector<float>& result : out) {
+    callers.emplace_back([&] {
+      const Operand operands[] = {{in.data(), one.data()}};
+      const Destination destinations[] = {{result.data(), one.data()}};
+      for (int i = 0; i < 3; ++i) compiled.run(shape, operands, destinations);
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(out[0], out[1]);
+  EXPECT_EQ(out[0], out[2]);
+  EXPECT_NEAR(out[0][150'000], std::tanh(5.0) + 5, 1e-5);
+  set_num_threads(before);
+}
+
+}  // namespace
+}  // namespace linnet::cpu

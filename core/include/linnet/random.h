@@ -37,6 +37,25 @@ class Key {
   Tensor data_;
 };
 
+/// How positions become counters (docs/rng.md section 2). Results of the two have nothing in common.
+enum class Layout : uint8_t {
+  kPartitionable,  ///< the default of JAX since 0.5: element i does not depend on the rest of the shape
+  kOriginal,       ///< the older one
+};
+/// The layout that functions called now in this thread use.
+Layout layout();
+/// Chooses the layout for a scope. A jitted function keeps the layout of the call that traced it.
+class LayoutScope {
+ public:
+  explicit LayoutScope(Layout layout);
+  ~LayoutScope();
+  LayoutScope(const LayoutScope&) = delete;
+  LayoutScope& operator=(const LayoutScope&) = delete;
+
+ private:
+  Layout previous_;
+};
+
 /// The full 64-bit seed: (high word, low word), as JAX with 64-bit types.
 Key wide_key(int64_t seed);
 
@@ -68,7 +87,8 @@ Tensor choice(const Key& key, const Tensor& x, const Shape& shape = {}, bool rep
               int64_t axis = 0);
 Tensor gumbel(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 /// Indices drawn with probabilities softmax(logits) along `axis`.
-Tensor categorical(const Key& key, const Tensor& logits, int64_t axis = -1, const std::optional<Shape>& shape = {});
+Tensor categorical(const Key& key, const Tensor& logits, int64_t axis = -1, const std::optional<Shape>& shape = {},
+                   bool replace = true);
 Tensor exponential(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 Tensor laplace(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 Tensor logistic(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);

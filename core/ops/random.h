@@ -1,0 +1,51 @@
+// Private: primitives of random numbers. They take key data u32[keys..., 2] and treat each key alone, so
+// batching over keys is a leading dimension. Which numbers come out is fixed by docs/rng.md.
+#pragma once
+
+#include "linnet/primitive.h"
+#include "linnet/random.h"
+
+namespace linnet {
+
+/// keys -> dtype[keys..., shape...].
+struct RandomParams {
+  Shape shape;
+  DType dtype = DType::kU32;
+  random::Layout layout = random::Layout::kPartitionable;
+  LINNET_FIELDS(shape, dtype, layout)
+};
+/// The same, with two bounds that are rounded to the dtype.
+struct RandomRangeParams {
+  Shape shape;
+  DType dtype = DType::kF32;
+  double low = 0, high = 1;
+  random::Layout layout = random::Layout::kPartitionable;
+  LINNET_FIELDS(shape, dtype, low, high, layout)
+};
+struct DropoutParams {
+  double rate = 0;
+  Shape mask_shape;  ///< broadcasts to the operand's
+  random::Layout layout = random::Layout::kPartitionable;
+  LINNET_FIELDS(rate, mask_shape, layout)
+};
+
+/// Shape of the key array. @throws DTypeError or ShapeError unless `data` is u32[..., 2].
+Shape key_array_shape(const char* operation, const Tensor& data);
+
+/// Random bits of an unsigned dtype.
+const Primitive& random_bits_primitive();
+/// keys -> u32[keys..., shape..., 2]; the dtype is unused.
+const Primitive& random_split_primitive();
+/// keys u32[keys..., 2], data u32[keys...] -> u32[keys..., 2].
+const Primitive& random_fold_in_primitive();
+/// On [low, high).
+const Primitive& random_uniform_primitive();
+const Primitive& random_normal_primitive();
+/// On the open interval (low, high).
+const Primitive& random_truncated_normal_primitive();
+/// x * y + z, rounded once.
+const Primitive& fma_primitive();
+/// x, key u32[2] -> y of x's type, mask bool[mask_shape].
+const Primitive& dropout_primitive();
+
+}  // namespace linnet

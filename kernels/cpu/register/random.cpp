@@ -1,0 +1,112 @@
+// Kernels of random numbers.
+#include "core/ops/random.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/random/samplers.h"
+#include "kernels/cpu/random/threefry.h"
+#include "kernels/cpu/register/families.h"
+#include "linnet/parallel.h"
+
+namespace linnet {
+namespace {
+
+cpu::KeyLayout key_layout(random::Layout layout) {
+  return layout == random::Layout::kOriginal ? cpu::KeyLayout::kOriginal : cpu::KeyLayout::kPartitionable;
+}
+
+const uint32_t* keys_of(const void* const* in) { return static_cast<const uint32_t*>(in[0]); }
+
+int64_t key_count(const KernelRequest& request) { return element_count(request.inputs[0].shape) / 2; }
+
+void run_bits(const KernelRequest& request, const void* const* in, void* const* out) {
+  const RandomParams& p = request.params.as<RandomParams>();
+  cpu::random_bits(keys_of(in), key_count(request), element_count(p.shape), static_cast<int>(size_of(p.dtype)) * 8,
+                   key_layout(p.layout), out[0]);
+}
+
+void run_split(const KernelRequest& request, const void* const* in, void* const* out) {
+  const RandomParams& p = request.params.as<RandomParams>();
+  cpu::split_keys(keys_of(in), key_count(request), element_count(p.shape), key_layout(p.layout),
+                  static_cast<uint32_t*>(out[0]));
+}
+
+void run_fold_in(const KernelRequest& request, const void* const* in, void* const* out) {
+  cpu::fold_in_keys(keys_of(in), key_count(request), static_cast<const uint32_t*>(in[1]), 1,
+                    static_cast<uint32_t*>(out[0]));
+}
+
+void run_uniform(const KernelRequest& request, const void* const* in, void* const* out) {
+  const RandomRangeParams& p = request.params.as<RandomRangeParams>();
+  cpu::random_uniform(p.dtype, keys_of(in), key_count(request), element_count(p.shape), p.low, p.high,
+                      key_layout(p.layout), out[0]);
+}
+
+void run_normal(const KernelRequest& request, const void* const* in, void* const* out) {
+  const RandomParams& p = request.params.as<RandomParams>();
+  cpu::random_normal(p.dtype, keys_of(in), key_count(request), element_count(p.shape), key_layout(p.layout), out[0]);
+}
+
+void run_truncated_normal(const KernelRequest& request, const void* const* in, void* const* out) {
+  const RandomRangeParams& p = request.params.as<RandomRangeParams>();
+  cpu::random_truncated_normal(p.dtype, keys_of(in), key_count(request), element_count(p.shape), p.low, p.high,
+                               key_layout(p.layout), out[0]);
+}
+
+std::string decline_dropout(const KernelRequest& request) {
+  const DropoutParams& p = request.params.as<DropoutParams>();
+  if (p.layout != random::Layout::kPartitionable) return "the older layout of bits";
+  const std::span<const int64_t> shape = request.inputs[0].shape;
+  return std::equal(shape.begin(), shape.end(), p.mask_shape.begin(), p.mask_shape.end()) ? "" : "a broadcast mask";
+}
+
+/// Draws and applies the mask tile by tile. A bit pattern b stands for (b >> 9) / 2^23 on [0, 1), which
+/// is below `keep` exactly if b >> 9 is below ceil(keep * 2^23).
+template <class T>
+void dropout(cpu::Key key, int64_t count, double rate, const T* x, T* y, bool* mask) {
+  constexpr int64_t kTile = 1024, kGrain = 8192;
+  const float kept = static_cast<float>(1 - rate);
+  const uint32_t threshold = static_cast<uint32_t>(std::ceil(static_cast<double>(kept) * 0x1p23));
+  using Wide = std::conditional_t<sizeof(T) == 8, double, float>;
+  const Wide keep = scalar(1 - rate, dtype_of<T>()).template item<Wide>();
+  cpu::parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    alignas(64) uint32_t bits[kTile];
+    for (int64_t at = begin; at < end; at += kTile) {
+      const int64_t size = std::min(kTile, end - at);
+      cpu::random_bits_part(key, at, size, 32, bits);
+      for (int64_t i = 0; i < size; ++i) mask[at + i] = bits[i] >> 9 < threshold;
+      for (int64_t i = 0; i < size; ++i) {
+        const Wide scaled = static_cast<Wide>(x[at + i]) / keep;
+        y[at + i] = T(mask[at + i] ? scaled : Wide(0));
+      }
+    }
+  });
+}
+
+void run_dropout(const KernelRequest& request, const void* const* in, void* const* out) {
+  const DropoutParams& p = request.params.as<DropoutParams>();
+  const auto* words = static_cast<const uint32_t*>(in[1]);
+  const OperandView& x = request.inputs[0];
+  visit_dtype(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    if constexpr (is_floating(dtype_of<T>())) {
+      dropout<T>({words[0], words[1]}, element_count(x.shape), p.rate, static_cast<const T*>(in[0]),
+                 static_cast<T*>(out[0]), static_cast<bool*>(out[1]));
+    }
+  });
+}
+
+}  // namespace
+
+void register_random(KernelTable& table) {
+  table.add(random_bits_primitive(), {.name = "threefry", .run = run_bits});
+  table.add(random_split_primitive(), {.name = "threefry", .run = run_split});
+  table.add(random_fold_in_primitive(), {.name = "threefry", .run = run_fold_in});
+  table.add(random_uniform_primitive(), {.name = "threefry", .run = run_uniform});
+  table.add(random_normal_primitive(), {.name = "threefry", .run = run_normal});
+  table.add(random_truncated_normal_primitive(), {.name = "threefry", .run = run_truncated_normal});
+  table.add(dropout_primitive(), {.name = "fused", .decline = decline_dropout, .run = run_dropout});
+}
+
+}  // namespace linnet

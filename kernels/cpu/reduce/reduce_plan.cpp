@@ -70,7 +70,7 @@ void choose_inner(LoopDimensions& loops, ReducePlan& plan) {
 
 void choose_splits(int64_t elements, ReducePlan& plan) {
   const int64_t tasks = std::clamp<int64_t>(elements / kTaskElements, 1, kMaxTasks);
-  if (plan.units >= tasks) return;
+  if (plan.units == 0 || plan.units >= tasks) return;
   int64_t longest = plan.inner.reduced ? plan.inner.size : 1;
   for (size_t i = 0; i < plan.reduced.size(); ++i) {
     if (plan.reduced[i].size > longest) {

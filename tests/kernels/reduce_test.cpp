@@ -1,0 +1,314 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/cpu/reduce/arg_reduce.h"
+#include "kernels/cpu/reduce/reduce.h"
+#include "kernels/cpu/reduce/scan.h"
+#include "kernels/cpu/reduce/sort.h"
+#include "linnet/error.h"
+#include "linnet/shape.h"
+#include "tests/kernels/kernel_test_data.h"
+
+namespace linnet::cpu {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+// The value of element `position` (row-major) of the strided view, and where it goes in the result.
+template <class Visit>
+void for_elements(const Shape& shape, const Strides& strides, uint64_t mask, Visit&& visit) {
+  for (int64_t i = 0; i < element_count(shape); ++i) {
+    int64_t rest = i, offset = 0, out = 0, out_stride = 1;
+    for (size_t d = shape.size(); d-- > 0;) {
+      const int64_t at = rest % shape[d];
+      rest /= shape[d];
+      offset += at * strides[d];
+      if (!((mask >> d) & 1)) {
+        out += at * out_stride;
+        out_stride *= shape[d];
+      }
+    }
+    visit(offset, out);
+  }
+}
+
+int64_t kept_count(const Shape& shape, uint64_t mask) {
+  int64_t count = 1;
+  for (size_t d = 0; d < shape.size(); ++d) count *= (mask >> d) & 1 ? 1 : shape[d];
+  return count;
+}
+
+template <class T>
+std::vector<double> naive_reduce(ReduceKind kind, const T* data, const Shape& shape, const Strides& strides,
+                                 uint64_t mask) {
+  const double starts[] = {0, 1, -INFINITY, INFINITY, 0, 1};
+  std::vector<double> out(static_cast<size_t>(kept_count(shape, mask)), starts[static_cast<int>(kind)]);
+  for_elements(shape, strides, mask, [&](int64_t from, int64_t to) {
+    const double value = static_cast<double>(widen(data[from]));
+    double& total = out[static_cast<size_t>(to)];
+    switch (kind) {
+      case ReduceKind::kSum: total += value; break;
+      case ReduceKind::kProd: total *= value; break;
+      case ReduceKind::kMax: total = std::max(total, value); break;
+      case ReduceKind::kMin: total = std::min(total, value); break;
+      case ReduceKind::kAny: total = total != 0 || value != 0; break;
+      case ReduceKind::kAll: total = total != 0 && value != 0; break;
+    }
+  });
+  return out;
+}
+
+template <class T>
+std::vector<double> kernel_reduce(ReduceKind kind, const T* data, const Shape& shape, const Strides& strides,
+                                  uint64_t mask) {
+  const size_t count = static_cast<size_t>(kept_count(shape, mask));
+  std::vector<char> bytes(count * 8);
+  reduce(kind, dtype_of<T>(), data, shape, strides, mask, bytes.data());
+  std::vector<double> out;
+  const bool logical = kind == ReduceKind::kAny || kind == ReduceKind::kAll;
+  for (size_t i = 0; i < count; ++i) {
+    if (logical) out.push_back(reinterpret_cast<const bool*>(bytes.data())[i]);
+    else out.push_back(static_cast<double>(widen(reinterpret_cast<const T*>(bytes.data())[i])));
+  }
+  return out;
+}
+
+constexpr ReduceKind kKinds[] = {ReduceKind::kSum, ReduceKind::kProd, ReduceKind::kMax,
+                                 ReduceKind::kMin, ReduceKind::kAny,  ReduceKind::kAll};
+
+TEST(Reduce, EverySetOfAxesAndStrides) {
+  const std::vector<float> data = random_floats(4 * 5 * 70 * 3, 1);
+  const Shape shape{4, 5, 70, 3};
+  const Strides dense{1050, 210, 3, 1};
+  const Strides permuted_strides{1, 4, 20, 1400};
+  const Strides reversed{-1050, 210, -3, 1};
+  const int64_t reversed_start = 3 * 1050 + 69 * 3;
+  const Strides repeated{0, 210, 3, 1};
+  for (uint64_t mask = 0; mask < 16; ++mask) {
+    for (ReduceKind kind : kKinds) {
+      for (const Strides& strides : {dense, permuted_strides, reversed, repeated}) {
+        const float* from = data.data() + (strides == reversed ? reversed_start : 0);
+        const auto expected = naive_reduce(kind, from, shape, strides, mask);
+        EXPECT_LT(largest_error(kernel_reduce(kind, from, shape, strides, mask), expected), 2e-6)
+            << "mask " << mask << " kind " << static_cast<int>(kind) << " strides " << to_string(strides);
+      }
+    }
+  }
+}
+
+template <class T>
+class ReduceTyped : public testing::Test {};
+using ElementTypes = testing::Types<bool, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
+                                    float16, bfloat16, float, double>;
+TYPED_TEST_SUITE(ReduceTyped, ElementTypes);
+
+TYPED_TEST(ReduceTyped, MatchesTheNaiveLoop) {
+  using T = TypeParam;
+  const int64_t count = 6 * 4;
+  const std::vector<T> values = random_values<T>(count, 7);
+  std::unique_ptr<T[]> data(new T[static_cast<size_t>(count)]);
+  std::copy(values.begin(), values.end(), data.get());
+  const Shape shape{6, 4};
+  for (uint64_t mask : {1u, 2u, 3u}) {
+    for (ReduceKind kind : kKinds) {
+      std::vector<double> expected = naive_reduce(kind, data.get(), shape, Strides{4, 1}, mask);
+      // Sums and products of narrow types wrap, those of bool are logical, those of halves are rounded.
+      for (double& value : expected) {
+        const bool arithmetic = kind == ReduceKind::kSum || kind == ReduceKind::kProd;
+        if (std::is_same_v<T, bool>) value = value != 0;
+        else if constexpr (std::is_integral_v<T>) value = arithmetic && std::abs(value) > 4e18 ? NAN : static_cast<double>(static_cast<T>(static_cast<int64_t>(value)));
+        else if (arithmetic) value = static_cast<double>(widen(narrow<T>(value)));
+      }
+      const std::vector<double> got = kernel_reduce(kind, data.get(), shape, Strides{4, 1}, mask);
+      ASSERT_EQ(got.size(), expected.size());
+      for (size_t i = 0; i < got.size(); ++i) {
+        if (!std::isnan(expected[i])) {
+          EXPECT_NEAR(got[i], expected[i], kIsFloating<T> ? 1e-2 * std::abs(expected[i]) : 0)
+              << "mask " << mask << " kind " << static_cast<int>(kind);
+        }
+      }
+    }
+  }
+}
+
+TEST(Reduce, LargeShapesMatchAndDoNotDependOnThreads) {
+  const std::vector<float> data = random_floats(300 * 1000, 2);
+  struct Case { Shape shape; uint64_t mask; };
+  for (const Case& c : {Case{{300000}, 1}, Case{{300, 1000}, 1}, Case{{300, 1000}, 2}, Case{{100000, 3}, 1},
+                        Case{{30000, 10}, 1}, Case{{100000, 3}, 2}, Case{{10, 100, 300}, 2}, Case{{3, 100000}, 1},
+                        Case{{2, 30, 50, 100}, 0b0110}}) {
+    const Strides strides = dense_strides(c.shape);
+    for (ReduceKind kind : {ReduceKind::kSum, ReduceKind::kMax}) {
+      EXPECT_TRUE(same_for_all_thread_counts([&] { return kernel_reduce(kind, data.data(), c.shape, strides, c.mask); }));
+      const auto expected = naive_reduce(kind, data.data(), c.shape, strides, c.mask);
+      EXPECT_LT(largest_error(kernel_reduce(kind, data.data(), c.shape, strides, c.mask), expected, 100), 1e-6)
+          << to_string(c.shape) << " mask " << c.mask;
+    }
+  }
+}
+
+TEST(Reduce, LongSumsStayAccurate) {
+  const std::vector<float> ones(1 << 22, 0.1f);
+  float total = 0;
+  reduce(ReduceKind::kSum, DType::kF32, ones.data(), Shape{1 << 22}, Strides{1}, 1, &total);
+  EXPECT_NEAR(total, 0.1f * static_cast<double>(1 << 22), 0.1);
+  EXPECT_NEAR(sum_of_squares(DType::kF32, 1 << 22, ones.data()), static_cast<double>(0.1f) * 0.1f * (1 << 22), 0.02);
+}
+
+TEST(Reduce, NanWinsAndInfinityIsKept) {
+  for (int64_t count : {1, 5, 33, 100}) {
+    for (int64_t at = 0; at < count; at += 7) {
+      std::vector<float> data = random_floats(count, 3);
+      data[static_cast<size_t>(at)] = kNan;
+      float result[2];
+      reduce(ReduceKind::kMax, DType::kF32, data.data(), Shape{count}, Strides{1}, 1, result);
+      reduce(ReduceKind::kMin, DType::kF32, data.data(), Shape{count}, Strides{1}, 1, result + 1);
+      EXPECT_TRUE(std::isnan(result[0]) && std::isnan(result[1])) << count << " " << at;
+      std::vector<float> column(static_cast<size_t>(count));
+      reduce(ReduceKind::kMax, DType::kF32, data.data(), Shape{1, count}, Strides{count, 1}, 1, column.data());
+      EXPECT_TRUE(std::isnan(column[static_cast<size_t>(at)]));
+      EXPECT_TRUE(at + 1 >= count || column[static_cast<size_t>(at + 1)] == data[static_cast<size_t>(at + 1)]);
+    }
+  }
+  const float infinite[] = {1, -kInf, 2};
+  float result;
+  reduce(ReduceKind::kMin, DType::kF32, infinite, Shape{3}, Strides{1}, 1, &result);
+  EXPECT_EQ(result, -kInf);
+}
+
+TEST(Reduce, EmptyShapes) {
+  float out[3] = {7, 7, 7};
+  reduce(ReduceKind::kSum, DType::kF32, nullptr, Shape{3, 0}, Strides{0, 1}, 2, out);
+  EXPECT_EQ(std::vector<float>(out, out + 3), (std::vector<float>{0, 0, 0}));
+  reduce(ReduceKind::kMax, DType::kF32, nullptr, Shape{0, 3}, Strides{3, 1}, 1, out);
+  EXPECT_EQ(out[2], -kInf);
+  reduce(ReduceKind::kSum, DType::kF32, nullptr, Shape{0, 3}, Strides{3, 1}, 2, nullptr);
+  const float scalar = 4;
+  reduce(ReduceKind::kSum, DType::kF32, &scalar, Shape{}, Strides{}, 0, out);
+  EXPECT_EQ(out[0], 4);
+}
+
+TEST(Reduce, SumOfSquaresOfEveryType) {
+  const std::vector<float> values = random_floats(200000, 4);
+  double expected = 0;
+  for (float value : values) expected += static_cast<double>(value) * value;
+  EXPECT_NEAR(sum_of_squares(DType::kF32, 200000, values.data()), expected, 1e-3);
+  EXPECT_NEAR(sum_of_squares(DType::kBF16, 200000, converted<bfloat16>(values).data()), expected, expected * 1e-2);
+  EXPECT_TRUE(same_for_all_thread_counts([&] { return sum_of_squares(DType::kF32, 200000, values.data()); }));
+  EXPECT_EQ(sum_of_squares(DType::kF64, 0, nullptr), 0);
+}
+
+TEST(ArgReduce, FirstWinsAndNanWins) {
+  const float data[] = {1, 5, 5, 2, kNan, 9, kNan, 0};
+  int32_t at[2];
+  arg_reduce(ArgReduceKind::kMax, DType::kF32, data, Shape{2, 4}, Strides{4, 1}, 1, DType::kI32, at);
+  EXPECT_EQ(at[0], 1);
+  EXPECT_EQ(at[1], 0);
+  int64_t down[4];
+  arg_reduce(ArgReduceKind::kMin, DType::kF32, data, Shape{2, 4}, Strides{4, 1}, 0, DType::kI64, down);
+  EXPECT_EQ(std::vector<int64_t>(down, down + 4), (std::vector<int64_t>{1, 0, 1, 1}));
+  EXPECT_THROW(arg_reduce(ArgReduceKind::kMin, DType::kF32, data, Shape{0}, Strides{1}, 0, DType::kI32, at), ShapeError);
+  EXPECT_THROW(arg_reduce(ArgReduceKind::kMin, DType::kF32, data, Shape{1}, Strides{1}, 0, DType::kI8, at), DTypeError);
+}
+
+TEST(ArgReduce, MatchesTheNaiveLoopOnEveryAxis) {
+  const std::vector<int16_t> data = random_values<int16_t>(7 * 90 * 11, 5);
+  const Shape shape{7, 90, 11};
+  for (const Strides& strides : {Strides{990, 11, 1}, Strides{1, 7, 630}}) {
+    for (int64_t axis = 0; axis < 3; ++axis) {
+      const uint64_t mask = uint64_t(1) << axis;
+      const size_t count = static_cast<size_t>(kept_count(shape, mask));
+      std::vector<int64_t> got(count), best(count, -1000), seen(count, 0), expected(count);
+      arg_reduce(ArgReduceKind::kMax, DType::kI16, data.data(), shape, strides, axis, DType::kI64, got.data());
+      for_elements(shape, strides, mask, [&](int64_t from, int64_t to) {
+        const size_t i = static_cast<size_t>(to);
+        if (data[static_cast<size_t>(from)] > best[i]) best[i] = data[static_cast<size_t>(from)], expected[i] = seen[i];
+        ++seen[i];
+      });
+      EXPECT_EQ(got, expected) << axis;
+    }
+  }
+}
+
+TEST(Scan, KindsDirectionsAndAxes) {
+  const int32_t data[] = {1, 2, 3, 4, 5, 6};
+  int32_t out[6];
+  const auto result = [&] { return std::vector<int32_t>(out, out + 6); };
+  scan(ScanKind::kSum, DType::kI32, data, Shape{2, 3}, Strides{3, 1}, 1, false, out);
+  EXPECT_EQ(result(), (std::vector<int32_t>{1, 3, 6, 4, 9, 15}));
+  scan(ScanKind::kSum, DType::kI32, data, Shape{2, 3}, Strides{3, 1}, 1, true, out);
+  EXPECT_EQ(result(), (std::vector<int32_t>{6, 5, 3, 15, 11, 6}));
+  scan(ScanKind::kProd, DType::kI32, data, Shape{2, 3}, Strides{3, 1}, 0, false, out);
+  EXPECT_EQ(result(), (std::vector<int32_t>{1, 2, 3, 4, 10, 18}));
+  scan(ScanKind::kMin, DType::kI32, data, Shape{3, 2}, Strides{1, 3}, 0, true, out);
+  EXPECT_EQ(result(), (std::vector<int32_t>{1, 4, 2, 5, 3, 6}));
+  EXPECT_THROW(scan(ScanKind::kLogSumExp, DType::kI32, data, Shape{6}, Strides{1}, 0, false, out), DTypeError);
+}
+
+TEST(Scan, FloatsNanAndLogSumExp) {
+  const float data[] = {1, kNan, 3, -kInf, 0.5f, 2};
+  float out[6];
+  scan(ScanKind::kMax, DType::kF32, data, Shape{2, 3}, Strides{3, 1}, 1, false, out);
+  EXPECT_EQ(out[0], 1);
+  EXPECT_TRUE(std::isnan(out[1]) && std::isnan(out[2]));
+  scan(ScanKind::kLogSumExp, DType::kF32, data + 3, Shape{3}, Strides{1}, 0, false, out);
+  EXPECT_EQ(out[0], -kInf);
+  EXPECT_FLOAT_EQ(out[1], 0.5f);
+  EXPECT_FLOAT_EQ(out[2], std::log(std::exp(0.5f) + std::exp(2.0f)));
+  scan(ScanKind::kSum, DType::kF32, nullptr, Shape{0, 3}, Strides{3, 1}, 0, false, nullptr);
+}
+
+TEST(Sort, StableWithNanLast) {
+  const float data[] = {2, kNan, -1, 2, -kInf, -0.0f, 0.0f, kInf};
+  int32_t order[8];
+  argsort(DType::kF32, 1, 8, data, false, DType::kI32, order);
+  EXPECT_EQ(std::vector<int32_t>(order, order + 8), (std::vector<int32_t>{4, 2, 5, 6, 0, 3, 7, 1}));
+  argsort(DType::kF32, 1, 8, data, true, DType::kI32, order);
+  EXPECT_EQ(std::vector<int32_t>(order, order + 8), (std::vector<int32_t>{1, 7, 0, 3, 5, 6, 2, 4}));
+  float sorted[8];
+  sort(DType::kF32, 1, 8, data, false, sorted);
+  EXPECT_EQ(sorted[0], -kInf);
+  EXPECT_TRUE(std::isnan(sorted[7]));
+  EXPECT_THROW(argsort(DType::kF32, 1, 8, data, false, DType::kF32, order), DTypeError);
+}
+
+template <class T>
+void check_sort(int64_t rows, int64_t length) {
+  const std::vector<T> data = random_values<T>(rows * length, 6);
+  std::vector<int64_t> order(static_cast<size_t>(rows * length));
+  argsort(dtype_of<T>(), rows, length, data.data(), false, DType::kI64, order.data());
+  for (int64_t row = 0; row < rows; ++row) {
+    std::vector<int64_t> expected(static_cast<size_t>(length));
+    for (int64_t i = 0; i < length; ++i) expected[static_cast<size_t>(i)] = i;
+    std::stable_sort(expected.begin(), expected.end(), [&](int64_t a, int64_t b) {
+      return widen(data[static_cast<size_t>(row * length + a)]) < widen(data[static_cast<size_t>(row * length + b)]);
+    });
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), order.begin() + row * length));
+  }
+}
+
+TEST(Sort, MatchesTheStandardLibrary) {
+  check_sort<float>(3, 5000);
+  check_sort<double>(2, 3000);
+  check_sort<bfloat16>(2, 2000);
+  check_sort<int8_t>(5, 700);
+  check_sort<int64_t>(4, 100);
+  check_sort<uint16_t>(1, 513);
+}
+
+TEST(Sort, TopK) {
+  const float data[] = {1, 9, kNan, 9, 3, 0, 0, 0};
+  float values[4];
+  int32_t indices[4];
+  top_k(DType::kF32, 2, 4, 2, data, values, DType::kI32, indices);
+  EXPECT_EQ(std::vector<int32_t>(indices, indices + 4), (std::vector<int32_t>{2, 1, 0, 1}));
+  EXPECT_EQ(values[1], 9);
+  EXPECT_THROW(top_k(DType::kF32, 2, 4, 5, data, values, DType::kI32, indices), ShapeError);
+}
+
+}  // namespace
+}  // namespace linnet::cpu

@@ -112,7 +112,7 @@ Tensor iota(DType dtype, const Shape& shape, int64_t axis) {
   return emit_one(iota_primitive(), Inputs{}, IotaParams{dtype, shape, normalize_axis(axis, shape.size(), "iota")});
 }
 
-Tensor arange(int64_t stop) { return arange(0, stop, 1); }
+Tensor arange(int64_t stop) { return arange(int64_t{0}, stop, int64_t{1}); }
 
 Tensor arange(double start, double stop, double step, DType dtype) {
   const double count = std::ceil((stop - start) / step);

@@ -37,6 +37,8 @@ TEST(Creation, J_032_iota_counts_along_one_axis) {
 
 TEST(Creation, J_006_arange_counts_with_ceil) {
   expect_tensor(arange(3), {DType::kI32, {3}}, {0, 1, 2});
+  expect_tensor(arange(1, 4), {DType::kI32, {3}}, {1, 2, 3});
+  expect_tensor(arange(0, 1, 0.5), {DType::kF32, {2}}, {0, 0.5});
   expect_tensor(arange(5, 0, -2), {DType::kI32, {3}}, {5, 3, 1});
   expect_tensor(arange(int64_t{2}, int64_t{9}, int64_t{3}, DType::kI64), {DType::kI64, {3}}, {2, 5, 8});
   expect_tensor(arange(0.0, 1.0, 0.25), {DType::kF32, {4}}, {0, 0.25, 0.5, 0.75});

@@ -33,6 +33,11 @@ Tensor iota(DType dtype, const Shape& shape, int64_t axis = 0);
 Tensor arange(int64_t stop);
 Tensor arange(double start, double stop, double step = 1, DType dtype = DType::kF32);
 Tensor arange(int64_t start, int64_t stop, int64_t step, DType dtype = DType::kI32);
+template <class T>
+  requires std::is_integral_v<T>
+Tensor arange(T start, T stop, T step = 1, DType dtype = DType::kI32) {
+  return arange(static_cast<int64_t>(start), static_cast<int64_t>(stop), static_cast<int64_t>(step), dtype);
+}
 /// `count` values from `start` to `stop`, both included.
 Tensor linspace(double start, double stop, int64_t count, DType dtype = DType::kF32);
 /// Ones on the `k`-th diagonal of an [n, m] matrix (m = n if negative).

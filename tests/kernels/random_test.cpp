@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/sha1.h"
+#include "hwy/targets.h"
 #include "kernels/cpu/random/samplers.h"
 #include "kernels/cpu/random/threefry.h"
 #include "kernels/cpu/random/threefry_vector.h"
@@ -258,6 +259,26 @@ TEST(Permutation, Vectors) {
   permutation(key_of(1), 1, kNew, &one);
   EXPECT_EQ(one, 0u);
   permutation(key_of(1), 0, kNew, nullptr);
+}
+
+TEST(Random, InstructionSetsGiveTheSameBits) {
+  const auto sample = [] {
+    std::vector<float> all = normal(key_of(21), 1003);
+    const std::vector<float> narrow = truncated(key_of(22), 517, -1, 3), ranged = uniform(key_of(23), 99, kNew, 0.1, 7.3);
+    all.insert(all.end(), narrow.begin(), narrow.end());
+    all.insert(all.end(), ranged.begin(), ranged.end());
+    return float_bits(all);
+  };
+  const auto restrict_to = [](int64_t disabled) {
+    hwy::DisableTargets(disabled);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  };
+  const Words best = sample();
+  restrict_to(HWY_AVX3_DL | HWY_AVX3);
+  EXPECT_EQ(sample(), best);
+  restrict_to(HWY_AVX3_DL | HWY_AVX3 | HWY_AVX2);
+  EXPECT_EQ(sample(), best);
+  restrict_to(0);
 }
 
 TEST(Random, NothingIsWrittenForEmptyShapes) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "kernels/cpu/reduce/arg_reduce.h"
@@ -108,9 +109,8 @@ TYPED_TEST_SUITE(ReduceTyped, ElementTypes);
 
 TYPED_TEST(ReduceTyped, MatchesTheNaiveLoop) {
   using T = TypeParam;
-  const int64_t count = 6 * 4;
-  const std::vector<T> values = random_values<T>(count, 7);
-  std::unique_ptr<T[]> data(new T[static_cast<size_t>(count)]);
+  const std::vector<T> values = random_values<T>(6 * 4, 7);
+  std::unique_ptr<T[]> data(new T[values.size()]);
   std::copy(values.begin(), values.end(), data.get());
   const Shape shape{6, 4};
   for (uint64_t mask : {1u, 2u, 3u}) {
@@ -130,6 +130,22 @@ TYPED_TEST(ReduceTyped, MatchesTheNaiveLoop) {
           EXPECT_NEAR(got[i], expected[i], kIsFloating<T> ? 1e-2 * std::abs(expected[i]) : 0)
               << "mask " << mask << " kind " << static_cast<int>(kind);
         }
+      }
+    }
+  }
+}
+
+TYPED_TEST(ReduceTyped, LongRunsOfIntegersAreExact) {
+  using T = TypeParam;
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    for (int64_t count : {3, 17, 64, 333}) {
+      for (int64_t stride : {1, 3}) {
+        const std::vector<T> data = random_values<T>(count * stride, 8);
+        uint64_t expected = 0;
+        for (int64_t i = 0; i < count; ++i) expected += static_cast<uint64_t>(data[static_cast<size_t>(i * stride)]);
+        T total = 0;
+        reduce(ReduceKind::kSum, dtype_of<T>(), data.data(), Shape{count}, Strides{stride}, 1, &total);
+        EXPECT_EQ(total, static_cast<T>(expected)) << count << " " << stride;
       }
     }
   }

@@ -28,7 +28,8 @@ struct Task {
   Kernel widen[kMaxOperands] = {};
   Kernel narrow = nullptr;
   const double* params = nullptr;
-  int64_t grain = 1 << 15;
+  /// Elements worth a thread: some six microseconds.
+  int64_t grain = 1 << 16;
 
   bool converts() const { return widen[0] || widen[1] || widen[2] || narrow; }
 };
@@ -251,41 +252,48 @@ Kernel copy_kernel(size_t element_size) {
   return kernels().get_cast(words, words);
 }
 
-/// Blocks of 16 by 16 elements, so that every cache line of both sides is used fully. For copies whose
-/// source runs through memory across the rows of the destination.
+constexpr int64_t kBlockRows = 64;
+constexpr int64_t kBlockColumns = 16;
+
+/// At most kBlockRows by kBlockColumns elements, through a small array: every cache line and page of
+/// both sides is visited once, whatever sets of the cache the strides fall into.
 template <class T>
-void transpose_block(const T* from, int64_t row_stride, int64_t column_stride, T* to,
-                     int64_t out_row_stride, int64_t rows, int64_t columns) {
-  constexpr int64_t kBlock = 16;
-  for (int64_t c = 0; c < columns; c += kBlock) {
-    const int64_t last = std::min(columns, c + kBlock);
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t i = c; i < last; ++i) {
-        to[r * out_row_stride + i] = from[r * row_stride + i * column_stride];
-      }
-    }
+void transpose_block(const T* from, int64_t column_stride, T* to, int64_t row_stride, int64_t rows,
+                     int64_t columns) {
+  T block[kBlockColumns][kBlockRows];
+  for (int64_t c = 0; c < columns; ++c) std::copy_n(from + c * column_stride, rows, block[c]);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) to[r * row_stride + c] = block[c][r];
   }
 }
 
+/// For copies whose source runs through memory across the rows of the destination.
 template <class T>
 void copy_transposed(const StridedSpace& space, const T* from, T* to) {
-  constexpr int64_t kRows = 16;
   const size_t inner = space.rank() - 1;
   const int64_t rows = space.size(inner - 1);
   const int64_t columns = space.size(inner);
+  const int64_t strips = (rows + kBlockRows - 1) / kBlockRows;
   const int64_t matrices = space.element_count() / (rows * columns);
-  const int64_t strips = (rows + kRows - 1) / kRows;
-  const int64_t grain = std::max<int64_t>(1, (1 << 15) / (kRows * columns));
+  const int64_t grain = std::max<int64_t>(1, (1 << 16) / (kBlockRows * columns));
   parallel_for(matrices * strips, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const StridedCursor cursor(space, i / strips * rows * columns);
-      const int64_t row = i % strips * kRows;
-      transpose_block(from + cursor.offset(0) + row * space.stride(0, inner - 1),
-                      space.stride(0, inner - 1), space.stride(0, inner),
-                      to + cursor.offset(1) + row * space.stride(1, inner - 1),
-                      space.stride(1, inner - 1), std::min(kRows, rows - row), columns);
+      const int64_t row = i % strips * kBlockRows;
+      const T* const source = from + cursor.offset(0) + row;
+      T* const target = to + cursor.offset(1) + row * space.stride(1, inner - 1);
+      for (int64_t c = 0; c < columns; c += kBlockColumns) {
+        transpose_block(source + c * space.stride(0, inner), space.stride(0, inner), target + c,
+                        space.stride(1, inner - 1), std::min(kBlockRows, rows - row),
+                        std::min(kBlockColumns, columns - c));
+      }
     }
   });
+}
+
+template <class T>
+void copy_transposed_words(const StridedSpace& space, const Operand& in, const Destination& out) {
+  copy_transposed(space, static_cast<const T*>(in.data), static_cast<T*>(out.data));
 }
 
 /// Whether the last two dimensions are a matrix whose columns lie together in the source and whose
@@ -320,7 +328,7 @@ void elementwise(ScalarOp op, DType dtype, std::span<const double> params,
   for (int k = 0; k < info.arity; ++k) task.in_size[k] = size;
   task.out_size = returns_bool(op) ? 1 : size;
   task.params = params.data();
-  task.grain = std::max(512, (1 << 15) / info.cost);
+  task.grain = std::max(512, (1 << 16) / info.cost);
   if (info.kind == ScalarKind::kSelect) {
     task.in_size[0] = 1;
   } else if (is_floating(dtype) && size == 2) {
@@ -352,10 +360,10 @@ void copy_strided(size_t element_size, std::span<const int64_t> shape, const Ope
     const StridedSpace space(shape, strides);
     if (space.element_count() != 0 && is_transposed(space)) {
       switch (element_size) {
-        case 1: return copy_transposed(space, static_cast<const uint8_t*>(in.data), static_cast<uint8_t*>(out.data));
-        case 2: return copy_transposed(space, static_cast<const uint16_t*>(in.data), static_cast<uint16_t*>(out.data));
-        case 4: return copy_transposed(space, static_cast<const uint32_t*>(in.data), static_cast<uint32_t*>(out.data));
-        default: return copy_transposed(space, static_cast<const uint64_t*>(in.data), static_cast<uint64_t*>(out.data));
+        case 1: return copy_transposed_words<uint8_t>(space, in, out);
+        case 2: return copy_transposed_words<uint16_t>(space, in, out);
+        case 4: return copy_transposed_words<uint32_t>(space, in, out);
+        default: return copy_transposed_words<uint64_t>(space, in, out);
       }
     }
   }

@@ -106,7 +106,7 @@ CompiledTileProgram::CompiledTileProgram(TileProgram program) : program_(std::mo
   tile_size_ = std::clamp<int64_t>(static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(budget))),
                                    256, 2048);
   slot_bytes_ = tile_size_ * widest;
-  grain_ = std::max<int64_t>(tile_size_, (1 << 15) / std::max<int64_t>(cost, 1));
+  grain_ = std::max<int64_t>(tile_size_, (1 << 16) / std::max<int64_t>(cost, 1));
 }
 
 void CompiledTileProgram::check_instruction(const TileInstruction& instruction) const {

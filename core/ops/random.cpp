@@ -136,6 +136,7 @@ void define_random() {
   random_truncated_normal_primitive();
   fma_primitive();
   dropout_primitive();
+  define_random_rejection();
 }
 
 }  // namespace linnet

@@ -22,6 +22,11 @@ struct RandomRangeParams {
   random::Layout layout = random::Layout::kPartitionable;
   LINNET_FIELDS(shape, dtype, low, high, layout)
 };
+struct RandomGammaParams {
+  bool logarithm = false;
+  random::Layout layout = random::Layout::kPartitionable;
+  LINNET_FIELDS(logarithm, layout)
+};
 struct DropoutParams {
   double rate = 0;
   Shape mask_shape;  ///< broadcasts to the operand's
@@ -43,9 +48,20 @@ const Primitive& random_uniform_primitive();
 const Primitive& random_normal_primitive();
 /// On the open interval (low, high).
 const Primitive& random_truncated_normal_primitive();
+/// keys, a f[keys..., shape...] of f32 or f64 -> gamma numbers of those parameters, or their logarithms.
+const Primitive& random_gamma_primitive();
+/// keys, rates f32[keys..., shape...] -> i64[keys..., shape...]; the parameters' shape and dtype are unused.
+const Primitive& random_poisson_primitive();
+/// f[..., rows, columns], rows >= columns -> the orthonormal factor Q for which R has a positive diagonal.
+const Primitive& qr_orthogonal_primitive();
+/// f[..., n, n], positive definite -> the lower factor.
+const Primitive& cholesky_primitive();
 /// x * y + z, rounded once.
 const Primitive& fma_primitive();
 /// x, key u32[2] -> y of x's type, mask bool[mask_shape].
 const Primitive& dropout_primitive();
+
+/// Definitions in their own files.
+void define_random_rejection();
 
 }  // namespace linnet

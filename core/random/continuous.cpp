@@ -17,6 +17,21 @@ void require_single_key(const char* operation, const Key& key) {
                    to_string(key.shape()));
 }
 
+std::vector<Key> subkeys(const Key& key, int64_t count) {
+  const Tensor data = split(key, count).data();
+  std::vector<Key> out;
+  for (int64_t i = 0; i < count; ++i) {
+    out.emplace_back(index_axis(data, i, static_cast<int64_t>(data.rank()) - 2));
+  }
+  return out;
+}
+
+Shape joined(const Key& key, const Shape& shape) {
+  Shape out = key.shape();
+  out.append(shape.begin(), shape.end());
+  return out;
+}
+
 DType sample_dtype(std::initializer_list<Tensor> parameters) {
   WeakDType type{DType::kF32, true};
   for (const Tensor& x : parameters) {
@@ -40,12 +55,6 @@ namespace {
 
 /// True if the number is known now and the same for all elements.
 bool is_constant(const Tensor& x) { return x.rank() == 0 && x.impl()->concrete(); }
-
-Shape joined(const Key& key, const Shape& shape) {
-  Shape out = key.shape();
-  out.append(shape.begin(), shape.end());
-  return out;
-}
 
 Tensor constant_range(const Primitive& primitive, const Key& key, const Shape& shape, DType dtype, const Tensor& low,
                       const Tensor& high) {

@@ -60,7 +60,7 @@ Tensor randint(const Key& key, const Shape& shape, const Tensor& low, const Tens
   if (!narrow) span = span + astype(logical_and(above(high, dtype), some), word);
   Tensor factor = rem(scalar_integer(int64_t{1} << (size_of(word) * 4), word), span);
   factor = rem(factor * factor, span);
-  const Key keys = split(key);
+  const std::vector<Key> keys = subkeys(key, 2);
   const Tensor upper = bits(keys[0], shape, word), lower = bits(keys[1], shape, word);
   const Tensor offset = rem(rem(upper, span) * factor + rem(lower, span), span);
   return astype(astype(first + offset, drawn), dtype);
@@ -74,7 +74,7 @@ Tensor shuffled(Key key, Tensor x, int64_t axis) {
   const double size = static_cast<double>(std::max<int64_t>(1, x.size()));
   const int rounds = static_cast<int>(std::ceil(3 * std::log(size) / std::log(4294967295.0)));
   for (int round = 0; round < rounds; ++round) {
-    const Key keys = split(key);
+    const std::vector<Key> keys = subkeys(key, 2);
     key = keys[0];
     x = take_along_axis(x, argsort(bits(keys[1], x.shape()), axis), axis, GatherMode::kPromiseInBounds);
   }

@@ -9,6 +9,12 @@ namespace linnet::random {
 /// @throws ShapeError if `key` is an array of keys; `operation` begins the text.
 void require_single_key(const char* operation, const Key& key);
 
+/// `count` keys from each key.
+std::vector<Key> subkeys(const Key& key, int64_t count);
+
+/// The shape of a key array followed by `shape`.
+Shape joined(const Key& key, const Shape& shape);
+
 /// A parameter in the result's dtype, strongly typed.
 inline Tensor parameter(const Tensor& x, DType dtype) { return convert(x, {dtype, false}); }
 

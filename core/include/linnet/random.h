@@ -94,6 +94,50 @@ Tensor laplace(const Key& key, const Shape& shape = {}, DType dtype = DType::kF3
 Tensor logistic(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 Tensor cauchy(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 Tensor rademacher(const Key& key, const Shape& shape = {}, DType dtype = DType::kI32);
+/// exp(exponential / b): at least 1, with density b / x^(b + 1).
+Tensor pareto(const Key& key, const Tensor& b, const std::optional<Shape>& shape = {});
+/// scale * exponential^(1 / concentration).
+Tensor weibull_min(const Key& key, const Tensor& scale, const Tensor& concentration,
+                   const std::optional<Shape>& shape = {});
+Tensor rayleigh(const Key& key, const Tensor& scale, const std::optional<Shape>& shape = {});
+Tensor triangular(const Key& key, const Tensor& left, const Tensor& mode, const Tensor& right,
+                  const std::optional<Shape>& shape = {});
+/// Number of trials up to the first success of probability `p`, from 1.
+Tensor geometric(const Key& key, const Tensor& p, const std::optional<Shape>& shape = {}, DType dtype = DType::kI32);
+/// exp(sigma * normal).
+Tensor lognormal(const Key& key, const Tensor& sigma = 1.0, const std::optional<Shape>& shape = {});
+/// Inverse Gaussian numbers of scale 1.
+Tensor wald(const Key& key, const Tensor& mean, const std::optional<Shape>& shape = {});
+/// Length of a vector of three standard normal numbers.
+Tensor maxwell(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
+/// Result shape: `shape` (that of the parameters if not given) followed by that of the parameters.
+Tensor double_sided_maxwell(const Key& key, const Tensor& loc, const Tensor& scale,
+                            const std::optional<Shape>& shape = {});
+
+/// Gamma numbers of shape parameter `a` and scale 1, f32 or f64 (docs/rng.md section 5.5). Not differentiable in `a`.
+Tensor gamma(const Key& key, const Tensor& a, const std::optional<Shape>& shape = {});
+/// Their logarithms, accurate for small `a`.
+Tensor loggamma(const Key& key, const Tensor& a, const std::optional<Shape>& shape = {});
+Tensor beta(const Key& key, const Tensor& a, const Tensor& b, const std::optional<Shape>& shape = {});
+/// Points of a simplex: alpha [..., n] -> [shape..., n], `shape` by default the leading axes of alpha.
+Tensor dirichlet(const Key& key, const Tensor& alpha, const std::optional<Shape>& shape = {});
+Tensor chisquare(const Key& key, const Tensor& df, const std::optional<Shape>& shape = {});
+/// Student's t of `df` degrees of freedom.
+Tensor t(const Key& key, const Tensor& df, const std::optional<Shape>& shape = {});
+/// Ratio of two chi-square numbers, each divided by its degrees of freedom.
+Tensor f(const Key& key, const Tensor& numerator_df, const Tensor& denominator_df,
+         const std::optional<Shape>& shape = {});
+/// Density proportional to exp(-|x|^p).
+Tensor generalized_normal(const Key& key, const Tensor& p, const std::optional<Shape>& shape = {});
+/// Points of the unit ball of the p-norm in `dimensions` dimensions: [shape..., dimensions].
+Tensor ball(const Key& key, int64_t dimensions, const Tensor& p = 2.0, const Shape& shape = {});
+/// Integers of mean `rate`, which is taken as f32; -1 where it is negative, NaN or infinite.
+Tensor poisson(const Key& key, const Tensor& rate, const std::optional<Shape>& shape = {}, DType dtype = DType::kI32);
+/// mean [..., n], covariance [..., n, n] -> [shape..., n], by the Cholesky factor of the covariance.
+/// `shape` is by default the common leading shape of the two.
+Tensor multivariate_normal(const Key& key, const Tensor& mean, const Tensor& covariance,
+                           const std::optional<Shape>& shape = {});
+
 /// Haar-distributed orthogonal matrices f[shape..., n, n] (docs/rng.md section 5.7).
 Tensor orthogonal(const Key& key, int64_t n, const Shape& shape = {}, std::optional<int64_t> m = {},
                   DType dtype = DType::kF32);

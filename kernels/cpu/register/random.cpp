@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
+#include "kernels/cpu/linalg/factor.h"
+#include "kernels/cpu/random/rejection.h"
 #include "kernels/cpu/random/samplers.h"
 #include "kernels/cpu/random/threefry.h"
 #include "kernels/cpu/register/families.h"
@@ -52,6 +55,53 @@ void run_truncated_normal(const KernelRequest& request, const void* const* in, v
   const RandomRangeParams& p = request.params.as<RandomRangeParams>();
   cpu::random_truncated_normal(p.dtype, keys_of(in), key_count(request), element_count(p.shape), p.low, p.high,
                                key_layout(p.layout), out[0]);
+}
+
+void run_gamma(const KernelRequest& request, const void* const* in, void* const* out) {
+  const RandomGammaParams& p = request.params.as<RandomGammaParams>();
+  const OperandView& a = request.inputs[1];
+  const int64_t keys = key_count(request);
+  if (keys == 0) return;
+  cpu::random_gamma(a.dtype, keys_of(in), keys, element_count(a.shape) / keys, in[1], p.logarithm,
+                    key_layout(p.layout), out[0]);
+}
+
+void run_poisson(const KernelRequest& request, const void* const* in, void* const* out) {
+  const int64_t keys = key_count(request);
+  if (keys == 0) return;
+  cpu::random_poisson(keys_of(in), keys, element_count(request.inputs[1].shape) / keys,
+                      static_cast<const float*>(in[1]), key_layout(request.params.as<RandomParams>().layout),
+                      static_cast<int64_t*>(out[0]));
+}
+
+/// Calls factor(rows, columns, matrix) with each matrix in double precision.
+template <class F>
+void factor_matrices(const KernelRequest& request, const void* in, void* out, F&& factor) {
+  const std::span<const int64_t> shape = request.inputs[0].shape;
+  const int64_t rows = shape[shape.size() - 2], columns = shape.back();
+  const int64_t size = rows * columns, total = element_count(shape);
+  std::vector<double> matrix(static_cast<size_t>(size));
+  visit_dtype(request.inputs[0].dtype, [&](auto zero) {
+    using T = decltype(zero);
+    using Wide = std::conditional_t<sizeof(T) == 8, double, float>;
+    if constexpr (is_floating(dtype_of<T>())) {
+      const T* from = static_cast<const T*>(in);
+      T* to = static_cast<T*>(out);
+      for (int64_t at = 0; at < total; at += size) {
+        for (int64_t i = 0; i < size; ++i) matrix[static_cast<size_t>(i)] = static_cast<Wide>(from[at + i]);
+        factor(rows, columns, matrix.data());
+        for (int64_t i = 0; i < size; ++i) to[at + i] = T(static_cast<Wide>(matrix[static_cast<size_t>(i)]));
+      }
+    }
+  });
+}
+
+void run_qr_orthogonal(const KernelRequest& request, const void* const* in, void* const* out) {
+  factor_matrices(request, in[0], out[0], cpu::qr_orthogonal);
+}
+
+void run_cholesky(const KernelRequest& request, const void* const* in, void* const* out) {
+  factor_matrices(request, in[0], out[0], [](int64_t n, int64_t, double* matrix) { cpu::cholesky(n, matrix); });
 }
 
 std::string decline_dropout(const KernelRequest& request) {
@@ -106,6 +156,10 @@ void register_random(KernelTable& table) {
   table.add(random_uniform_primitive(), {.name = "threefry", .run = run_uniform});
   table.add(random_normal_primitive(), {.name = "threefry", .run = run_normal});
   table.add(random_truncated_normal_primitive(), {.name = "threefry", .run = run_truncated_normal});
+  table.add(random_gamma_primitive(), {.name = "rejection", .run = run_gamma});
+  table.add(random_poisson_primitive(), {.name = "rejection", .run = run_poisson});
+  table.add(qr_orthogonal_primitive(), {.name = "householder", .run = run_qr_orthogonal});
+  table.add(cholesky_primitive(), {.name = "rows", .run = run_cholesky});
   table.add(dropout_primitive(), {.name = "fused", .decline = decline_dropout, .run = run_dropout});
 }
 

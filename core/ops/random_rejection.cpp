@@ -1,0 +1,101 @@
+// Primitives of samplers with loops, and the matrix factors that samplers need.
+#include "core/base/format.h"
+#include "core/ops/random.h"
+#include "linnet/ops.h"
+
+namespace linnet {
+namespace {
+
+void check_leading_keys(const char* operation, Inputs x) {
+  const Shape keys = key_array_shape(operation, x[0]);
+  const Shape& shape = x[1].shape();
+  if (shape.size() < keys.size() || !std::equal(keys.begin(), keys.end(), shape.begin())) {
+    fail<ShapeError>("{}: expected parameters that begin with the shape of the keys {}, got {}", operation,
+                     to_string(keys), to_string(x[1].type()));
+  }
+}
+
+TypeList infer_gamma(const RandomGammaParams&, Inputs x) {
+  check_leading_keys("random_gamma", x);
+  const DType dtype = x[1].dtype();
+  if (dtype != DType::kF32 && dtype != DType::kF64) {
+    fail<DTypeError>("random_gamma: expected parameters in f32 or f64, got {}", to_string(x[1].type()));
+  }
+  return {{dtype, x[1].shape(), false, x[1].device()}};
+}
+
+TypeList infer_poisson(const RandomParams&, Inputs x) {
+  check_leading_keys("random_poisson", x);
+  if (x[1].dtype() != DType::kF32) fail<DTypeError>("random_poisson: expected f32, got {}", to_string(x[1].type()));
+  return {{DType::kI64, x[1].shape(), false, x[1].device()}};
+}
+
+/// Both operands with the batch dimension in front: it becomes one of the key array.
+template <class P, const Primitive& (*kPrimitive)()>
+TensorList batch_both(const P& p, const BatchedInputs& in) {
+  const auto repeated = [&](int i) {
+    if (in.batched[i]) return in.x[i];
+    Shape shape = in.x[i].shape();
+    shape.insert(0, in.size);
+    return broadcast_to(in.x[i], shape);
+  };
+  return emit(kPrimitive(), {repeated(0), repeated(1)}, p);
+}
+
+TypeList infer_qr(const NoParams&, Inputs x) {
+  if (!is_floating(x[0].dtype()) || x[0].rank() < 2 || x[0].shape(-2) < x[0].shape(-1)) {
+    fail<ShapeError>("qr_orthogonal: expected floating matrices with no more columns than rows, got {}",
+                     to_string(x[0].type()));
+  }
+  return {{x[0].dtype(), x[0].shape(), false, x[0].device()}};
+}
+
+TypeList infer_cholesky(const NoParams&, Inputs x) {
+  if (!is_floating(x[0].dtype()) || x[0].rank() < 2 || x[0].shape(-2) != x[0].shape(-1)) {
+    fail<ShapeError>("cholesky: expected floating square matrices, got {}", to_string(x[0].type()));
+  }
+  return {{x[0].dtype(), x[0].shape(), false, x[0].device()}};
+}
+
+template <const Primitive& (*kPrimitive)()>
+TensorList batch_leading(const NoParams& p, const BatchedInputs& in) {
+  return emit(kPrimitive(), in.x, p);
+}
+
+}  // namespace
+
+const Primitive& random_gamma_primitive() {
+  static const Primitive& p = define(Opaque<RandomGammaParams>{
+      .name = "random_gamma", .infer = infer_gamma, .batch = batch_both<RandomGammaParams, random_gamma_primitive>,
+      .zero_derivative = false});
+  return p;
+}
+
+const Primitive& random_poisson_primitive() {
+  static const Primitive& p = define(Opaque<RandomParams>{
+      .name = "random_poisson", .infer = infer_poisson, .batch = batch_both<RandomParams, random_poisson_primitive>});
+  return p;
+}
+
+const Primitive& qr_orthogonal_primitive() {
+  static const Primitive& p = define(Opaque<NoParams>{
+      .name = "qr_orthogonal", .infer = infer_qr, .batch = batch_leading<qr_orthogonal_primitive>,
+      .zero_derivative = false});
+  return p;
+}
+
+const Primitive& cholesky_primitive() {
+  static const Primitive& p = define(Opaque<NoParams>{
+      .name = "cholesky", .infer = infer_cholesky, .batch = batch_leading<cholesky_primitive>,
+      .zero_derivative = false});
+  return p;
+}
+
+void define_random_rejection() {
+  random_gamma_primitive();
+  random_poisson_primitive();
+  qr_orthogonal_primitive();
+  cholesky_primitive();
+}
+
+}  // namespace linnet

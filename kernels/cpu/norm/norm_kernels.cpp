@@ -30,13 +30,12 @@ HWY_INLINE T sum_row(int64_t count, Term&& term) {
   for (; i + lanes <= count; i += lanes) {
     a = hn::Add(a, term([=](const T* p) HWY_ATTR { return hn::LoadU(d, p + i); }));
   }
-  T rest = 0;
   if (i < count) {
-    HWY_ALIGN T buffer[hn::MaxLanes(hn::ScalableTag<T>())];
-    hn::Store(term([=](const T* p) HWY_ATTR { return load_part(d, p + i, count - i, T(0)); }), d, buffer);
-    for (int64_t j = 0; j < count - i; ++j) rest += buffer[j];
+    // Terms of the filling must not count: a row of zeros minus a mean is not zero.
+    const auto last = term([=](const T* p) HWY_ATTR { return load_part(d, p + i, count - i, T(0)); });
+    b = hn::Add(b, hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(count - i)), last));
   }
-  return sum_lanes(d, hn::Add(a, b)) + rest;
+  return sum_lanes(d, hn::Add(a, b));
 }
 
 template <class T>

@@ -58,9 +58,22 @@ HWY_INLINE T row_exp_sum(int64_t count, const T* x, T shift, T* y) {
   return sum_lanes(d, sum);
 }
 
+// A row that fits one vector stays in registers: a masked store followed by a load of it would stall.
+template <class T>
+HWY_INLINE void short_row_forward(int64_t count, const T* x, T* y, bool logarithm) {
+  const hn::ScalableTag<T> d;
+  const auto value = load_part(d, x, count, -std::numeric_limits<T>::infinity());
+  const auto shifted = hn::Sub(value, hn::Set(d, max_lanes_with_nan(d, value)));
+  const auto e = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(count)), exponential(d, shifted));
+  const T sum = sum_lanes(d, e);
+  const auto result = logarithm ? hn::Sub(shifted, hn::Set(d, std::log(sum))) : hn::Mul(e, hn::Set(d, T(1) / sum));
+  store_part(d, result, y, count);
+}
+
 template <class T>
 void row_forward(int64_t count, const T* x, T* y, bool logarithm) {
   const hn::ScalableTag<T> d;
+  if (count < static_cast<int64_t>(hn::Lanes(d))) return short_row_forward(count, x, y, logarithm);
   const T high = row_max(count, x);
   const T sum = row_exp_sum(count, x, high, logarithm ? nullptr : y);
   if (logarithm) {

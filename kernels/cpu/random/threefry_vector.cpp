@@ -20,49 +20,64 @@ using D = hn::ScalableTag<uint32_t>;
 using V = hn::Vec<D>;
 constexpr size_t kMaxLanes = hn::MaxLanes(D());
 
-template <int kLeft>
-HWY_INLINE void round_once(V& x0, V& x1) {
-  x0 = hn::Add(x0, x1);
-  x1 = hn::Xor(hn::RotateRight<32 - kLeft>(x1), x0);
-}
-
-HWY_INLINE void even_rounds(V& x0, V& x1) {
-  round_once<13>(x0, x1);
-  round_once<15>(x0, x1);
-  round_once<26>(x0, x1);
-  round_once<6>(x0, x1);
-}
-
-HWY_INLINE void odd_rounds(V& x0, V& x1) {
-  round_once<17>(x0, x1);
-  round_once<29>(x0, x1);
-  round_once<16>(x0, x1);
-  round_once<24>(x0, x1);
-}
-
 struct Schedule {
   uint32_t k0, k1, k2;
   explicit Schedule(Key key) : k0(key[0]), k1(key[1]), k2(key[0] ^ key[1] ^ 0x1BD11BDAu) {}
 };
 
-HWY_INLINE void inject(uint32_t a, uint32_t b, V& x0, V& x1) {
-  const D d;
-  x0 = hn::Add(x0, hn::Set(d, a));
-  x1 = hn::Add(x1, hn::Set(d, b));
+// The state of one vector of blocks.
+struct State {
+  V x0, x1;
+};
+
+template <int kLeft>
+HWY_INLINE void round_once(State& s) {
+  s.x0 = hn::Add(s.x0, s.x1);
+  s.x1 = hn::Xor(hn::RotateRight<32 - kLeft>(s.x1), s.x0);
 }
 
-HWY_INLINE void block(const Schedule& s, V& x0, V& x1) {
-  inject(s.k0, s.k1, x0, x1);
-  even_rounds(x0, x1);
-  inject(s.k1, s.k2 + 1, x0, x1);
-  odd_rounds(x0, x1);
-  inject(s.k2, s.k0 + 2, x0, x1);
-  even_rounds(x0, x1);
-  inject(s.k0, s.k1 + 3, x0, x1);
-  odd_rounds(x0, x1);
-  inject(s.k1, s.k2 + 4, x0, x1);
-  even_rounds(x0, x1);
-  inject(s.k2, s.k0 + 5, x0, x1);
+// A block is one long chain of dependent steps; taking several through it together keeps the units busy.
+template <int kLeft, class... States>
+HWY_INLINE void round_all(States&... states) {
+  (round_once<kLeft>(states), ...);
+}
+
+template <class... States>
+HWY_INLINE void even_rounds(States&... states) {
+  round_all<13>(states...);
+  round_all<15>(states...);
+  round_all<26>(states...);
+  round_all<6>(states...);
+}
+
+template <class... States>
+HWY_INLINE void odd_rounds(States&... states) {
+  round_all<17>(states...);
+  round_all<29>(states...);
+  round_all<16>(states...);
+  round_all<24>(states...);
+}
+
+template <class... States>
+HWY_INLINE void inject(uint32_t a, uint32_t b, States&... states) {
+  const D d;
+  const V first = hn::Set(d, a), second = hn::Set(d, b);
+  ((states.x0 = hn::Add(states.x0, first), states.x1 = hn::Add(states.x1, second)), ...);
+}
+
+template <class... States>
+HWY_INLINE void block(const Schedule& s, States&... states) {
+  inject(s.k0, s.k1, states...);
+  even_rounds(states...);
+  inject(s.k1, s.k2 + 1, states...);
+  odd_rounds(states...);
+  inject(s.k2, s.k0 + 2, states...);
+  even_rounds(states...);
+  inject(s.k0, s.k1 + 3, states...);
+  odd_rounds(states...);
+  inject(s.k1, s.k2 + 4, states...);
+  even_rounds(states...);
+  inject(s.k2, s.k0 + 5, states...);
 }
 
 // Calls full(i, x0, x1) for whole vectors of results and part(i, n, x0, x1) for the end of each run of
@@ -78,12 +93,22 @@ HWY_INLINE void for_counters(Key key, uint64_t begin, int64_t count, Full&& full
     const uint64_t to_carry = (uint64_t(1) << 32) - (at & 0xFFFFFFFFu);
     const int64_t end = i + static_cast<int64_t>(std::min<uint64_t>(to_carry, static_cast<uint64_t>(count - i)));
     const V high = hn::Set(d, static_cast<uint32_t>(at >> 32));
+    const auto start = [=](int64_t index) HWY_ATTR {
+      return State{high, hn::Iota(d, static_cast<uint32_t>(begin + static_cast<uint64_t>(index)))};
+    };
+    for (; i + 4 * lanes <= end; i += 4 * lanes) {
+      State a = start(i), b = start(i + lanes), c = start(i + 2 * lanes), e = start(i + 3 * lanes);
+      block(schedule, a, b, c, e);
+      full(i, a.x0, a.x1);
+      full(i + lanes, b.x0, b.x1);
+      full(i + 2 * lanes, c.x0, c.x1);
+      full(i + 3 * lanes, e.x0, e.x1);
+    }
     for (; i < end; i += lanes) {
-      V x0 = high;
-      V x1 = hn::Iota(d, static_cast<uint32_t>(begin + static_cast<uint64_t>(i)));
-      block(schedule, x0, x1);
-      if (i + lanes <= end) full(i, x0, x1);
-      else part(i, end - i, x0, x1);
+      State a = start(i);
+      block(schedule, a);
+      if (i + lanes <= end) full(i, a.x0, a.x1);
+      else part(i, end - i, a.x0, a.x1);
     }
     i = end;
   }
@@ -132,14 +157,14 @@ void ThreefryHalves(Key key, uint32_t begin, int64_t count, uint32_t half, uint3
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   HWY_ALIGN uint32_t buffer[kMaxLanes];
   for (int64_t i = 0; i < count; i += lanes) {
-    V x0 = hn::Iota(d, begin + static_cast<uint32_t>(i));
-    V x1 = hn::Add(x0, hn::Set(d, half));
-    x1 = hn::IfThenZeroElse(hn::Eq(x1, hn::Set(d, padded)), x1);
-    block(schedule, x0, x1);
+    const V counter = hn::Iota(d, begin + static_cast<uint32_t>(i));
+    const V partner = hn::Add(counter, hn::Set(d, half));
+    State s{counter, hn::IfThenZeroElse(hn::Eq(partner, hn::Set(d, padded)), partner)};
+    block(schedule, s);
     const size_t bytes = static_cast<size_t>(std::min(lanes, count - i)) * 4;
-    hn::Store(x0, d, buffer);
+    hn::Store(s.x0, d, buffer);
     std::memcpy(first + i, buffer, bytes);
-    hn::Store(x1, d, buffer);
+    hn::Store(s.x1, d, buffer);
     std::memcpy(second + i, buffer, bytes);
   }
 }

@@ -17,17 +17,19 @@ namespace linnet::cpu {
 namespace HWY_NAMESPACE {
 
 // A block is summed in float, blocks are added in double: the rounding error stays near one float
-// ulp of the sum of magnitudes whatever the length.
-constexpr int64_t kBlock = 1024;
+// ulp of the sum of magnitudes whatever the length. A block is this many vectors, so that a lane adds
+// as few numbers with short vectors as with long ones.
+constexpr int64_t kBlockVectors = 64;
 
 template <bool kSquare>
 HWY_INLINE double sum_run(const float* HWY_RESTRICT data, int64_t count) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto term = [](auto v) HWY_ATTR { if constexpr (kSquare) return hn::Mul(v, v); else return v; };
+  const int64_t block = kBlockVectors * lanes;
   double total = 0;
-  for (int64_t begin = 0; begin < count; begin += kBlock) {
-    const int64_t end = std::min(count, begin + kBlock);
+  for (int64_t begin = 0; begin < count; begin += block) {
+    const int64_t end = std::min(count, begin + block);
     auto a = hn::Zero(d), b = a, c = a, e = a;
     int64_t i = begin;
     for (; i + 4 * lanes <= end; i += 4 * lanes) {

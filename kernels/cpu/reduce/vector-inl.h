@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "hwy/highway.h"
 
@@ -21,21 +22,30 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class D>
 using VectorOf = hn::Vec<D>;
 
-/// Loads `count` < lanes values and fills the rest of the vector with `fill`.
+/// Loads `count` < lanes values and fills the rest of the vector with `fill`. Reads nothing beyond.
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE VectorOf<D> load_part(D d, const T* from, int64_t count, T fill) {
+#if HWY_MEM_OPS_MIGHT_FAULT
   HWY_ALIGN T buffer[hn::MaxLanes(D())];
   hn::Store(hn::Set(d, fill), d, buffer);
   std::memcpy(buffer, from, static_cast<size_t>(count) * sizeof(T));
   return hn::Load(d, buffer);
+#else
+  const auto mask = hn::FirstN(d, static_cast<size_t>(count));
+  return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, from), hn::Set(d, fill));
+#endif
 }
 
 /// Stores the first `count` < lanes values.
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE void store_part(D d, VectorOf<D> value, T* to, int64_t count) {
+#if HWY_MEM_OPS_MIGHT_FAULT
   HWY_ALIGN T buffer[hn::MaxLanes(D())];
   hn::Store(value, d, buffer);
   std::memcpy(to, buffer, static_cast<size_t>(count) * sizeof(T));
+#else
+  hn::BlendedStore(value, hn::FirstN(d, static_cast<size_t>(count)), d, to);
+#endif
 }
 
 /// The greater value per lane; NaN in either operand wins.
@@ -56,14 +66,8 @@ HWY_INLINE hn::TFromD<D> sum_lanes(D d, VectorOf<D> value) {
 
 template <class D>
 HWY_INLINE hn::TFromD<D> max_lanes_with_nan(D d, VectorOf<D> value) {
-  using T = hn::TFromD<D>;
-  HWY_ALIGN T buffer[hn::MaxLanes(D())];
-  hn::Store(value, d, buffer);
-  T result = buffer[0];
-  for (size_t i = 1; i < hn::Lanes(d); ++i) {
-    if (buffer[i] > result || buffer[i] != buffer[i]) result = buffer[i];
-  }
-  return result;
+  if (!hn::AllFalse(d, hn::IsNaN(value))) return std::numeric_limits<hn::TFromD<D>>::quiet_NaN();
+  return hn::GetLane(hn::MaxOfLanes(d, value));
 }
 
 }  // namespace HWY_NAMESPACE

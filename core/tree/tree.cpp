@@ -50,6 +50,16 @@ void check_fields(const char* type_name, size_t size, bool polymorphic, std::str
   if (size > at) gap(at, size);
 }
 
+namespace {
+thread_local CopyScope* copy_scope = nullptr;
+}  // namespace
+
+CopyScope::CopyScope() : previous_(copy_scope) { copy_scope = this; }
+CopyScope::~CopyScope() { copy_scope = previous_; }
+CopyScope* CopyScope::current() { return copy_scope; }
+
+void Visitor::flag(bool& value) { fixed(typeid(bool), value ? "1" : "0"); }
+
 void Flattener::add(LeafRef leaf) {
   result_.leaves.push_back(std::move(leaf));
   if (with_paths_) result_.paths.push_back(path_);

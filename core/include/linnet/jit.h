@@ -157,7 +157,7 @@ class Jitted {
     auto prototypes = std::make_shared<Prototypes>();
     Copies copies;
     JitCore::Hooks hooks;
-    hooks.save = [&] { (std::get<I>(copies).emplace(args), ...); };
+    hooks.save = [&] { (std::get<I>(copies).emplace(tree::copy(args)), ...); };
     hooks.run = [&](const std::vector<TensorList>& inputs) {
       if constexpr (std::is_void_v<R>) {
         f_(traced_argument<P, I>(args, copies, inputs[I])...);
@@ -183,7 +183,7 @@ class Jitted {
     if constexpr (is_state_parameter<Q>) {
       tree::Flattened flat = tree::flatten(object);
       if (flat.structure != before.structure) {
-        std::get<I>(prototypes.state).emplace(object);
+        std::get<I>(prototypes.state).emplace(tree::copy(object));
         flat = tree::flatten(object);
       }
       return std::move(flat.leaves);
@@ -196,7 +196,7 @@ class Jitted {
                      const TensorList& results) const {
     if constexpr (is_state_parameter<Q>) {
       if (!std::get<I>(prototypes.state)) return;
-      object = *std::get<I>(prototypes.state);
+      object = tree::copy(*std::get<I>(prototypes.state));
       tree::write(tree::flatten(object).leaves, core_->changed_state(entry, I, results));
     }
   }

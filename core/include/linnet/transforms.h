@@ -112,7 +112,7 @@ T with_primals(const T& object, const ReverseCall& call) {
 template <size_t... N, class F>
 auto value_and_grad(F f) {
   return [f = std::move(f)](const auto&... args) {
-    auto arguments = std::make_tuple(args...);
+    auto arguments = tree::copy(std::make_tuple(args...));
     using Which = std::conditional_t<sizeof...(N) == 0, std::index_sequence<0>, std::index_sequence<N...>>;
     return [&]<size_t... W>(std::index_sequence<W...>) {
       TensorList primals;
@@ -166,7 +166,7 @@ auto grad(F f) {
 /// the arguments: one tree, or a tuple if f has several arguments. It may be called many times.
 template <class F, class... A>
 auto vjp(F f, const A&... args) {
-  auto arguments = std::make_tuple(args...);
+  auto arguments = tree::copy(std::make_tuple(args...));
   TensorList primals;
   std::vector<size_t> counts;
   detail::append_leaves(primals, counts, arguments);
@@ -177,9 +177,9 @@ auto vjp(F f, const A&... args) {
   call->run([&] { traced.emplace(std::apply(f, arguments)); });
   Result value = detail::with_primals(*traced, *call);
   auto pullback = [call, outputs = tree::leaves(*traced), counts,
-                   prototypes = std::make_tuple(args...)](const Result& cotangent) {
+                   prototypes = tree::copy(std::make_tuple(args...))](const Result& cotangent) {
     const TensorList grads = call->pullback(outputs, tree::leaves(cotangent));
-    auto out = prototypes;
+    auto out = tree::copy(prototypes);
     detail::place_leaves(out, grads, counts);
     if constexpr (sizeof...(A) == 1) return std::move(std::get<0>(out));
     else return out;
@@ -191,7 +191,7 @@ auto vjp(F f, const A&... args) {
 /// @throws ShapeError if a tangent's type differs from its primal's.
 template <class F, class... A>
 auto jvp(F f, const std::tuple<A...>& primals, const std::tuple<A...>& tangents) {
-  auto arguments = primals;
+  auto arguments = tree::copy(primals);
   TensorList values, directions;
   std::vector<size_t> counts, tangent_counts;
   detail::append_leaves(values, counts, arguments);
@@ -234,7 +234,7 @@ struct VmapOptions {
 template <class F>
 auto vmap(F f, VmapOptions options = {}) {
   return [f = std::move(f), options = std::move(options)](const auto&... args) {
-    auto arguments = std::make_tuple(args...);
+    auto arguments = tree::copy(std::make_tuple(args...));
     TensorList values;
     std::vector<size_t> counts;
     detail::append_leaves(values, counts, arguments);
@@ -275,7 +275,7 @@ auto vmap(F f, VmapOptions options = {}) {
 /// Types of the results, without computing or allocating (J-085): trees of abstract tensors.
 template <class F, class... A>
 auto eval_shape(F f, const A&... args) {
-  auto arguments = std::make_tuple(args...);
+  auto arguments = tree::copy(std::make_tuple(args...));
   TensorList values;
   std::vector<size_t> counts;
   detail::append_leaves(values, counts, arguments);
@@ -331,14 +331,14 @@ auto hessian(F f) {
 template <class F>
 auto checkpoint(F f) {
   return [f = std::move(f)](const auto&... args) {
-    auto arguments = std::make_tuple(args...);
+    auto arguments = tree::copy(std::make_tuple(args...));
     TensorList values;
     std::vector<size_t> counts;
     detail::append_leaves(values, counts, arguments);
     using Result = std::decay_t<decltype(std::apply(f, arguments))>;
     std::optional<Result> traced;
     const TensorList outputs = detail::remat_call(values, [&](const TensorList& lifted) {
-      auto inner = arguments;
+      auto inner = tree::copy(arguments);
       detail::place_leaves(inner, lifted, counts);
       traced.emplace(std::apply(f, inner));
       return tree::leaves(*traced);
@@ -359,15 +359,15 @@ auto custom_vjp(F f, Fwd fwd, Bwd bwd) {
       std::optional<Result> result;
       std::optional<Residuals> residuals;
     };
-    const Arguments arguments(args...);
-    Arguments copy = arguments;
+    const Arguments arguments = tree::copy(Arguments(args...));
+    Arguments copy = tree::copy(arguments);
     TensorList values;
     std::vector<size_t> counts;
     detail::append_leaves(values, counts, copy);
     auto shared = std::make_shared<Shared>();
     auto rule = std::make_shared<detail::CustomVjpRule>();
     const auto rebuild = [arguments, counts](const TensorList& leaves) {
-      Arguments out = arguments;
+      Arguments out = tree::copy(arguments);
       detail::place_leaves(out, leaves, counts);
       return out;
     };
@@ -402,15 +402,15 @@ auto custom_jvp(F f, Rule jvp_rule) {
   return [f = std::move(f), jvp_rule = std::move(jvp_rule)]<class... A>(const A&... args) {
     using Arguments = std::tuple<A...>;
     using Result = std::decay_t<decltype(f(args...))>;
-    const Arguments arguments(args...);
-    Arguments copy = arguments;
+    const Arguments arguments = tree::copy(Arguments(args...));
+    Arguments copy = tree::copy(arguments);
     TensorList values;
     std::vector<size_t> counts;
     detail::append_leaves(values, counts, copy);
     auto result = std::make_shared<std::optional<Result>>();
     auto rule = std::make_shared<detail::CustomJvpRule>();
     const auto rebuild = [arguments, counts](const TensorList& leaves) {
-      Arguments out = arguments;
+      Arguments out = tree::copy(arguments);
       detail::place_leaves(out, leaves, counts);
       return out;
     };

@@ -46,6 +46,8 @@ class Visitor {
   virtual void cell(state::CellPtr& cell) = 0;
   /// A static leaf: `type` and `bytes` together are its identity.
   virtual void fixed(const std::type_info& type, std::string_view bytes) = 0;
+  /// A bool, which some visitors set (train and evaluation mode).
+  virtual void flag(bool& value);
   /// A node begins: its type and number of children are part of the structure.
   virtual void enter(const std::type_info& type, size_t children) = 0;
   virtual void leave() = 0;
@@ -63,6 +65,29 @@ struct Traits;
 
 template <class T>
 concept HasTraits = requires(T& object, Visitor& visitor) { Traits<T>::visit(object, visitor); };
+
+/// While one is alive, copies of shared nodes (nnx::Shared) are independent objects, and sharing inside
+/// what is copied is kept. `copy` opens one.
+class CopyScope {
+ public:
+  CopyScope();
+  ~CopyScope();
+  CopyScope(const CopyScope&) = delete;
+  CopyScope& operator=(const CopyScope&) = delete;
+  /// The innermost of this thread, or null.
+  static CopyScope* current();
+  std::map<const void*, std::shared_ptr<void>> copies;
+
+ private:
+  CopyScope* previous_;
+};
+
+/// An independent copy, with sharing inside kept.
+template <class T>
+T copy(const T& object) {
+  CopyScope scope;
+  return object;
+}
 
 /// Throws TreeError if the listed fields of T leave a gap that could hold a pointer.
 void check_fields(const char* type_name, size_t size, bool polymorphic, std::string_view names,
@@ -152,6 +177,8 @@ void visit(T& object, Visitor& v) {
     Traits<U>::visit(o, v);
   } else if constexpr (std::is_same_v<U, Tensor>) {
     v.tensor(o);
+  } else if constexpr (std::is_same_v<U, bool>) {
+    v.flag(o);
   } else if constexpr (std::is_arithmetic_v<U> || std::is_enum_v<U> || std::is_pointer_v<U> || std::is_empty_v<U>) {
     v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(&o), std::is_empty_v<U> ? 0 : sizeof(U)));
   } else if constexpr (std::is_same_v<U, std::string> || std::is_same_v<U, std::string_view>) {
@@ -282,7 +309,7 @@ std::string structure(const T& object) { return flatten(const_cast<T&>(object)).
 /// @throws TreeError if their number does not fit.
 template <class T>
 T unflatten(const T& prototype, std::span<const Tensor> tensors) {
-  T out = prototype;
+  T out = copy(prototype);
   write(flatten(out).leaves, tensors);
   return out;
 }

@@ -1,0 +1,177 @@
+#include "linnet/metadata.h"
+
+#include "core/base/format.h"
+
+namespace linnet {
+namespace {
+
+std::string_view canonical(std::string_view name) {
+  return name == "sharding" || name == "sharding_names" ? std::string_view("out_sharding") : name;
+}
+
+std::string text_of(const MetadataValue& value) {
+  struct Text {
+    std::string operator()(std::monostate) const { return "none"; }
+    std::string operator()(bool v) const { return v ? "true" : "false"; }
+    std::string operator()(int64_t v) const { return std::to_string(v); }
+    std::string operator()(double v) const { return fmt::format("{}", v); }
+    std::string operator()(const std::string& v) const { return "'" + v + "'"; }
+    std::string operator()(const AxisNames& v) const {
+      std::string out = "(";
+      for (size_t i = 0; i < v.names.size(); ++i) out += (i ? ", " : "") + v.names[i].value_or("none");
+      return out + ")";
+    }
+    std::string operator()(const AxisRules& v) const {
+      std::string out = "[";
+      for (const auto& [from, to] : v.rules) out += from + "->" + to.value_or("none") + ";";
+      return out + "]";
+    }
+    std::string operator()(const MeshAxes& v) const {
+      std::string out = "mesh(";
+      for (const auto& [name, size] : v.axes) out += fmt::format("{}={};", name, size);
+      return out + ")";
+    }
+    std::string operator()(const std::vector<ValueHook>& v) const {
+      std::string out = "hooks[";
+      for (const ValueHook& hook : v) out += fmt::format("{};", static_cast<const void*>(hook.id.get()));
+      return out + "]";
+    }
+    std::string operator()(const std::vector<AxisHook>& v) const {
+      std::string out = "hooks[";
+      for (const AxisHook& hook : v) out += fmt::format("{};", static_cast<const void*>(hook.id.get()));
+      return out + "]";
+    }
+  };
+  return std::visit(Text{}, value);
+}
+
+/// Entries that are per-axis tuples and have a value for the new axis.
+template <class F>
+void for_each_axis_entry(Metadata& out, const Metadata& parameters, F&& f) {
+  const std::map<std::string, MetadataValue, std::less<>> entries = out.entries();
+  for (const auto& [name, value] : entries) {
+    const AxisNames* names = std::get_if<AxisNames>(&value);
+    if (!names) continue;
+    std::optional<std::string> axis;
+    if (name == "out_sharding") {
+      if (!parameters.has("partition_name")) {
+        fail<ModuleError>(
+            "PartitioningUnspecifiedError: the value has sharding {} but no 'partition_name' is given for the new axis",
+            text_of(value));
+      }
+      if (const std::string* text = parameters.get<std::string>("partition_name")) axis = *text;
+    } else if (parameters.has(name)) {
+      if (const std::string* text = parameters.get<std::string>(name)) axis = *text;
+    } else {
+      continue;
+    }
+    out.set(name, f(name, *names, axis));
+  }
+}
+
+void run_axis_hooks(Metadata& out, const char* name, int64_t position, const Metadata& parameters) {
+  const auto* found = out.get<std::vector<AxisHook>>(name);
+  if (!found) return;
+  const std::vector<AxisHook> hooks = *found;
+  const std::string* axis = parameters.get<std::string>("partition_name");
+  for (const AxisHook& hook : hooks) {
+    hook.function(out, position, axis ? std::optional<std::string>(*axis) : std::nullopt);
+  }
+}
+
+/// Names with nothing at their end: a shorter tuple means the same as one padded with none.
+void drop_trailing_none(std::vector<std::optional<std::string>>& names, size_t keep) {
+  while (names.size() > keep && !names.back()) names.pop_back();
+}
+
+}  // namespace
+
+Metadata::Metadata(std::initializer_list<std::pair<std::string, MetadataValue>> entries) {
+  for (const auto& [name, value] : entries) set(name, value);
+}
+bool Metadata::has(std::string_view name) const { return find(name) != nullptr; }
+const MetadataValue* Metadata::find(std::string_view name) const {
+  const auto found = entries_.find(canonical(name));
+  return found == entries_.end() ? nullptr : &found->second;
+}
+void Metadata::set(std::string_view name, MetadataValue value) {
+  entries_.insert_or_assign(std::string(canonical(name)), std::move(value));
+}
+void Metadata::erase(std::string_view name) {
+  const auto found = entries_.find(canonical(name));
+  if (found != entries_.end()) entries_.erase(found);
+}
+
+std::string to_string(const Metadata& metadata) {
+  std::string out = "{";
+  for (const auto& [name, value] : metadata.entries()) {
+    out += (out.size() > 1 ? ", " : "") + name + "=" + text_of(value);
+  }
+  return out + "}";
+}
+
+size_t hash_of(const Metadata& metadata) { return std::hash<std::string>{}(to_string(metadata)); }
+
+Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank) {
+  Metadata out = metadata;
+  const int64_t after = static_cast<int64_t>(rank) + 1;
+  const int64_t at = position < 0 ? position + after : position;
+  for_each_axis_entry(out, parameters, [&](const std::string&, const AxisNames& names,
+                                           const std::optional<std::string>& axis) {
+    AxisNames result = names;
+    // A short tuple stands for one padded with none up to the insertion point (B-137); where the axis
+    // itself is none at the end, nothing needs to be written down.
+    if (static_cast<int64_t>(result.names.size()) < at) {
+      if (!axis) return result;
+      result.names.resize(static_cast<size_t>(at));
+    }
+    result.names.insert(result.names.begin() + at, axis);
+    return result;
+  });
+  run_axis_hooks(out, "on_add_axis", at, parameters);
+  return out;
+}
+
+Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank) {
+  Metadata out = metadata;
+  const int64_t at = position < 0 ? position + static_cast<int64_t>(rank) : position;
+  for_each_axis_entry(out, parameters, [&](const std::string& name, const AxisNames& names,
+                                           const std::optional<std::string>& axis) {
+    AxisNames result = names;
+    const bool present = at < static_cast<int64_t>(names.names.size());
+    const std::optional<std::string> found = present ? names.names[static_cast<size_t>(at)] : std::nullopt;
+    if (found != axis) {
+      fail<ModuleError>("remove_axis: expected axis name '{}' at position {} of {}={}, found '{}'",
+                        axis.value_or("none"), at, name, text_of(MetadataValue(names)), found.value_or("none"));
+    }
+    if (!present) return result;
+    result.names.erase(result.names.begin() + at);
+    // Padding that only the insertion can have added.
+    if (static_cast<size_t>(at) == result.names.size()) drop_trailing_none(result.names, 0);
+    return result;
+  });
+  run_axis_hooks(out, "on_remove_axis", at, parameters);
+  return out;
+}
+
+AxisNames partition_spec(const Metadata& metadata) {
+  const AxisNames* names = metadata.get<AxisNames>("out_sharding");
+  if (!names) return {};
+  const AxisRules* rules = metadata.get<AxisRules>("sharding_rules");
+  AxisNames out;
+  for (const auto& name : names->names) {
+    std::optional<std::string> axis = name;
+    if (name && rules) {
+      for (const auto& [from, to] : rules->rules) {
+        if (from == *name) {
+          axis = to;
+          break;
+        }
+      }
+    }
+    out.names.push_back(axis);
+  }
+  return out;
+}
+
+}  // namespace linnet

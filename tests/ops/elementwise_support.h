@@ -54,7 +54,7 @@ inline Tensor derivative(const Function& f, const Tensor& x) {
 }
 
 /// Reverse and forward mode of an elementwise f agree with each other, with central differences and
-/// under vmap, at first and second order. Points are taken in f64.
+/// under vmap and jit, at first and second order. Points are taken in f64.
 inline void check_derivatives(const Function& f, const std::vector<double>& points, double tolerance = 1e-7,
                               bool second_order = true) {
   const Tensor x = from_vector(points, {static_cast<int64_t>(points.size())});
@@ -73,6 +73,8 @@ inline void check_derivatives(const Function& f, const std::vector<double>& poin
   const Tensor rows = vmap([&](const Tensor& z) { return derivative(f, z); })(stack({x, x}));
   expect_close(index_axis(rows, 0, 0), first_values, 1e-12);
   expect_close(index_axis(rows, 1, 0), first_values, 1e-12);
+  expect_close(jit(f)(x), f(x).to_vector<double>(), 1e-13);
+  expect_close(jit([&](const Tensor& z) { return derivative(f, z); })(x), first_values, 1e-12);
   if (!second_order) return;
 
   const Function slope = [&](const Tensor& z) { return derivative(f, z); };

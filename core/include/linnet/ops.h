@@ -83,6 +83,7 @@ Tensor sign(const Tensor& x);
 Tensor square(const Tensor& x);
 Tensor reciprocal(const Tensor& x);
 /// `condition ? a : b`; a NaN in the branch not taken reaches neither the value nor the gradient of the other.
+/// A function with an infinite derivative there still multiplies it by zero: where(c, log(where(c, x, 1)), 0).
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor clip(const Tensor& x, const Tensor& low, const Tensor& high);
 Tensor stop_gradient(const Tensor& x);

@@ -8,12 +8,16 @@ The versions used are recorded in the metadata of every file. golden/INDEX.md is
 the notes of the cases: it says what each tensor is.
 """
 
+import json
 import os
+import struct
 import sys
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Work split over a varying number of threads must not change the reference.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+
+import jax
 
 from cases import bridge
 from cases import demo
@@ -42,8 +46,6 @@ MAKERS = {
 
 def read_notes():
   """Notes and tensor shapes of every safetensors file in golden/."""
-  import json
-  import struct
   found = {}
   for file in sorted(os.listdir(GOLDEN)):
     if file.endswith(".safetensors"):
@@ -83,6 +85,8 @@ def main(names):
   for name, make in MAKERS.items():
     if not names or name in names:
       path = make().save(GOLDEN)
+      # thousands of small compiled programs would otherwise stay in memory
+      jax.clear_caches()
       print(f"{path} {os.path.getsize(path)} bytes", flush=True)
   write_index()
 

@@ -11,70 +11,90 @@ namespace linnet {
 
 const Primitive& logistic_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "logistic", .arity = 1,
+      .name = "logistic",
+      .arity = 1,
       .partials = [](const NoParams&, Inputs, Outputs y) { return TensorList{y[0] * (1 - y[0])}; },
-      .vjp = [](const NoParams&, Inputs, Outputs y, const Tensor& ct) {
-        return TensorList{emit_one(logistic_grad_primitive(), {y[0], ct})};
-      },
+      .vjp =
+          [](const NoParams&, Inputs, Outputs y, const Tensor& ct) {
+            return TensorList{emit_one(logistic_grad_primitive(), {y[0], ct})};
+          },
       .saves_inputs = 0});
   return p;
 }
 
 const Primitive& logistic_grad_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "logistic_grad_from_y", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        return TensorList{x[1] * (1 - 2 * x[0]), x[0] * (1 - x[0])};
-      },
-      .saves_outputs = 0});
+  static const Primitive& p = define(
+      Elementwise<NoParams>{.name = "logistic_grad_from_y",
+                            .arity = 2,
+                            .partials =
+                                [](const NoParams&, Inputs x, Outputs) {
+                                  return TensorList{x[1] * (1 - 2 * x[0]), x[0] * (1 - x[0])};
+                                },
+                            .saves_outputs = 0});
   return p;
 }
 
 const Primitive& relu_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "relu", .arity = 1,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        return TensorList{emit_one(relu_grad_primitive(), {x[0], ones_like(x[0])})};
-      },
-      .vjp = [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
-        return TensorList{emit_one(relu_grad_primitive(), {x[0], ct})};
-      },
-      .accepts = Accepts::kNumeric, .saves_outputs = 0});
+      .name = "relu",
+      .arity = 1,
+      .partials =
+          [](const NoParams&, Inputs x, Outputs) {
+            return TensorList{emit_one(relu_grad_primitive(), {x[0], ones_like(x[0])})};
+          },
+      .vjp =
+          [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
+            return TensorList{emit_one(relu_grad_primitive(), {x[0], ct})};
+          },
+      .accepts = Accepts::kNumeric,
+      .saves_outputs = 0});
   return p;
 }
 
 const Primitive& relu_grad_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "relu_grad", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        return TensorList{Tensor(), emit_one(relu_grad_primitive(), {x[0], ones_like(x[0])})};
-      },
-      .vjp = [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
-        return TensorList{Tensor(), emit_one(relu_grad_primitive(), {x[0], ct})};
-      },
-      .accepts = Accepts::kNumeric, .saves_inputs = bits_of({0}), .saves_outputs = 0});
+      .name = "relu_grad",
+      .arity = 2,
+      .partials =
+          [](const NoParams&, Inputs x, Outputs) {
+            return TensorList{Tensor(), emit_one(relu_grad_primitive(), {x[0], ones_like(x[0])})};
+          },
+      .vjp =
+          [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
+            return TensorList{Tensor(), emit_one(relu_grad_primitive(), {x[0], ct})};
+          },
+      .accepts = Accepts::kNumeric,
+      .saves_inputs = bits_of({0}),
+      .saves_outputs = 0});
   return p;
 }
 
 const Primitive& relu6_primitive() {
   // Ties as in min(max(x, 0), 6): half at 0 and at 6.
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "relu6", .arity = 1,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        const Tensor inside = bitwise_and(greater(x[0], 0), less(x[0], 6));
-        const Tensor edge = bitwise_or(equal(x[0], 0), equal(x[0], 6));
-        return TensorList{where(inside, ones_like(x[0]), where(edge, full_like(x[0], 0.5), zeros_like(x[0])))};
-      },
-      .accepts = Accepts::kNumeric, .saves_outputs = 0});
+      .name = "relu6",
+      .arity = 1,
+      .partials =
+          [](const NoParams&, Inputs x, Outputs) {
+            const Tensor inside = bitwise_and(greater(x[0], 0), less(x[0], 6));
+            const Tensor edge = bitwise_or(equal(x[0], 0), equal(x[0], 6));
+            return TensorList{where(inside, ones_like(x[0]),
+                                    where(edge, full_like(x[0], 0.5), zeros_like(x[0])))};
+          },
+      .accepts = Accepts::kNumeric,
+      .saves_outputs = 0});
   return p;
 }
 
 const Primitive& leaky_relu_primitive() {
   static const Primitive& p = define(Elementwise<AlphaParams>{
-      .name = "leaky_relu", .arity = 1,
-      .partials = [](const AlphaParams& p, Inputs x, Outputs) {
-        return TensorList{where(greater_equal(x[0], 0), ones_like(x[0]), full_like(x[0], p.alpha))};
-      },
+      .name = "leaky_relu",
+      .arity = 1,
+      .partials =
+          [](const AlphaParams& p, Inputs x, Outputs) {
+            return TensorList{
+                where(greater_equal(x[0], 0), ones_like(x[0]), full_like(x[0], p.alpha))};
+          },
       .saves_outputs = 0});
   return p;
 }
@@ -82,8 +102,7 @@ const Primitive& leaky_relu_primitive() {
 const Primitive& elu_primitive() {
   // The slope of the exponential branch is its value plus alpha, so nothing can overflow.
   static const Primitive& p = define(Elementwise<AlphaParams>{
-      .name = "elu", .arity = 1,
-      .partials = [](const AlphaParams& p, Inputs x, Outputs y) {
+      .name = "elu", .arity = 1, .partials = [](const AlphaParams& p, Inputs x, Outputs y) {
         return TensorList{where(greater(x[0], 0), 1, y[0] + p.alpha)};
       }});
   return p;
@@ -126,25 +145,30 @@ using Gradient = const Primitive& (*)();
 /// An activation with one fused primitive for its derivative.
 template <Gradient gradient>
 const Primitive& define_activation(const char* name) {
-  return define(Elementwise<NoParams>{
-      .name = name, .arity = 1,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        return TensorList{emit_one(gradient(), {x[0], ones_like(x[0])})};
-      },
-      .vjp = [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
-        return TensorList{emit_one(gradient(), {x[0], ct})};
-      },
-      .saves_outputs = 0});
+  return define(
+      Elementwise<NoParams>{.name = name,
+                            .arity = 1,
+                            .partials =
+                                [](const NoParams&, Inputs x, Outputs) {
+                                  return TensorList{emit_one(gradient(), {x[0], ones_like(x[0])})};
+                                },
+                            .vjp =
+                                [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
+                                  return TensorList{emit_one(gradient(), {x[0], ct})};
+                                },
+                            .saves_outputs = 0});
 }
 
 /// That fused primitive, from the second derivative of the activation.
 template <Gradient gradient, Tensor (*second)(const Tensor&)>
 const Primitive& define_gradient(const char* name) {
   return define(Elementwise<NoParams>{
-      .name = name, .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        return TensorList{x[1] * second(x[0]), emit_one(gradient(), {x[0], ones_like(x[0])})};
-      },
+      .name = name,
+      .arity = 2,
+      .partials =
+          [](const NoParams&, Inputs x, Outputs) {
+            return TensorList{x[1] * second(x[0]), emit_one(gradient(), {x[0], ones_like(x[0])})};
+          },
       .saves_outputs = 0});
 }
 
@@ -163,7 +187,8 @@ const Primitive& gelu_tanh_primitive() {
   return p;
 }
 const Primitive& gelu_tanh_grad_primitive() {
-  static const Primitive& p = define_gradient<gelu_tanh_grad_primitive, gelu_tanh_second>("gelu_tanh_grad");
+  static const Primitive& p =
+      define_gradient<gelu_tanh_grad_primitive, gelu_tanh_second>("gelu_tanh_grad");
   return p;
 }
 const Primitive& gelu_erf_primitive() {
@@ -171,13 +196,15 @@ const Primitive& gelu_erf_primitive() {
   return p;
 }
 const Primitive& gelu_erf_grad_primitive() {
-  static const Primitive& p = define_gradient<gelu_erf_grad_primitive, gelu_erf_second>("gelu_erf_grad");
+  static const Primitive& p =
+      define_gradient<gelu_erf_grad_primitive, gelu_erf_second>("gelu_erf_grad");
   return p;
 }
 
 const Primitive& softplus_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "softplus", .arity = 1,
+      .name = "softplus",
+      .arity = 1,
       .partials = [](const NoParams&, Inputs x, Outputs) { return TensorList{sigmoid(x[0])}; },
       .saves_outputs = 0});
   return p;
@@ -185,17 +212,19 @@ const Primitive& softplus_primitive() {
 
 const Primitive& log_sigmoid_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "log_sigmoid", .arity = 1,
+      .name = "log_sigmoid",
+      .arity = 1,
       .partials = [](const NoParams&, Inputs x, Outputs) { return TensorList{sigmoid(neg(x[0]))}; },
       .saves_outputs = 0});
   return p;
 }
 
 void define_activations() {
-  for (auto* make : {logistic_primitive, logistic_grad_primitive, relu_primitive, relu_grad_primitive,
-                     relu6_primitive, leaky_relu_primitive, elu_primitive, silu_primitive, silu_grad_primitive,
-                     gelu_tanh_primitive, gelu_tanh_grad_primitive, gelu_erf_primitive, gelu_erf_grad_primitive,
-                     softplus_primitive, log_sigmoid_primitive}) {
+  for (auto* make :
+       {logistic_primitive, logistic_grad_primitive, relu_primitive, relu_grad_primitive,
+        relu6_primitive, leaky_relu_primitive, elu_primitive, silu_primitive, silu_grad_primitive,
+        gelu_tanh_primitive, gelu_tanh_grad_primitive, gelu_erf_primitive, gelu_erf_grad_primitive,
+        softplus_primitive, log_sigmoid_primitive}) {
     make();
   }
 }
@@ -206,7 +235,9 @@ Tensor relu6(const Tensor& x) { return emit_one(relu6_primitive(), {x}); }
 Tensor leaky_relu(const Tensor& x, double negative_slope) {
   return emit_floating(leaky_relu_primitive(), x, AlphaParams{negative_slope});
 }
-Tensor elu(const Tensor& x, double alpha) { return emit_floating(elu_primitive(), x, AlphaParams{alpha}); }
+Tensor elu(const Tensor& x, double alpha) {
+  return emit_floating(elu_primitive(), x, AlphaParams{alpha});
+}
 Tensor celu(const Tensor& x, double alpha) {
   if (alpha == 1) return elu(x);
   const Tensor z = to_floating(x);
@@ -225,9 +256,7 @@ Tensor gelu(const Tensor& x, bool approximate) {
 Tensor softplus(const Tensor& x) { return emit_floating(softplus_primitive(), x); }
 Tensor log_sigmoid(const Tensor& x) { return emit_floating(log_sigmoid_primitive(), x); }
 
-Tensor hard_tanh(const Tensor& x) {
-  return where(greater(x, 1), 1, where(less(x, -1), -1, x));
-}
+Tensor hard_tanh(const Tensor& x) { return where(greater(x, 1), 1, where(less(x, -1), -1, x)); }
 Tensor hard_sigmoid(const Tensor& x) { return relu6(to_floating(x) + 3) / 6; }
 Tensor hard_silu(const Tensor& x) { return x * hard_sigmoid(x); }
 Tensor soft_sign(const Tensor& x) {
@@ -242,7 +271,8 @@ Tensor mish(const Tensor& x) {
 Tensor glu(const Tensor& x, int64_t axis) {
   const int64_t where_to_split = normalize_axis(axis, x.rank(), "glu");
   if (x.shape(where_to_split) % 2 != 0) {
-    fail<ShapeError>("glu: expected an even size along axis {}, got {}", where_to_split, to_string(x.type()));
+    fail<ShapeError>("glu: expected an even size along axis {}, got {}", where_to_split,
+                     to_string(x.type()));
   }
   const std::vector<Tensor> halves = split(x, 2, where_to_split);
   return halves[0] * sigmoid(halves[1]);

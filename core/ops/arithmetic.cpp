@@ -9,81 +9,115 @@
 namespace linnet {
 
 const Primitive& add_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "add", .arity = 2,
-      .vjp = [](const NoParams&, Inputs, Outputs, const Tensor& ct) { return TensorList{ct, ct}; },
-      .accepts = Accepts::kAny, .linear = true, .saves_inputs = 0, .saves_outputs = 0});
+  static const Primitive& p =
+      define(Elementwise<NoParams>{.name = "add",
+                                   .arity = 2,
+                                   .vjp =
+                                       [](const NoParams&, Inputs, Outputs, const Tensor& ct) {
+                                         return TensorList{ct, ct};
+                                       },
+                                   .accepts = Accepts::kAny,
+                                   .linear = true,
+                                   .saves_inputs = 0,
+                                   .saves_outputs = 0});
   return p;
 }
 
 const Primitive& sub_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "sub", .arity = 2,
-      .vjp = [](const NoParams&, Inputs, Outputs, const Tensor& ct) { return TensorList{ct, neg(ct)}; },
-      .accepts = Accepts::kNumeric, .linear = true, .saves_inputs = 0, .saves_outputs = 0});
+  static const Primitive& p =
+      define(Elementwise<NoParams>{.name = "sub",
+                                   .arity = 2,
+                                   .vjp =
+                                       [](const NoParams&, Inputs, Outputs, const Tensor& ct) {
+                                         return TensorList{ct, neg(ct)};
+                                       },
+                                   .accepts = Accepts::kNumeric,
+                                   .linear = true,
+                                   .saves_inputs = 0,
+                                   .saves_outputs = 0});
   return p;
 }
 
 const Primitive& mul_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "mul", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) { return TensorList{x[1], x[0]}; },
-      .accepts = Accepts::kAny, .saves_outputs = 0});
+  static const Primitive& p =
+      define(Elementwise<NoParams>{.name = "mul",
+                                   .arity = 2,
+                                   .partials =
+                                       [](const NoParams&, Inputs x, Outputs) {
+                                         return TensorList{x[1], x[0]};
+                                       },
+                                   .accepts = Accepts::kAny,
+                                   .saves_outputs = 0});
   return p;
 }
 
 const Primitive& div_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "div", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs y) {
-        return TensorList{reciprocal(x[1]), neg(y[0] / x[1])};
-      },
-      .vjp = [](const NoParams&, Inputs x, Outputs y, const Tensor& ct) {
-        const Tensor scaled = ct / x[1];
-        return TensorList{scaled, neg(scaled * y[0])};
-      },
-      .accepts = Accepts::kNumeric, .saves_inputs = bits_of({1})});
+  static const Primitive& p =
+      define(Elementwise<NoParams>{.name = "div",
+                                   .arity = 2,
+                                   .partials =
+                                       [](const NoParams&, Inputs x, Outputs y) {
+                                         return TensorList{reciprocal(x[1]), neg(y[0] / x[1])};
+                                       },
+                                   .vjp =
+                                       [](const NoParams&, Inputs x, Outputs y, const Tensor& ct) {
+                                         const Tensor scaled = ct / x[1];
+                                         return TensorList{scaled, neg(scaled * y[0])};
+                                       },
+                                   .accepts = Accepts::kNumeric,
+                                   .saves_inputs = bits_of({1})});
   return p;
 }
 
 const Primitive& rem_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "rem", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        return TensorList{ones_like(x[0]), neg(trunc(x[0] / x[1]))};
-      },
-      .accepts = Accepts::kNumeric, .saves_outputs = 0});
+  static const Primitive& p = define(
+      Elementwise<NoParams>{.name = "rem",
+                            .arity = 2,
+                            .partials =
+                                [](const NoParams&, Inputs x, Outputs) {
+                                  return TensorList{ones_like(x[0]), neg(trunc(x[0] / x[1]))};
+                                },
+                            .accepts = Accepts::kNumeric,
+                            .saves_outputs = 0});
   return p;
 }
 
 const Primitive& pow_primitive() {
   // x^0 has derivative 0 in x also at x = 0, and 0^y has derivative 0 in y.
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "pow", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs y) {
-        const Tensor constant = equal(x[1], 0);
-        const Tensor lower = pow(x[0], where(constant, 1, x[1] - 1));
-        return TensorList{where(constant, 0, x[1] * lower), log(where(equal(x[0], 0), 1, x[0])) * y[0]};
-      },
-      .accepts = Accepts::kNumeric});
+  static const Primitive& p = define(
+      Elementwise<NoParams>{.name = "pow",
+                            .arity = 2,
+                            .partials =
+                                [](const NoParams&, Inputs x, Outputs y) {
+                                  const Tensor constant = equal(x[1], 0);
+                                  const Tensor lower = pow(x[0], where(constant, 1, x[1] - 1));
+                                  return TensorList{where(constant, 0, x[1] * lower),
+                                                    log(where(equal(x[0], 0), 1, x[0])) * y[0]};
+                                },
+                            .accepts = Accepts::kNumeric});
   return p;
 }
 
 const Primitive& integer_pow_primitive() {
   static const Primitive& p = define(Elementwise<IntegerPowParams>{
-      .name = "integer_pow", .arity = 1,
-      .partials = [](const IntegerPowParams& p, Inputs x, Outputs) {
-        if (p.exponent == 0) return TensorList{zeros_like(x[0])};
-        const Tensor lower = emit_one(integer_pow_primitive(), {x[0]}, IntegerPowParams{p.exponent - 1});
-        return TensorList{lower * p.exponent};
-      },
-      .accepts = Accepts::kNumeric, .saves_outputs = 0});
+      .name = "integer_pow",
+      .arity = 1,
+      .partials =
+          [](const IntegerPowParams& p, Inputs x, Outputs) {
+            if (p.exponent == 0) return TensorList{zeros_like(x[0])};
+            const Tensor lower =
+                emit_one(integer_pow_primitive(), {x[0]}, IntegerPowParams{p.exponent - 1});
+            return TensorList{lower * p.exponent};
+          },
+      .accepts = Accepts::kNumeric,
+      .saves_outputs = 0});
   return p;
 }
 
 namespace {
 
-/// A tie gives half of the cotangent to each operand; NaN belongs to neither comparison and gives half as well.
+/// A tie gives half of the cotangent to each operand; NaN belongs to neither comparison and gives
+/// half as well.
 TensorList split_cotangent(const Tensor& wins, const Tensor& loses, const Tensor& ct) {
   const Tensor half = ct * 0.5;
   return {where(wins, ct, where(loses, 0, half)), where(loses, ct, where(wins, 0, half))};
@@ -93,72 +127,90 @@ TensorList split_cotangent(const Tensor& wins, const Tensor& loses, const Tensor
 
 const Primitive& max_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "max", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        return split_cotangent(greater(x[0], x[1]), less(x[0], x[1]), ones_like(x[0]));
-      },
-      .vjp = [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
-        return split_cotangent(greater(x[0], x[1]), less(x[0], x[1]), ct);
-      },
-      .accepts = Accepts::kAny, .saves_outputs = 0});
+      .name = "max",
+      .arity = 2,
+      .partials =
+          [](const NoParams&, Inputs x, Outputs) {
+            return split_cotangent(greater(x[0], x[1]), less(x[0], x[1]), ones_like(x[0]));
+          },
+      .vjp =
+          [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
+            return split_cotangent(greater(x[0], x[1]), less(x[0], x[1]), ct);
+          },
+      .accepts = Accepts::kAny,
+      .saves_outputs = 0});
   return p;
 }
 
 const Primitive& min_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "min", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        return split_cotangent(less(x[0], x[1]), greater(x[0], x[1]), ones_like(x[0]));
-      },
-      .vjp = [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
-        return split_cotangent(less(x[0], x[1]), greater(x[0], x[1]), ct);
-      },
-      .accepts = Accepts::kAny, .saves_outputs = 0});
-  return p;
-}
-
-const Primitive& atan2_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "atan2", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        const Tensor radius = square(x[0]) + square(x[1]);
-        return TensorList{x[1] / radius, neg(x[0] / radius)};
-      },
+      .name = "min",
+      .arity = 2,
+      .partials =
+          [](const NoParams&, Inputs x, Outputs) {
+            return split_cotangent(less(x[0], x[1]), greater(x[0], x[1]), ones_like(x[0]));
+          },
+      .vjp =
+          [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
+            return split_cotangent(less(x[0], x[1]), greater(x[0], x[1]), ct);
+          },
+      .accepts = Accepts::kAny,
       .saves_outputs = 0});
   return p;
 }
 
+const Primitive& atan2_primitive() {
+  static const Primitive& p =
+      define(Elementwise<NoParams>{.name = "atan2",
+                                   .arity = 2,
+                                   .partials =
+                                       [](const NoParams&, Inputs x, Outputs) {
+                                         const Tensor radius = square(x[0]) + square(x[1]);
+                                         return TensorList{x[1] / radius, neg(x[0] / radius)};
+                                       },
+                                   .saves_outputs = 0});
+  return p;
+}
+
 const Primitive& nextafter_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "nextafter", .arity = 2, .zero_derivative = true});
+  static const Primitive& p =
+      define(Elementwise<NoParams>{.name = "nextafter", .arity = 2, .zero_derivative = true});
   return p;
 }
 
 const Primitive& logaddexp_primitive() {
   // Equal infinities share the derivative like any other equal operands.
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "logaddexp", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        const Tensor distance = where(equal(x[0], x[1]), 0, x[0] - x[1]);
-        return TensorList{sigmoid(distance), sigmoid(neg(distance))};
-      },
-      .saves_outputs = 0});
+  static const Primitive& p = define(
+      Elementwise<NoParams>{.name = "logaddexp",
+                            .arity = 2,
+                            .partials =
+                                [](const NoParams&, Inputs x, Outputs) {
+                                  const Tensor distance = where(equal(x[0], x[1]), 0, x[0] - x[1]);
+                                  return TensorList{sigmoid(distance), sigmoid(neg(distance))};
+                                },
+                            .saves_outputs = 0});
   return p;
 }
 
 const Primitive& neg_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "neg", .arity = 1,
+      .name = "neg",
+      .arity = 1,
       .vjp = [](const NoParams&, Inputs, Outputs, const Tensor& ct) { return TensorList{neg(ct)}; },
-      .accepts = Accepts::kNumeric, .linear = true, .saves_inputs = 0, .saves_outputs = 0});
+      .accepts = Accepts::kNumeric,
+      .linear = true,
+      .saves_inputs = 0,
+      .saves_outputs = 0});
   return p;
 }
 
 const Primitive& abs_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "abs", .arity = 1,
+      .name = "abs",
+      .arity = 1,
       .partials = [](const NoParams&, Inputs x, Outputs) { return TensorList{sign(x[0])}; },
-      .accepts = Accepts::kNumeric, .saves_outputs = 0});
+      .accepts = Accepts::kNumeric,
+      .saves_outputs = 0});
   return p;
 }
 
@@ -170,34 +222,42 @@ const Primitive& sign_primitive() {
 
 const Primitive& square_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "square", .arity = 1,
+      .name = "square",
+      .arity = 1,
       .partials = [](const NoParams&, Inputs x, Outputs) { return TensorList{2 * x[0]}; },
-      .accepts = Accepts::kNumeric, .saves_outputs = 0});
+      .accepts = Accepts::kNumeric,
+      .saves_outputs = 0});
   return p;
 }
 
 const Primitive& reciprocal_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "reciprocal", .arity = 1,
+      .name = "reciprocal",
+      .arity = 1,
       .partials = [](const NoParams&, Inputs, Outputs y) { return TensorList{neg(square(y[0]))}; },
       .saves_inputs = 0});
   return p;
 }
 
 void define_arithmetic() {
-  for (auto* make : {add_primitive, sub_primitive, mul_primitive, div_primitive, rem_primitive, pow_primitive,
-                     integer_pow_primitive, max_primitive, min_primitive, atan2_primitive, nextafter_primitive,
-                     logaddexp_primitive, neg_primitive, abs_primitive, sign_primitive, square_primitive,
-                     reciprocal_primitive, select_primitive, stop_gradient_primitive,
-                     optimization_barrier_primitive}) {
+  for (auto* make : {add_primitive,           sub_primitive,
+                     mul_primitive,           div_primitive,
+                     rem_primitive,           pow_primitive,
+                     integer_pow_primitive,   max_primitive,
+                     min_primitive,           atan2_primitive,
+                     nextafter_primitive,     logaddexp_primitive,
+                     neg_primitive,           abs_primitive,
+                     sign_primitive,          square_primitive,
+                     reciprocal_primitive,    select_primitive,
+                     stop_gradient_primitive, optimization_barrier_primitive}) {
     make();
   }
 }
 
 namespace {
 
-/// The exponent as a whole number, if it is a literal that is one and repeated products are as exact
-/// as `pow`.
+/// The exponent as a whole number, if it is a literal that is one and repeated products are as
+/// exact as `pow`.
 std::optional<int64_t> literal_exponent(const Tensor& b) {
   if (!b.weak() || b.rank() != 0 || b.traced()) return std::nullopt;
   if (is_floating(b.dtype())) {
@@ -223,11 +283,15 @@ Tensor div(const Tensor& a, const Tensor& b) { return emit_binary_floating(div_p
 Tensor rem(const Tensor& a, const Tensor& b) { return emit_binary(rem_primitive(), a, b); }
 Tensor maximum(const Tensor& a, const Tensor& b) { return emit_binary(max_primitive(), a, b); }
 Tensor minimum(const Tensor& a, const Tensor& b) { return emit_binary(min_primitive(), a, b); }
-Tensor atan2(const Tensor& y, const Tensor& x) { return emit_binary_floating(atan2_primitive(), y, x); }
+Tensor atan2(const Tensor& y, const Tensor& x) {
+  return emit_binary_floating(atan2_primitive(), y, x);
+}
 Tensor nextafter(const Tensor& x, const Tensor& towards) {
   return emit_binary_floating(nextafter_primitive(), x, towards);
 }
-Tensor logaddexp(const Tensor& a, const Tensor& b) { return emit_binary_floating(logaddexp_primitive(), a, b); }
+Tensor logaddexp(const Tensor& a, const Tensor& b) {
+  return emit_binary_floating(logaddexp_primitive(), a, b);
+}
 
 Tensor floor_divide(const Tensor& a, const Tensor& b) {
   const auto [x, y] = promote_and_broadcast("floor_divide", a, b);
@@ -249,7 +313,8 @@ Tensor mod(const Tensor& a, const Tensor& b) {
 
 Tensor pow(const Tensor& a, const Tensor& b) {
   if (const std::optional<int64_t> exponent = literal_exponent(b)) {
-    const WeakDType type = promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), true});
+    const WeakDType type =
+        promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), true});
     const Tensor x = a.dtype() == type.dtype ? a : convert(a, type);
     return emit_one(integer_pow_primitive(), {x}, IntegerPowParams{*exponent});
   }
@@ -266,7 +331,9 @@ Tensor sign(const Tensor& x) { return emit_one(sign_primitive(), {x}); }
 Tensor square(const Tensor& x) { return emit_one(square_primitive(), {x}); }
 Tensor reciprocal(const Tensor& x) { return emit_floating(reciprocal_primitive(), x); }
 
-Tensor clip(const Tensor& x, const Tensor& low, const Tensor& high) { return minimum(maximum(x, low), high); }
+Tensor clip(const Tensor& x, const Tensor& low, const Tensor& high) {
+  return minimum(maximum(x, low), high);
+}
 
 Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }

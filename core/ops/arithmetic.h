@@ -1,4 +1,5 @@
-// Primitives of arithmetic, selection and identity. Operands of one call have equal shapes and dtypes.
+// Primitives of arithmetic, selection and identity. Operands of one call have equal shapes and
+// dtypes.
 #pragma once
 
 #include "linnet/primitive.h"

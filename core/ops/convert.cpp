@@ -15,35 +15,40 @@ namespace linnet {
 const Primitive& convert_primitive() {
   static const Primitive& p = define(LinearMap<ConvertParams>{
       .name = "convert_element_type",
-      .infer = [](const ConvertParams& p, Inputs x) {
-        return TypeList{{p.dtype, x[0].shape(), p.weak, x[0].device()}};
-      },
-      .transpose = [](const ConvertParams&, Inputs x, const Tensor& ct) {
-        return TensorList{astype(ct, x[0].dtype())};
-      },
-      .batch = [](const ConvertParams& p, const BatchedInputs& x) { return emit(convert_primitive(), x.x, p); }});
+      .infer =
+          [](const ConvertParams& p, Inputs x) {
+            return TypeList{{p.dtype, x[0].shape(), p.weak, x[0].device()}};
+          },
+      .transpose = [](const ConvertParams&, Inputs x,
+                      const Tensor& ct) { return TensorList{astype(ct, x[0].dtype())}; },
+      .batch = [](const ConvertParams& p,
+                  const BatchedInputs& x) { return emit(convert_primitive(), x.x, p); }});
   return p;
 }
 
 const Primitive& bitcast_primitive() {
   static const Primitive& p = define(Opaque<BitcastParams>{
       .name = "bitcast_convert_type",
-      .infer = [](const BitcastParams& p, Inputs x) {
-        if (size_of(p.dtype) != size_of(x[0].dtype())) {
-          fail<DTypeError>("bitcast: {} has {} bytes per element, {} has {}", to_string(x[0].type()),
-                           size_of(x[0].dtype()), name_of(p.dtype), size_of(p.dtype));
-        }
-        return TypeList{{p.dtype, x[0].shape(), false, x[0].device()}};
-      },
-      .batch = [](const BitcastParams& p, const BatchedInputs& x) { return emit(bitcast_primitive(), x.x, p); },
-      .view = [](const BitcastParams& p, const Tensor& x) {
-        if (size_of(p.dtype) != size_of(x.dtype())) return Tensor();
-        Tensor out = make_view(x, x.shape(), x.impl()->strides, 0);
-        out.impl()->dtype = p.dtype;
-        out.impl()->weak = false;
-        out.impl()->exact_literal = std::numeric_limits<double>::quiet_NaN();
-        return out;
-      }});
+      .infer =
+          [](const BitcastParams& p, Inputs x) {
+            if (size_of(p.dtype) != size_of(x[0].dtype())) {
+              fail<DTypeError>("bitcast: {} has {} bytes per element, {} has {}",
+                               to_string(x[0].type()), size_of(x[0].dtype()), name_of(p.dtype),
+                               size_of(p.dtype));
+            }
+            return TypeList{{p.dtype, x[0].shape(), false, x[0].device()}};
+          },
+      .batch = [](const BitcastParams& p,
+                  const BatchedInputs& x) { return emit(bitcast_primitive(), x.x, p); },
+      .view =
+          [](const BitcastParams& p, const Tensor& x) {
+            if (size_of(p.dtype) != size_of(x.dtype())) return Tensor();
+            Tensor out = make_view(x, x.shape(), x.impl()->strides, 0);
+            out.impl()->dtype = p.dtype;
+            out.impl()->weak = false;
+            out.impl()->exact_literal = std::numeric_limits<double>::quiet_NaN();
+            return out;
+          }});
   return p;
 }
 
@@ -67,11 +72,15 @@ Number read_number(const TensorImpl& impl) {
     using T = decltype(zero);
     T value;
     std::memcpy(&value, impl.data, sizeof value);
-    if constexpr (std::is_integral_v<T>) out.bits = static_cast<uint64_t>(value);
-    else if constexpr (sizeof(T) == 2) out.real = static_cast<float>(value);
-    else out.real = value;
+    if constexpr (std::is_integral_v<T>)
+      out.bits = static_cast<uint64_t>(value);
+    else if constexpr (sizeof(T) == 2)
+      out.real = static_cast<float>(value);
+    else
+      out.real = value;
   });
-  if (impl.weak && impl.dtype == DType::kF32 && !std::isnan(impl.exact_literal)) out.real = impl.exact_literal;
+  if (impl.weak && impl.dtype == DType::kF32 && !std::isnan(impl.exact_literal))
+    out.real = impl.exact_literal;
   return out;
 }
 
@@ -79,13 +88,15 @@ Number read_number(const TensorImpl& impl) {
 template <class T>
 T to_integer(double value) {
   if (std::isnan(value)) return T(0);
-  if (value <= static_cast<double>(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
-  if (value >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
+  if (value <= static_cast<double>(std::numeric_limits<T>::min()))
+    return std::numeric_limits<T>::min();
+  if (value >= static_cast<double>(std::numeric_limits<T>::max()))
+    return std::numeric_limits<T>::max();
   return static_cast<T>(value);
 }
 
-/// Toward zero, but with the last bit set if anything was cut off, so that rounding the result to 16
-/// bits gives what rounding `x` directly would have given.
+/// Toward zero, but with the last bit set if anything was cut off, so that rounding the result to
+/// 16 bits gives what rounding `x` directly would have given.
 float round_to_odd(double x) {
   const float nearest = static_cast<float>(x);
   if (static_cast<double>(nearest) == x || std::isnan(x)) return nearest;
@@ -103,8 +114,9 @@ T convert_number(const Number& from) {
     return real ? to_integer<T>(from.real) : static_cast<T>(from.bits);
   } else if constexpr (sizeof(T) == 2) {
     if (real) return T(round_to_odd(from.real));
-    return T(round_to_odd(from.dtype == DType::kU64 ? static_cast<double>(from.bits)
-                                                    : static_cast<double>(static_cast<int64_t>(from.bits))));
+    return T(round_to_odd(from.dtype == DType::kU64
+                              ? static_cast<double>(from.bits)
+                              : static_cast<double>(static_cast<int64_t>(from.bits))));
   } else {
     if (real) return static_cast<T>(from.real);
     return from.dtype == DType::kU64 ? static_cast<T>(from.bits)
@@ -123,7 +135,8 @@ Tensor convert_scalar(const TensorImpl& from, WeakDType type) {
     const auto value = convert_number<decltype(zero)>(number);
     std::memcpy(impl->inline_value, &value, sizeof value);
   });
-  if (type.weak && type.dtype == DType::kF32 && is_floating(from.dtype)) impl->exact_literal = number.real;
+  if (type.weak && type.dtype == DType::kF32 && is_floating(from.dtype))
+    impl->exact_literal = number.real;
   return out;
 }
 
@@ -176,19 +189,25 @@ Tensor broadcast_trailing(const Tensor& x, const Shape& shape) {
 Shape broadcast_shapes(const char* operation, const Shape& a, const Shape& b) {
   Shape out;
   if (!try_broadcast(a, b, out)) {
-    fail<ShapeError>("{}: shapes {} and {} do not broadcast\n  hint: counted from the last, sizes must be equal or 1",
-                     operation, to_string(a), to_string(b));
+    fail<ShapeError>(
+        "{}: shapes {} and {} do not broadcast\n  hint: counted from the last, sizes must be equal "
+        "or 1",
+        operation, to_string(a), to_string(b));
   }
   return out;
 }
 
-std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Tensor& a, const Tensor& b) {
+std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Tensor& a,
+                                                const Tensor& b) {
   Shape shape;
   if (!try_broadcast(a.shape(), b.shape(), shape)) {
-    fail<ShapeError>("{}: shapes do not broadcast: {} and {}\n  hint: counted from the last, sizes must be equal or 1",
-                     operation, to_string(a.type()), to_string(b.type()));
+    fail<ShapeError>(
+        "{}: shapes do not broadcast: {} and {}\n  hint: counted from the last, sizes must be "
+        "equal or 1",
+        operation, to_string(a.type()), to_string(b.type()));
   }
-  const WeakDType type = promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
+  const WeakDType type =
+      promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
   const auto fit = [&](const Tensor& x) {
     return broadcast_trailing(x.dtype() == type.dtype ? x : convert(x, type), shape);
   };
@@ -202,7 +221,8 @@ Tensor emit_binary(const Primitive& primitive, const Tensor& a, const Tensor& b)
 }
 
 Tensor emit_binary_floating(const Primitive& primitive, const Tensor& a, const Tensor& b) {
-  const WeakDType type = promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
+  const WeakDType type =
+      promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
   if (is_floating(type.dtype)) return emit_binary(primitive, a, b);
   return emit_binary(primitive, to_floating(a), to_floating(b));
 }
@@ -219,8 +239,8 @@ Tensor astype(const Tensor& x, DType dtype) {
 Tensor bitcast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return astype(x, dtype);
   if (size_of(dtype) != size_of(x.dtype())) {
-    fail<DTypeError>("bitcast: expected a dtype of {} bytes for {}, got {} of {} bytes", size_of(x.dtype()),
-                     to_string(x.type()), name_of(dtype), size_of(dtype));
+    fail<DTypeError>("bitcast: expected a dtype of {} bytes for {}, got {} of {} bytes",
+                     size_of(x.dtype()), to_string(x.type()), name_of(dtype), size_of(dtype));
   }
   return emit_one(bitcast_primitive(), {x}, BitcastParams{dtype});
 }

@@ -13,17 +13,22 @@
 namespace linnet {
 
 const Primitive& iota_primitive() {
-  static const Primitive& p = define(Opaque<IotaParams>{
-      .name = "iota",
-      .infer = [](const IotaParams& p, Inputs) { return TypeList{{p.dtype, p.shape, false, kCpu}}; }});
+  static const Primitive& p =
+      define(Opaque<IotaParams>{.name = "iota", .infer = [](const IotaParams& p, Inputs) {
+                                  return TypeList{{p.dtype, p.shape, false, kCpu}};
+                                }});
   return p;
 }
 
 const Primitive& copy_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "copy", .arity = 1,
+      .name = "copy",
+      .arity = 1,
       .vjp = [](const NoParams&, Inputs, Outputs, const Tensor& ct) { return TensorList{ct}; },
-      .accepts = Accepts::kAny, .linear = true, .saves_inputs = 0, .saves_outputs = 0});
+      .accepts = Accepts::kAny,
+      .linear = true,
+      .saves_inputs = 0,
+      .saves_outputs = 0});
   return p;
 }
 
@@ -47,15 +52,23 @@ Tensor fill_dense(const Tensor& value, const Shape& shape) {
   const std::byte* bits = value.impl()->data;
   const int64_t count = out.size();
   switch (size_of(value.dtype())) {
-    case 1: fill_words<uint8_t>(mutable_data(out), bits, count); break;
-    case 2: fill_words<uint16_t>(mutable_data(out), bits, count); break;
-    case 4: fill_words<uint32_t>(mutable_data(out), bits, count); break;
-    default: fill_words<uint64_t>(mutable_data(out), bits, count);
+    case 1:
+      fill_words<uint8_t>(mutable_data(out), bits, count);
+      break;
+    case 2:
+      fill_words<uint16_t>(mutable_data(out), bits, count);
+      break;
+    case 4:
+      fill_words<uint32_t>(mutable_data(out), bits, count);
+      break;
+    default:
+      fill_words<uint64_t>(mutable_data(out), bits, count);
   }
   return out;
 }
 
-/// Zero-dimensional `value` repeated; under a transformation a broadcast, which compilers see through.
+/// Zero-dimensional `value` repeated; under a transformation a broadcast, which compilers see
+/// through.
 Tensor filled(const Tensor& value, const Shape& shape) {
   if (current_trace() == nullptr && value.impl()->concrete() && value.device() == kCpu) {
     return fill_dense(value, shape);
@@ -69,9 +82,12 @@ Tensor from_doubles(const std::vector<double>& values, DType dtype) {
     using T = decltype(zero);
     T* to = reinterpret_cast<T*>(mutable_data(out));
     for (size_t i = 0; i < values.size(); ++i) {
-      if constexpr (std::is_same_v<T, bool>) to[i] = values[i] != 0;
-      else if constexpr (std::is_integral_v<T> || sizeof(T) > 2) to[i] = static_cast<T>(values[i]);
-      else to[i] = T(static_cast<float>(values[i]));
+      if constexpr (std::is_same_v<T, bool>)
+        to[i] = values[i] != 0;
+      else if constexpr (std::is_integral_v<T> || sizeof(T) > 2)
+        to[i] = static_cast<T>(values[i]);
+      else
+        to[i] = T(static_cast<float>(values[i]));
     }
   });
   return out;
@@ -84,7 +100,9 @@ Tensor lower_mask(int64_t rows, int64_t columns, int64_t k) {
 }
 
 Tensor triangle(const char* operation, const Tensor& x, int64_t k, bool lower) {
-  if (x.rank() < 2) fail<ShapeError>("{}: expected at least two dimensions, got {}", operation, to_string(x.type()));
+  if (x.rank() < 2)
+    fail<ShapeError>("{}: expected at least two dimensions, got {}", operation,
+                     to_string(x.type()));
   const Tensor mask = lower_mask(x.shape(-2), x.shape(-1), lower ? k : k - 1);
   const Tensor zero = scalar(0, x.dtype());
   return lower ? where(mask, x, zero) : where(mask, zero, x);
@@ -97,19 +115,26 @@ Tensor ones(const Shape& shape, DType dtype) { return filled(scalar(1, dtype), s
 
 Tensor full(const Shape& shape, const Tensor& value, std::optional<DType> dtype) {
   if (value.rank() != 0) {
-    fail<ShapeError>("full: expected a value without dimensions, got {}\n  hint: broadcast_to repeats a larger tensor",
-                     to_string(value.type()));
+    fail<ShapeError>(
+        "full: expected a value without dimensions, got {}\n  hint: broadcast_to repeats a larger "
+        "tensor",
+        to_string(value.type()));
   }
   return filled(dtype ? astype(value, *dtype) : value, shape);
 }
 
-Tensor zeros_like(const Tensor& x) { return filled(convert(scalar(0, x.dtype()), {x.dtype(), x.weak()}), x.shape()); }
-Tensor ones_like(const Tensor& x) { return filled(convert(scalar(1, x.dtype()), {x.dtype(), x.weak()}), x.shape()); }
+Tensor zeros_like(const Tensor& x) {
+  return filled(convert(scalar(0, x.dtype()), {x.dtype(), x.weak()}), x.shape());
+}
+Tensor ones_like(const Tensor& x) {
+  return filled(convert(scalar(1, x.dtype()), {x.dtype(), x.weak()}), x.shape());
+}
 Tensor full_like(const Tensor& x, const Tensor& value) { return full(x.shape(), value, x.dtype()); }
 
 Tensor iota(DType dtype, const Shape& shape, int64_t axis) {
   if (dtype == DType::kBool) fail<DTypeError>("iota: expected a numeric dtype, got bool");
-  return emit_one(iota_primitive(), Inputs{}, IotaParams{dtype, shape, normalize_axis(axis, shape.size(), "iota")});
+  return emit_one(iota_primitive(), Inputs{},
+                  IotaParams{dtype, shape, normalize_axis(axis, shape.size(), "iota")});
 }
 
 Tensor arange(int64_t stop) { return arange(int64_t{0}, stop, int64_t{1}); }
@@ -117,7 +142,8 @@ Tensor arange(int64_t stop) { return arange(int64_t{0}, stop, int64_t{1}); }
 Tensor arange(double start, double stop, double step, DType dtype) {
   const double count = std::ceil((stop - start) / step);
   if (!(std::abs(count) < 0x1p48)) {
-    fail<ValueError>("arange: from {} to {} in steps of {} is not a finite number of values", start, stop, step);
+    fail<ValueError>("arange: from {} to {} in steps of {} is not a finite number of values", start,
+                     stop, step);
   }
   std::vector<double> values(static_cast<size_t>(std::max(count, 0.0)));
   for (size_t i = 0; i < values.size(); ++i) values[i] = start + static_cast<double>(i) * step;
@@ -154,13 +180,17 @@ Tensor tril(const Tensor& x, int64_t k) { return triangle("tril", x, k, true); }
 Tensor triu(const Tensor& x, int64_t k) { return triangle("triu", x, k, false); }
 
 Tensor one_hot(const Tensor& x, int64_t classes, DType dtype, int64_t axis) {
-  if (classes < 0) fail<ValueError>("one_hot: the number of classes must not be negative, got {}", classes);
+  if (classes < 0)
+    fail<ValueError>("one_hot: the number of classes must not be negative, got {}", classes);
   const int64_t position = normalize_axis(axis, x.rank() + 1, "one_hot");
   // Narrow types cannot count all classes.
-  const DType index = size_of(x.dtype()) >= 4 ? x.dtype() : is_floating(x.dtype()) ? DType::kF32 : DType::kI32;
+  const DType index = size_of(x.dtype()) >= 4  ? x.dtype()
+                      : is_floating(x.dtype()) ? DType::kF32
+                                               : DType::kI32;
   Shape counted(x.rank() + 1, 1);
   counted[position] = classes;
-  return astype(equal(expand_dims(astype(x, index), position), iota(index, counted, position)), dtype);
+  return astype(equal(expand_dims(astype(x, index), position), iota(index, counted, position)),
+                dtype);
 }
 
 }  // namespace linnet

@@ -8,7 +8,8 @@
 
 namespace linnet {
 
-/// `x` in another type; a concrete zero-dimensional tensor is converted on the spot, without a kernel.
+/// `x` in another type; a concrete zero-dimensional tensor is converted on the spot, without a
+/// kernel.
 Tensor convert(const Tensor& x, WeakDType type);
 /// Integers and bools as f32 (just as weak), floating tensors as they are.
 Tensor to_floating(const Tensor& x);

@@ -15,11 +15,13 @@ using Partials = TensorList (*)(const NoParams&, Inputs, Outputs);
 
 /// A function whose derivative is written in its argument.
 const Primitive& from_input(const char* name, Partials partials) {
-  return define(Elementwise<NoParams>{.name = name, .arity = 1, .partials = partials, .saves_outputs = 0});
+  return define(
+      Elementwise<NoParams>{.name = name, .arity = 1, .partials = partials, .saves_outputs = 0});
 }
 /// A function whose derivative is written in its value.
 const Primitive& from_output(const char* name, Partials partials) {
-  return define(Elementwise<NoParams>{.name = name, .arity = 1, .partials = partials, .saves_inputs = 0});
+  return define(
+      Elementwise<NoParams>{.name = name, .arity = 1, .partials = partials, .saves_inputs = 0});
 }
 const Primitive& stepwise(const char* name) {
   return define(Elementwise<NoParams>{.name = name, .arity = 1, .zero_derivative = true});
@@ -30,17 +32,17 @@ constexpr double kTwoOverSqrtPi = 2 * std::numbers::inv_sqrtpi;
 }  // namespace
 
 /// `name_primitive()`, made by `kind` from a derivative written in the argument x or the value y.
-#define LINNET_FUNCTION_PRIMITIVE(function, kind, derivative)                                      \
-  const Primitive& function##_primitive() {                                                        \
-    static const Primitive& p = kind(#function, [](const NoParams&, Inputs in, Outputs out) {      \
-      [[maybe_unused]] const Tensor& x = in[0];                                                    \
-      [[maybe_unused]] const Tensor& y = out[0];                                                   \
-      return TensorList{derivative};                                                               \
-    });                                                                                            \
-    return p;                                                                                      \
+#define LINNET_FUNCTION_PRIMITIVE(function, kind, derivative)                                 \
+  const Primitive& function##_primitive() {                                                   \
+    static const Primitive& p = kind(#function, [](const NoParams&, Inputs in, Outputs out) { \
+      [[maybe_unused]] const Tensor& x = in[0];                                               \
+      [[maybe_unused]] const Tensor& y = out[0];                                              \
+      return TensorList{derivative};                                                          \
+    });                                                                                       \
+    return p;                                                                                 \
   }
 LINNET_FUNCTION_PRIMITIVE(exp, from_output, y)
-LINNET_FUNCTION_PRIMITIVE(exp2, from_output, y * std::numbers::ln2)
+LINNET_FUNCTION_PRIMITIVE(exp2, from_output, y* std::numbers::ln2)
 LINNET_FUNCTION_PRIMITIVE(expm1, from_output, y + 1)
 LINNET_FUNCTION_PRIMITIVE(log, from_input, reciprocal(x))
 LINNET_FUNCTION_PRIMITIVE(log2, from_input, std::numbers::log2e / x)
@@ -58,8 +60,8 @@ LINNET_FUNCTION_PRIMITIVE(cosh, from_input, sinh(x))
 LINNET_FUNCTION_PRIMITIVE(asinh, from_input, rsqrt(square(x) + 1))
 LINNET_FUNCTION_PRIMITIVE(acosh, from_input, rsqrt((x - 1) * (x + 1)))
 LINNET_FUNCTION_PRIMITIVE(atanh, from_input, reciprocal((1 - x) * (1 + x)))
-LINNET_FUNCTION_PRIMITIVE(erf, from_input, kTwoOverSqrtPi * exp(neg(square(x))))
-LINNET_FUNCTION_PRIMITIVE(erfc, from_input, -kTwoOverSqrtPi * exp(neg(square(x))))
+LINNET_FUNCTION_PRIMITIVE(erf, from_input, kTwoOverSqrtPi* exp(neg(square(x))))
+LINNET_FUNCTION_PRIMITIVE(erfc, from_input, -kTwoOverSqrtPi* exp(neg(square(x))))
 LINNET_FUNCTION_PRIMITIVE(erf_inv, from_output, (1 / kTwoOverSqrtPi) * exp(square(y)))
 LINNET_FUNCTION_PRIMITIVE(lgamma, from_input, digamma(x))
 LINNET_FUNCTION_PRIMITIVE(digamma, from_input, trigamma(x))
@@ -67,44 +69,63 @@ LINNET_FUNCTION_PRIMITIVE(digamma, from_input, trigamma(x))
 
 const Primitive& rsqrt_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "rsqrt", .arity = 1,
-      .partials = [](const NoParams&, Inputs x, Outputs y) { return TensorList{-0.5 * y[0] / x[0]}; }});
+      .name = "rsqrt", .arity = 1, .partials = [](const NoParams&, Inputs x, Outputs y) {
+        return TensorList{-0.5 * y[0] / x[0]};
+      }});
   return p;
 }
 
 const Primitive& tanh_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "tanh", .arity = 1,
+      .name = "tanh",
+      .arity = 1,
       .partials = [](const NoParams&, Inputs, Outputs y) { return TensorList{1 - square(y[0])}; },
-      .vjp = [](const NoParams&, Inputs, Outputs y, const Tensor& ct) {
-        return TensorList{emit_one(tanh_grad_primitive(), {y[0], ct})};
-      },
+      .vjp =
+          [](const NoParams&, Inputs, Outputs y, const Tensor& ct) {
+            return TensorList{emit_one(tanh_grad_primitive(), {y[0], ct})};
+          },
       .saves_inputs = 0});
   return p;
 }
 
 const Primitive& tanh_grad_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "tanh_grad_from_y", .arity = 2,
-      .partials = [](const NoParams&, Inputs x, Outputs) {
-        return TensorList{-2 * x[0] * x[1], 1 - square(x[0])};
-      },
-      .saves_outputs = 0});
+  static const Primitive& p =
+      define(Elementwise<NoParams>{.name = "tanh_grad_from_y",
+                                   .arity = 2,
+                                   .partials =
+                                       [](const NoParams&, Inputs x, Outputs) {
+                                         return TensorList{-2 * x[0] * x[1], 1 - square(x[0])};
+                                       },
+                                   .saves_outputs = 0});
   return p;
 }
 
-const Primitive& floor_primitive() { static const Primitive& p = stepwise("floor"); return p; }
-const Primitive& ceil_primitive() { static const Primitive& p = stepwise("ceil"); return p; }
-const Primitive& round_primitive() { static const Primitive& p = stepwise("round"); return p; }
-const Primitive& trunc_primitive() { static const Primitive& p = stepwise("trunc"); return p; }
+const Primitive& floor_primitive() {
+  static const Primitive& p = stepwise("floor");
+  return p;
+}
+const Primitive& ceil_primitive() {
+  static const Primitive& p = stepwise("ceil");
+  return p;
+}
+const Primitive& round_primitive() {
+  static const Primitive& p = stepwise("round");
+  return p;
+}
+const Primitive& trunc_primitive() {
+  static const Primitive& p = stepwise("trunc");
+  return p;
+}
 
 void define_functions() {
-  for (auto* make : {exp_primitive, exp2_primitive, expm1_primitive, log_primitive, log2_primitive, log1p_primitive,
-                     sqrt_primitive, rsqrt_primitive, cbrt_primitive, sin_primitive, cos_primitive, tan_primitive,
-                     asin_primitive, acos_primitive, atan_primitive, sinh_primitive, cosh_primitive, tanh_primitive,
-                     tanh_grad_primitive, asinh_primitive, acosh_primitive, atanh_primitive, erf_primitive,
-                     erfc_primitive, erf_inv_primitive, lgamma_primitive, digamma_primitive, floor_primitive,
-                     ceil_primitive, round_primitive, trunc_primitive}) {
+  for (auto* make : {exp_primitive,     exp2_primitive,   expm1_primitive,     log_primitive,
+                     log2_primitive,    log1p_primitive,  sqrt_primitive,      rsqrt_primitive,
+                     cbrt_primitive,    sin_primitive,    cos_primitive,       tan_primitive,
+                     asin_primitive,    acos_primitive,   atan_primitive,      sinh_primitive,
+                     cosh_primitive,    tanh_primitive,   tanh_grad_primitive, asinh_primitive,
+                     acosh_primitive,   atanh_primitive,  erf_primitive,       erfc_primitive,
+                     erf_inv_primitive, lgamma_primitive, digamma_primitive,   floor_primitive,
+                     ceil_primitive,    round_primitive,  trunc_primitive}) {
     make();
   }
 }

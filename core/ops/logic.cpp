@@ -16,15 +16,16 @@ const Primitive& define_predicate(const char* name) {
   return define(Elementwise<NoParams>{.name = name, .arity = 1, .boolean_result = true});
 }
 const Primitive& define_bits(const char* name, int arity, Accepts accepts) {
-  return define(Elementwise<NoParams>{.name = name, .arity = arity, .accepts = accepts, .zero_derivative = true});
+  return define(Elementwise<NoParams>{
+      .name = name, .arity = arity, .accepts = accepts, .zero_derivative = true});
 }
 
 }  // namespace
 
-#define LINNET_LOGIC_PRIMITIVE(function, ...)             \
-  const Primitive& function##_primitive() {               \
-    static const Primitive& p = __VA_ARGS__;              \
-    return p;                                             \
+#define LINNET_LOGIC_PRIMITIVE(function, ...) \
+  const Primitive& function##_primitive() {   \
+    static const Primitive& p = __VA_ARGS__;  \
+    return p;                                 \
   }
 LINNET_LOGIC_PRIMITIVE(eq, define_comparison("eq"))
 LINNET_LOGIC_PRIMITIVE(ne, define_comparison("ne"))
@@ -40,15 +41,18 @@ LINNET_LOGIC_PRIMITIVE(or, define_bits("or", 2, Accepts::kIntegerOrBool))
 LINNET_LOGIC_PRIMITIVE(xor, define_bits("xor", 2, Accepts::kIntegerOrBool))
 LINNET_LOGIC_PRIMITIVE(not, define_bits("not", 1, Accepts::kIntegerOrBool))
 LINNET_LOGIC_PRIMITIVE(shift_left, define_bits("shift_left", 2, Accepts::kInteger))
-LINNET_LOGIC_PRIMITIVE(shift_right_logical, define_bits("shift_right_logical", 2, Accepts::kInteger))
-LINNET_LOGIC_PRIMITIVE(shift_right_arithmetic, define_bits("shift_right_arithmetic", 2, Accepts::kInteger))
+LINNET_LOGIC_PRIMITIVE(shift_right_logical,
+                       define_bits("shift_right_logical", 2, Accepts::kInteger))
+LINNET_LOGIC_PRIMITIVE(shift_right_arithmetic,
+                       define_bits("shift_right_arithmetic", 2, Accepts::kInteger))
 #undef LINNET_LOGIC_PRIMITIVE
 
 void define_logic() {
-  for (auto* make : {eq_primitive, ne_primitive, lt_primitive, le_primitive, gt_primitive, ge_primitive,
-                     is_nan_primitive, is_inf_primitive, is_finite_primitive, and_primitive, or_primitive,
-                     xor_primitive, not_primitive, shift_left_primitive, shift_right_logical_primitive,
-                     shift_right_arithmetic_primitive}) {
+  for (auto* make :
+       {eq_primitive, ne_primitive, lt_primitive, le_primitive, gt_primitive, ge_primitive,
+        is_nan_primitive, is_inf_primitive, is_finite_primitive, and_primitive, or_primitive,
+        xor_primitive, not_primitive, shift_left_primitive, shift_right_logical_primitive,
+        shift_right_arithmetic_primitive}) {
     make();
   }
 }
@@ -79,7 +83,9 @@ Tensor bitwise_and(const Tensor& a, const Tensor& b) { return emit_binary(and_pr
 Tensor bitwise_or(const Tensor& a, const Tensor& b) { return emit_binary(or_primitive(), a, b); }
 Tensor bitwise_xor(const Tensor& a, const Tensor& b) { return emit_binary(xor_primitive(), a, b); }
 Tensor bitwise_not(const Tensor& x) { return emit_one(not_primitive(), {x}); }
-Tensor shift_left(const Tensor& a, const Tensor& b) { return emit_binary(shift_left_primitive(), a, b); }
+Tensor shift_left(const Tensor& a, const Tensor& b) {
+  return emit_binary(shift_left_primitive(), a, b);
+}
 Tensor shift_right_logical(const Tensor& a, const Tensor& b) {
   return emit_binary(shift_right_logical_primitive(), a, b);
 }
@@ -106,7 +112,8 @@ Tensor operator&&(const Tensor& a, const Tensor& b) { return logical_and(a, b); 
 Tensor operator||(const Tensor& a, const Tensor& b) { return logical_or(a, b); }
 Tensor operator<<(const Tensor& a, const Tensor& b) { return shift_left(a, b); }
 Tensor operator>>(const Tensor& a, const Tensor& b) {
-  const WeakDType type = promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
+  const WeakDType type =
+      promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
   return is_unsigned_integer(type.dtype) ? shift_right_logical(a, b) : shift_right_arithmetic(a, b);
 }
 

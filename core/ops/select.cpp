@@ -10,17 +10,22 @@ namespace linnet {
 const Primitive& select_primitive() {
   // Zero, not a product with zero, goes to the branch not taken: what stands there cannot leak.
   static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "select", .arity = 3,
-      .vjp = [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
-        return TensorList{Tensor(), where(x[0], ct, 0), where(x[0], 0, ct)};
-      },
-      .accepts = Accepts::kAny, .predicate_first = true, .linear = true,
-      .saves_inputs = bits_of({0}), .saves_outputs = 0});
+      .name = "select",
+      .arity = 3,
+      .vjp =
+          [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
+            return TensorList{Tensor(), where(x[0], ct, 0), where(x[0], 0, ct)};
+          },
+      .accepts = Accepts::kAny,
+      .predicate_first = true,
+      .linear = true,
+      .saves_inputs = bits_of({0}),
+      .saves_outputs = 0});
   return p;
 }
 
 const Primitive& stop_gradient_primitive() {
-  static const Primitive& p = [] () -> const Primitive& {
+  static const Primitive& p = []() -> const Primitive& {
     Primitive description;
     description.name = "stop_gradient";
     description.kind = Kind::kElementwise;
@@ -68,7 +73,7 @@ TensorList batch_barrier(ParamsRef, const BatchedInputs& x) {
 }  // namespace
 
 const Primitive& optimization_barrier_primitive() {
-  static const Primitive& p = [] () -> const Primitive& {
+  static const Primitive& p = []() -> const Primitive& {
     Primitive description;
     description.name = "optimization_barrier";
     description.kind = Kind::kSmooth;
@@ -77,8 +82,12 @@ const Primitive& optimization_barrier_primitive() {
       for (const Tensor& t : x) types.push_back(t.type());
       return types;
     };
-    description.vjp = [](ParamsRef, Inputs, Outputs, Inputs cts) { return barrier_of_defined(cts); };
-    description.jvp = [](ParamsRef, Inputs, Outputs, Inputs tangents) { return barrier_of_defined(tangents); };
+    description.vjp = [](ParamsRef, Inputs, Outputs, Inputs cts) {
+      return barrier_of_defined(cts);
+    };
+    description.jvp = [](ParamsRef, Inputs, Outputs, Inputs tangents) {
+      return barrier_of_defined(tangents);
+    };
     description.decompose = [](ParamsRef, Inputs x) { return TensorList(x.begin(), x.end()); };
     description.batch = batch_barrier;
     description.saves_inputs = 0;

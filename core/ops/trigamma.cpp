@@ -12,7 +12,7 @@ namespace {
 /// (Abramowitz and Stegun 6.4.6 and 6.4.12). x > 0.
 Tensor trigamma_positive(const Tensor& x) {
   constexpr int kSteps = 10;
-  constexpr std::array<double, 8> kBernoulli = {1.0 / 6,  -1.0 / 30,      1.0 / 42, -1.0 / 30,
+  constexpr std::array<double, 8> kBernoulli = {1.0 / 6,  -1.0 / 30,     1.0 / 42, -1.0 / 30,
                                                 5.0 / 66, -691.0 / 2730, 7.0 / 6,  -3617.0 / 510};
   Tensor head = reciprocal(square(x));
   for (int k = 1; k < kSteps; ++k) head = head + reciprocal(square(x + k));
@@ -30,7 +30,8 @@ Tensor trigamma(const Tensor& x) {
   const Tensor reflected = less_equal(x, 0);
   const Tensor positive = trigamma_positive(where(reflected, 1 - x, x));
   const Tensor angle = std::numbers::pi * where(reflected, x - round(x), 0.5);
-  const Tensor mirrored = std::numbers::pi * std::numbers::pi * reciprocal(square(sin(angle))) - positive;
+  const Tensor mirrored =
+      std::numbers::pi * std::numbers::pi * reciprocal(square(sin(angle))) - positive;
   return where(reflected, mirrored, positive);
 }
 

@@ -15,22 +15,31 @@ constexpr int64_t kEdgeItems = 3;
 constexpr size_t kLineWidth = 78;
 constexpr std::string_view kPrefix = "Tensor(";
 
-/// A decimal text short of noise: for 32 and 64 bits the shortest that reads back as the same number.
+/// A decimal text short of noise: for 32 and 64 bits the shortest that reads back as the same
+/// number.
 template <class T>
 std::string element_text(T value) {
-  if constexpr (std::is_same_v<T, bool>) return value ? "true" : "false";
-  else if constexpr (std::is_integral_v<T>) return fmt::format("{}", static_cast<int64_t>(value));
-  else if constexpr (std::is_same_v<T, float16>) return fmt::format("{:.4g}", static_cast<float>(value));
-  else if constexpr (std::is_same_v<T, bfloat16>) return fmt::format("{:.3g}", static_cast<float>(value));
-  else return fmt::format("{}", value);
+  if constexpr (std::is_same_v<T, bool>)
+    return value ? "true" : "false";
+  else if constexpr (std::is_integral_v<T>)
+    return fmt::format("{}", static_cast<int64_t>(value));
+  else if constexpr (std::is_same_v<T, float16>)
+    return fmt::format("{:.4g}", static_cast<float>(value));
+  else if constexpr (std::is_same_v<T, bfloat16>)
+    return fmt::format("{:.3g}", static_cast<float>(value));
+  else
+    return fmt::format("{}", value);
 }
 template <>
-std::string element_text(uint64_t value) { return fmt::format("{}", value); }
+std::string element_text(uint64_t value) {
+  return fmt::format("{}", value);
+}
 
 /// Formats one tensor; two passes, since columns are as wide as the widest element shown.
 class Printer {
  public:
-  explicit Printer(const TensorImpl& impl) : impl_(impl), summarise_(element_count(impl.shape) > kSummaryThreshold) {}
+  explicit Printer(const TensorImpl& impl)
+      : impl_(impl), summarise_(element_count(impl.shape) > kSummaryThreshold) {}
 
   std::string text() {
     visit(0, 0, [this](const std::string& element) { width_ = std::max(width_, element.size()); });
@@ -70,7 +79,8 @@ class Printer {
   template <class F>
   void visit(size_t axis, int64_t offset, const F& f) const {
     if (axis == impl_.shape.size()) return f(element(offset));
-    each_index(axis, [&](int64_t i) { visit(axis + 1, offset + i * impl_.strides[axis], f); }, [] {});
+    each_index(
+        axis, [&](int64_t i) { visit(axis + 1, offset + i * impl_.strides[axis], f); }, [] {});
   }
 
   void append(std::string& out, size_t axis, int64_t offset) const {
@@ -104,8 +114,12 @@ class Printer {
       out += item;
       line += item.size();
     };
-    each_index(axis, [&](int64_t i) { put(fmt::format("{:>{}}", element(offset + i * impl_.strides[axis]), width_)); },
-               [&] { put("..."); });
+    each_index(
+        axis,
+        [&](int64_t i) {
+          put(fmt::format("{:>{}}", element(offset + i * impl_.strides[axis]), width_));
+        },
+        [&] { put("..."); });
     out += ']';
   }
 
@@ -119,8 +133,16 @@ class Printer {
       if (!first) out += separator;
       first = false;
     };
-    each_index(axis, [&](int64_t i) { separate(); append(out, axis + 1, offset + i * impl_.strides[axis]); },
-               [&] { separate(); out += "..."; });
+    each_index(
+        axis,
+        [&](int64_t i) {
+          separate();
+          append(out, axis + 1, offset + i * impl_.strides[axis]);
+        },
+        [&] {
+          separate();
+          out += "...";
+        });
     out += ']';
   }
 
@@ -147,6 +169,8 @@ std::string to_string(const Tensor& tensor) {
   return Printer(*tensor.impl()).text();
 }
 
-std::ostream& operator<<(std::ostream& stream, const Tensor& tensor) { return stream << to_string(tensor); }
+std::ostream& operator<<(std::ostream& stream, const Tensor& tensor) {
+  return stream << to_string(tensor);
+}
 
 }  // namespace linnet

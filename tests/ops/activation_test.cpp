@@ -26,21 +26,29 @@ std::vector<Case> cases() {
   return {
       {"relu", relu, [](double x) { return std::max(x, 0.0); }},
       {"relu6", relu6, [](double x) { return std::min(std::max(x, 0.0), 6.0); }},
-      {"leaky_relu", [](const Tensor& x) { return leaky_relu(x); }, [](double x) { return x < 0 ? 0.01 * x : x; }},
+      {"leaky_relu", [](const Tensor& x) { return leaky_relu(x); },
+       [](double x) { return x < 0 ? 0.01 * x : x; }},
       {"leaky_relu 0.2", [](const Tensor& x) { return leaky_relu(x, 0.2); },
        [](double x) { return x < 0 ? 0.2 * x : x; }},
-      {"elu", [](const Tensor& x) { return elu(x); }, [](double x) { return x > 0 ? x : std::expm1(x); }},
-      {"elu 0.7", [](const Tensor& x) { return elu(x, 0.7); }, [](double x) { return x > 0 ? x : 0.7 * std::expm1(x); }},
-      {"celu", [](const Tensor& x) { return celu(x); }, [](double x) { return x > 0 ? x : std::expm1(x); }},
+      {"elu", [](const Tensor& x) { return elu(x); },
+       [](double x) { return x > 0 ? x : std::expm1(x); }},
+      {"elu 0.7", [](const Tensor& x) { return elu(x, 0.7); },
+       [](double x) { return x > 0 ? x : 0.7 * std::expm1(x); }},
+      {"celu", [](const Tensor& x) { return celu(x); },
+       [](double x) { return x > 0 ? x : std::expm1(x); }},
       {"celu 0.5", [](const Tensor& x) { return celu(x, 0.5); },
        [](double x) { return x > 0 ? x : 0.5 * std::expm1(x / 0.5); }},
       {"selu", selu,
-       [](double x) { return 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * std::expm1(x)); }},
+       [](double x) {
+         return 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * std::expm1(x));
+       }},
       {"sigmoid", sigmoid, logistic},
       {"silu", silu, [](double x) { return x * logistic(x); }},
       {"swish", swish, [](double x) { return x * logistic(x); }},
       {"gelu", [](const Tensor& x) { return gelu(x); },
-       [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }},
+       [](double x) {
+         return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+       }},
       {"gelu exact", [](const Tensor& x) { return gelu(x, false); },
        [](double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }},
       {"softplus", softplus, log_one_plus_exp},
@@ -89,7 +97,9 @@ TEST(Activation, third_derivatives_follow_from_the_second) {
 
 TEST(Activation, J_034_derivatives_at_zero) {
   const Tensor zero = tensor({0.f});
-  const auto at_zero = [&](const testing::Function& f) { return derivative(f, zero).item<float>(); };
+  const auto at_zero = [&](const testing::Function& f) {
+    return derivative(f, zero).item<float>();
+  };
   EXPECT_EQ(at_zero(relu), 0);
   EXPECT_EQ(at_zero(relu6), 0.5f);  // min(max(x, 0), 6) splits its tie
   EXPECT_EQ(at_zero([](const Tensor& x) { return leaky_relu(x); }), 1);
@@ -100,17 +110,20 @@ TEST(Activation, J_034_derivatives_at_zero) {
 
 TEST(Activation, J_034_no_nan_from_the_branch_not_taken) {
   const Tensor large = tensor({1000.f, -1000.f});
-  expect_tensor(derivative([](const Tensor& x) { return elu(x); }, large), {DType::kF32, {2}}, {1, 0});
-  expect_tensor(derivative(selu, large), {DType::kF32, {2}}, {double(1.0507009873554805f), 0}, 1e-6);
+  expect_tensor(derivative([](const Tensor& x) { return elu(x); }, large), {DType::kF32, {2}},
+                {1, 0});
+  expect_tensor(derivative(selu, large), {DType::kF32, {2}}, {double(1.0507009873554805f), 0},
+                1e-6);
 }
 
 TEST(Activation, extreme_arguments_stay_finite) {
   const Tensor large = tensor({-1e30f, -200.f, 200.f, 1e30f});
-  for (const auto& f : {testing::Function(silu), testing::Function([](const Tensor& x) { return gelu(x); }),
-                        testing::Function([](const Tensor& x) { return gelu(x, false); })}) {
+  for (const auto& f :
+       {testing::Function(silu), testing::Function([](const Tensor& x) { return gelu(x); }),
+        testing::Function([](const Tensor& x) { return gelu(x, false); })}) {
     expect_tensor(derivative(f, large), {DType::kF32, {4}}, {0, 0, 1, 1}, 1e-6);
-    expect_tensor(derivative([&](const Tensor& x) { return derivative(f, x); }, large), {DType::kF32, {4}},
-                  {0, 0, 0, 0}, 1e-6);
+    expect_tensor(derivative([&](const Tensor& x) { return derivative(f, x); }, large),
+                  {DType::kF32, {4}}, {0, 0, 0, 0}, 1e-6);
   }
   expect_tensor(softplus(tensor({-1000.f, 1000.f})), {DType::kF32, {2}}, {0, 1000});
   expect_tensor(log_sigmoid(tensor({-1000.f, 1000.f})), {DType::kF32, {2}}, {-1000, 0});
@@ -127,7 +140,11 @@ TEST(Activation, J_038_glu) {
   const Tensor x = tensor<float>({{1, 2, 0, 0}, {3, 4, 0, 0}});
   expect_tensor(glu(x), {DType::kF32, {2, 2}}, {0.5, 1, 1.5, 2});
   expect_tensor(glu(x, 0), {DType::kF32, {1, 4}}, {logistic(3), 2 * logistic(4), 0, 0}, 1e-6);
-  expect_error<ShapeError>([] { glu(ones({2, 3})); }, "glu: expected an even size along axis 1, got f32[2,3]");
+  expect_error<ShapeError>(
+      [] {
+        glu(ones({2, 3}));
+      },
+      "glu: expected an even size along axis 1, got f32[2,3]");
 }
 
 }  // namespace

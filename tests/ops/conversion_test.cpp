@@ -29,7 +29,8 @@ Tensor operand_named(const std::string& name, const Shape& shape) {
   throw ValueError("no such dtype: " + name);
 }
 
-/// The default types are f32 and i32 in Linnet, which always has the 64-bit types; the table's defaults depend on them.
+/// The default types are f32 and i32 in Linnet, which always has the 64-bit types; the table's
+/// defaults depend on them.
 std::string with_default_types(std::string expected) {
   if (expected == "f64*") return "f32*";
   if (expected == "i64*") return "i32*";
@@ -58,8 +59,10 @@ void check_promotion_table(const std::string& file) {
     EXPECT_EQ(name_of(result.dtype()), expected) << line;
     // Two strong operands give a strong result even where no type of theirs can hold it.
     const bool literal = a == "int" || a == "float" || b == "int" || b == "float";
-    if (literal) EXPECT_EQ(result.weak(), weak) << line;
-    else EXPECT_FALSE(result.weak()) << line;
+    if (literal)
+      EXPECT_EQ(result.weak(), weak) << line;
+    else
+      EXPECT_FALSE(result.weak()) << line;
     ++rows;
   }
   EXPECT_GT(rows, 100);
@@ -76,7 +79,8 @@ TEST(Conversion, J_002_literals_adopt_the_dtype) {
   EXPECT_EQ((ones({2}, DType::kU8) + 1).dtype(), DType::kU8);
   EXPECT_EQ((ones({2}, DType::kBool) + 1).dtype(), DType::kI32);
   EXPECT_EQ((Tensor(1) + 2.0).weak(), true);
-  expect_tensor(ones({1}, DType::kF64) * 0.1, {DType::kF64, {1}}, {0.1});  // not the f32 nearest to 0.1
+  expect_tensor(ones({1}, DType::kF64) * 0.1, {DType::kF64, {1}},
+                {0.1});  // not the f32 nearest to 0.1
   expect_tensor(ones({2}, DType::kF16) * ones({2}, DType::kBF16), {DType::kF32, {2}}, {1, 1});
 }
 
@@ -101,16 +105,19 @@ TEST(Conversion, J_005_rounding_and_truncation) {
 }
 
 TEST(Conversion, J_005_scalars_convert_like_arrays) {
-  for (double value : {0.0, 1.5, -1.5, 2.5e9, -2.5e9, 1e20, -1e20, 70000.0, 0.1, kInfinity, -kInfinity, kNan}) {
+  for (double value :
+       {0.0, 1.5, -1.5, 2.5e9, -2.5e9, 1e20, -1e20, 70000.0, 0.1, kInfinity, -kInfinity, kNan}) {
     for (DType from : {DType::kF32, DType::kF64, DType::kF16, DType::kBF16}) {
       for (DType to : all_dtypes()) {
         const Tensor one = scalar(value, from);
         const Tensor many = broadcast_to(reshape(one, {1}), {5});
-        EXPECT_EQ(to_string(one.astype(to)), to_string(many.astype(to)[0])) << value << " to " << name_of(to);
+        EXPECT_EQ(to_string(one.astype(to)), to_string(many.astype(to)[0]))
+            << value << " to " << name_of(to);
       }
     }
   }
-  for (int64_t value : {int64_t{0}, int64_t{-1}, int64_t{300}, int64_t{16777217}, int64_t{-2147483649}, (int64_t{1} << 53) + 1}) {
+  for (int64_t value : {int64_t{0}, int64_t{-1}, int64_t{300}, int64_t{16777217},
+                        int64_t{-2147483649}, (int64_t{1} << 53) + 1}) {
     for (DType from : {DType::kI64, DType::kU64, DType::kI32, DType::kU8}) {
       for (DType to : all_dtypes()) {
         const Tensor one = scalar_integer(value, from);
@@ -124,10 +131,12 @@ TEST(Conversion, J_005_scalars_convert_like_arrays) {
 
 TEST(Conversion, J_005_derivative_of_a_conversion_converts_back) {
   const Tensor x = tensor({1.f, 2.f});
-  expect_tensor(testing::derivative([](const Tensor& z) { return z.astype(DType::kF64) * 3; }, x), {DType::kF32, {2}},
-                {3, 3});
-  expect_tensor(testing::derivative([](const Tensor& z) { return z.astype(DType::kI32).astype(DType::kF32) + z; }, x),
-                {DType::kF32, {2}}, {1, 1});
+  expect_tensor(testing::derivative([](const Tensor& z) { return z.astype(DType::kF64) * 3; }, x),
+                {DType::kF32, {2}}, {3, 3});
+  expect_tensor(
+      testing::derivative(
+          [](const Tensor& z) { return z.astype(DType::kI32).astype(DType::kF32) + z; }, x),
+      {DType::kF32, {2}}, {1, 1});
 }
 
 TEST(Conversion, astype_makes_weak_values_strong) {
@@ -136,25 +145,35 @@ TEST(Conversion, astype_makes_weak_values_strong) {
 }
 
 TEST(Conversion, J_032_bitcast_keeps_the_bits) {
-  expect_tensor(bitcast(tensor({1.f, -0.f}), DType::kU32), {DType::kU32, {2}}, {0x3F800000, 0x80000000});
-  expect_tensor(bitcast(bitcast(tensor({2.5, 3.5}), DType::kI64), DType::kF64), {DType::kF64, {2}}, {2.5, 3.5});
+  expect_tensor(bitcast(tensor({1.f, -0.f}), DType::kU32), {DType::kU32, {2}},
+                {0x3F800000, 0x80000000});
+  expect_tensor(bitcast(bitcast(tensor({2.5, 3.5}), DType::kI64), DType::kF64), {DType::kF64, {2}},
+                {2.5, 3.5});
   expect_tensor(bitcast(transpose(tensor<float>({{1, 2}, {3, 4}})), DType::kI32)[1],
                 {DType::kI32, {2}}, {0x40000000, 0x40800000});
-  expect_error<DTypeError>([] { bitcast(ones({2}), DType::kF64); }, "bitcast: expected a dtype of 4 bytes for f32[2]");
+  expect_error<DTypeError>([] { bitcast(ones({2}), DType::kF64); },
+                           "bitcast: expected a dtype of 4 bytes for f32[2]");
 }
 
 TEST(Conversion, broadcasting_follows_numpy) {
   EXPECT_EQ(broadcast_shapes("add", {3, 1}, {4}), (Shape{3, 4}));
   EXPECT_EQ(broadcast_shapes("add", {}, {2, 0}), (Shape{2, 0}));
-  expect_tensor(tensor<float>({{1}, {2}}) + tensor({10.f, 20.f}), {DType::kF32, {2, 2}}, {11, 21, 12, 22});
-  expect_error<ShapeError>([] { ones({2, 3}) + ones({4}); }, "add: shapes do not broadcast: f32[2,3] and f32[4]");
-  expect_error<ShapeError>([] { broadcast_shapes("where", {3}, {2}); }, "where: shapes [3] and [2] do not broadcast");
+  expect_tensor(tensor<float>({{1}, {2}}) + tensor({10.f, 20.f}), {DType::kF32, {2, 2}},
+                {11, 21, 12, 22});
+  expect_error<ShapeError>(
+      [] {
+        ones({2, 3}) + ones({4});
+      },
+      "add: shapes do not broadcast: f32[2,3] and f32[4]");
+  expect_error<ShapeError>([] { broadcast_shapes("where", {3}, {2}); },
+                           "where: shapes [3] and [2] do not broadcast");
 }
 
 TEST(Conversion, gradients_sum_over_broadcast_axes) {
   const Tensor a = ones({2, 3});
   const Tensor b = tensor({1.f, 2.f, 3.f});
-  const auto [da, db] = grad<0, 1>([](const Tensor& x, const Tensor& y) { return sum(x * y); })(a, b);
+  const auto [da, db] =
+      grad<0, 1>([](const Tensor& x, const Tensor& y) { return sum(x * y); })(a, b);
   expect_tensor(da, {DType::kF32, {2, 3}}, {1, 2, 3, 1, 2, 3});
   expect_tensor(db, {DType::kF32, {3}}, {2, 2, 2});
 }

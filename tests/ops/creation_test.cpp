@@ -15,7 +15,8 @@ TEST(Creation, J_006_zeros_ones_and_full) {
   expect_tensor(full({}, 2.5, DType::kF16), {DType::kF16, {}}, {2.5});
   EXPECT_TRUE(zeros({64, 64}).is_contiguous());
   EXPECT_EQ(zeros({0, 3}).size(), 0);
-  expect_error<ShapeError>([] { full({2}, ones({2})); }, "full: expected a value without dimensions, got f32[2]");
+  expect_error<ShapeError>([] { full({2}, ones({2})); },
+                           "full: expected a value without dimensions, got f32[2]");
   expect_error<ShapeError>([] { zeros({2, -1}); }, "negative size in shape [2,-1]");
 }
 
@@ -40,7 +41,8 @@ TEST(Creation, J_006_arange_counts_with_ceil) {
   expect_tensor(arange(1, 4), {DType::kI32, {3}}, {1, 2, 3});
   expect_tensor(arange(0, 1, 0.5), {DType::kF32, {2}}, {0, 0.5});
   expect_tensor(arange(5, 0, -2), {DType::kI32, {3}}, {5, 3, 1});
-  expect_tensor(arange(int64_t{2}, int64_t{9}, int64_t{3}, DType::kI64), {DType::kI64, {3}}, {2, 5, 8});
+  expect_tensor(arange(int64_t{2}, int64_t{9}, int64_t{3}, DType::kI64), {DType::kI64, {3}},
+                {2, 5, 8});
   expect_tensor(arange(0.0, 1.0, 0.25), {DType::kF32, {4}}, {0, 0.25, 0.5, 0.75});
   // ceil((1 - 0) / 0.3) = 4 values
   expect_tensor(arange(0.0, 1.0, 0.3, DType::kF64), {DType::kF64, {4}}, {0, 0.3, 0.6, 0.9}, 1e-15);
@@ -69,21 +71,25 @@ TEST(Creation, J_006_eye_tril_triu) {
   expect_tensor(triu(x), {DType::kI32, {3, 3}}, {1, 2, 3, 0, 5, 6, 0, 0, 9});
   expect_tensor(triu(x, 1), {DType::kI32, {3, 3}}, {0, 2, 3, 0, 0, 6, 0, 0, 0});
   expect_tensor(tril(ones({2, 2, 2})), {DType::kF32, {2, 2, 2}}, {1, 0, 1, 1, 1, 0, 1, 1});
-  expect_error<ShapeError>([] { tril(ones({3})); }, "tril: expected at least two dimensions, got f32[3]");
+  expect_error<ShapeError>([] { tril(ones({3})); },
+                           "tril: expected at least two dimensions, got f32[3]");
 }
 
 TEST(Creation, J_041_one_hot_is_zero_out_of_range) {
   expect_tensor(one_hot(tensor({1, 3, -1}), 3), {DType::kF32, {3, 3}}, {0, 1, 0, 0, 0, 0, 0, 0, 0});
-  expect_tensor(one_hot(tensor({0, 1}), 3, DType::kI32, 0), {DType::kI32, {3, 2}}, {1, 0, 0, 1, 0, 0});
+  expect_tensor(one_hot(tensor({0, 1}), 3, DType::kI32, 0), {DType::kI32, {3, 2}},
+                {1, 0, 0, 1, 0, 0});
   const Tensor narrow = one_hot(tensor({int8_t{-56}, int8_t{100}}), 300);
   EXPECT_EQ(sum(narrow).item<float>(), 1);  // class 200 is not class -56
 }
 
 TEST(Creation, constants_stay_symbolic_inside_transformations) {
   const Tensor x = tensor({1.f, 2.f});
-  const Tensor g = testing::derivative([](const Tensor& z) { return z * full({2}, 3) + ones_like(z); }, x);
+  const Tensor g =
+      testing::derivative([](const Tensor& z) { return z * full({2}, 3) + ones_like(z); }, x);
   expect_tensor(g, {DType::kF32, {2}}, {3, 3});
-  const Tensor by_value = grad([](const Tensor& v) { return sum(full({4}, v)); })(scalar(1, DType::kF32));
+  const Tensor by_value =
+      grad([](const Tensor& v) { return sum(full({4}, v)); })(scalar(1, DType::kF32));
   expect_tensor(by_value, {DType::kF32, {}}, {4});
 }
 

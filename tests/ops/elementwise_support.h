@@ -14,9 +14,10 @@
 
 namespace linnet::testing {
 
-/// Elements, dtype and shape; `tolerance` is relative to max(1, |expected|), 0 means equal (NaN equals NaN).
-inline void expect_tensor(const Tensor& y, const TensorType& type, const std::vector<double>& expected,
-                          double tolerance = 0) {
+/// Elements, dtype and shape; `tolerance` is relative to max(1, |expected|), 0 means equal (NaN
+/// equals NaN).
+inline void expect_tensor(const Tensor& y, const TensorType& type,
+                          const std::vector<double>& expected, double tolerance = 0) {
   EXPECT_EQ(to_string(y.type()), to_string(type));
   const std::vector<double> values = y.to_vector<double>();
   ASSERT_EQ(values.size(), expected.size());
@@ -26,7 +27,8 @@ inline void expect_tensor(const Tensor& y, const TensorType& type, const std::ve
     } else if (tolerance == 0 || std::isinf(expected[i])) {
       EXPECT_EQ(values[i], expected[i]) << "element " << i;
     } else {
-      EXPECT_NEAR(values[i], expected[i], tolerance * std::max(1.0, std::abs(expected[i]))) << "element " << i;
+      EXPECT_NEAR(values[i], expected[i], tolerance * std::max(1.0, std::abs(expected[i])))
+          << "element " << i;
     }
   }
 }
@@ -55,8 +57,8 @@ inline Tensor derivative(const Function& f, const Tensor& x) {
 
 /// Reverse and forward mode of an elementwise f agree with each other, with central differences and
 /// under vmap and jit, at first and second order. Points are taken in f64.
-inline void check_derivatives(const Function& f, const std::vector<double>& points, double tolerance = 1e-7,
-                              bool second_order = true) {
+inline void check_derivatives(const Function& f, const std::vector<double>& points,
+                              double tolerance = 1e-7, bool second_order = true) {
   const Tensor x = from_vector(points, {static_cast<int64_t>(points.size())});
   const double step = 1e-5;
   const auto differences = [&](const Function& g) {

@@ -66,7 +66,8 @@ TEST(Functions, J_019_values_in_f64_f32_and_16_bits) {
       const Tensor rounded = x.astype(half);
       std::vector<double> expected_half;
       for (double point : rounded.to_vector<double>()) expected_half.push_back(c.reference(point));
-      expect_tensor(c.function(rounded), {half, x.shape()}, expected_half, half == DType::kF16 ? 0x1p-10 : 0x1p-7);
+      expect_tensor(c.function(rounded), {half, x.shape()}, expected_half,
+                    half == DType::kF16 ? 0x1p-10 : 0x1p-7);
     }
   }
 }
@@ -82,7 +83,8 @@ TEST(Functions, J_019_erf_inv) {
   const std::vector<double> points = {-0.9, -0.2, 0.4, 0.8};
   const Tensor x = from_vector(points, {4});
   expect_close(erf(erf_inv(x)), points, 1e-13);
-  expect_tensor(erf_inv(tensor({1.0, -1.0, 2.0})), {DType::kF64, {3}}, {kInfinity, -kInfinity, kNan});
+  expect_tensor(erf_inv(tensor({1.0, -1.0, 2.0})), {DType::kF64, {3}},
+                {kInfinity, -kInfinity, kNan});
   check_derivatives(erf_inv, points, 1e-6);
 }
 
@@ -93,7 +95,8 @@ TEST(Functions, J_019_digamma_and_its_derivatives) {
   expect_close(digamma(tensor({1.0, 0.5, -0.5})), {-kEuler, at_half, at_half + 2}, 1e-13);
   // psi'(1) = pi^2/6, psi'(1/2) = pi^2/2, psi'(-1/2) = pi^2/2 + 4
   const double pi2 = std::numbers::pi * std::numbers::pi;
-  expect_close(derivative(digamma, tensor({1.0, 0.5, -0.5})), {pi2 / 6, pi2 / 2, pi2 / 2 + 4}, 1e-13);
+  expect_close(derivative(digamma, tensor({1.0, 0.5, -0.5})), {pi2 / 6, pi2 / 2, pi2 / 2 + 4},
+               1e-13);
   check_derivatives(digamma, {0.3, 1.6, 12.5, -0.4, -2.7}, 1e-5);
 }
 
@@ -106,7 +109,8 @@ TEST(Functions, J_019_edges) {
   expect_tensor(exp(tensor({1000.f, -1000.f})), {DType::kF32, {2}}, {kInfinity, 0});
   expect_tensor(tanh(tensor({100.f, -100.f})), {DType::kF32, {2}}, {1, -1});
   expect_tensor(sigmoid(tensor({-1000.f, 1000.f})), {DType::kF32, {2}}, {0, 1});
-  expect_tensor(derivative([](const Tensor& x) { return logaddexp(x, -kInfinity); }, tensor({-kInfinity, 0.0})),
+  expect_tensor(derivative([](const Tensor& x) { return logaddexp(x, -kInfinity); },
+                           tensor({-kInfinity, 0.0})),
                 {DType::kF64, {2}}, {0.5, 1});
 }
 
@@ -123,7 +127,8 @@ TEST(Functions, J_020_rounding) {
   expect_tensor(ceil(x), {DType::kF32, {6}}, {-1, 0, 1, 2, 3, 3});
   expect_tensor(trunc(x), {DType::kF32, {6}}, {-1, 0, 0, 1, 2, 2});
   expect_tensor(round(tensor({3})), {DType::kI32, {1}}, {3});
-  for (auto f : {round, floor, ceil, trunc}) expect_tensor(derivative(f, x), {DType::kF32, {6}}, {0, 0, 0, 0, 0, 0});
+  for (auto f : {round, floor, ceil, trunc})
+    expect_tensor(derivative(f, x), {DType::kF32, {6}}, {0, 0, 0, 0, 0, 0});
 }
 
 TEST(Functions, J_020_nan_to_num) {

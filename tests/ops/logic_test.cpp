@@ -26,7 +26,8 @@ TEST(Logic, J_018_comparisons_of_every_dtype) {
 
 TEST(Logic, J_018_comparisons_promote_and_broadcast) {
   expect_tensor(tensor({1, 2}) < 1.5, {DType::kBool, {2}}, {1, 0});
-  expect_tensor(equal(tensor<int>({{1}, {2}}), tensor({1, 2})), {DType::kBool, {2, 2}}, {1, 0, 0, 1});
+  expect_tensor(equal(tensor<int>({{1}, {2}}), tensor({1, 2})), {DType::kBool, {2, 2}},
+                {1, 0, 0, 1});
   expect_tensor(tensor({kNan, kNan}) == tensor({kNan, 1.f}), {DType::kBool, {2}}, {0, 0});
   expect_tensor(tensor({kNan}) != tensor({kNan}), {DType::kBool, {1}}, {1});
   expect_error<ShapeError>([] { less(ones({2}), ones({3})); }, "lt: shapes do not broadcast");
@@ -55,7 +56,8 @@ TEST(Logic, J_018_bit_operations) {
   expect_tensor(p | q, {DType::kBool, {3}}, {1, 1, 0});
   expect_tensor(p ^ q, {DType::kBool, {3}}, {0, 1, 0});
   expect_tensor(~p, {DType::kBool, {3}}, {0, 0, 1});
-  expect_error<DTypeError>([] { ones({2}) & ones({2}); }, "and: expected an integer or bool dtype, got f32[2]");
+  expect_error<DTypeError>([] { ones({2}) & ones({2}); },
+                           "and: expected an integer or bool dtype, got f32[2]");
 }
 
 TEST(Logic, J_018_shifts) {
@@ -76,8 +78,9 @@ TEST(Logic, J_018_logical_operations_take_any_dtype) {
 
 TEST(Logic, comparisons_carry_no_derivative) {
   const Tensor x = tensor({1.f, -1.f});
-  expect_tensor(testing::derivative([](const Tensor& z) { return z * (z > 0).astype(DType::kF32); }, x),
-                {DType::kF32, {2}}, {1, 0});
+  expect_tensor(
+      testing::derivative([](const Tensor& z) { return z * (z > 0).astype(DType::kF32); }, x),
+      {DType::kF32, {2}}, {1, 0});
 }
 
 }  // namespace

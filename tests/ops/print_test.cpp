@@ -33,16 +33,19 @@ TEST(Print, columns_are_aligned) {
 
 TEST(Print, numbers_of_each_kind) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(to_string(tensor({kInfinity, -kInfinity, kInfinity - kInfinity}).astype(DType::kF32)).substr(0, 12),
+  EXPECT_EQ(to_string(tensor({kInfinity, -kInfinity, kInfinity - kInfinity}).astype(DType::kF32))
+                .substr(0, 12),
             "Tensor([ inf");
   EXPECT_EQ(to_string(tensor({1.f / 3}).astype(DType::kF16)), "Tensor([0.3333], f16[1])");
   EXPECT_EQ(to_string(tensor({1.f / 3}).astype(DType::kBF16)), "Tensor([0.334], bf16[1])");
-  EXPECT_EQ(to_string(tensor({std::numeric_limits<uint64_t>::max()})), "Tensor([18446744073709551615], u64[1])");
+  EXPECT_EQ(to_string(tensor({std::numeric_limits<uint64_t>::max()})),
+            "Tensor([18446744073709551615], u64[1])");
   EXPECT_EQ(to_string(tensor({int8_t{-5}})), "Tensor([-5], i8[1])");
 }
 
 TEST(Print, large_tensors_are_summarised) {
-  EXPECT_EQ(to_string(arange(1001)), "Tensor([   0,    1,    2, ...,  998,  999, 1000], i32[1001])");
+  EXPECT_EQ(to_string(arange(1001)),
+            "Tensor([   0,    1,    2, ...,  998,  999, 1000], i32[1001])");
   const std::string matrix = to_string(zeros({100, 100}));
   EXPECT_EQ(matrix.substr(0, 33), "Tensor([[0, 0, 0, ..., 0, 0, 0],\n");
   EXPECT_NE(matrix.find("\n        ...,\n"), std::string::npos);
@@ -53,7 +56,8 @@ TEST(Print, large_tensors_are_summarised) {
 TEST(Print, long_rows_wrap) {
   const std::string text = to_string(arange(100));
   std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 92u);  // the type ends the last one
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LE(line.size(), 92u);  // the type ends the last one
   EXPECT_NE(text.find(",\n        "), std::string::npos);
 }
 
@@ -67,7 +71,13 @@ TEST(Print, traced_values_print_their_type) {
   std::string inside;
   std::optional<Tensor> escaped;
   const Tensor x = tensor({1.f, 2.f, 3.f});
-  jvp([&](const Tensor& z) { inside = to_string(z); escaped = z; return z; }, x, x);
+  jvp(
+      [&](const Tensor& z) {
+        inside = to_string(z);
+        escaped = z;
+        return z;
+      },
+      x, x);
   EXPECT_EQ(inside, "Traced<jvp>(f32[3])");
   EXPECT_EQ(to_string(*escaped), "Traced<ended>(f32[3])");
   EXPECT_EQ(to_string(abstract({DType::kI32, {2}})), "Abstract(i32[2])");

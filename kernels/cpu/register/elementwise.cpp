@@ -1,55 +1,53 @@
-// Kernels of elementwise primitives, which are found by name in the list of scalar functions, and of
-// conversions, copies and counting.
+// Kernels of elementwise primitives, which are found by name in the list of scalar functions, and
+// of conversions, copies and counting.
 #include "kernels/cpu/elementwise/elementwise.h"
 
 #include <array>
 #include <vector>
 
-#include "core/ops/activation.h"
 #include "core/ops/arithmetic.h"
 #include "core/ops/convert.h"
 #include "core/ops/creation.h"
 #include "kernels/cpu/index/strided_copy.h"
 #include "kernels/cpu/register/families.h"
+#include "kernels/cpu/register/scalar_params.h"
 
 namespace linnet {
 namespace {
 
-/// The scalar function of each elementwise primitive, by the primitive's id. Written during registration only.
+/// The scalar function of each elementwise primitive, by the primitive's id. Written during
+/// registration only.
 std::vector<ScalarOp>& scalar_ops() {
   static std::vector<ScalarOp>* ops = new std::vector<ScalarOp>;
   return *ops;
-}
-
-/// The numbers that functions with parameters take; all of them take one.
-double scalar_param(ParamsRef params) {
-  if (params.is<IntegerPowParams>()) return static_cast<double>(params.as<IntegerPowParams>().exponent);
-  if (params.is<AlphaParams>()) return params.as<AlphaParams>().alpha;
-  return 0;
 }
 
 void run_elementwise(const KernelRequest& request, const void* const* in, void* const* out) {
   const ScalarOp op = scalar_ops()[static_cast<size_t>(request.primitive.id)];
   const ScalarOpInfo& info = scalar_op_info(op);
   std::array<cpu::Operand, 3> operands;
-  for (size_t k = 0; k < request.inputs.size(); ++k) operands[k] = {in[k], request.inputs[k].strides.data()};
+  for (size_t k = 0; k < request.inputs.size(); ++k)
+    operands[k] = {in[k], request.inputs[k].strides.data()};
   const double param = info.param_count ? scalar_param(request.params) : 0;
   const OperandView& result = request.outputs[0];
-  cpu::elementwise(op, request.inputs.back().dtype, {&param, static_cast<size_t>(info.param_count)}, result.shape,
-                   {operands.data(), request.inputs.size()}, {out[0], result.strides.data()});
+  cpu::elementwise(op, request.inputs.back().dtype, {&param, static_cast<size_t>(info.param_count)},
+                   result.shape, {operands.data(), request.inputs.size()},
+                   {out[0], result.strides.data()});
 }
 
 void run_convert(const KernelRequest& request, const void* const* in, void* const* out) {
   const OperandView& from = request.inputs[0];
   const OperandView& to = request.outputs[0];
-  cpu::cast(from.dtype, to.dtype, to.shape, {in[0], from.strides.data()}, {out[0], to.strides.data()});
+  cpu::cast(from.dtype, to.dtype, to.shape, {in[0], from.strides.data()},
+            {out[0], to.strides.data()});
 }
 
 void run_copy(const KernelRequest& request, const void* const* in, void* const* out) {
   if (in[0] == out[0]) return;
   const OperandView& from = request.inputs[0];
   const OperandView& to = request.outputs[0];
-  cpu::copy_strided(size_of(from.dtype), to.shape, {in[0], from.strides.data()}, {out[0], to.strides.data()});
+  cpu::copy_strided(size_of(from.dtype), to.shape, {in[0], from.strides.data()},
+                    {out[0], to.strides.data()});
 }
 
 /// Every result is a copy of the operand at its place.
@@ -58,7 +56,8 @@ void run_copies(const KernelRequest& request, const void* const* in, void* const
     if (in[i] == out[i]) continue;
     const OperandView& from = request.inputs[i];
     const OperandView& to = request.outputs[i];
-    cpu::copy_strided(size_of(from.dtype), to.shape, {in[i], from.strides.data()}, {out[i], to.strides.data()});
+    cpu::copy_strided(size_of(from.dtype), to.shape, {in[i], from.strides.data()},
+                      {out[i], to.strides.data()});
   }
 }
 
@@ -75,13 +74,16 @@ void register_elementwise(KernelTable& table) {
     const std::optional<ScalarOp> op = find_scalar_op(primitive->name);
     if (!op) continue;
     std::vector<ScalarOp>& ops = scalar_ops();
-    if (ops.size() <= static_cast<size_t>(primitive->id)) ops.resize(static_cast<size_t>(primitive->id) + 1);
+    if (ops.size() <= static_cast<size_t>(primitive->id))
+      ops.resize(static_cast<size_t>(primitive->id) + 1);
     ops[static_cast<size_t>(primitive->id)] = *op;
-    table.add(*primitive, {.name = "elementwise", .strided = true, .in_place = true, .run = run_elementwise});
+    table.add(*primitive,
+              {.name = "elementwise", .strided = true, .in_place = true, .run = run_elementwise});
   }
   table.add(convert_primitive(), {.name = "cast", .strided = true, .run = run_convert});
   table.add(iota_primitive(), {.name = "count", .run = run_iota});
-  for (const Primitive* primitive : {&copy_primitive(), &stop_gradient_primitive(), &bitcast_primitive()}) {
+  for (const Primitive* primitive :
+       {&copy_primitive(), &stop_gradient_primitive(), &bitcast_primitive()}) {
     table.add(*primitive, {.name = "copy", .strided = true, .in_place = true, .run = run_copy});
   }
   table.add(optimization_barrier_primitive(),

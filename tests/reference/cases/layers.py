@@ -214,7 +214,8 @@ def _dropout_and_pools(g):
       "min_pool": lambda v: nnx.min_pool(v, (2, 3), (1, 2)),
   }
   notes = {"max_pool": "window (2, 2), strides (2, 2), VALID", "max_pool_same":
-           "window (3, 2), strides (2, 1), SAME", "avg_pool": "window (2, 2), strides (2, 2), VALID",
+           "window (3, 2), strides (2, 1), SAME",
+           "avg_pool": "window (2, 2), strides (2, 2), VALID",
            "avg_pool_same": "window (3, 3), strides (2, 2), SAME, padding counted",
            "avg_pool_same_no_pad": "same, padding not counted",
            "min_pool": "window (2, 3), strides (1, 2), VALID"}

@@ -27,7 +27,8 @@ def make():
         optax.softmax_cross_entropy, logits, soft, argnums=(0, 1))
   _loss(g, "softmax_cross_entropy_masked",
         "softmax_cross_entropy(logits, labels, where = [1, 1, 0, 1] in every row)",
-        lambda a, b: optax.softmax_cross_entropy(a, b, where=jnp.ones((5, 1), bool) & jnp.array([1, 1, 0, 1], bool)),
+        lambda a, b: optax.softmax_cross_entropy(
+            a, b, where=jnp.ones((5, 1), bool) & jnp.array([1, 1, 0, 1], bool)),
         logits, soft)
   _loss(g, "softmax_cross_entropy_axis0", "softmax_cross_entropy(logits, labels, axis=0)",
         lambda a, b: optax.softmax_cross_entropy(a, b, axis=0), logits, soft)
@@ -50,7 +51,8 @@ def make():
   _loss(g, "cosine_similarity", "cosine_similarity(a, b)", optax.cosine_similarity, logits, other,
         argnums=(0, 1))
   _loss(g, "cosine_distance", "cosine_distance(a, b)", optax.cosine_distance, logits, other)
-  _loss(g, "smooth_labels", "smooth_labels(one hot, 0.1)", lambda a: optax.smooth_labels(a, alpha=0.1),
+  _loss(g, "smooth_labels", "smooth_labels(one hot, 0.1)",
+        lambda a: optax.smooth_labels(a, alpha=0.1),
         hot)
   logp = jax.nn.log_softmax(logits)
   _loss(g, "kl", "kl_divergence(log p, targets)", optax.kl_divergence, logp, soft)

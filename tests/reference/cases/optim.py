@@ -173,8 +173,8 @@ def _schedules(g):
       "join": ("join_schedules([linear 0->1 in 4, constant 1, cosine 1 in 6], [4, 9])",
                s.join_schedules([s.linear_schedule(0.0, 1.0, 4), s.constant_schedule(1.0),
                                  s.cosine_decay_schedule(1.0, 6)], [4, 9])),
-      "sgdr": ("sgdr_schedule of two cycles {init 0, peak 1, warm-up 2, decay_steps 8, end 0.1} and "
-               "{init 0.1, peak 0.5, warm-up 3, decay_steps 9, end 0}",
+      "sgdr": ("sgdr_schedule of two cycles {init 0, peak 1, warm-up 2, decay_steps 8, end 0.1} "
+               "and {init 0.1, peak 0.5, warm-up 3, decay_steps 9, end 0}",
                s.sgdr_schedule([
                    {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 2, "decay_steps": 8,
                     "end_value": 0.1},

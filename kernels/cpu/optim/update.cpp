@@ -24,8 +24,8 @@ struct AdamWStep {
   template <class D, class V = hn::Vec<D>>
   HWY_INLINE void operator()(D d, V gradient, V& p, V& m, V& v) const {
     const V g = hn::Mul(gradient, hn::Set(d, s.gradient_scale));
-    m = hn::Add(hn::Mul(hn::Set(d, 1.0f - s.b1), g), hn::Mul(hn::Set(d, s.b1), m));
-    v = hn::Add(hn::Mul(hn::Set(d, 1.0f - s.b2), hn::Mul(g, g)), hn::Mul(hn::Set(d, s.b2), v));
+    m = hn::Add(hn::Mul(hn::Set(d, s.b1_complement), g), hn::Mul(hn::Set(d, s.b1), m));
+    v = hn::Add(hn::Mul(hn::Set(d, s.b2_complement), hn::Mul(g, g)), hn::Mul(hn::Set(d, s.b2), v));
     const V first = hn::Div(m, hn::Set(d, s.first_correction));
     const V second = hn::Div(v, hn::Set(d, s.second_correction));
     const V root = hn::Sqrt(hn::Add(second, hn::Set(d, s.epsilon_root)));
@@ -36,7 +36,8 @@ struct AdamWStep {
 };
 
 template <class D>
-HWY_INLINE void adamw_at(D d, int64_t i, const AdamWInputs& in, const AdamWOutputs& out, const AdamWStep& step) {
+HWY_INLINE void adamw_at(D d, int64_t i, const AdamWInputs& in, const AdamWOutputs& out,
+                         const AdamWStep& step) {
   auto p = hn::LoadU(d, in.param + i);
   auto m = hn::LoadU(d, in.first_moment + i);
   auto v = hn::LoadU(d, in.second_moment + i);
@@ -46,7 +47,8 @@ HWY_INLINE void adamw_at(D d, int64_t i, const AdamWInputs& in, const AdamWOutpu
   hn::StoreU(v, d, out.second_moment + i);
 }
 
-void AdamW(int64_t begin, int64_t end, const AdamWInputs& in, const AdamWOutputs& out, const AdamWSettings& settings) {
+void AdamW(int64_t begin, int64_t end, const AdamWInputs& in, const AdamWOutputs& out,
+           const AdamWSettings& settings) {
   const hn::ScalableTag<float> d;
   const hn::CappedTag<float, 1> one;
   const AdamWStep step{settings};
@@ -95,14 +97,15 @@ constexpr int64_t kGrain = 16384;
 HWY_EXPORT(AdamW);
 HWY_EXPORT(Sgd);
 
-void adamw_update(int64_t count, const AdamWInputs& in, const AdamWOutputs& out, const AdamWSettings& settings) {
+void adamw_update(int64_t count, const AdamWInputs& in, const AdamWOutputs& out,
+                  const AdamWSettings& settings) {
   parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(AdamW)(begin, end, in, out, settings);
   });
 }
 
-void sgd_update(int64_t count, const float* param, const float* gradient, const float* trace, float* param_out,
-                float* trace_out, const SgdSettings& settings) {
+void sgd_update(int64_t count, const float* param, const float* gradient, const float* trace,
+                float* param_out, float* trace_out, const SgdSettings& settings) {
   const SgdBuffers buffers{param, gradient, trace, param_out, trace_out};
   parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Sgd)(begin, end, buffers, settings);

@@ -17,25 +17,26 @@ void check_operands(const Tensor& q, const Tensor& k, const Tensor& v) {
     fail<ShapeError>("{}: q {} and k {} differ in batch or head size", kName, to_string(q.type()),
                      to_string(k.type()));
   }
-  if (k.shape()[0] != v.shape()[0] || k.shape()[1] != v.shape()[1] || k.shape()[2] != v.shape()[2]) {
-    fail<ShapeError>("{}: k {} and v {} differ in batch, length or heads", kName, to_string(k.type()),
-                     to_string(v.type()));
+  if (k.shape()[0] != v.shape()[0] || k.shape()[1] != v.shape()[1] ||
+      k.shape()[2] != v.shape()[2]) {
+    fail<ShapeError>("{}: k {} and v {} differ in batch, length or heads", kName,
+                     to_string(k.type()), to_string(v.type()));
   }
   if (k.shape()[2] == 0 || q.shape()[2] % k.shape()[2]) {
-    fail<ShapeError>("{}: {} query heads do not divide into groups for {} key heads", kName, q.shape()[2],
-                     k.shape()[2]);
+    fail<ShapeError>("{}: {} query heads do not divide into groups for {} key heads", kName,
+                     q.shape()[2], k.shape()[2]);
   }
   if (q.dtype() != k.dtype() || q.dtype() != v.dtype() || !is_floating(q.dtype())) {
-    fail<DTypeError>("{}: expected q, k, v of one floating dtype, got {}, {} and {}", kName, to_string(q.type()),
-                     to_string(k.type()), to_string(v.type()));
+    fail<DTypeError>("{}: expected q, k, v of one floating dtype, got {}, {} and {}", kName,
+                     to_string(q.type()), to_string(k.type()), to_string(v.type()));
   }
 }
 
 void check_scores_operand(const char* what, const Tensor& x, const Shape& scores) {
   const auto fits = [&](size_t i) { return x.shape()[i] == 1 || x.shape()[i] == scores[i]; };
   if (x.rank() == 4 && fits(0) && fits(1) && fits(2) && fits(3)) return;
-  fail<ShapeError>("{}: {} {} does not broadcast to [batch, heads, q_len, kv_len] = {}", kName, what,
-                   to_string(x.type()), to_string(scores));
+  fail<ShapeError>("{}: {} {} does not broadcast to [batch, heads, q_len, kv_len] = {}", kName,
+                   what, to_string(x.type()), to_string(scores));
 }
 
 TypeList infer_attention(const AttentionParams& p, Inputs x) {
@@ -51,7 +52,8 @@ TypeList infer_attention(const AttentionParams& p, Inputs x) {
                        to_string(mask.type()));
     }
   }
-  return {{q.dtype(), Shape{q.shape()[0], q.shape()[1], q.shape()[2], v.shape()[3]}, false, q.device()}};
+  return {{q.dtype(), Shape{q.shape()[0], q.shape()[1], q.shape()[2], v.shape()[3]}, false,
+           q.device()}};
 }
 
 /// [batch, heads or 1, q_len, kv_len] as [batch, kv_heads or 1, group or 1, q_len, kv_len].
@@ -67,7 +69,8 @@ Tensor causal_mask(int64_t q_len, int64_t kv_len) {
   return greater_equal(iota(DType::kI32, shape, 0), iota(DType::kI32, shape, 1));
 }
 
-/// Masked scores get a large finite number, so that rows without any permitted key stay finite (J-042).
+/// Masked scores get a large finite number, so that rows without any permitted key stay finite
+/// (J-042).
 Tensor masked(const Tensor& scores, const Tensor& mask) {
   return where(mask, scores, scalar(-0.7 * finfo(scores.dtype()).max, scores.dtype()));
 }
@@ -78,18 +81,20 @@ TensorList decompose_attention(const AttentionParams& p, Inputs x) {
   const DType wide = wide_dtype(q.dtype());
   const Shape& s = q.shape();
   const Tensor grouped = reshape(q, {s[0], s[1], kv_heads, s[2] / kv_heads, s[3]});
-  // q [b, t, n, g, h] with k [b, s, n, h] gives [b, n, g, t, s] once the query axes are in that order.
+  // q [b, t, n, g, h] with k [b, s, n, h] gives [b, n, g, t, s] once the query axes are in that
+  // order.
   const Tensor queries = transpose(grouped, {0, 2, 3, 1, 4});
-  Tensor scores = dot_general(queries, k,
-                              {.lhs_contract = {4}, .rhs_contract = {3}, .lhs_batch = {0, 1}, .rhs_batch = {0, 2}},
-                              wide);
+  Tensor scores = dot_general(
+      queries, k,
+      {.lhs_contract = {4}, .rhs_contract = {3}, .lhs_batch = {0, 1}, .rhs_batch = {0, 2}}, wide);
   scores = mul(scores, p.scale);
   if (p.has_bias) scores = add(scores, grouped_scores(converted(x[3], wide), kv_heads));
   if (p.has_mask) scores = masked(scores, grouped_scores(x[3 + p.has_bias], kv_heads));
   if (p.causal) scores = masked(scores, causal_mask(s[1], k.shape()[1]));
   const Tensor weights = converted(softmax(scores, -1), q.dtype());
-  const Tensor out = dot_general(weights, v,
-                                 {.lhs_contract = {4}, .rhs_contract = {1}, .lhs_batch = {0, 1}, .rhs_batch = {0, 2}});
+  const Tensor out = dot_general(
+      weights, v,
+      {.lhs_contract = {4}, .rhs_contract = {1}, .lhs_batch = {0, 1}, .rhs_batch = {0, 2}});
   return {reshape(transpose(out, {0, 3, 1, 2, 4}), {s[0], s[1], s[2], v.shape()[3]})};
 }
 
@@ -122,9 +127,10 @@ Tensor with_four_dimensions(const Tensor& x) {
 }  // namespace
 
 const Primitive& attention_primitive() {
-  static const Primitive& p = define(Composite<AttentionParams>{
-      .name = "dot_product_attention", .decompose = decompose_attention, .infer = infer_attention,
-      .batch = batch_attention});
+  static const Primitive& p = define(Composite<AttentionParams>{.name = "dot_product_attention",
+                                                                .decompose = decompose_attention,
+                                                                .infer = infer_attention,
+                                                                .batch = batch_attention});
   return p;
 }
 

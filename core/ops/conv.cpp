@@ -9,7 +9,9 @@ namespace {
 
 size_t spatial_rank(const ConvParams& p) { return p.strides.size(); }
 
-Shape spatial_of_activations(const Tensor& x) { return Shape(x.shape().begin() + 1, x.shape().end() - 1); }
+Shape spatial_of_activations(const Tensor& x) {
+  return Shape(x.shape().begin() + 1, x.shape().end() - 1);
+}
 Shape spatial_of_kernel(const Tensor& w) { return Shape(w.shape().begin(), w.shape().end() - 2); }
 
 Shape join(const Shape& front, const Shape& middle, const Shape& back) {
@@ -22,30 +24,34 @@ Shape join(const Shape& front, const Shape& middle, const Shape& back) {
 void check_operands(const char* name, const ConvParams& p, const Tensor& a, const Tensor& b) {
   const size_t rank = spatial_rank(p) + 2;
   if (a.rank() != rank || b.rank() != rank) {
-    fail<ShapeError>("{}: expected operands of rank {} for {} spatial dimensions, got {} and {}", name, rank, rank - 2,
-                     to_string(a.type()), to_string(b.type()));
+    fail<ShapeError>("{}: expected operands of rank {} for {} spatial dimensions, got {} and {}",
+                     name, rank, rank - 2, to_string(a.type()), to_string(b.type()));
   }
   if (a.dtype() != b.dtype()) {
-    fail<DTypeError>("{}: dtypes differ: {} and {}", name, to_string(a.type()), to_string(b.type()));
+    fail<DTypeError>("{}: dtypes differ: {} and {}", name, to_string(a.type()),
+                     to_string(b.type()));
   }
   if (a.dtype() == DType::kBool) {
     fail<DTypeError>("{}: expected a numeric dtype, got {}", name, to_string(a.type()));
   }
 }
 
-void expect_spatial(const char* name, const char* what, const Tensor& x, const Shape& got, const Shape& expected) {
+void expect_spatial(const char* name, const char* what, const Tensor& x, const Shape& got,
+                    const Shape& expected) {
   if (got == expected) return;
   fail<ShapeError>("{}: expected {} with spatial sizes {}, got {}", name, what, to_string(expected),
                    to_string(x.type()));
 }
 
-void expect_channels(const char* name, const ConvParams& p, const Tensor& x, int64_t in_per_group, int64_t out) {
+void expect_channels(const char* name, const ConvParams& p, const Tensor& x, int64_t in_per_group,
+                     int64_t out) {
   if (out % p.groups) {
     fail<ShapeError>("{}: {} output channels do not divide into {} groups", name, out, p.groups);
   }
   if (x.shape().back() == in_per_group * p.groups) return;
   fail<ShapeError>(
-      "{}: channels differ: x {} has {}, the kernel takes {}\n  hint: a kernel is [spatial..., in / groups, out] with "
+      "{}: channels differ: x {} has {}, the kernel takes {}\n  hint: a kernel is [spatial..., in "
+      "/ groups, out] with "
       "groups = {}",
       name, to_string(x.type()), x.shape().back(), in_per_group * p.groups, p.groups);
 }
@@ -70,8 +76,8 @@ TypeList infer_backward_data(const ConvParams& p, Inputs x) {
   expect_spatial(kName, "a cotangent", x[0], spatial_of_activations(x[0]), p.out_size());
   expect_spatial(kName, "a kernel", x[1], spatial_of_kernel(x[1]), p.kernel_size);
   if (x[0].shape().back() != x[1].shape().back()) {
-    fail<ShapeError>("{}: channels differ: the cotangent is {}, the kernel {}", kName, to_string(x[0].type()),
-                     to_string(x[1].type()));
+    fail<ShapeError>("{}: channels differ: the cotangent is {}, the kernel {}", kName,
+                     to_string(x[0].type()), to_string(x[1].type()));
   }
   return {result(x[0], x[1], join({x[0].shape()[0]}, p.in_size, {x[1].shape(-2) * p.groups}))};
 }
@@ -83,13 +89,15 @@ TypeList infer_backward_weights(const ConvParams& p, Inputs x) {
   expect_spatial(kName, "a cotangent", x[1], spatial_of_activations(x[1]), p.out_size());
   const int64_t in = x[0].shape().back();
   if (x[0].shape()[0] != x[1].shape()[0] || in % p.groups || x[1].shape().back() % p.groups) {
-    fail<ShapeError>("{}: x {} and cotangent {} do not fit with {} groups", kName, to_string(x[0].type()),
-                     to_string(x[1].type()), p.groups);
+    fail<ShapeError>("{}: x {} and cotangent {} do not fit with {} groups", kName,
+                     to_string(x[0].type()), to_string(x[1].type()), p.groups);
   }
   return {result(x[0], x[1], join(p.kernel_size, {in / p.groups}, {x[1].shape().back()}))};
 }
 
-Tensor forward(const ConvParams& p, const Tensor& x, const Tensor& w) { return emit_one(conv_primitive(), {x, w}, p); }
+Tensor forward(const ConvParams& p, const Tensor& x, const Tensor& w) {
+  return emit_one(conv_primitive(), {x, w}, p);
+}
 Tensor backward_data(const ConvParams& p, const Tensor& g, const Tensor& w) {
   return emit_one(conv_backward_data_primitive(), {g, w}, p);
 }
@@ -119,7 +127,8 @@ Tensor out_of_batch(const Tensor& x, int64_t size) {
   return reshape(x, shape);
 }
 
-/// [B, ..., G c, rest] -> [..., G B c, rest], where `from_end` counts the axis G c from the end (1: the last).
+/// [B, ..., G c, rest] -> [..., G B c, rest], where `from_end` counts the axis G c from the end (1:
+/// the last).
 Tensor into_axis(const Tensor& x, int64_t groups, int64_t from_end) {
   const int64_t axis = static_cast<int64_t>(x.rank()) - from_end;
   Shape split = x.shape();
@@ -165,9 +174,11 @@ TensorList batch_backward_data(const ConvParams& p, const BatchedInputs& in) {
 TensorList batch_backward_weights(const ConvParams& p, const BatchedInputs& in) {
   if (in.batched[0] && in.batched[1]) return batch_as_groups(p, in, backward_weights);
   if (in.batched[0]) {
-    return {out_of_axis(backward_weights(p, into_axis(in.x[0], p.groups, 1), in.x[1]), 1, 2, in.size)};
+    return {
+        out_of_axis(backward_weights(p, into_axis(in.x[0], p.groups, 1), in.x[1]), 1, 2, in.size)};
   }
-  return {out_of_axis(backward_weights(p, in.x[0], into_axis(in.x[1], p.groups, 1)), p.groups, 1, in.size)};
+  return {out_of_axis(backward_weights(p, in.x[0], into_axis(in.x[1], p.groups, 1)), p.groups, 1,
+                      in.size)};
 }
 
 }  // namespace
@@ -200,10 +211,11 @@ const Primitive& conv_backward_data_primitive() {
 }
 
 const Primitive& conv_backward_weights_primitive() {
-  static const Primitive& p = define(Bilinear<ConvParams>{.name = "conv_backward_weights",
-                                                          .infer = infer_backward_weights,
-                                                          .transpose_in = transpose_backward_weights,
-                                                          .batch = batch_backward_weights});
+  static const Primitive& p =
+      define(Bilinear<ConvParams>{.name = "conv_backward_weights",
+                                  .infer = infer_backward_weights,
+                                  .transpose_in = transpose_backward_weights,
+                                  .batch = batch_backward_weights});
   return p;
 }
 
@@ -215,7 +227,9 @@ Shape per_dimension(const char* what, const std::vector<int64_t>& values, size_t
     fail<ShapeError>("conv_general_dilated: expected {} {}, got {}", rank, what, to_string(values));
   }
   for (int64_t value : values) {
-    if (value < 1) fail<ValueError>("conv_general_dilated: {} must be at least 1, got {}", what, to_string(values));
+    if (value < 1)
+      fail<ValueError>("conv_general_dilated: {} must be at least 1, got {}", what,
+                       to_string(values));
   }
   return values;
 }
@@ -227,7 +241,8 @@ ConvParams params_of(const Tensor& x, const Tensor& w, const ConvOptions& option
   p.lhs_dilation = per_dimension("lhs_dilation factors", options.lhs_dilation, rank);
   p.rhs_dilation = per_dimension("rhs_dilation factors", options.rhs_dilation, rank);
   if (!options.padding.empty() && options.padding.size() != rank) {
-    fail<ShapeError>("conv_general_dilated: expected {} pairs of padding, got {}", rank, options.padding.size());
+    fail<ShapeError>("conv_general_dilated: expected {} pairs of padding, got {}", rank,
+                     options.padding.size());
   }
   p.padding_low = Shape(rank, 0);
   p.padding_high = Shape(rank, 0);
@@ -241,11 +256,12 @@ ConvParams params_of(const Tensor& x, const Tensor& w, const ConvOptions& option
   return p;
 }
 
-/// Groups along the batch are groups of channels of a smaller batch: [G N, ..., c] -> [N, ..., G c].
+/// Groups along the batch are groups of channels of a smaller batch: [G N, ..., c] -> [N, ..., G
+/// c].
 Tensor batch_groups_to_channels(const Tensor& x, int64_t groups) {
   if (x.shape()[0] % groups) {
-    fail<ShapeError>("conv_general_dilated: batch of x {} does not divide into {} batch groups", to_string(x.type()),
-                     groups);
+    fail<ShapeError>("conv_general_dilated: batch of x {} does not divide into {} batch groups",
+                     to_string(x.type()), groups);
   }
   return into_axis(out_of_batch(x, groups), 1, 1);
 }
@@ -256,14 +272,16 @@ Tensor conv_general_dilated(const Tensor& x, const Tensor& w, const ConvOptions&
   constexpr const char* kName = "conv_general_dilated";
   if (x.rank() < 3 || x.rank() > 5 || w.rank() != x.rank()) {
     fail<ShapeError>(
-        "{}: expected x [batch, spatial..., in] and w [spatial..., in / groups, out] with 1 to 3 spatial dimensions, "
+        "{}: expected x [batch, spatial..., in] and w [spatial..., in / groups, out] with 1 to 3 "
+        "spatial dimensions, "
         "got {} and {}",
         kName, to_string(x.type()), to_string(w.type()));
   }
   if (options.feature_groups < 1 || options.batch_groups < 1 ||
       (options.feature_groups > 1 && options.batch_groups > 1)) {
-    fail<ValueError>("{}: expected groups of at least 1, not along both features and batch, got {} and {}", kName,
-                     options.feature_groups, options.batch_groups);
+    fail<ValueError>(
+        "{}: expected groups of at least 1, not along both features and batch, got {} and {}",
+        kName, options.feature_groups, options.batch_groups);
   }
   const WeakDType type = promote_types({x.dtype(), x.weak()}, {w.dtype(), w.weak()});
   Tensor lhs = x.dtype() == type.dtype ? x : astype(x, type.dtype);
@@ -286,8 +304,8 @@ std::vector<std::pair<int64_t, int64_t>> resolve_padding(std::string_view same_o
   }
   if (sizes.size() != window.size() || (!strides.empty() && strides.size() != sizes.size()) ||
       (!dilation.empty() && dilation.size() != sizes.size())) {
-    fail<ShapeError>("padding: sizes {}, window {}, strides {} and dilation {} differ in length", to_string(sizes),
-                     to_string(window), to_string(strides), to_string(dilation));
+    fail<ShapeError>("padding: sizes {}, window {}, strides {} and dilation {} differ in length",
+                     to_string(sizes), to_string(window), to_string(strides), to_string(dilation));
   }
   std::vector<std::pair<int64_t, int64_t>> out(sizes.size(), {0, 0});
   if (same_or_valid == "VALID") return out;
@@ -297,7 +315,8 @@ std::vector<std::pair<int64_t, int64_t>> resolve_padding(std::string_view same_o
     const int64_t outputs = (sizes[i] + stride - 1) / stride;
     const int64_t total = std::max<int64_t>((outputs - 1) * stride + span - sizes[i], 0);
     const int64_t less = total / 2;
-    out[i] = same_or_valid == "SAME" ? std::pair(less, total - less) : std::pair(total - less, less);
+    out[i] =
+        same_or_valid == "SAME" ? std::pair(less, total - less) : std::pair(total - less, less);
   }
   return out;
 }

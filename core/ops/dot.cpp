@@ -7,9 +7,13 @@
 namespace linnet {
 namespace {
 
-bool contains(const Axes& axes, int64_t axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
+bool contains(const Axes& axes, int64_t axis) {
+  return std::find(axes.begin(), axes.end(), axis) != axes.end();
+}
 
-int64_t index_of(const Axes& axes, int64_t axis) { return std::find(axes.begin(), axes.end(), axis) - axes.begin(); }
+int64_t index_of(const Axes& axes, int64_t axis) {
+  return std::find(axes.begin(), axes.end(), axis) - axes.begin();
+}
 
 bool is_identity(const Axes& permutation) {
   for (size_t i = 0; i < permutation.size(); ++i) {
@@ -39,30 +43,37 @@ bool result_allowed(DType operands, DType result) {
   return same_category && size_of(result) > size_of(operands);
 }
 
-void check_sizes(const char* what, const Tensor& lhs, const Tensor& rhs, const Axes& a, const Axes& b) {
+void check_sizes(const char* what, const Tensor& lhs, const Tensor& rhs, const Axes& a,
+                 const Axes& b) {
   if (a.size() != b.size()) {
-    fail<ShapeError>("dot_general: {} axes of lhs {} and rhs {} differ in number", what, to_string(a), to_string(b));
+    fail<ShapeError>("dot_general: {} axes of lhs {} and rhs {} differ in number", what,
+                     to_string(a), to_string(b));
   }
   for (size_t i = 0; i < a.size(); ++i) {
     if (lhs.shape()[a[i]] == rhs.shape()[b[i]]) continue;
-    fail<ShapeError>("dot_general: {} sizes differ: axis {} of lhs {} has {}, axis {} of rhs {} has {}", what, a[i],
-                     to_string(lhs.type()), lhs.shape()[a[i]], b[i], to_string(rhs.type()), rhs.shape()[b[i]]);
+    fail<ShapeError>(
+        "dot_general: {} sizes differ: axis {} of lhs {} has {}, axis {} of rhs {} has {}", what,
+        a[i], to_string(lhs.type()), lhs.shape()[a[i]], b[i], to_string(rhs.type()),
+        rhs.shape()[b[i]]);
   }
 }
 
 TypeList infer_dot(const DotParams& p, Inputs x) {
   if (x[0].dtype() != x[1].dtype()) {
-    fail<DTypeError>("dot_general: dtypes differ: lhs {}, rhs {}", to_string(x[0].type()), to_string(x[1].type()));
+    fail<DTypeError>("dot_general: dtypes differ: lhs {}, rhs {}", to_string(x[0].type()),
+                     to_string(x[1].type()));
   }
   if (!result_allowed(x[0].dtype(), p.result)) {
     fail<DTypeError>(
-        "dot_general: operands {} and {} cannot give {}\n  hint: the result may have the operands' dtype or a wider "
+        "dot_general: operands {} and {} cannot give {}\n  hint: the result may have the operands' "
+        "dtype or a wider "
         "one of the same kind",
         to_string(x[0].type()), to_string(x[1].type()), name_of(p.result));
   }
   check_sizes("contracted", x[0], x[1], p.lhs_contract, p.rhs_contract);
   check_sizes("batch", x[0], x[1], p.lhs_batch, p.rhs_batch);
-  return {{p.result, dot_shape(p, x[0].shape(), x[1].shape()), x[0].weak() && x[1].weak(), x[0].device()}};
+  return {{p.result, dot_shape(p, x[0].shape(), x[1].shape()), x[0].weak() && x[1].weak(),
+           x[0].device()}};
 }
 
 /// One of the two contractions that give the cotangent of an operand, with where its axes come out.
@@ -71,7 +82,8 @@ struct TransposedDot {
   Axes axes;  // axis of the operand at each position of the result
 };
 
-/// `operand`: contracted and batch axes and rank of the operand whose cotangent is wanted; `other` likewise.
+/// `operand`: contracted and batch axes and rank of the operand whose cotangent is wanted; `other`
+/// likewise.
 struct DotSide {
   const Axes& contract;
   const Axes& batch;
@@ -86,8 +98,8 @@ Axes contracted_in_order(const DotSide& operand, const DotSide& other) {
   return axes;
 }
 
-TransposedDot transposed_dot(const DotSide& operand, const DotSide& other, bool operand_is_lhs, bool cotangent_first,
-                             DType result) {
+TransposedDot transposed_dot(const DotSide& operand, const DotSide& other, bool operand_is_lhs,
+                             bool cotangent_first, DType result) {
   const int64_t batch = static_cast<int64_t>(operand.batch.size());
   const int64_t lhs_free = static_cast<int64_t>((operand_is_lhs ? operand : other).free.size());
   const int64_t rhs_free = static_cast<int64_t>((operand_is_lhs ? other : operand).free.size());
@@ -122,8 +134,10 @@ Axes inverse(const Axes& permutation) {
 }
 
 Tensor transpose_dot(const DotParams& p, int which, Inputs x, const Tensor& ct) {
-  const DotSide lhs{p.lhs_contract, p.lhs_batch, free_axes(x[0].rank(), p.lhs_contract, p.lhs_batch)};
-  const DotSide rhs{p.rhs_contract, p.rhs_batch, free_axes(x[1].rank(), p.rhs_contract, p.rhs_batch)};
+  const DotSide lhs{p.lhs_contract, p.lhs_batch,
+                    free_axes(x[0].rank(), p.lhs_contract, p.lhs_batch)};
+  const DotSide rhs{p.rhs_contract, p.rhs_batch,
+                    free_axes(x[1].rank(), p.rhs_contract, p.rhs_batch)};
   const DotSide& operand = which == 0 ? lhs : rhs;
   const DotSide& other = which == 0 ? rhs : lhs;
   const DType dtype = x[which].dtype();
@@ -133,7 +147,8 @@ Tensor transpose_dot(const DotParams& p, int which, Inputs x, const Tensor& ct) 
   bool cotangent_first = which == 0;
   TransposedDot dot = transposed_dot(operand, other, which == 0, cotangent_first, ct.dtype());
   if (!is_identity(dot.axes)) {
-    const TransposedDot swapped = transposed_dot(operand, other, which == 0, !cotangent_first, ct.dtype());
+    const TransposedDot swapped =
+        transposed_dot(operand, other, which == 0, !cotangent_first, ct.dtype());
     if (is_identity(swapped.axes)) {
       dot = swapped;
       cotangent_first = !cotangent_first;
@@ -180,24 +195,30 @@ Axes free_axes(size_t rank, const Axes& a, const Axes& b) {
 Shape dot_shape(const DotParams& params, const Shape& lhs, const Shape& rhs) {
   Shape shape;
   for (int64_t axis : params.lhs_batch) shape.push_back(lhs[axis]);
-  for (int64_t axis : free_axes(lhs.size(), params.lhs_contract, params.lhs_batch)) shape.push_back(lhs[axis]);
-  for (int64_t axis : free_axes(rhs.size(), params.rhs_contract, params.rhs_batch)) shape.push_back(rhs[axis]);
+  for (int64_t axis : free_axes(lhs.size(), params.lhs_contract, params.lhs_batch))
+    shape.push_back(lhs[axis]);
+  for (int64_t axis : free_axes(rhs.size(), params.rhs_contract, params.rhs_batch))
+    shape.push_back(rhs[axis]);
   return shape;
 }
 
 const Primitive& dot_general_primitive() {
-  static const Primitive& p = define(Bilinear<DotParams>{
-      .name = "dot_general", .infer = infer_dot, .transpose_in = transpose_dot, .batch = batch_dot});
+  static const Primitive& p = define(Bilinear<DotParams>{.name = "dot_general",
+                                                         .infer = infer_dot,
+                                                         .transpose_in = transpose_dot,
+                                                         .batch = batch_dot});
   return p;
 }
 
 namespace {
 
-Axes disjoint_axes(const char* operation, const char* side, const Axes& contract, const Axes& batch, const Tensor& x) {
+Axes disjoint_axes(const char* operation, const char* side, const Axes& contract, const Axes& batch,
+                   const Tensor& x) {
   const Axes a = normalize_axes(contract, x.rank(), operation);
   for (int64_t axis : normalize_axes(batch, x.rank(), operation)) {
     if (contains(a, axis)) {
-      fail<ShapeError>("{}: axis {} of {} {} is both contracted and batch", operation, axis, side, to_string(x.type()));
+      fail<ShapeError>("{}: axis {} of {} {} is both contracted and batch", operation, axis, side,
+                       to_string(x.type()));
     }
   }
   return a;
@@ -205,8 +226,8 @@ Axes disjoint_axes(const char* operation, const char* side, const Axes& contract
 
 }  // namespace
 
-PreparedDot prepare_dot(const char* operation, const Tensor& lhs, const Tensor& rhs, const DotDims& dims,
-                        std::optional<DType> preferred_element_type) {
+PreparedDot prepare_dot(const char* operation, const Tensor& lhs, const Tensor& rhs,
+                        const DotDims& dims, std::optional<DType> preferred_element_type) {
   const WeakDType type = promote_types({lhs.dtype(), lhs.weak()}, {rhs.dtype(), rhs.weak()});
   PreparedDot out{lhs.dtype() == type.dtype ? lhs : astype(lhs, type.dtype),
                   rhs.dtype() == type.dtype ? rhs : astype(rhs, type.dtype),

@@ -26,7 +26,7 @@ struct PreparedDot {
   Tensor lhs, rhs;
   DotParams params;
 };
-PreparedDot prepare_dot(const char* operation, const Tensor& lhs, const Tensor& rhs, const DotDims& dims,
-                        std::optional<DType> preferred_element_type);
+PreparedDot prepare_dot(const char* operation, const Tensor& lhs, const Tensor& rhs,
+                        const DotDims& dims, std::optional<DType> preferred_element_type);
 
 }  // namespace linnet

@@ -18,7 +18,9 @@ struct Term {
 using Sizes = std::map<char, int64_t>;
 
 bool has(const std::string& labels, char label) { return labels.find(label) != std::string::npos; }
-int64_t axis_of(const std::string& labels, char label) { return static_cast<int64_t>(labels.find(label)); }
+int64_t axis_of(const std::string& labels, char label) {
+  return static_cast<int64_t>(labels.find(label));
+}
 
 Sizes sizes_of(std::string_view equation, const std::vector<Term>& terms) {
   Sizes sizes;
@@ -32,15 +34,17 @@ Sizes sizes_of(std::string_view equation, const std::vector<Term>& terms) {
         if (entry->second == 1) entry->second = size;
         continue;
       }
-      fail<ShapeError>("einsum: sizes of {} differ in {}: {} and {} (operand {})",
-                       from_ellipsis(label) ? std::string("an ellipsis dimension") : fmt::format("'{}'", label),
-                       equation, entry->second, size, to_string(term.value.type()));
+      fail<ShapeError>(
+          "einsum: sizes of {} differ in {}: {} and {} (operand {})",
+          from_ellipsis(label) ? std::string("an ellipsis dimension") : fmt::format("'{}'", label),
+          equation, entry->second, size, to_string(term.value.type()));
     }
   }
   return sizes;
 }
 
-/// Keeps the diagonal of dimensions with equal labels: everything else becomes zero and is summed up.
+/// Keeps the diagonal of dimensions with equal labels: everything else becomes zero and is summed
+/// up.
 void take_diagonals(Term& term) {
   for (size_t i = 0; i < term.labels.size(); ++i) {
     size_t j = term.labels.find(term.labels[i], i + 1);
@@ -61,7 +65,8 @@ void take_diagonals(Term& term) {
 /// An ellipsis dimension of size 1 that others extend carries no information.
 void drop_broadcast(Term& term, const Sizes& sizes) {
   for (size_t i = term.labels.size(); i-- > 0;) {
-    if (!from_ellipsis(term.labels[i]) || term.value.shape()[i] == sizes.at(term.labels[i])) continue;
+    if (!from_ellipsis(term.labels[i]) || term.value.shape()[i] == sizes.at(term.labels[i]))
+      continue;
     term.value = squeeze(term.value, Axes{static_cast<int64_t>(i)});
     term.labels.erase(i, 1);
   }
@@ -72,8 +77,10 @@ void sum_unneeded(Term& term, const std::string& needed) {
   Axes axes;
   std::string kept;
   for (size_t i = 0; i < term.labels.size(); ++i) {
-    if (has(needed, term.labels[i])) kept += term.labels[i];
-    else axes.push_back(static_cast<int64_t>(i));
+    if (has(needed, term.labels[i]))
+      kept += term.labels[i];
+    else
+      axes.push_back(static_cast<int64_t>(i));
   }
   if (axes.empty()) return;
   const DType dtype = term.value.dtype();
@@ -82,7 +89,8 @@ void sum_unneeded(Term& term, const std::string& needed) {
   term.labels = kept;
 }
 
-std::string needed_by_others(const std::vector<Term>& terms, const std::string& result, size_t a, size_t b) {
+std::string needed_by_others(const std::vector<Term>& terms, const std::string& result, size_t a,
+                             size_t b) {
   std::string needed = result;
   for (size_t i = 0; i < terms.size(); ++i) {
     if (i != a && i != b) needed += terms[i].labels;
@@ -98,9 +106,12 @@ struct PairLabels {
 PairLabels classify(const std::string& lhs, const std::string& rhs, const std::string& needed) {
   PairLabels out;
   for (char c : lhs) {
-    if (!has(rhs, c)) out.lhs_free += c;
-    else if (has(needed, c)) out.batch += c;
-    else out.contracted += c;
+    if (!has(rhs, c))
+      out.lhs_free += c;
+    else if (has(needed, c))
+      out.batch += c;
+    else
+      out.contracted += c;
   }
   for (char c : rhs) {
     if (!has(lhs, c)) out.rhs_free += c;
@@ -129,7 +140,8 @@ Term contract_pair(Term lhs, Term rhs, const std::string& needed) {
   sum_unneeded(rhs, needed + lhs.labels);
   const PairLabels forward = classify(lhs.labels, rhs.labels, needed);
   const PairLabels swapped = classify(rhs.labels, lhs.labels, needed);
-  // `needed` begins with the labels of the result: of the two orders, prefer the one that gives them directly.
+  // `needed` begins with the labels of the result: of the two orders, prefer the one that gives
+  // them directly.
   const bool swap = needed.compare(0, swapped.result().size(), swapped.result()) == 0 &&
                     needed.compare(0, forward.result().size(), forward.result()) != 0;
   return swap ? contract(rhs, lhs, swapped) : contract(lhs, rhs, forward);
@@ -150,7 +162,8 @@ std::string merged(const std::string& a, const std::string& b) {
 }
 
 /// The cheapest next pair: fewest multiplications, then smallest result, then first.
-std::pair<size_t, size_t> choose_pair(const std::vector<Term>& terms, const std::string& result, const Sizes& sizes) {
+std::pair<size_t, size_t> choose_pair(const std::vector<Term>& terms, const std::string& result,
+                                      const Sizes& sizes) {
   std::pair<size_t, size_t> best{0, 1};
   std::pair<double, double> best_cost{std::numeric_limits<double>::infinity(), 0};
   for (size_t i = 0; i < terms.size(); ++i) {

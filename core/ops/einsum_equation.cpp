@@ -19,8 +19,10 @@ std::string without_blanks(std::string_view text) {
 std::vector<std::string> split_at_commas(const std::string& text) {
   std::vector<std::string> out(1);
   for (char c : text) {
-    if (c == ',') out.emplace_back();
-    else out.back() += c;
+    if (c == ',')
+      out.emplace_back();
+    else
+      out.back() += c;
   }
   return out;
 }
@@ -33,7 +35,8 @@ std::string ellipsis_labels(size_t count) {
 }
 
 /// Checks characters and replaces the ellipsis by `count` labels.
-std::string expand(std::string_view equation, const std::string& term, size_t count, bool& has_ellipsis) {
+std::string expand(std::string_view equation, const std::string& term, size_t count,
+                   bool& has_ellipsis) {
   std::string out;
   has_ellipsis = false;
   for (size_t i = 0; i < term.size(); ++i) {
@@ -51,8 +54,9 @@ std::string expand(std::string_view equation, const std::string& term, size_t co
 }
 
 size_t letters_in(const std::string& term) {
-  return static_cast<size_t>(
-      std::count_if(term.begin(), term.end(), [](char c) { return std::isalpha(static_cast<unsigned char>(c)); }));
+  return static_cast<size_t>(std::count_if(term.begin(), term.end(), [](char c) {
+    return std::isalpha(static_cast<unsigned char>(c));
+  }));
 }
 
 /// The labels that occur once, in alphabetical order, after those of the ellipsis.
@@ -73,8 +77,9 @@ void check_result(std::string_view equation, const EinsumEquation& e) {
     if (e.result.find(c, i + 1) != std::string::npos) {
       fail<ValueError>("einsum: '{}' occurs twice in the result of {}", c, equation);
     }
-    const bool known = std::any_of(e.operands.begin(), e.operands.end(),
-                                   [&](const std::string& labels) { return labels.find(c) != std::string::npos; });
+    const bool known =
+        std::any_of(e.operands.begin(), e.operands.end(),
+                    [&](const std::string& labels) { return labels.find(c) != std::string::npos; });
     if (!known && !from_ellipsis(c)) {
       fail<ValueError>("einsum: '{}' of the result is in no operand of {}", c, equation);
     }
@@ -88,7 +93,8 @@ EinsumEquation parse_einsum(std::string_view equation, const std::vector<size_t>
   const size_t arrow = text.find("->");
   const std::vector<std::string> terms = split_at_commas(text.substr(0, arrow));
   if (terms.size() != ranks.size()) {
-    fail<ValueError>("einsum: {} describes {} operands, got {}", equation, terms.size(), ranks.size());
+    fail<ValueError>("einsum: {} describes {} operands, got {}", equation, terms.size(),
+                     ranks.size());
   }
   EinsumEquation out;
   size_t widest = 0;
@@ -97,9 +103,10 @@ EinsumEquation parse_einsum(std::string_view equation, const std::vector<size_t>
     const size_t count = ranks[i] > letters ? ranks[i] - letters : 0;
     bool has_ellipsis = false;
     out.operands.push_back(expand(equation, terms[i], count, has_ellipsis));
-    if (out.operands[i].size() != ranks[i] || (count && !has_ellipsis) || count > kEllipsisEnd - kEllipsisBegin) {
-      fail<ShapeError>("einsum: operand {} of {} is described as '{}' but has {} dimensions", i, equation, terms[i],
-                       ranks[i]);
+    if (out.operands[i].size() != ranks[i] || (count && !has_ellipsis) ||
+        count > kEllipsisEnd - kEllipsisBegin) {
+      fail<ShapeError>("einsum: operand {} of {} is described as '{}' but has {} dimensions", i,
+                       equation, terms[i], ranks[i]);
     }
     if (has_ellipsis) widest = std::max(widest, count);
   }

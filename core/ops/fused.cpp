@@ -8,13 +8,15 @@ namespace {
 template <class P>
 void check_count(const char* name, const P& p, Inputs x) {
   const size_t expected = 2 + p.has_bias + p.has_residual;
-  if (x.size() != expected) fail<ValueError>("{}: expected {} operands, got {}", name, expected, x.size());
+  if (x.size() != expected)
+    fail<ValueError>("{}: expected {} operands, got {}", name, expected, x.size());
 }
 
 /// Adds a bias over the trailing axes.
 Tensor add_bias(const Tensor& y, const Tensor& bias) {
   Axes axes;
-  for (size_t i = y.rank() - bias.rank(); i < y.rank(); ++i) axes.push_back(static_cast<int64_t>(i));
+  for (size_t i = y.rank() - bias.rank(); i < y.rank(); ++i)
+    axes.push_back(static_cast<int64_t>(i));
   return add(y, broadcast_in_dim(bias, y.shape(), axes));
 }
 
@@ -30,8 +32,8 @@ TensorList decompose_linear(const LinearBiasActivationParams& p, Inputs x) {
   return {finish(p, x, emit_one(dot_general_primitive(), {x[0], x[1]}, p.dot))};
 }
 
-void check_epilogue(const char* name, bool has_bias, bool has_residual, Inputs x, const TensorType& y,
-                    const Shape& bias_shape) {
+void check_epilogue(const char* name, bool has_bias, bool has_residual, Inputs x,
+                    const TensorType& y, const Shape& bias_shape) {
   const auto check = [&](const Tensor& operand, const Shape& shape, const char* what) {
     if (operand.shape() == shape && operand.dtype() == y.dtype) return;
     fail<ShapeError>("{}: expected a {} {}, got {}", name, what, type_string(y.dtype, shape),
@@ -58,7 +60,8 @@ TensorList decompose_conv(const ConvBiasActivationParams& p, Inputs x) {
 TypeList infer_conv(const ConvBiasActivationParams& p, Inputs x) {
   check_count("conv_bias_activation", p, x);
   TypeList out = conv_primitive().infer(p.conv, x.first(2));
-  check_epilogue("conv_bias_activation", p.has_bias, p.has_residual, x, out[0], Shape{out[0].shape.back()});
+  check_epilogue("conv_bias_activation", p.has_bias, p.has_residual, x, out[0],
+                 Shape{out[0].shape.back()});
   out[0].weak = false;
   return out;
 }
@@ -67,13 +70,20 @@ TypeList infer_conv(const ConvBiasActivationParams& p, Inputs x) {
 
 Tensor apply_activation(const Tensor& x, FusedActivation activation) {
   switch (activation) {
-    case FusedActivation::kNone: return x;
-    case FusedActivation::kRelu: return relu(x);
-    case FusedActivation::kGeluTanh: return gelu(x, true);
-    case FusedActivation::kGeluErf: return gelu(x, false);
-    case FusedActivation::kSilu: return silu(x);
-    case FusedActivation::kTanh: return tanh(x);
-    case FusedActivation::kLogistic: break;
+    case FusedActivation::kNone:
+      return x;
+    case FusedActivation::kRelu:
+      return relu(x);
+    case FusedActivation::kGeluTanh:
+      return gelu(x, true);
+    case FusedActivation::kGeluErf:
+      return gelu(x, false);
+    case FusedActivation::kSilu:
+      return silu(x);
+    case FusedActivation::kTanh:
+      return tanh(x);
+    case FusedActivation::kLogistic:
+      break;
   }
   return sigmoid(x);
 }

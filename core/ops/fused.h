@@ -19,8 +19,8 @@ struct LinearBiasActivationParams {
   FusedActivation activation = FusedActivation::kNone;
   LINNET_FIELDS(dot, has_bias, has_residual, activation)
 };
-/// Operands x, w, [bias], [residual]. The bias has the shape of the free axes of w, the residual that
-/// of the result; both have the dtype of the result.
+/// Operands x, w, [bias], [residual]. The bias has the shape of the free axes of w, the residual
+/// that of the result; both have the dtype of the result.
 const Primitive& linear_bias_activation_primitive();
 
 /// activation(conv(x, w) + bias) + residual.

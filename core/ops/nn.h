@@ -1,5 +1,6 @@
 // Private: the composites of neural networks. What a composite decomposes into is its definition;
-// kernels may compute it whole. Statistics and sums are computed in f32, or f64 for f64 operands ("wide").
+// kernels may compute it whole. Statistics and sums are computed in f32, or f64 for f64 operands
+// ("wide").
 #pragma once
 
 #include "linnet/ops.h"
@@ -34,8 +35,8 @@ struct LogSumExpParams {
 };
 const Primitive& logsumexp_primitive();
 
-/// logits [..., classes], labels [...] -> loss [...], log-sum-exp [...], both wide. Labels from -classes
-/// to -1 count from the end; others out of range give a NaN loss.
+/// logits [..., classes], labels [...] -> loss [...], log-sum-exp [...], both wide. Labels from
+/// -classes to -1 count from the end; others out of range give a NaN loss.
 const Primitive& integer_cross_entropy_primitive();
 /// logits, labels, log-sum-exp, dloss -> dlogits.
 const Primitive& integer_cross_entropy_backward_primitive();
@@ -47,7 +48,8 @@ struct NormParams {
   bool has_scale = false, has_bias = false;
   LINNET_FIELDS(epsilon, axes, has_scale, has_bias)
 };
-/// x, [scale], [bias] -> y of x's type, mean and 1 / sqrt(var + epsilon), both wide, of the leading shape.
+/// x, [scale], [bias] -> y of x's type, mean and 1 / sqrt(var + epsilon), both wide, of the leading
+/// shape.
 const Primitive& layer_norm_primitive();
 /// x, mean, rstd, dy, [scale] -> dx of x's type, [dscale], [dbias], wide.
 const Primitive& layer_norm_backward_primitive();
@@ -64,7 +66,8 @@ struct BatchNormParams {
 };
 /// x, [scale], [bias] -> y of x's type, mean, var (population), wide.
 const Primitive& batch_norm_train_primitive();
-/// x, mean, var, dy, [scale] -> dx of x's type, [dscale], [dbias], wide. The statistics are x's own.
+/// x, mean, var, dy, [scale] -> dx of x's type, [dscale], [dbias], wide. The statistics are x's
+/// own.
 const Primitive& batch_norm_backward_primitive();
 /// x, mean, var, [scale], [bias] -> y of x's type.
 const Primitive& batch_norm_inference_primitive();
@@ -74,8 +77,9 @@ struct AttentionParams {
   bool causal = false, has_bias = false, has_mask = false;
   LINNET_FIELDS(scale, causal, has_bias, has_mask)
 };
-/// q [batch, q_len, heads, dim], k, v [batch, kv_len, kv_heads, dim], [bias], [mask], which have four
-/// dimensions that broadcast to [batch, heads, q_len, kv_len] -> [batch, q_len, heads, dim of v].
+/// q [batch, q_len, heads, dim], k, v [batch, kv_len, kv_heads, dim], [bias], [mask], which have
+/// four dimensions that broadcast to [batch, heads, q_len, kv_len] -> [batch, q_len, heads, dim of
+/// v].
 const Primitive& attention_primitive();
 
 /// Defined by the files of their families; called by `define_nn`.

@@ -19,15 +19,18 @@ double count_of(const Tensor& x) {
 }
 
 void check_operands(const char* name, Inputs x, size_t count) {
-  if (x.size() != count) fail<ValueError>("{}: expected {} operands, got {}", name, count, x.size());
+  if (x.size() != count)
+    fail<ValueError>("{}: expected {} operands, got {}", name, count, x.size());
   if (!is_floating(x[0].dtype())) {
     fail<DTypeError>("{}: expected a floating dtype, got {}", name, to_string(x[0].type()));
   }
-  if (x[0].rank() == 0) fail<ShapeError>("{}: expected x [..., channels], got {}", name, to_string(x[0].type()));
+  if (x[0].rank() == 0)
+    fail<ShapeError>("{}: expected x [..., channels], got {}", name, to_string(x[0].type()));
   for (const Tensor& parameter : x.subspan(1)) {
     if (parameter.shape() == channels_of(x[0]) || parameter.shape() == x[0].shape()) continue;
     fail<ShapeError>("{}: expected statistics and parameters of shape {} for x {}, got {}", name,
-                     to_string(channels_of(x[0])), to_string(x[0].type()), to_string(parameter.type()));
+                     to_string(channels_of(x[0])), to_string(x[0].type()),
+                     to_string(parameter.type()));
   }
 }
 
@@ -55,8 +58,8 @@ TypeList infer_inference(const BatchNormParams& p, Inputs x) {
 }
 
 /// (x - mean) * (rsqrt(var + epsilon) * scale) + bias, with the parameters from operand `first` on.
-Tensor normalise(const BatchNormParams& p, Inputs x, size_t first, const Tensor& value, const Tensor& mean,
-                 const Tensor& variance) {
+Tensor normalise(const BatchNormParams& p, Inputs x, size_t first, const Tensor& value,
+                 const Tensor& mean, const Tensor& variance) {
   Tensor factor = rsqrt(add(variance, p.epsilon));
   if (p.has_scale) factor = mul(factor, converted(x[first], factor.dtype()));
   Tensor y = mul(sub(value, mean), factor);
@@ -107,14 +110,16 @@ TensorList vjp_train(const BatchNormParams& p, Inputs x, Outputs y, Inputs cts) 
     for (size_t i = 0; i < x.size(); ++i) out[i] = converted(gradients[i], x[i].dtype());
   }
   const double share = 1 / count_of(x[0]);
-  if (cts[1].defined()) accumulate(out[0], broadcast_to(mul(cts[1], share), x[0].shape()), x[0].dtype());
+  if (cts[1].defined())
+    accumulate(out[0], broadcast_to(mul(cts[1], share), x[0].shape()), x[0].dtype());
   if (cts[2].defined()) {
     accumulate(out[0], mul(sub(widened(x[0]), y[1]), mul(cts[2], 2 * share)), x[0].dtype());
   }
   return out;
 }
 
-/// A batch of normalisations is one normalisation of as many times the channels: [B, ..., C] -> [..., B C].
+/// A batch of normalisations is one normalisation of as many times the channels: [B, ..., C] ->
+/// [..., B C].
 Tensor into_channels(const BatchedInputs& in, size_t i) {
   Tensor x = in.x[i];
   if (!in.batched[i]) {
@@ -146,13 +151,14 @@ TensorList batch_channels(const BatchNormParams& p, const BatchedInputs& in) {
 }  // namespace
 
 const Primitive& batch_norm_train_primitive() {
-  static const Primitive& p = define(Composite<BatchNormParams>{.name = "batch_norm_train",
-                                                                .decompose = decompose_train,
-                                                                .infer = infer_train,
-                                                                .vjp = vjp_train,
-                                                                .batch = batch_channels<batch_norm_train_primitive>,
-                                                                .saves_inputs = bits_of({0, 1}),
-                                                                .saves_outputs = bits_of({1, 2})});
+  static const Primitive& p =
+      define(Composite<BatchNormParams>{.name = "batch_norm_train",
+                                        .decompose = decompose_train,
+                                        .infer = infer_train,
+                                        .vjp = vjp_train,
+                                        .batch = batch_channels<batch_norm_train_primitive>,
+                                        .saves_inputs = bits_of({0, 1}),
+                                        .saves_outputs = bits_of({1, 2})});
   return p;
 }
 
@@ -183,7 +189,8 @@ void append_parameters(TensorList& operands, const Tensor& scale, const Tensor& 
 
 }  // namespace
 
-BatchNormResult batch_norm_train(const Tensor& x, const Tensor& scale, const Tensor& bias, double epsilon) {
+BatchNormResult batch_norm_train(const Tensor& x, const Tensor& scale, const Tensor& bias,
+                                 double epsilon) {
   TensorList operands{floating_operand(x)};
   append_parameters(operands, scale, bias);
   const BatchNormParams p{epsilon, scale.defined(), bias.defined()};
@@ -191,8 +198,8 @@ BatchNormResult batch_norm_train(const Tensor& x, const Tensor& scale, const Ten
   return {std::move(out[0]), std::move(out[1]), std::move(out[2])};
 }
 
-Tensor batch_norm_inference(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& scale,
-                            const Tensor& bias, double epsilon) {
+Tensor batch_norm_inference(const Tensor& x, const Tensor& mean, const Tensor& variance,
+                            const Tensor& scale, const Tensor& bias, double epsilon) {
   TensorList operands{floating_operand(x), floating_operand(mean), floating_operand(variance)};
   append_parameters(operands, scale, bias);
   const BatchNormParams p{epsilon, scale.defined(), bias.defined()};

@@ -6,19 +6,24 @@ namespace {
 
 constexpr const char* kName = "softmax_cross_entropy_with_integer_labels";
 
-Shape rows_of(const Tensor& logits) { return Shape(logits.shape().begin(), logits.shape().end() - 1); }
+Shape rows_of(const Tensor& logits) {
+  return Shape(logits.shape().begin(), logits.shape().end() - 1);
+}
 
 void check_operands(const Tensor& logits, const Tensor& labels) {
   if (logits.rank() == 0 || !is_floating(logits.dtype())) {
-    fail<DTypeError>("{}: expected floating logits [..., classes], got {}", kName, to_string(logits.type()));
+    fail<DTypeError>("{}: expected floating logits [..., classes], got {}", kName,
+                     to_string(logits.type()));
   }
   if (!is_integer(labels.dtype())) {
-    fail<DTypeError>("{}: expected integer labels, got {}\n  hint: softmax_cross_entropy takes probabilities", kName,
-                     to_string(labels.type()));
+    fail<DTypeError>(
+        "{}: expected integer labels, got {}\n  hint: softmax_cross_entropy takes probabilities",
+        kName, to_string(labels.type()));
   }
   if (labels.shape() != rows_of(logits)) {
-    fail<ShapeError>("{}: expected labels of shape {} for logits {}, got {}", kName, to_string(rows_of(logits)),
-                     to_string(logits.type()), to_string(labels.type()));
+    fail<ShapeError>("{}: expected labels of shape {} for logits {}, got {}", kName,
+                     to_string(rows_of(logits)), to_string(logits.type()),
+                     to_string(labels.type()));
   }
 }
 
@@ -47,8 +52,9 @@ Tensor probabilities(const Tensor& logits, const Tensor& lse) {
 TensorList decompose_backward(const NoParams&, Inputs x) {
   const Tensor &logits = x[0], &labels = x[1], &lse = x[2], &dloss = x[3];
   const int64_t classes = logits.shape(-1);
-  const Tensor wrapped =
-      is_signed_integer(labels.dtype()) ? where(less(labels, 0), add(labels, classes), labels) : labels;
+  const Tensor wrapped = is_signed_integer(labels.dtype())
+                             ? where(less(labels, 0), add(labels, classes), labels)
+                             : labels;
   const Tensor p = probabilities(logits, lse);
   const Tensor target = one_hot(wrapped, classes, p.dtype());
   return {converted(mul(sub(p, target), expand_dims(dloss, -1)), logits.dtype())};
@@ -60,7 +66,8 @@ TensorList vjp_loss(const NoParams&, Inputs x, Outputs y, Inputs cts) {
     dlogits = emit_one(integer_cross_entropy_backward_primitive(), {x[0], x[1], y[1], cts[0]});
   }
   if (cts[1].defined()) {
-    const Tensor term = converted(mul(probabilities(x[0], y[1]), expand_dims(cts[1], -1)), x[0].dtype());
+    const Tensor term =
+        converted(mul(probabilities(x[0], y[1]), expand_dims(cts[1], -1)), x[0].dtype());
     dlogits = dlogits.defined() ? add(dlogits, term) : term;
   }
   return {dlogits, Tensor()};
@@ -80,13 +87,14 @@ TensorList batch_rows(const NoParams&, const BatchedInputs& in) {
 }  // namespace
 
 const Primitive& integer_cross_entropy_primitive() {
-  static const Primitive& p = define(Composite<NoParams>{.name = kName,
-                                                         .decompose = decompose_loss,
-                                                         .infer = infer_loss,
-                                                         .vjp = vjp_loss,
-                                                         .batch = batch_rows<integer_cross_entropy_primitive>,
-                                                         .nondifferentiable = bits_of({1}),
-                                                         .saves_outputs = bits_of({1})});
+  static const Primitive& p =
+      define(Composite<NoParams>{.name = kName,
+                                 .decompose = decompose_loss,
+                                 .infer = infer_loss,
+                                 .vjp = vjp_loss,
+                                 .batch = batch_rows<integer_cross_entropy_primitive>,
+                                 .nondifferentiable = bits_of({1}),
+                                 .saves_outputs = bits_of({1})});
   return p;
 }
 

@@ -5,8 +5,12 @@
 namespace linnet {
 namespace {
 
-Shape leading(const NormParams& p, const Tensor& x) { return Shape(x.shape().begin(), x.shape().end() - p.axes); }
-Shape trailing(const NormParams& p, const Tensor& x) { return Shape(x.shape().end() - p.axes, x.shape().end()); }
+Shape leading(const NormParams& p, const Tensor& x) {
+  return Shape(x.shape().begin(), x.shape().end() - p.axes);
+}
+Shape trailing(const NormParams& p, const Tensor& x) {
+  return Shape(x.shape().end() - p.axes, x.shape().end());
+}
 
 Axes axes_between(int64_t begin, int64_t end) {
   Axes out;
@@ -22,20 +26,23 @@ Axes leading_axes(const NormParams& p, const Tensor& x) {
 }
 
 /// Per-row values with the reduced axes back as ones.
-Tensor per_row(const NormParams& p, const Tensor& x, const Tensor& row) { return expand_dims(row, row_axes(p, x)); }
+Tensor per_row(const NormParams& p, const Tensor& x, const Tensor& row) {
+  return expand_dims(row, row_axes(p, x));
+}
 
 void check_norm(const char* name, const NormParams& p, Inputs x) {
   if (!is_floating(x[0].dtype())) {
     fail<DTypeError>("{}: expected a floating dtype, got {}", name, to_string(x[0].type()));
   }
   if (p.axes < 1 || p.axes > static_cast<int64_t>(x[0].rank())) {
-    fail<ShapeError>("{}: expected at least {} dimensions, got {}", name, std::max<int64_t>(p.axes, 1),
-                     to_string(x[0].type()));
+    fail<ShapeError>("{}: expected at least {} dimensions, got {}", name,
+                     std::max<int64_t>(p.axes, 1), to_string(x[0].type()));
   }
   for (size_t i = 1; i < x.size(); ++i) {
     if (x[i].shape() == trailing(p, x[0])) continue;
-    fail<ShapeError>("{}: expected {} of shape {} for x {}, got {}", name, p.has_scale && i == 1 ? "a scale" : "a bias",
-                     to_string(trailing(p, x[0])), to_string(x[0].type()), to_string(x[i].type()));
+    fail<ShapeError>("{}: expected {} of shape {} for x {}, got {}", name,
+                     p.has_scale && i == 1 ? "a scale" : "a bias", to_string(trailing(p, x[0])),
+                     to_string(x[0].type()), to_string(x[i].type()));
   }
 }
 
@@ -83,7 +90,8 @@ struct ScaleGradients {
   Tensor g;
   TensorList parameters;
 };
-ScaleGradients scale_gradients(const NormParams& p, const Tensor& normal, const Tensor& dy, const Tensor& scale) {
+ScaleGradients scale_gradients(const NormParams& p, const Tensor& normal, const Tensor& dy,
+                               const Tensor& scale) {
   const Axes rows = leading_axes(p, normal);
   ScaleGradients out{dy, {}};
   if (p.has_scale) {
@@ -131,7 +139,8 @@ TensorList vjp_layer_norm(const NormParams& p, Inputs x, Outputs y, Inputs cts) 
   }
   const double share = 1.0 / static_cast<double>(element_count(trailing(p, x[0])));
   if (cts[1].defined()) {
-    accumulate(out[0], broadcast_to(mul(per_row(p, x[0], cts[1]), share), x[0].shape()), x[0].dtype());
+    accumulate(out[0], broadcast_to(mul(per_row(p, x[0], cts[1]), share), x[0].shape()),
+               x[0].dtype());
   }
   if (cts[2].defined()) {
     const Tensor centred = sub(widened(x[0]), per_row(p, x[0], y[1]));
@@ -172,10 +181,12 @@ TensorList vjp_rms_norm(const NormParams& p, Inputs x, Outputs y, Inputs cts) {
   return out;
 }
 
-/// Rows may be batched freely; parameters of their own per element of the batch are applied afterwards.
+/// Rows may be batched freely; parameters of their own per element of the batch are applied
+/// afterwards.
 template <const Primitive& (*primitive)()>
 TensorList batch_norm_rows(const NormParams& p, const BatchedInputs& in) {
-  const bool parameters = std::any_of(in.batched.begin() + 1, in.batched.end(), [](uint8_t b) { return b != 0; });
+  const bool parameters =
+      std::any_of(in.batched.begin() + 1, in.batched.end(), [](uint8_t b) { return b != 0; });
   if (in.batched[0] && !parameters) return emit(primitive(), in.x, p);
   Shape shape = in.x[0].shape();
   if (!in.batched[0]) shape.insert(0, in.size);
@@ -199,36 +210,41 @@ TensorList batch_norm_rows(const NormParams& p, const BatchedInputs& in) {
 }  // namespace
 
 const Primitive& layer_norm_primitive() {
-  static const Primitive& p = define(Composite<NormParams>{.name = "layer_norm",
-                                                           .decompose = decompose_layer_norm,
-                                                           .infer = infer_layer_norm,
-                                                           .vjp = vjp_layer_norm,
-                                                           .batch = batch_norm_rows<layer_norm_primitive>,
-                                                           .saves_inputs = bits_of({0, 1}),
-                                                           .saves_outputs = bits_of({1, 2})});
+  static const Primitive& p =
+      define(Composite<NormParams>{.name = "layer_norm",
+                                   .decompose = decompose_layer_norm,
+                                   .infer = infer_layer_norm,
+                                   .vjp = vjp_layer_norm,
+                                   .batch = batch_norm_rows<layer_norm_primitive>,
+                                   .saves_inputs = bits_of({0, 1}),
+                                   .saves_outputs = bits_of({1, 2})});
   return p;
 }
 
 const Primitive& layer_norm_backward_primitive() {
-  static const Primitive& p = define(Composite<NormParams>{
-      .name = "layer_norm_backward", .decompose = decompose_layer_norm_backward, .infer = infer_backward});
+  static const Primitive& p =
+      define(Composite<NormParams>{.name = "layer_norm_backward",
+                                   .decompose = decompose_layer_norm_backward,
+                                   .infer = infer_backward});
   return p;
 }
 
 const Primitive& rms_norm_primitive() {
-  static const Primitive& p = define(Composite<NormParams>{.name = "rms_norm",
-                                                           .decompose = decompose_rms_norm,
-                                                           .infer = infer_rms_norm,
-                                                           .vjp = vjp_rms_norm,
-                                                           .batch = batch_norm_rows<rms_norm_primitive>,
-                                                           .saves_inputs = bits_of({0, 1}),
-                                                           .saves_outputs = bits_of({1})});
+  static const Primitive& p =
+      define(Composite<NormParams>{.name = "rms_norm",
+                                   .decompose = decompose_rms_norm,
+                                   .infer = infer_rms_norm,
+                                   .vjp = vjp_rms_norm,
+                                   .batch = batch_norm_rows<rms_norm_primitive>,
+                                   .saves_inputs = bits_of({0, 1}),
+                                   .saves_outputs = bits_of({1})});
   return p;
 }
 
 const Primitive& rms_norm_backward_primitive() {
-  static const Primitive& p = define(Composite<NormParams>{
-      .name = "rms_norm_backward", .decompose = decompose_rms_norm_backward, .infer = infer_backward});
+  static const Primitive& p = define(Composite<NormParams>{.name = "rms_norm_backward",
+                                                           .decompose = decompose_rms_norm_backward,
+                                                           .infer = infer_backward});
   return p;
 }
 
@@ -243,7 +259,8 @@ TensorList norm_operands(const Tensor& x, const Tensor& scale, const Tensor& bia
 
 }  // namespace
 
-Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& bias, double epsilon, int64_t axes) {
+Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& bias, double epsilon,
+                  int64_t axes) {
   const NormParams p{epsilon, axes, scale.defined(), bias.defined()};
   return emit_one(layer_norm_primitive(), norm_operands(x, scale, bias), p);
 }

@@ -5,7 +5,8 @@ namespace linnet {
 namespace {
 
 void check_axis(const char* name, int64_t axis, const Tensor& x) {
-  if (!is_floating(x.dtype())) fail<DTypeError>("{}: expected a floating dtype, got {}", name, to_string(x.type()));
+  if (!is_floating(x.dtype()))
+    fail<DTypeError>("{}: expected a floating dtype, got {}", name, to_string(x.type()));
   normalize_axis(axis, x.rank(), name);
 }
 
@@ -19,7 +20,8 @@ TypeList infer_softmax(const AxisParams& p, Inputs x) {
 TypeList infer_softmax_backward(const AxisParams& p, Inputs x) {
   check_axis("softmax_backward", p.axis, x[0]);
   if (x[1].shape() != x[0].shape() || x[1].dtype() != x[0].dtype()) {
-    fail<ShapeError>("softmax_backward: types differ: {} and {}", to_string(x[0].type()), to_string(x[1].type()));
+    fail<ShapeError>("softmax_backward: types differ: {} and {}", to_string(x[0].type()),
+                     to_string(x[1].type()));
   }
   return {strong(x[0])};
 }
@@ -56,7 +58,8 @@ TensorList batch_one(const AxisParams& p, const BatchedInputs& in) {
 template <const Primitive& (*primitive)()>
 TensorList batch_two(const AxisParams& p, const BatchedInputs& in) {
   Shape shape = in.x[in.batched[0] ? 0 : 1].shape();
-  return emit(primitive(), {broadcast_to(in.x[0], shape), broadcast_to(in.x[1], shape)}, AxisParams{p.axis + 1});
+  return emit(primitive(), {broadcast_to(in.x[0], shape), broadcast_to(in.x[1], shape)},
+              AxisParams{p.axis + 1});
 }
 
 template <const Primitive& (*backward)()>
@@ -67,7 +70,8 @@ TensorList vjp_of_output(const AxisParams& p, Inputs, Outputs y, Inputs cts) {
 Shape without_axes(const Shape& shape, const Axes& axes) {
   Shape out;
   for (size_t i = 0; i < shape.size(); ++i) {
-    if (std::find(axes.begin(), axes.end(), static_cast<int64_t>(i)) == axes.end()) out.push_back(shape[i]);
+    if (std::find(axes.begin(), axes.end(), static_cast<int64_t>(i)) == axes.end())
+      out.push_back(shape[i]);
   }
   return out;
 }
@@ -87,8 +91,7 @@ TensorList decompose_logsumexp(const LogSumExpParams& p, Inputs x) {
 
 TensorList vjp_logsumexp(const LogSumExpParams& p, Inputs x, Outputs y, Inputs cts) {
   const Tensor lse = expand_dims(widened(y[0]), p.axes);
-  // Rows of -inf only: every share is 0 instead of exp(-inf + inf).
-  const Tensor share = exp(sub(widened(x[0]), where(is_finite(lse), lse, zeros_like(lse))));
+  const Tensor share = exp(sub(widened(x[0]), lse));
   return {converted(mul(expand_dims(widened(cts[0]), p.axes), share), x[0].dtype())};
 }
 
@@ -101,38 +104,42 @@ TensorList batch_logsumexp(const LogSumExpParams& p, const BatchedInputs& in) {
 }  // namespace
 
 const Primitive& softmax_primitive() {
-  static const Primitive& p = define(Composite<AxisParams>{.name = "softmax",
-                                                           .decompose = decompose_softmax,
-                                                           .infer = infer_softmax,
-                                                           .vjp = vjp_of_output<softmax_backward_primitive>,
-                                                           .batch = batch_one<softmax_primitive>,
-                                                           .saves_inputs = 0});
+  static const Primitive& p =
+      define(Composite<AxisParams>{.name = "softmax",
+                                   .decompose = decompose_softmax,
+                                   .infer = infer_softmax,
+                                   .vjp = vjp_of_output<softmax_backward_primitive>,
+                                   .batch = batch_one<softmax_primitive>,
+                                   .saves_inputs = 0});
   return p;
 }
 
 const Primitive& log_softmax_primitive() {
-  static const Primitive& p = define(Composite<AxisParams>{.name = "log_softmax",
-                                                           .decompose = decompose_log_softmax,
-                                                           .infer = infer_softmax,
-                                                           .vjp = vjp_of_output<log_softmax_backward_primitive>,
-                                                           .batch = batch_one<log_softmax_primitive>,
-                                                           .saves_inputs = 0});
+  static const Primitive& p =
+      define(Composite<AxisParams>{.name = "log_softmax",
+                                   .decompose = decompose_log_softmax,
+                                   .infer = infer_softmax,
+                                   .vjp = vjp_of_output<log_softmax_backward_primitive>,
+                                   .batch = batch_one<log_softmax_primitive>,
+                                   .saves_inputs = 0});
   return p;
 }
 
 const Primitive& softmax_backward_primitive() {
-  static const Primitive& p = define(Composite<AxisParams>{.name = "softmax_backward",
-                                                           .decompose = decompose_softmax_backward,
-                                                           .infer = infer_softmax_backward,
-                                                           .batch = batch_two<softmax_backward_primitive>});
+  static const Primitive& p =
+      define(Composite<AxisParams>{.name = "softmax_backward",
+                                   .decompose = decompose_softmax_backward,
+                                   .infer = infer_softmax_backward,
+                                   .batch = batch_two<softmax_backward_primitive>});
   return p;
 }
 
 const Primitive& log_softmax_backward_primitive() {
-  static const Primitive& p = define(Composite<AxisParams>{.name = "log_softmax_backward",
-                                                           .decompose = decompose_log_softmax_backward,
-                                                           .infer = infer_softmax_backward,
-                                                           .batch = batch_two<log_softmax_backward_primitive>});
+  static const Primitive& p =
+      define(Composite<AxisParams>{.name = "log_softmax_backward",
+                                   .decompose = decompose_log_softmax_backward,
+                                   .infer = infer_softmax_backward,
+                                   .batch = batch_two<log_softmax_backward_primitive>});
   return p;
 }
 
@@ -146,7 +153,8 @@ const Primitive& logsumexp_primitive() {
 }
 
 Tensor softmax(const Tensor& x, int64_t axis) {
-  return emit_one(softmax_primitive(), {floating_operand(x)}, AxisParams{normalize_axis(axis, x.rank(), "softmax")});
+  return emit_one(softmax_primitive(), {floating_operand(x)},
+                  AxisParams{normalize_axis(axis, x.rank(), "softmax")});
 }
 
 Tensor log_softmax(const Tensor& x, int64_t axis) {

@@ -6,14 +6,17 @@
 namespace linnet {
 namespace {
 
-int64_t dilated(int64_t size, int64_t dilation) { return size == 0 ? 0 : (size - 1) * dilation + 1; }
+int64_t dilated(int64_t size, int64_t dilation) {
+  return size == 0 ? 0 : (size - 1) * dilation + 1;
+}
 
 void check_rank(const char* name, const WindowParams& p, const Tensor& x) {
   if (x.rank() != p.window.size()) {
-    fail<ShapeError>("{}: expected a window with one entry per dimension of {}, got {}", name, to_string(x.type()),
-                     to_string(p.window));
+    fail<ShapeError>("{}: expected a window with one entry per dimension of {}, got {}", name,
+                     to_string(x.type()), to_string(p.window));
   }
-  if (x.dtype() == DType::kBool) fail<DTypeError>("{}: expected a numeric dtype, got {}", name, to_string(x.type()));
+  if (x.dtype() == DType::kBool)
+    fail<DTypeError>("{}: expected a numeric dtype, got {}", name, to_string(x.type()));
 }
 
 TypeList infer_window(const char* name, const WindowParams& p, const Tensor& x) {
@@ -29,8 +32,9 @@ Shape prefixed(const Shape& values, int64_t value) {
 
 /// The same windows with a dimension in front that is not reduced.
 WindowParams batched(const WindowParams& p) {
-  return {prefixed(p.window, 1),       prefixed(p.strides, 1),       prefixed(p.padding_low, 0),
-          prefixed(p.padding_high, 0), prefixed(p.base_dilation, 1), prefixed(p.window_dilation, 1)};
+  return {prefixed(p.window, 1),        prefixed(p.strides, 1),
+          prefixed(p.padding_low, 0),   prefixed(p.padding_high, 0),
+          prefixed(p.base_dilation, 1), prefixed(p.window_dilation, 1)};
 }
 SelectParams batched(const SelectParams& p) { return {batched(p.window), p.maximum}; }
 
@@ -41,7 +45,8 @@ WindowParams adjoint(const WindowParams& p, const Shape& in, const Shape& out) {
     const int64_t reach = (p.window[i] - 1) * p.window_dilation[i];
     const int64_t low = reach - p.padding_low[i];
     q.padding_low.push_back(low);
-    q.padding_high.push_back((in[i] - 1) * p.base_dilation[i] + reach + 1 - dilated(out[i], p.strides[i]) - low);
+    q.padding_high.push_back((in[i] - 1) * p.base_dilation[i] + reach + 1 -
+                             dilated(out[i], p.strides[i]) - low);
   }
   return q;
 }
@@ -72,8 +77,9 @@ TypeList infer_scatter(const SelectParams& p, Inputs x) {
   check_rank(kName, p.window, x[1]);
   const Shape windows = p.window.out_size(x[1].shape());
   if (x[0].shape() != windows || x[0].dtype() != x[1].dtype()) {
-    fail<ShapeError>("{}: expected a source {} for x {}, got {}", kName, type_string(x[1].dtype(), windows),
-                     to_string(x[1].type()), to_string(x[0].type()));
+    fail<ShapeError>("{}: expected a source {} for x {}, got {}", kName,
+                     type_string(x[1].dtype(), windows), to_string(x[1].type()),
+                     to_string(x[0].type()));
   }
   return {{x[1].dtype(), x[1].shape(), false, x[1].device()}};
 }
@@ -82,7 +88,8 @@ TypeList infer_gather(const SelectParams& p, Inputs x) {
   constexpr const char* kName = "select_and_gather";
   check_rank(kName, p.window, x[1]);
   if (x[0].shape() != x[1].shape() || x[0].dtype() != x[1].dtype()) {
-    fail<ShapeError>("{}: expected values like x {}, got {}", kName, to_string(x[1].type()), to_string(x[0].type()));
+    fail<ShapeError>("{}: expected values like x {}, got {}", kName, to_string(x[1].type()),
+                     to_string(x[0].type()));
   }
   return {{x[1].dtype(), p.window.out_size(x[1].shape()), false, x[1].device()}};
 }
@@ -118,7 +125,8 @@ Shape WindowParams::out_size(const Shape& in) const {
 const Primitive& reduce_window_sum_primitive() {
   static const Primitive& p = define(LinearMap<WindowParams>{
       .name = "reduce_window_sum",
-      .infer = [](const WindowParams& q, Inputs x) { return infer_window("reduce_window_sum", q, x[0]); },
+      .infer = [](const WindowParams& q,
+                  Inputs x) { return infer_window("reduce_window_sum", q, x[0]); },
       .transpose = transpose_sum,
       .batch = batch_window<reduce_window_sum_primitive>});
   return p;
@@ -127,7 +135,8 @@ const Primitive& reduce_window_sum_primitive() {
 const Primitive& reduce_window_max_primitive() {
   static const Primitive& p = define(Smooth<WindowParams>{
       .name = "reduce_window_max",
-      .infer = [](const WindowParams& q, Inputs x) { return infer_window("reduce_window_max", q, x[0]); },
+      .infer = [](const WindowParams& q,
+                  Inputs x) { return infer_window("reduce_window_max", q, x[0]); },
       .vjp = vjp_select<true>,
       .batch = batch_window<reduce_window_max_primitive>,
       .jvp = jvp_select<true>,
@@ -138,7 +147,8 @@ const Primitive& reduce_window_max_primitive() {
 const Primitive& reduce_window_min_primitive() {
   static const Primitive& p = define(Smooth<WindowParams>{
       .name = "reduce_window_min",
-      .infer = [](const WindowParams& q, Inputs x) { return infer_window("reduce_window_min", q, x[0]); },
+      .infer = [](const WindowParams& q,
+                  Inputs x) { return infer_window("reduce_window_min", q, x[0]); },
       .vjp = vjp_select<false>,
       .batch = batch_window<reduce_window_min_primitive>,
       .jvp = jvp_select<false>,
@@ -147,20 +157,22 @@ const Primitive& reduce_window_min_primitive() {
 }
 
 const Primitive& select_and_scatter_add_primitive() {
-  static const Primitive& p = define(LinearMap<SelectParams>{.name = "select_and_scatter_add",
-                                                             .infer = infer_scatter,
-                                                             .transpose = transpose_scatter,
-                                                             .batch = batch_select<select_and_scatter_add_primitive>,
-                                                             .nondifferentiable = bits_of({1})});
+  static const Primitive& p =
+      define(LinearMap<SelectParams>{.name = "select_and_scatter_add",
+                                     .infer = infer_scatter,
+                                     .transpose = transpose_scatter,
+                                     .batch = batch_select<select_and_scatter_add_primitive>,
+                                     .nondifferentiable = bits_of({1})});
   return p;
 }
 
 const Primitive& select_and_gather_primitive() {
-  static const Primitive& p = define(LinearMap<SelectParams>{.name = "select_and_gather",
-                                                             .infer = infer_gather,
-                                                             .transpose = transpose_gather,
-                                                             .batch = batch_select<select_and_gather_primitive>,
-                                                             .nondifferentiable = bits_of({1})});
+  static const Primitive& p =
+      define(LinearMap<SelectParams>{.name = "select_and_gather",
+                                     .infer = infer_gather,
+                                     .transpose = transpose_gather,
+                                     .batch = batch_select<select_and_gather_primitive>,
+                                     .nondifferentiable = bits_of({1})});
   return p;
 }
 
@@ -168,9 +180,11 @@ namespace {
 
 Shape per_dimension(const char* what, const std::vector<int64_t>& values, size_t rank) {
   if (values.empty()) return Shape(rank, 1);
-  if (values.size() != rank) fail<ShapeError>("reduce_window: expected {} {}, got {}", rank, what, to_string(values));
+  if (values.size() != rank)
+    fail<ShapeError>("reduce_window: expected {} {}, got {}", rank, what, to_string(values));
   for (int64_t value : values) {
-    if (value < 1) fail<ValueError>("reduce_window: {} must be at least 1, got {}", what, to_string(values));
+    if (value < 1)
+      fail<ValueError>("reduce_window: {} must be at least 1, got {}", what, to_string(values));
   }
   return values;
 }
@@ -183,7 +197,8 @@ WindowParams params_of(const Tensor& x, const WindowOptions& options) {
   p.base_dilation = per_dimension("base dilation factors", options.base_dilation, rank);
   p.window_dilation = per_dimension("window dilation factors", options.window_dilation, rank);
   if (!options.padding.empty() && options.padding.size() != rank) {
-    fail<ShapeError>("reduce_window: expected {} pairs of padding, got {}", rank, options.padding.size());
+    fail<ShapeError>("reduce_window: expected {} pairs of padding, got {}", rank,
+                     options.padding.size());
   }
   p.padding_low = Shape(rank, 0);
   p.padding_high = Shape(rank, 0);
@@ -197,7 +212,9 @@ WindowParams params_of(const Tensor& x, const WindowOptions& options) {
 /// Smallest (largest) value of a dtype: the identity of max (min).
 Tensor identity_of(DType dtype, bool maximum) {
   if (is_floating(dtype)) {
-    return scalar(maximum ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity(), dtype);
+    return scalar(maximum ? -std::numeric_limits<double>::infinity()
+                          : std::numeric_limits<double>::infinity(),
+                  dtype);
   }
   const IntInfo info = iinfo(dtype);
   return scalar_integer(maximum ? info.min : static_cast<int64_t>(info.max), dtype);
@@ -219,7 +236,8 @@ Tensor reduce_window(const Tensor& x, WindowReduction reduction, const WindowOpt
   if (reduction == WindowReduction::kSum) return emit_one(reduce_window_sum_primitive(), {x}, p);
   const bool maximum = reduction == WindowReduction::kMax;
   const Tensor dilated_x = dilate(x, p, maximum);
-  return emit_one(maximum ? reduce_window_max_primitive() : reduce_window_min_primitive(), {dilated_x}, p);
+  return emit_one(maximum ? reduce_window_max_primitive() : reduce_window_min_primitive(),
+                  {dilated_x}, p);
 }
 
 void define_windows() {

@@ -7,8 +7,8 @@
 namespace linnet {
 
 /// One entry per dimension of x everywhere. Element t of window o is at o * stride - padding_low +
-/// t * window_dilation in x with base_dilation - 1 holes between neighbours. Holes and padding count as
-/// the identity of the reduction.
+/// t * window_dilation in x with base_dilation - 1 holes between neighbours. Holes and padding
+/// count as the identity of the reduction.
 struct WindowParams {
   Shape window, strides, padding_low, padding_high, base_dilation, window_dilation;
   LINNET_FIELDS(window, strides, padding_low, padding_high, base_dilation, window_dilation)

@@ -306,7 +306,7 @@ Tensor batch_norm_inference(const Tensor& x, const Tensor& mean, const Tensor& v
 /// q [batch, q_len, heads, dim], k, v [batch, kv_len, kv_heads, dim]; mask bool or undefined, broadcast
 /// to [batch, heads, q_len, kv_len]; bias added to the scores. Softmax in f32 (J-042).
 struct AttentionOptions {
-  std::optional<double> scale;
+  std::optional<double> scale = {};
   bool causal = false;
 };
 Tensor dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& bias = {},
@@ -316,7 +316,7 @@ Tensor dropout(const Tensor& x, const Tensor& key_data, double rate, const Axes&
 
 // Linear algebra and windows (ops/dot.cpp, ops/conv.cpp, ops/window.cpp)
 struct DotDims {
-  Axes lhs_contract, rhs_contract, lhs_batch, rhs_batch;
+  Axes lhs_contract = {}, rhs_contract = {}, lhs_batch = {}, rhs_batch = {};
 };
 /// Result order: batch, free of lhs, free of rhs (J-022). 16-bit floats accumulate in f32.
 Tensor dot_general(const Tensor& lhs, const Tensor& rhs, const DotDims& dims,
@@ -330,9 +330,9 @@ Tensor outer(const Tensor& a, const Tensor& b);
 Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands);
 
 struct ConvOptions {
-  std::vector<int64_t> strides;                       ///< per spatial dimension; empty means 1
-  std::vector<std::pair<int64_t, int64_t>> padding;   ///< low, high per spatial dimension; empty means 0
-  std::vector<int64_t> lhs_dilation, rhs_dilation;    ///< empty means 1
+  std::vector<int64_t> strides = {};                      ///< per spatial dimension; empty means 1
+  std::vector<std::pair<int64_t, int64_t>> padding = {};  ///< low, high per spatial dimension; empty means 0
+  std::vector<int64_t> lhs_dilation = {}, rhs_dilation = {};  ///< empty means 1
   int64_t feature_groups = 1, batch_groups = 1;
 };
 /// x: [batch, spatial…, in], w: [spatial…, in / groups, out] -> [batch, spatial…, out] (J-025).
@@ -347,10 +347,10 @@ std::vector<std::pair<int64_t, int64_t>> resolve_padding(std::string_view same_o
 
 enum class WindowReduction : uint8_t { kSum, kMax, kMin };
 struct WindowOptions {
-  Shape window;                                       ///< one entry per dimension of x
-  std::vector<int64_t> strides;
-  std::vector<std::pair<int64_t, int64_t>> padding;
-  std::vector<int64_t> base_dilation, window_dilation;
+  Shape window;  ///< one entry per dimension of x
+  std::vector<int64_t> strides = {};
+  std::vector<std::pair<int64_t, int64_t>> padding = {};
+  std::vector<int64_t> base_dilation = {}, window_dilation = {};
 };
 /// Reduces each window; padding counts as the identity (0, -inf, +inf). The gradient of max goes to the
 /// first maximum of a window (J-028).

@@ -29,10 +29,15 @@ struct ConvRequest {
   bool has_bias = false;
   cpu::Activation activation = cpu::Activation::kNone;
 
-  const OperandView& x() const { return wanted == Wanted::kData ? request.outputs[0] : request.inputs[0]; }
-  const OperandView& w() const { return wanted == Wanted::kWeights ? request.outputs[0] : request.inputs[1]; }
+  const OperandView& x() const {
+    return wanted == Wanted::kData ? request.outputs[0] : request.inputs[0];
+  }
+  const OperandView& w() const {
+    return wanted == Wanted::kWeights ? request.outputs[0] : request.inputs[1];
+  }
   const OperandView& y() const {
-    return wanted == Wanted::kResult ? request.outputs[0] : request.inputs[wanted == Wanted::kData ? 0 : 1];
+    return wanted == Wanted::kResult ? request.outputs[0]
+                                     : request.inputs[wanted == Wanted::kData ? 0 : 1];
   }
   DType dtype() const { return request.outputs[0].dtype; }
   size_t rank() const { return params.strides.size(); }
@@ -58,9 +63,12 @@ ConvSpec basic_spec(const ConvRequest& r, DType compute) {
 
 PrepareResult prepare_wanted(Wanted wanted, const ConvSpec& spec) {
   switch (wanted) {
-    case Wanted::kResult: return prepare_conv_forward(spec);
-    case Wanted::kData: return prepare_conv_backward_data(spec);
-    case Wanted::kWeights: break;
+    case Wanted::kResult:
+      return prepare_conv_forward(spec);
+    case Wanted::kData:
+      return prepare_conv_backward_data(spec);
+    case Wanted::kWeights:
+      break;
   }
   return prepare_conv_backward_weights(spec);
 }
@@ -87,7 +95,8 @@ std::unique_ptr<Kernel> finish(PrepareResult prepared, std::vector<StagedOperand
     reason = prepared.declined;
     return nullptr;
   }
-  return std::make_unique<StagedKernel>(std::move(prepared.kernel), std::move(operands), std::move(result));
+  return std::make_unique<StagedKernel>(std::move(prepared.kernel), std::move(operands),
+                                        std::move(result));
 }
 
 bool all_at_least(const Shape& values, int64_t least) {
@@ -96,19 +105,21 @@ bool all_at_least(const Shape& values, int64_t least) {
 bool all_ones(const Shape& values) { return values == Shape(values.size(), 1); }
 
 bool is_ordinary(const ConvParams& p) {
-  return all_ones(p.lhs_dilation) && all_at_least(p.padding_low, 0) && all_at_least(p.padding_high, 0);
+  return all_ones(p.lhs_dilation) && all_at_least(p.padding_low, 0) &&
+         all_at_least(p.padding_high, 0);
 }
 
 std::unique_ptr<Kernel> prepare_ordinary(const ConvRequest& r, DType compute, std::string& reason) {
   ConvSpec spec = basic_spec(r, compute);
   spec.padding_low = r.params.padding_low;
   spec.padding_high = r.params.padding_high;
-  return finish(prepare_wanted(r.wanted, spec), converted_operands(r, compute), converted_result(r, compute), reason);
+  return finish(prepare_wanted(r.wanted, spec), converted_operands(r, compute),
+                converted_result(r, compute), reason);
 }
 
-/// A convolution of a dilated x with stride 1 is the transpose of an ordinary one, from y to x, whose
-/// stride is that dilation and whose kernel is this one backwards with input and output exchanged.
-/// Empty if that one would need negative padding.
+/// A convolution of a dilated x with stride 1 is the transpose of an ordinary one, from y to x,
+/// whose stride is that dilation and whose kernel is this one backwards with input and output
+/// exchanged. Empty if that one would need negative padding.
 std::optional<ConvSpec> transposed_spec(const ConvRequest& r, DType compute) {
   const ConvParams& p = r.params;
   ConvSpec s = basic_spec(r, compute);
@@ -126,8 +137,9 @@ std::optional<ConvSpec> transposed_spec(const ConvRequest& r, DType compute) {
   return s;
 }
 
-/// Strides of one kernel in the order spatial…, in / groups, group, out / groups, from its own layout
-/// and from that of the transposed kernel, which is [spatial…, out / groups, in]; and their common shape.
+/// Strides of one kernel in the order spatial…, in / groups, group, out / groups, from its own
+/// layout and from that of the transposed kernel, which is [spatial…, out / groups, in]; and their
+/// common shape.
 struct KernelTransposition {
   Shape shape;
   Strides own, transposed;
@@ -136,7 +148,8 @@ struct KernelTransposition {
   explicit KernelTransposition(const ConvRequest& r) {
     const int64_t groups = r.params.groups;
     const int64_t ins = r.x().shape.back() / groups, outs = r.y().shape.back() / groups;
-    const Strides dense = dense_strides(r.w().shape);  // the same for both layouts along spatial dimensions
+    const Strides dense =
+        dense_strides(r.w().shape);  // the same for both layouts along spatial dimensions
     for (size_t i = 0; i < r.rank(); ++i) {
       shape.push_back(r.params.kernel_size[i]);
       own.push_back(-dense[i]);
@@ -149,7 +162,8 @@ struct KernelTransposition {
   }
 };
 
-std::unique_ptr<Kernel> prepare_transposed(const ConvRequest& r, DType compute, std::string& reason) {
+std::unique_ptr<Kernel> prepare_transposed(const ConvRequest& r, DType compute,
+                                           std::string& reason) {
   const std::optional<ConvSpec> spec = transposed_spec(r, compute);
   if (!spec) {
     reason = "padding beyond the kernel";
@@ -160,12 +174,22 @@ std::unique_ptr<Kernel> prepare_transposed(const ConvRequest& r, DType compute, 
   std::vector<StagedOperand> operands = converted_operands(r, compute);
   if (r.wanted == Wanted::kWeights) {
     std::swap(operands[0], operands[1]);
-    const Staging result{.from = compute, .to = r.dtype(), .shape = t.shape, .from_strides = t.transposed,
-                         .to_strides = t.own, .to_offset = t.own_offset, .temporary_size = size};
+    const Staging result{.from = compute,
+                         .to = r.dtype(),
+                         .shape = t.shape,
+                         .from_strides = t.transposed,
+                         .to_strides = t.own,
+                         .to_offset = t.own_offset,
+                         .temporary_size = size};
     return finish(prepare_conv_backward_weights(*spec), std::move(operands), result, reason);
   }
-  operands[1].staging = Staging{.from = r.dtype(), .to = compute, .shape = t.shape, .from_strides = t.own,
-                                .to_strides = t.transposed, .from_offset = t.own_offset, .temporary_size = size};
+  operands[1].staging = Staging{.from = r.dtype(),
+                                .to = compute,
+                                .shape = t.shape,
+                                .from_strides = t.own,
+                                .to_strides = t.transposed,
+                                .from_offset = t.own_offset,
+                                .temporary_size = size};
   PrepareResult prepared =
       r.wanted == Wanted::kResult ? prepare_conv_backward_data(*spec) : prepare_conv_forward(*spec);
   return finish(std::move(prepared), std::move(operands), converted_result(r, compute), reason);
@@ -173,8 +197,8 @@ std::unique_ptr<Kernel> prepare_transposed(const ConvRequest& r, DType compute, 
 
 /// x with its padding and dilation written out, or cut off, and where its elements are in there.
 struct PaddedInput {
-  Shape size;          // spatial
-  Shape shape;         // of the elements that are in both
+  Shape size;   // spatial
+  Shape shape;  // of the elements that are in both
   Strides own, padded;
   int64_t own_offset = 0, padded_offset = 0, padded_size = 0;
 
@@ -182,7 +206,8 @@ struct PaddedInput {
     const ConvParams& p = r.params;
     Shape full{r.x().shape[0]};
     for (size_t i = 0; i < r.rank(); ++i) {
-      size.push_back((p.in_size[i] - 1) * p.lhs_dilation[i] + 1 + p.padding_low[i] + p.padding_high[i]);
+      size.push_back((p.in_size[i] - 1) * p.lhs_dilation[i] + 1 + p.padding_low[i] +
+                     p.padding_high[i]);
       full.push_back(size[i]);
     }
     full.push_back(r.x().shape.back());
@@ -197,7 +222,8 @@ struct PaddedInput {
   void add_dimension(const ConvParams& p, size_t i) {
     const int64_t step = p.lhs_dilation[i], low = p.padding_low[i];
     const int64_t first = low >= 0 ? 0 : (-low + step - 1) / step;
-    const int64_t end = size[i] - 1 - low < 0 ? 0 : std::min(p.in_size[i], (size[i] - 1 - low) / step + 1);
+    const int64_t end =
+        size[i] - 1 - low < 0 ? 0 : std::min(p.in_size[i], (size[i] - 1 - low) / step + 1);
     shape[i + 1] = std::max<int64_t>(end - first, 0);
     own_offset += first * own[i + 1];
     padded_offset += (low + first * step) * padded[i + 1];
@@ -212,13 +238,24 @@ std::unique_ptr<Kernel> prepare_padded(const ConvRequest& r, DType compute, std:
   std::vector<StagedOperand> operands = converted_operands(r, compute);
   std::optional<Staging> result = converted_result(r, compute);
   if (r.wanted == Wanted::kData) {
-    result = Staging{.from = compute, .to = r.dtype(), .shape = in.shape, .from_strides = in.padded,
-                     .to_strides = in.own, .from_offset = in.padded_offset, .to_offset = in.own_offset,
-                     .temporary_size = in.padded_size, .cleared_size = element_count(r.x().shape)};
+    result = Staging{.from = compute,
+                     .to = r.dtype(),
+                     .shape = in.shape,
+                     .from_strides = in.padded,
+                     .to_strides = in.own,
+                     .from_offset = in.padded_offset,
+                     .to_offset = in.own_offset,
+                     .temporary_size = in.padded_size,
+                     .cleared_size = element_count(r.x().shape)};
   } else {
-    operands[0].staging = Staging{.from = r.dtype(), .to = compute, .shape = in.shape, .from_strides = in.own,
-                                  .to_strides = in.padded, .from_offset = in.own_offset,
-                                  .to_offset = in.padded_offset, .temporary_size = in.padded_size,
+    operands[0].staging = Staging{.from = r.dtype(),
+                                  .to = compute,
+                                  .shape = in.shape,
+                                  .from_strides = in.own,
+                                  .to_strides = in.padded,
+                                  .from_offset = in.own_offset,
+                                  .to_offset = in.padded_offset,
+                                  .temporary_size = in.padded_size,
                                   .cleared_size = in.padded_size};
   }
   return finish(prepare_wanted(r.wanted, spec), std::move(operands), std::move(result), reason);
@@ -226,7 +263,8 @@ std::unique_ptr<Kernel> prepare_padded(const ConvRequest& r, DType compute, std:
 
 bool is_empty(const KernelRequest& request) {
   const auto empty = [](const OperandView& x) { return element_count(x.shape) == 0; };
-  return std::any_of(request.inputs.begin(), request.inputs.end(), empty) || empty(request.outputs[0]);
+  return std::any_of(request.inputs.begin(), request.inputs.end(), empty) ||
+         empty(request.outputs[0]);
 }
 
 /// In the operands' own dtype if the library has it, else (16-bit floats) in f32.
@@ -255,7 +293,8 @@ template <Wanted kWanted>
 std::unique_ptr<Kernel> prepare_conv(const KernelRequest& request, std::string& reason) {
   if (is_empty(request)) {
     const OperandView& out = request.outputs[0];
-    return std::make_unique<cpu::ZeroKernel>(static_cast<size_t>(element_count(out.shape)) * size_of(out.dtype));
+    return std::make_unique<cpu::ZeroKernel>(static_cast<size_t>(element_count(out.shape)) *
+                                             size_of(out.dtype));
   }
   return prepare({request, request.params.as<ConvParams>(), kWanted}, reason);
 }
@@ -266,7 +305,8 @@ std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string&
     reason = p.has_residual ? "a residual" : "an empty operand";
     return nullptr;
   }
-  return prepare({request, p.conv, Wanted::kResult, p.has_bias, cpu::activation_of(p.activation)}, reason);
+  return prepare({request, p.conv, Wanted::kResult, p.has_bias, cpu::activation_of(p.activation)},
+                 reason);
 }
 
 }  // namespace
@@ -274,9 +314,12 @@ std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string&
 void register_conv(KernelTable& table) {
   table.add(conv_primitive(), {.name = "convolution", .prepare = prepare_conv<Wanted::kResult>});
   table.add(conv_primitive(), {.name = "reference", .run = cpu::run_reference_conv});
-  table.add(conv_backward_data_primitive(), {.name = "convolution", .prepare = prepare_conv<Wanted::kData>});
-  table.add(conv_backward_data_primitive(), {.name = "reference", .run = cpu::run_reference_conv_backward_data});
-  table.add(conv_backward_weights_primitive(), {.name = "convolution", .prepare = prepare_conv<Wanted::kWeights>});
+  table.add(conv_backward_data_primitive(),
+            {.name = "convolution", .prepare = prepare_conv<Wanted::kData>});
+  table.add(conv_backward_data_primitive(),
+            {.name = "reference", .run = cpu::run_reference_conv_backward_data});
+  table.add(conv_backward_weights_primitive(),
+            {.name = "convolution", .prepare = prepare_conv<Wanted::kWeights>});
   table.add(conv_backward_weights_primitive(),
             {.name = "reference", .run = cpu::run_reference_conv_backward_weights});
   table.add(conv_bias_activation_primitive(), {.name = "convolution", .prepare = prepare_fused});

@@ -25,7 +25,9 @@ ConvolutionStrides kernel_strides(const OperandView& w) {
   return out;
 }
 
-int64_t dilated(int64_t size, int64_t dilation) { return size == 0 ? 0 : (size - 1) * dilation + 1; }
+int64_t dilated(int64_t size, int64_t dilation) {
+  return size == 0 ? 0 : (size - 1) * dilation + 1;
+}
 
 const std::byte* at(const void* data, int64_t element, DType dtype) {
   return static_cast<const std::byte*>(data) + element * static_cast<int64_t>(size_of(dtype));
@@ -54,19 +56,22 @@ void add_dimension(ConvolutionGeometry& g, const ConvParams& p, size_t i) {
 }
 
 /// The cotangent, dilated by the stride, meets the kernel backwards.
-void add_backward_data_dimension(ConvolutionGeometry& g, const ConvParams& p, size_t i, int64_t outputs) {
+void add_backward_data_dimension(ConvolutionGeometry& g, const ConvParams& p, size_t i,
+                                 int64_t outputs) {
   const int64_t reach = (p.kernel_size[i] - 1) * p.rhs_dilation[i];
   g.in_size[i] = outputs;
   g.kernel_size[i] = p.kernel_size[i];
   g.stride[i] = p.lhs_dilation[i];
   g.pad_low[i] = reach - p.padding_low[i];
-  g.pad_high[i] = (p.in_size[i] - 1) * p.lhs_dilation[i] + reach + 1 - dilated(outputs, p.strides[i]) - g.pad_low[i];
+  g.pad_high[i] = (p.in_size[i] - 1) * p.lhs_dilation[i] + reach + 1 -
+                  dilated(outputs, p.strides[i]) - g.pad_low[i];
   g.input_dilation[i] = p.strides[i];
   g.kernel_dilation[i] = p.rhs_dilation[i];
 }
 
 /// The cotangent is the kernel, and the batch is what is summed over.
-void add_backward_weights_dimension(ConvolutionGeometry& g, const ConvParams& p, size_t i, int64_t outputs) {
+void add_backward_weights_dimension(ConvolutionGeometry& g, const ConvParams& p, size_t i,
+                                    int64_t outputs) {
   g.in_size[i] = p.in_size[i];
   g.kernel_size[i] = outputs;
   g.stride[i] = p.rhs_dilation[i];
@@ -88,11 +93,12 @@ void run_reference_conv(const KernelRequest& request, const void* const* in, voi
                         .out_features = w.shape.back(),
                         .feature_groups = p.groups};
   for (size_t i = 0; i < p.strides.size(); ++i) add_dimension(g, p, i);
-  reference_convolution({x.dtype, y.dtype, g, in[0], activation_strides(x), in[1], kernel_strides(w), out[0],
-                         activation_strides(y)});
+  reference_convolution({x.dtype, y.dtype, g, in[0], activation_strides(x), in[1],
+                         kernel_strides(w), out[0], activation_strides(y)});
 }
 
-void run_reference_conv_backward_data(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_reference_conv_backward_data(const KernelRequest& request, const void* const* in,
+                                      void* const* out) {
   if (cleared_empty_sum(request, out[0])) return;
   const ConvParams& p = request.params.as<ConvParams>();
   const OperandView &dy = request.inputs[0], &w = request.inputs[1], &dx = request.outputs[0];
@@ -107,26 +113,30 @@ void run_reference_conv_backward_data(const KernelRequest& request, const void* 
     kernel.spatial[i] = -kernel.spatial[i];
   }
   for (int64_t group = 0; group < p.groups; ++group) {
-    reference_convolution({dy.dtype, dx.dtype, g, at(in[0], group * outs, dy.dtype), activation_strides(dy),
-                           at(in[1], last + group * outs, w.dtype), kernel, at(out[0], group * ins, dx.dtype),
-                           activation_strides(dx)});
+    reference_convolution({dy.dtype, dx.dtype, g, at(in[0], group * outs, dy.dtype),
+                           activation_strides(dy), at(in[1], last + group * outs, w.dtype), kernel,
+                           at(out[0], group * ins, dx.dtype), activation_strides(dx)});
   }
 }
 
-void run_reference_conv_backward_weights(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_reference_conv_backward_weights(const KernelRequest& request, const void* const* in,
+                                         void* const* out) {
   if (cleared_empty_sum(request, out[0])) return;
   const ConvParams& p = request.params.as<ConvParams>();
   const OperandView &x = request.inputs[0], &dy = request.inputs[1], &dw = request.outputs[0];
   const int64_t ins = x.shape.back() / p.groups, outs = dy.shape.back() / p.groups;
   ConvolutionGeometry g{.batch = ins, .in_features = x.shape[0], .out_features = outs};
-  for (size_t i = 0; i < p.strides.size(); ++i) add_backward_weights_dimension(g, p, i, dy.shape[i + 1]);
-  ConvolutionStrides input = activation_strides(x), kernel = activation_strides(dy), result = kernel_strides(dw);
+  for (size_t i = 0; i < p.strides.size(); ++i)
+    add_backward_weights_dimension(g, p, i, dy.shape[i + 1]);
+  ConvolutionStrides input = activation_strides(x), kernel = activation_strides(dy),
+                     result = kernel_strides(dw);
   std::swap(input.outer, input.feature);
   std::swap(kernel.outer, kernel.feature);
   std::swap(result.outer, result.feature);
   for (int64_t group = 0; group < p.groups; ++group) {
     reference_convolution({x.dtype, dw.dtype, g, at(in[0], group * ins, x.dtype), input,
-                           at(in[1], group * outs, dy.dtype), kernel, at(out[0], group * outs, dw.dtype), result});
+                           at(in[1], group * outs, dy.dtype), kernel,
+                           at(out[0], group * outs, dw.dtype), result});
   }
 }
 

@@ -1,4 +1,5 @@
-// Private: the convolution primitives through the reference convolution, for what nobody else takes.
+// Private: the convolution primitives through the reference convolution, for what nobody else
+// takes.
 #pragma once
 
 #include "linnet/kernel.h"
@@ -6,7 +7,9 @@
 namespace linnet::cpu {
 
 void run_reference_conv(const KernelRequest& request, const void* const* in, void* const* out);
-void run_reference_conv_backward_data(const KernelRequest& request, const void* const* in, void* const* out);
-void run_reference_conv_backward_weights(const KernelRequest& request, const void* const* in, void* const* out);
+void run_reference_conv_backward_data(const KernelRequest& request, const void* const* in,
+                                      void* const* out);
+void run_reference_conv_backward_weights(const KernelRequest& request, const void* const* in,
+                                         void* const* out);
 
 }  // namespace linnet::cpu

@@ -92,7 +92,8 @@ std::unique_ptr<Kernel> DotPlan::prepare(bool packed, std::string& reason) const
   const OperandView& y = request.outputs[0];
   std::optional<Staging> result;
   if (y.dtype != stored_dtype()) result = cpu::conversion(stored_dtype(), y.dtype, Shape(y.shape));
-  return std::make_unique<StagedKernel>(std::move(prepared.kernel), std::move(operands), std::move(result));
+  return std::make_unique<StagedKernel>(std::move(prepared.kernel), std::move(operands),
+                                        std::move(result));
 }
 
 /// In the operands' own dtype if there are kernels for it, else in f32 or f64.
@@ -117,7 +118,8 @@ std::unique_ptr<Kernel> prepare_product(const KernelRequest& request, const DotP
 /// Any dtype and strides, one product at a time.
 void run_reference(const KernelRequest& request, const void* const* in, void* const* out) {
   const OperandView& y = request.outputs[0];
-  const size_t lhs_size = size_of(request.inputs[0].dtype), rhs_size = size_of(request.inputs[1].dtype);
+  const size_t lhs_size = size_of(request.inputs[0].dtype),
+               rhs_size = size_of(request.inputs[1].dtype);
   DotLayout layout(request.params.as<DotParams>(), request.inputs[0], request.inputs[1]);
   const auto pack = [](size_t size, const DotLayout::Packing& p, const void* from) {
     std::vector<std::byte> copy(static_cast<size_t>(p.size) * size);
@@ -136,10 +138,18 @@ void run_reference(const KernelRequest& request, const void* const* in, void* co
       lhs_at += index * layout.batch.lhs[i];
       rhs_at += index * layout.batch.rhs[i];
     }
-    cpu::reference_matmul({request.inputs[0].dtype, y.dtype, 1, m, n, k,
-                           lhs.data() + lhs_at * static_cast<int64_t>(lhs_size), {0, k, 1},
-                           rhs.data() + rhs_at * static_cast<int64_t>(rhs_size), {0, n, 1},
-                           static_cast<std::byte*>(out[0]) + b * m * n * static_cast<int64_t>(size_of(y.dtype))});
+    cpu::reference_matmul(
+        {request.inputs[0].dtype,
+         y.dtype,
+         1,
+         m,
+         n,
+         k,
+         lhs.data() + lhs_at * static_cast<int64_t>(lhs_size),
+         {0, k, 1},
+         rhs.data() + rhs_at * static_cast<int64_t>(rhs_size),
+         {0, n, 1},
+         static_cast<std::byte*>(out[0]) + b * m * n * static_cast<int64_t>(size_of(y.dtype))});
   }
 }
 
@@ -153,7 +163,8 @@ bool is_empty(const KernelRequest& request) {
 std::unique_ptr<Kernel> prepare_dot(const KernelRequest& request, std::string& reason) {
   if (is_empty(request)) {
     const OperandView& y = request.outputs[0];
-    return std::make_unique<cpu::ZeroKernel>(static_cast<size_t>(element_count(y.shape)) * size_of(y.dtype));
+    return std::make_unique<cpu::ZeroKernel>(static_cast<size_t>(element_count(y.shape)) *
+                                             size_of(y.dtype));
   }
   return prepare_product(request, request.params.as<DotParams>(), {}, reason);
 }
@@ -164,7 +175,8 @@ std::unique_ptr<Kernel> prepare_linear(const KernelRequest& request, std::string
     return nullptr;
   }
   const auto& p = request.params.as<LinearBiasActivationParams>();
-  return prepare_product(request, p.dot, {p.has_bias, p.has_residual, cpu::activation_of(p.activation)}, reason);
+  return prepare_product(request, p.dot,
+                         {p.has_bias, p.has_residual, cpu::activation_of(p.activation)}, reason);
 }
 
 }  // namespace
@@ -172,7 +184,8 @@ std::unique_ptr<Kernel> prepare_linear(const KernelRequest& request, std::string
 void register_dot(KernelTable& table) {
   table.add(dot_general_primitive(), {.name = "matmul", .strided = true, .prepare = prepare_dot});
   table.add(dot_general_primitive(), {.name = "reference", .strided = true, .run = run_reference});
-  table.add(linear_bias_activation_primitive(), {.name = "matmul", .strided = true, .prepare = prepare_linear});
+  table.add(linear_bias_activation_primitive(),
+            {.name = "matmul", .strided = true, .prepare = prepare_linear});
 }
 
 }  // namespace linnet

@@ -94,7 +94,8 @@ DotLayout::DotLayout(const DotParams& p, const OperandView& lhs, const OperandVi
     batch.add(lhs.shape[a], lhs.strides[a], rhs.strides[b]);
   }
   for (size_t i = 0; i < p.lhs_contract.size(); ++i) {
-    const size_t a = static_cast<size_t>(p.lhs_contract[i]), b = static_cast<size_t>(p.rhs_contract[i]);
+    const size_t a = static_cast<size_t>(p.lhs_contract[i]),
+                 b = static_cast<size_t>(p.rhs_contract[i]);
     contracted.add(lhs.shape[a], lhs.strides[a], rhs.strides[b]);
   }
   for (int64_t axis : free_axes(lhs.shape.size(), p.lhs_contract, p.lhs_batch)) {
@@ -112,7 +113,8 @@ DotLayout::DotLayout(const DotParams& p, const OperandView& lhs, const OperandVi
 }
 
 bool DotLayout::lhs_is_matrix() const {
-  return is_single(rows.sizes, rows.lhs) && is_single(contracted.sizes, contracted.lhs) && non_negative(batch.lhs);
+  return is_single(rows.sizes, rows.lhs) && is_single(contracted.sizes, contracted.lhs) &&
+         non_negative(batch.lhs);
 }
 
 bool DotLayout::rhs_is_matrix() const {
@@ -158,10 +160,12 @@ onednn::MatmulSpec DotLayout::spec() const {
   inner.merge();
   left.merge();
   right.merge();
-  s.a_strides = matrix_strides(batch.lhs, left.sizes.empty() ? only_stride(inner.lhs) * s.k : left.lhs[0],
-                               only_stride(inner.lhs));
-  s.b_strides = matrix_strides(batch.rhs, inner.sizes.empty() ? only_stride(right.rhs) * s.n : inner.rhs[0],
-                               only_stride(right.rhs));
+  s.a_strides =
+      matrix_strides(batch.lhs, left.sizes.empty() ? only_stride(inner.lhs) * s.k : left.lhs[0],
+                     only_stride(inner.lhs));
+  s.b_strides =
+      matrix_strides(batch.rhs, inner.sizes.empty() ? only_stride(right.rhs) * s.n : inner.rhs[0],
+                     only_stride(right.rhs));
   return s;
 }
 

@@ -7,8 +7,8 @@
 
 namespace linnet::cpu {
 
-/// Dimensions of one role (batch, rows, columns, contracted) with their strides in both operands; an
-/// operand that lacks the dimension has stride 0.
+/// Dimensions of one role (batch, rows, columns, contracted) with their strides in both operands;
+/// an operand that lacks the dimension has stride 0.
 struct DotRole {
   Shape sizes;
   Strides lhs, rhs;

@@ -8,13 +8,20 @@ namespace linnet::cpu {
 
 inline Activation activation_of(FusedActivation activation) {
   switch (activation) {
-    case FusedActivation::kNone: return Activation::kNone;
-    case FusedActivation::kRelu: return Activation::kRelu;
-    case FusedActivation::kGeluTanh: return Activation::kGeluTanh;
-    case FusedActivation::kGeluErf: return Activation::kGeluErf;
-    case FusedActivation::kSilu: return Activation::kSilu;
-    case FusedActivation::kTanh: return Activation::kTanh;
-    case FusedActivation::kLogistic: break;
+    case FusedActivation::kNone:
+      return Activation::kNone;
+    case FusedActivation::kRelu:
+      return Activation::kRelu;
+    case FusedActivation::kGeluTanh:
+      return Activation::kGeluTanh;
+    case FusedActivation::kGeluErf:
+      return Activation::kGeluErf;
+    case FusedActivation::kSilu:
+      return Activation::kSilu;
+    case FusedActivation::kTanh:
+      return Activation::kTanh;
+    case FusedActivation::kLogistic:
+      break;
   }
   return Activation::kLogistic;
 }

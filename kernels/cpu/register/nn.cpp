@@ -19,7 +19,8 @@ namespace {
 struct AxisSplit {
   int64_t outer = 1, axis = 1, inner = 1;
   AxisSplit(std::span<const int64_t> shape, size_t begin, size_t end) {
-    for (size_t i = 0; i < shape.size(); ++i) (i < begin ? outer : i < end ? axis : inner) *= shape[i];
+    for (size_t i = 0; i < shape.size(); ++i)
+      (i < begin ? outer : i < end ? axis : inner) *= shape[i];
   }
 };
 
@@ -37,7 +38,8 @@ void run_softmax(const KernelRequest& request, const void* const* in, void* cons
 template <bool kLogarithm>
 void run_softmax_backward(const KernelRequest& request, const void* const* in, void* const* out) {
   const AxisSplit s = split_at(request);
-  cpu::softmax_backward(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], in[1], out[0], kLogarithm);
+  cpu::softmax_backward(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], in[1], out[0],
+                        kLogarithm);
 }
 
 std::string decline_logsumexp(const KernelRequest& request) {
@@ -52,7 +54,8 @@ std::string decline_logsumexp(const KernelRequest& request) {
 
 void run_logsumexp(const KernelRequest& request, const void* const* in, void* const* out) {
   const Axes& axes = request.params.as<LogSumExpParams>().axes;
-  const AxisSplit s(request.inputs[0].shape, static_cast<size_t>(axes.front()), static_cast<size_t>(axes.back()) + 1);
+  const AxisSplit s(request.inputs[0].shape, static_cast<size_t>(axes.front()),
+                    static_cast<size_t>(axes.back()) + 1);
   cpu::logsumexp(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], out[0]);
 }
 
@@ -68,17 +71,19 @@ std::string decline_without_classes(const KernelRequest& request) {
 
 void run_cross_entropy(const KernelRequest& request, const void* const* in, void* const* out) {
   const AxisSplit s = rows_and_classes(request);
-  cpu::softmax_cross_entropy(request.inputs[0].dtype, s.outer, s.axis, in[0], request.inputs[1].dtype, in[1], out[0],
-                             out[1]);
+  cpu::softmax_cross_entropy(request.inputs[0].dtype, s.outer, s.axis, in[0],
+                             request.inputs[1].dtype, in[1], out[0], out[1]);
 }
 
-void run_cross_entropy_backward(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_cross_entropy_backward(const KernelRequest& request, const void* const* in,
+                                void* const* out) {
   const AxisSplit s = rows_and_classes(request);
-  cpu::softmax_cross_entropy_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], in[2], request.inputs[1].dtype,
-                                      in[1], in[3], out[0]);
+  cpu::softmax_cross_entropy_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], in[2],
+                                      request.inputs[1].dtype, in[1], in[3], out[0]);
 }
 
-/// A parameter in the statistics type: the operand itself, or a converted copy of those few elements.
+/// A parameter in the statistics type: the operand itself, or a converted copy of those few
+/// elements.
 class Parameter {
  public:
   Parameter(const KernelRequest& request, const void* const* in, bool present, size_t index) {
@@ -102,7 +107,8 @@ class Parameter {
 /// [rows, length] of a normalisation over trailing axes.
 AxisSplit rows_of(const KernelRequest& request) {
   const auto& shape = request.inputs[0].shape;
-  return {shape, shape.size() - static_cast<size_t>(request.params.as<NormParams>().axes), shape.size()};
+  return {shape, shape.size() - static_cast<size_t>(request.params.as<NormParams>().axes),
+          shape.size()};
 }
 
 std::string decline_empty(const KernelRequest& request) {
@@ -112,16 +118,20 @@ std::string decline_empty(const KernelRequest& request) {
 void run_layer_norm(const KernelRequest& request, const void* const* in, void* const* out) {
   const NormParams& p = request.params.as<NormParams>();
   const AxisSplit s = rows_of(request);
-  const Parameter scale(request, in, p.has_scale, 1), bias(request, in, p.has_bias, 1 + p.has_scale);
-  cpu::layer_norm(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, bias, p.epsilon, out[0], out[1], out[2]);
+  const Parameter scale(request, in, p.has_scale, 1),
+      bias(request, in, p.has_bias, 1 + p.has_scale);
+  cpu::layer_norm(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, bias, p.epsilon, out[0],
+                  out[1], out[2]);
 }
 
-void run_layer_norm_backward(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_layer_norm_backward(const KernelRequest& request, const void* const* in,
+                             void* const* out) {
   const NormParams& p = request.params.as<NormParams>();
   const AxisSplit s = rows_of(request);
   const Parameter scale(request, in, p.has_scale, 4);
-  cpu::layer_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, in[1], in[2], in[3], out[0],
-                           p.has_scale ? out[1] : nullptr, p.has_bias ? out[1 + p.has_scale] : nullptr);
+  cpu::layer_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, in[1], in[2],
+                           in[3], out[0], p.has_scale ? out[1] : nullptr,
+                           p.has_bias ? out[1 + p.has_scale] : nullptr);
 }
 
 void run_rms_norm(const KernelRequest& request, const void* const* in, void* const* out) {
@@ -135,26 +145,30 @@ void run_rms_norm_backward(const KernelRequest& request, const void* const* in, 
   const NormParams& p = request.params.as<NormParams>();
   const AxisSplit s = rows_of(request);
   const Parameter scale(request, in, p.has_scale, 3);
-  cpu::rms_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, in[1], in[2], out[0],
-                         p.has_scale ? out[1] : nullptr);
+  cpu::rms_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, in[1], in[2],
+                         out[0], p.has_scale ? out[1] : nullptr);
 }
 
 void run_batch_norm_train(const KernelRequest& request, const void* const* in, void* const* out) {
   const BatchNormParams& p = request.params.as<BatchNormParams>();
   const AxisSplit s = rows_and_classes(request);
   const DType dtype = request.inputs[0].dtype;
-  const Parameter scale(request, in, p.has_scale, 1), bias(request, in, p.has_bias, 1 + p.has_scale);
+  const Parameter scale(request, in, p.has_scale, 1),
+      bias(request, in, p.has_bias, 1 + p.has_scale);
   cpu::batch_norm_statistics(dtype, s.outer, s.axis, in[0], out[1], out[2]);
-  cpu::batch_norm_apply(dtype, s.outer, s.axis, in[0], out[1], out[2], scale, bias, p.epsilon, false, out[0]);
+  cpu::batch_norm_apply(dtype, s.outer, s.axis, in[0], out[1], out[2], scale, bias, p.epsilon,
+                        false, out[0]);
 }
 
-void run_batch_norm_inference(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_batch_norm_inference(const KernelRequest& request, const void* const* in,
+                              void* const* out) {
   const BatchNormParams& p = request.params.as<BatchNormParams>();
   const AxisSplit s = rows_and_classes(request);
   const Parameter mean(request, in, true, 1), variance(request, in, true, 2);
-  const Parameter scale(request, in, p.has_scale, 3), bias(request, in, p.has_bias, 3 + p.has_scale);
-  cpu::batch_norm_apply(request.inputs[0].dtype, s.outer, s.axis, in[0], mean, variance, scale, bias, p.epsilon, false,
-                        out[0]);
+  const Parameter scale(request, in, p.has_scale, 3),
+      bias(request, in, p.has_bias, 3 + p.has_scale);
+  cpu::batch_norm_apply(request.inputs[0].dtype, s.outer, s.axis, in[0], mean, variance, scale,
+                        bias, p.epsilon, false, out[0]);
 }
 
 template <class T>
@@ -172,11 +186,13 @@ void batch_norm_backward(const KernelRequest& request, const void* const* in, vo
   const AxisSplit s = rows_and_classes(request);
   const std::vector<T> rstd = inverse_deviation<T>(in[2], s.axis, p.epsilon);
   const Parameter scale(request, in, p.has_scale, 4);
-  cpu::batch_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], in[1], rstd.data(), scale, in[3], nullptr,
-                           out[0], p.has_scale ? out[1] : nullptr, p.has_bias ? out[1 + p.has_scale] : nullptr);
+  cpu::batch_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], in[1], rstd.data(),
+                           scale, in[3], nullptr, out[0], p.has_scale ? out[1] : nullptr,
+                           p.has_bias ? out[1 + p.has_scale] : nullptr);
 }
 
-void run_batch_norm_backward(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_batch_norm_backward(const KernelRequest& request, const void* const* in,
+                             void* const* out) {
   if (request.inputs[0].dtype == DType::kF64)
     batch_norm_backward<double>(request, in, out);
   else
@@ -190,11 +206,14 @@ void register_nn(KernelTable& table) {
   table.add(log_softmax_primitive(), {.name = "rows", .in_place = true, .run = run_softmax<true>});
   table.add(softmax_backward_primitive(), {.name = "rows", .run = run_softmax_backward<false>});
   table.add(log_softmax_backward_primitive(), {.name = "rows", .run = run_softmax_backward<true>});
-  table.add(logsumexp_primitive(), {.name = "rows", .decline = decline_logsumexp, .run = run_logsumexp});
+  table.add(logsumexp_primitive(),
+            {.name = "rows", .decline = decline_logsumexp, .run = run_logsumexp});
   table.add(integer_cross_entropy_primitive(),
             {.name = "rows", .decline = decline_without_classes, .run = run_cross_entropy});
-  table.add(integer_cross_entropy_backward_primitive(),
-            {.name = "rows", .in_place = true, .decline = decline_without_classes, .run = run_cross_entropy_backward});
+  table.add(integer_cross_entropy_backward_primitive(), {.name = "rows",
+                                                         .in_place = true,
+                                                         .decline = decline_without_classes,
+                                                         .run = run_cross_entropy_backward});
   const auto add = [&](const Primitive& primitive, auto run) {
     table.add(primitive, {.name = "rows", .decline = decline_empty, .run = run});
   };

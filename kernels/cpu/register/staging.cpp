@@ -16,11 +16,12 @@ size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kA
 void copy(const Staging& s, const void* from, void* to) {
   const size_t to_size = size_of(s.to);
   if (s.cleared_size) std::memset(to, 0, static_cast<size_t>(s.cleared_size) * to_size);
-  const Operand source{static_cast<const std::byte*>(from) +
-                           s.from_offset * static_cast<int64_t>(size_of(s.from)),
-                       s.from_strides.data()};
-  const Destination target{static_cast<std::byte*>(to) + s.to_offset * static_cast<int64_t>(to_size),
-                           s.to_strides.data()};
+  const Operand source{
+      static_cast<const std::byte*>(from) + s.from_offset * static_cast<int64_t>(size_of(s.from)),
+      s.from_strides.data()};
+  const Destination target{
+      static_cast<std::byte*>(to) + s.to_offset * static_cast<int64_t>(to_size),
+      s.to_strides.data()};
   if (s.from == s.to)
     copy_strided(to_size, s.shape, source, target);
   else
@@ -39,8 +40,8 @@ Staging conversion(DType from, DType to, const Shape& shape) {
           .temporary_size = element_count(shape)};
 }
 
-StagedKernel::StagedKernel(std::unique_ptr<onednn::Prepared> kernel, std::vector<StagedOperand> operands,
-                           std::optional<Staging> result)
+StagedKernel::StagedKernel(std::unique_ptr<onednn::Prepared> kernel,
+                           std::vector<StagedOperand> operands, std::optional<Staging> result)
     : kernel_(std::move(kernel)), operands_(std::move(operands)), result_(std::move(result)) {
   workspace_bytes_ = aligned(kernel_->workspace_bytes());
   const auto reserve = [this](int64_t elements, DType dtype) {

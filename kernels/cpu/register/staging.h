@@ -19,7 +19,7 @@ struct Staging {
   Strides from_strides, to_strides;
   int64_t from_offset = 0, to_offset = 0;
   int64_t temporary_size = 0;  ///< of the copy in the workspace
-  int64_t cleared_size = 0;    ///< elements of the target that are zeroed first; 0 if all are written
+  int64_t cleared_size = 0;  ///< elements of the target that are zeroed first; 0 if all are written
 };
 
 /// A dense copy in another dtype, without change of layout.
@@ -33,7 +33,8 @@ struct StagedOperand {
 
 class StagedKernel final : public Kernel {
  public:
-  /// @param result how the temporary result is copied to the real one; none: it is written directly.
+  /// @param result how the temporary result is copied to the real one; none: it is written
+  /// directly.
   StagedKernel(std::unique_ptr<onednn::Prepared> kernel, std::vector<StagedOperand> operands,
                std::optional<Staging> result);
 

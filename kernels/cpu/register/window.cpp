@@ -6,9 +6,9 @@
 
 #include "core/ops/window.h"
 #include "kernels/cpu/pool/pool.h"
+#include "kernels/cpu/reduce/element.h"
 #include "kernels/cpu/reference/window.h"
 #include "kernels/cpu/reference/window_walk.h"
-#include "kernels/cpu/reduce/element.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
 #include "linnet/parallel.h"
@@ -29,7 +29,8 @@ bool is_reduced(const WindowParams& p, size_t i) {
 
 /// The windows as a pool over the reduced dimensions, between a batch in front and channels behind;
 /// none if more than three dimensions lie between.
-std::optional<PoolSpec> pool_spec(const WindowParams& p, std::span<const int64_t> in, PoolKind kind, DType dtype) {
+std::optional<PoolSpec> pool_spec(const WindowParams& p, std::span<const int64_t> in, PoolKind kind,
+                                  DType dtype) {
   size_t begin = 0, end = in.size();
   while (begin < end && !is_reduced(p, begin)) ++begin;
   while (end > begin && !is_reduced(p, end - 1)) --end;
@@ -61,7 +62,8 @@ std::optional<WindowParams> adjoint_pool(const WindowParams& p, std::span<const 
   for (size_t i = 0; i < in.size(); ++i) {
     const int64_t reach = (p.window[i] - 1) * p.window_dilation[i];
     q.padding_low.push_back(reach - p.padding_low[i]);
-    q.padding_high.push_back((in[i] - 1) * p.base_dilation[i] + reach + 1 - out[i] - q.padding_low[i]);
+    q.padding_high.push_back((in[i] - 1) * p.base_dilation[i] + reach + 1 - out[i] -
+                             q.padding_low[i]);
   }
   return q;
 }
@@ -79,13 +81,15 @@ std::unique_ptr<Kernel> finish(const std::optional<PoolSpec>& spec, bool backwar
   }
   std::vector<StagedOperand> staged;
   for (size_t i = 0; i < operands; ++i) staged.push_back({swapped ? operands - 1 - i : i});
-  return std::make_unique<StagedKernel>(std::move(prepared.kernel), std::move(staged), std::nullopt);
+  return std::make_unique<StagedKernel>(std::move(prepared.kernel), std::move(staged),
+                                        std::nullopt);
 }
 
 std::unique_ptr<Kernel> prepare_sum(const KernelRequest& request, std::string& reason) {
   const WindowParams& p = request.params.as<WindowParams>();
   const OperandView &x = request.inputs[0], &y = request.outputs[0];
-  if (all_ones(p.base_dilation)) return finish(pool_spec(p, x.shape, PoolKind::kSum, x.dtype), false, 1, reason);
+  if (all_ones(p.base_dilation))
+    return finish(pool_spec(p, x.shape, PoolKind::kSum, x.dtype), false, 1, reason);
   const std::optional<WindowParams> adjoint = adjoint_pool(p, x.shape, y.shape);
   if (!adjoint) {
     reason = "both stride and base dilation";
@@ -96,7 +100,8 @@ std::unique_ptr<Kernel> prepare_sum(const KernelRequest& request, std::string& r
 
 std::unique_ptr<Kernel> prepare_max(const KernelRequest& request, std::string& reason) {
   const OperandView& x = request.inputs[0];
-  return finish(pool_spec(request.params.as<WindowParams>(), x.shape, PoolKind::kMax, x.dtype), false, 1, reason);
+  return finish(pool_spec(request.params.as<WindowParams>(), x.shape, PoolKind::kMax, x.dtype),
+                false, 1, reason);
 }
 
 std::unique_ptr<Kernel> prepare_scatter(const KernelRequest& request, std::string& reason) {
@@ -122,17 +127,19 @@ cpu::WindowGeometry geometry_of(const WindowParams& p, std::span<const int64_t> 
 template <ReduceKind kKind>
 void run_window(const KernelRequest& request, const void* const* in, void* const* out) {
   const OperandView& x = request.inputs[0];
-  cpu::reduce_window(kKind, x.dtype, in[0], x.strides, geometry_of(request.params.as<WindowParams>(), x.shape), out[0]);
+  cpu::reduce_window(kKind, x.dtype, in[0], x.strides,
+                     geometry_of(request.params.as<WindowParams>(), x.shape), out[0]);
 }
 
 void run_scatter(const KernelRequest& request, const void* const* in, void* const* out) {
   const SelectParams& p = request.params.as<SelectParams>();
   const OperandView& x = request.inputs[1];
-  cpu::select_and_scatter_add(p.maximum ? ReduceKind::kMax : ReduceKind::kMin, x.dtype, in[1], x.strides,
-                              geometry_of(p.window, x.shape), in[0], out[0]);
+  cpu::select_and_scatter_add(p.maximum ? ReduceKind::kMax : ReduceKind::kMin, x.dtype, in[1],
+                              x.strides, geometry_of(p.window, x.shape), in[0], out[0]);
 }
 
-/// out[window] = the value at the window's first extreme element of x; 0 if the window is all padding.
+/// out[window] = the value at the window's first extreme element of x; 0 if the window is all
+/// padding.
 template <bool kMaximum, class T>
 void gather_selected(const T* values, const T* x, const cpu::WindowGeometry& geometry, T* out) {
   const Strides strides = dense_strides(geometry.shape);
@@ -166,7 +173,8 @@ void run_gather(const KernelRequest& request, const void* const* in, void* const
   visit_dtype(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const auto run = p.maximum ? gather_selected<true, T> : gather_selected<false, T>;
-    run(static_cast<const T*>(in[0]), static_cast<const T*>(in[1]), geometry, static_cast<T*>(out[0]));
+    run(static_cast<const T*>(in[0]), static_cast<const T*>(in[1]), geometry,
+        static_cast<T*>(out[0]));
   });
 }
 
@@ -174,10 +182,13 @@ void run_gather(const KernelRequest& request, const void* const* in, void* const
 
 void register_window(KernelTable& table) {
   table.add(reduce_window_sum_primitive(), {.name = "pool", .prepare = prepare_sum});
-  table.add(reduce_window_sum_primitive(), {.name = "reference", .strided = true, .run = run_window<ReduceKind::kSum>});
+  table.add(reduce_window_sum_primitive(),
+            {.name = "reference", .strided = true, .run = run_window<ReduceKind::kSum>});
   table.add(reduce_window_max_primitive(), {.name = "pool", .prepare = prepare_max});
-  table.add(reduce_window_max_primitive(), {.name = "reference", .strided = true, .run = run_window<ReduceKind::kMax>});
-  table.add(reduce_window_min_primitive(), {.name = "reference", .strided = true, .run = run_window<ReduceKind::kMin>});
+  table.add(reduce_window_max_primitive(),
+            {.name = "reference", .strided = true, .run = run_window<ReduceKind::kMax>});
+  table.add(reduce_window_min_primitive(),
+            {.name = "reference", .strided = true, .run = run_window<ReduceKind::kMin>});
   table.add(select_and_scatter_add_primitive(), {.name = "pool", .prepare = prepare_scatter});
   table.add(select_and_scatter_add_primitive(), {.name = "reference", .run = run_scatter});
   table.add(select_and_gather_primitive(), {.name = "reference", .run = run_gather});

@@ -1,0 +1,296 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "core/ops/nn.h"
+#include "linnet/error.h"
+#include "linnet/jit.h"
+#include "linnet/ops.h"
+#include "linnet/transforms.h"
+#include "tests/ops/elementwise_support.h"
+#include "tests/ops/golden_file.h"
+#include "tests/ops/transform_check.h"
+
+namespace linnet {
+namespace {
+
+using testing::check_transforms;
+using testing::distinct;
+using testing::expect_close;
+using testing::expect_error;
+using testing::expect_golden;
+using testing::expect_same;
+using testing::GoldenFile;
+
+const GoldenFile& golden() {
+  static const GoldenFile* file = new GoldenFile("ops");
+  return *file;
+}
+
+double tolerance_of(const std::string& suffix) {
+  return suffix == "_f64" ? 1e-12 : suffix == "_bf16" ? 2e-2 : 1e-6;
+}
+
+TEST(J039, SoftmaxAgreesWithTheReference) {
+  for (const std::string suffix : {"", "_f64", "_bf16"}) {
+    for (const bool logarithm : {false, true}) {
+      const std::string name = (logarithm ? "log_softmax" : "softmax") + suffix,
+                        prefix = "reduce/" + name + "/";
+      const auto f = [&](const Tensor& x) { return logarithm ? log_softmax(x) : softmax(x); };
+      const Tensor x = golden().tensor(prefix + "x"), weight = golden().tensor(prefix + "weight");
+      expect_golden(f(x), golden().tensor(prefix + "out"), tolerance_of(suffix), name);
+      const Tensor g = grad([&](const Tensor& v) { return sum(f(v) * weight); })(x);
+      expect_golden(g, golden().tensor(prefix + "grad"), 2 * tolerance_of(suffix), name + " grad");
+    }
+    const std::string prefix = "reduce/logsumexp" + suffix + "/";
+    const Tensor x = golden().tensor(prefix + "x");
+    const auto f = [](const Tensor& v) { return logsumexp(v, Axes{1}); };
+    expect_golden(f(x), golden().tensor(prefix + "out"), tolerance_of(suffix),
+                  "logsumexp" + suffix);
+    expect_golden(grad([&](const Tensor& v) { return sum(f(v)); })(x),
+                  golden().tensor(prefix + "grad"), tolerance_of(suffix),
+                  "logsumexp grad" + suffix);
+  }
+}
+
+TEST(J039, RowsWithInfinitiesAndNaN) {
+  const Tensor x = golden().tensor("reduce/edge_rows/x");
+  expect_golden(softmax(x), golden().tensor("reduce/edge_rows/softmax"), 1e-6, "softmax");
+  expect_golden(log_softmax(x), golden().tensor("reduce/edge_rows/log_softmax"), 1e-6,
+                "log_softmax");
+  expect_golden(logsumexp(x, Axes{-1}), golden().tensor("reduce/edge_rows/logsumexp"), 1e-6,
+                "logsumexp");
+  const Tensor lost = golden().tensor("edge/logsumexp_minus_inf/x");
+  expect_golden(grad([](const Tensor& v) { return logsumexp(v); })(lost),
+                golden().tensor("edge/logsumexp_minus_inf/grad"), 1e-6, "gradient of -inf");
+  const Tensor mixed = golden().tensor("edge/softmax_first_minus_inf/x");
+  expect_golden(grad([](const Tensor& v) { return softmax(v)[0]; })(mixed),
+                golden().tensor("edge/softmax_first_minus_inf/grad"), 1e-6, "gradient of softmax");
+}
+
+TEST(J039, AxesAndDtypes) {
+  const Tensor x = distinct({2, 3, 4});
+  expect_same(softmax(x, 0), transpose(softmax(transpose(x), 2)), 1e-14, "axis 0");
+  expect_same(softmax(x, 1), moveaxis(softmax(moveaxis(x, 1, 2), 2), 2, 1), 1e-14, "axis 1");
+  expect_same(logsumexp(x, Axes{0, 2}, true), log(sum(exp(x), Axes{0, 2}, true)), 1e-12,
+              "axes apart");
+  expect_same(logsumexp(x), log(sum(exp(x))), 1e-12, "all axes");
+  EXPECT_EQ(softmax(arange(3)).dtype(), DType::kF32);
+  EXPECT_EQ(softmax(ones({3}, DType::kF16)).dtype(), DType::kF16);
+  expect_error<ShapeError>([] { softmax(zeros({2, 3}), 2); }, "axis 2 is out of range");
+}
+
+TEST(J039, AllTransformations) {
+  check_transforms([](const TensorList& x) { return softmax(x[0], 0); }, {distinct({3, 2})});
+  check_transforms([](const TensorList& x) { return log_softmax(x[0]); }, {distinct({2, 3})});
+  check_transforms(
+      [](const TensorList& x) {
+        return logsumexp(x[0], Axes{0, 2});
+      },
+      {distinct({2, 2, 2})});
+}
+
+/// Every composite's kernels compute what its decomposition says.
+void expect_decomposition(const Primitive& primitive, ParamsRef params, const TensorList& x,
+                          double tolerance) {
+  const TensorList whole = emit(primitive, x, params), parts = primitive.decompose(params, x);
+  ASSERT_EQ(whole.size(), parts.size());
+  for (size_t i = 0; i < whole.size(); ++i)
+    expect_same(whole[i], parts[i], tolerance, primitive.name.c_str());
+}
+
+TEST(Composites, KernelsAgreeWithDecompositions) {
+  for (const DType dtype : {DType::kF32, DType::kF64, DType::kBF16, DType::kF16}) {
+    const double tolerance = size_of(dtype) == 2 ? 3e-2 : dtype == DType::kF32 ? 1e-5 : 1e-11;
+    const DType wide = wide_dtype(dtype);
+    const auto input = [&](const Shape& shape) { return distinct(shape, 0.07).astype(dtype); };
+    const auto statistic = [&](const Shape& shape) {
+      return square(distinct(shape, 0.2)).astype(wide);
+    };
+    const Tensor x = input({3, 4, 5}), dy = input({3, 4, 5}), scale = input({5}), bias = input({5});
+    expect_decomposition(softmax_primitive(), AxisParams{1}, {x}, tolerance);
+    expect_decomposition(log_softmax_primitive(), AxisParams{0}, {x}, tolerance);
+    expect_decomposition(softmax_backward_primitive(), AxisParams{2}, {x, dy}, tolerance);
+    expect_decomposition(log_softmax_backward_primitive(), AxisParams{1}, {x, dy}, tolerance);
+    expect_decomposition(logsumexp_primitive(), LogSumExpParams{{1, 2}}, {x}, tolerance);
+    const NormParams plain{1e-6, 1, false, false}, both{1e-6, 1, true, true},
+        two{1e-5, 2, false, false};
+    const NormParams scaled{1e-6, 1, true, false}, shifted{1e-6, 1, false, true};
+    expect_decomposition(layer_norm_primitive(), plain, {x}, tolerance);
+    expect_decomposition(layer_norm_primitive(), both, {x, scale, bias}, tolerance);
+    expect_decomposition(layer_norm_primitive(), shifted, {x, bias}, tolerance);
+    expect_decomposition(layer_norm_primitive(), two, {x}, tolerance);
+    expect_decomposition(rms_norm_primitive(), scaled, {x, scale}, tolerance);
+    const Tensor mean = statistic({3, 4}), rstd = statistic({3, 4});
+    expect_decomposition(layer_norm_backward_primitive(), both, {x, mean, rstd, dy, scale},
+                         tolerance);
+    expect_decomposition(layer_norm_backward_primitive(), plain, {x, mean, rstd, dy}, tolerance);
+    expect_decomposition(rms_norm_backward_primitive(), scaled, {x, rstd, dy, scale}, tolerance);
+    const BatchNormParams batch{1e-5, true, true}, batch_plain{1e-5, false, false};
+    const Tensor channel_mean = statistic({5}), channel_var = statistic({5});
+    expect_decomposition(batch_norm_train_primitive(), batch, {x, scale, bias}, tolerance);
+    expect_decomposition(batch_norm_train_primitive(), batch_plain, {x}, tolerance);
+    expect_decomposition(batch_norm_backward_primitive(), batch,
+                         {x, channel_mean, channel_var, dy, scale}, tolerance);
+    expect_decomposition(batch_norm_inference_primitive(), batch,
+                         {x, channel_mean, channel_var, scale, bias}, tolerance);
+    const Tensor labels = from_vector<int32_t>({0, 4, -1, 2, 1, 1, 3, -5, 0, 2, 4, 4}, {3, 4});
+    expect_decomposition(integer_cross_entropy_primitive(), NoParams{}, {x, labels}, tolerance);
+    expect_decomposition(integer_cross_entropy_backward_primitive(), NoParams{},
+                         {x, labels, logsumexp(x.astype(wide), Axes{-1}), statistic({3, 4})},
+                         tolerance);
+  }
+}
+
+TEST(J139, IntegerLabels) {
+  const GoldenFile losses("losses");
+  const Tensor logits = losses.tensor("integer_labels/in/0"),
+               labels = losses.tensor("integer_labels/in/1");
+  const auto f = [&](const Tensor& x) {
+    return softmax_cross_entropy_with_integer_labels(x, labels);
+  };
+  expect_golden(f(logits), losses.tensor("integer_labels/out"), 1e-6, "loss");
+  expect_golden(grad([&](const Tensor& x) { return sum(f(x)); })(logits),
+                losses.tensor("integer_labels/grad/0"), 1e-6, "gradient");
+  const Tensor outside = losses.tensor("integer_labels_out_of_range/labels");
+  expect_golden(softmax_cross_entropy_with_integer_labels(logits, outside),
+                losses.tensor("integer_labels_out_of_range/out"), 1e-6, "out of range");
+  expect_same(cross_entropy(logits, labels), mean(f(logits)), 1e-6, "mean");
+}
+
+TEST(J139, TransformsAndErrors) {
+  const Tensor labels = from_vector<int32_t>({2, 0}, {2});
+  check_transforms(
+      [](const TensorList& x) { return softmax_cross_entropy_with_integer_labels(x[0], x[1]); },
+      {distinct({2, 3}), labels});
+  expect_error<ShapeError>(
+      [&] {
+        softmax_cross_entropy_with_integer_labels(zeros({3, 4}), labels);
+      },
+      "expected labels of shape [3] for logits f32[3,4], got i32[2]");
+  expect_error<DTypeError>(
+      [] {
+        softmax_cross_entropy_with_integer_labels(zeros({3, 4}), zeros({3}));
+      },
+      "expected integer labels");
+  EXPECT_EQ(softmax_cross_entropy_with_integer_labels(zeros({2, 4}, DType::kBF16), labels).dtype(),
+            DType::kBF16);
+}
+
+TEST(J138, SoftLabels) {
+  const GoldenFile losses("losses");
+  const Tensor logits = losses.tensor("softmax_cross_entropy/in/0"),
+               labels = losses.tensor("softmax_cross_entropy/in/1");
+  expect_golden(softmax_cross_entropy(logits, labels), losses.tensor("softmax_cross_entropy/out"),
+                1e-6, "loss");
+  const auto [a, b] = grad<0, 1>([](const Tensor& x, const Tensor& y) {
+    return sum(softmax_cross_entropy(x, y));
+  })(logits, labels);
+  expect_golden(a, losses.tensor("softmax_cross_entropy/grad/0"), 2e-6, "logits");
+  expect_golden(b, losses.tensor("softmax_cross_entropy/grad/1"), 2e-6, "labels");
+  expect_golden(softmax_cross_entropy(logits, labels, 0),
+                losses.tensor("softmax_cross_entropy_axis0/out"), 2e-6, "axis 0");
+}
+
+TEST(LayerNorm, ValuesAndTransforms) {
+  const Tensor x = tensor({{1.f, 2.f, 3.f}, {2.f, 2.f, 2.f}});
+  const double r = 1 / std::sqrt(2.0 / 3 + 1e-6);
+  expect_close(layer_norm(x, tensor({1.f, 2.f, 3.f}), tensor({0.f, 0.f, 1.f})),
+               {-r, 0, 3 * r + 1, 0, 0, 1}, 1e-5);
+  const auto both = [](const TensorList& v) { return layer_norm(v[0], v[1], v[2], 1e-3); };
+  check_transforms(both, {distinct({2, 3}), distinct({3}), distinct({3})});
+  check_transforms([](const TensorList& v) { return layer_norm(v[0], {}, {}, 1e-3, 2); },
+                   {distinct({2, 2, 2})});
+  expect_error<ShapeError>(
+      [] {
+        layer_norm(zeros({2, 3}), zeros({2}), {});
+      },
+      "expected a scale of shape [3]");
+}
+
+TEST(RmsNorm, ValuesAndTransforms) {
+  const Tensor x = tensor({{3.f, 4.f}});
+  const double r = 1 / std::sqrt(12.5 + 1e-6);
+  expect_close(rms_norm(x, tensor({1.f, 2.f})), {3 * r, 8 * r}, 1e-5);
+  check_transforms([](const TensorList& v) { return rms_norm(v[0], v[1], 1e-3); },
+                   {distinct({2, 3}), distinct({3})});
+  check_transforms([](const TensorList& v) { return rms_norm(v[0], {}, 1e-3); },
+                   {distinct({2, 3})});
+}
+
+TEST(BatchNorm, ValuesAndTransforms) {
+  const Tensor x = tensor({{1.f, 5.f}, {3.f, 5.f}});
+  const BatchNormResult result = batch_norm_train(x, tensor({2.f, 1.f}), tensor({0.f, 7.f}));
+  const double r = 1 / std::sqrt(1 + 1e-5);
+  expect_close(result.y, {-2 * r, 7, 2 * r, 7}, 1e-5);
+  expect_close(result.mean, {2, 5}, 1e-6);
+  expect_close(result.variance, {1, 0}, 1e-6);
+  const auto all = [](const TensorList& v) {
+    const BatchNormResult out = batch_norm_train(v[0], v[1], v[2], 1e-2);
+    return concatenate({ravel(out.y), out.mean, out.variance});
+  };
+  check_transforms(all, {distinct({2, 3, 2}), distinct({2}), distinct({2})});
+  check_transforms([](const TensorList& v) { return batch_norm_train(v[0], {}, {}, 1e-2).y; },
+                   {distinct({4, 2})});
+  check_transforms(
+      [](const TensorList& v) {
+        return batch_norm_inference(v[0], v[1], square(v[2]), v[3], v[3], 1e-1);
+      },
+      {distinct({2, 2}), distinct({2}), distinct({2}), distinct({2})});
+}
+
+Tensor naive_attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
+                       const Tensor& bias, const Tensor& mask) {
+  const int64_t group = q.shape(2) / k.shape(2);
+  Tensor scores = einsum("btnh,bsnh->bnts", {q, repeat(k, group, 2)}) * scale;
+  if (bias.defined()) scores = scores + bias;
+  if (mask.defined()) scores = where(mask, scores, -1e30);
+  return einsum("bnts,bsnh->btnh", {softmax(scores), repeat(v, group, 2)});
+}
+
+TEST(J042, AttentionAgreesWithItsDefinition) {
+  const Tensor q = distinct({2, 3, 4, 5}, 0.01), k = distinct({2, 6, 2, 5}, 0.02),
+               v = distinct({2, 6, 2, 7}, 0.02);
+  const double scale = 1 / std::sqrt(5.0);
+  expect_same(dot_product_attention(q, k, v), naive_attention(q, k, v, scale, {}, {}), 1e-10,
+              "plain");
+  const Tensor bias = distinct({4, 3, 6}), mask = greater(distinct({2, 1, 3, 6}), -5);
+  expect_same(dot_product_attention(q, k, v, bias, mask, {.scale = 0.5}),
+              naive_attention(q, k, v, 0.5, bias, mask), 1e-10, "bias and mask");
+  const Tensor causal = tril(ones({3, 6}, DType::kI32)).astype(DType::kBool);
+  expect_same(dot_product_attention(q, k, v, {}, {}, {.causal = true}),
+              naive_attention(q, k, v, scale, {}, causal), 1e-10, "causal");
+  const Tensor half =
+      dot_product_attention(q.astype(DType::kBF16), k.astype(DType::kBF16), v.astype(DType::kBF16));
+  EXPECT_EQ(half.dtype(), DType::kBF16);
+  expect_same(half.astype(DType::kF64), naive_attention(q, k, v, scale, {}, {}), 2e-2, "bf16");
+}
+
+TEST(J042, RowsWithoutPermittedKeysStayFinite) {
+  const Tensor q = ones({1, 2, 1, 2}), v = tensor({1.f, 2.f, 3.f, 4.f}).reshape({1, 2, 1, 2});
+  const Tensor y = dot_product_attention(q, q, v, {}, zeros({1, 1, 2, 2}, DType::kBool));
+  expect_close(y, {2, 3, 2, 3}, 1e-6);
+}
+
+TEST(J042, TransformsAndErrors) {
+  const auto f = [](const TensorList& x) {
+    return dot_product_attention(x[0], x[1], x[2], x[3], {}, {.causal = true});
+  };
+  check_transforms(f, {distinct({1, 2, 2, 2}), distinct({1, 2, 1, 2}), distinct({1, 2, 1, 2}),
+                       distinct({1, 2, 2})});
+  expect_error<ShapeError>(
+      [] {
+        dot_product_attention(zeros({1, 2, 3}), zeros({1, 2, 3}), zeros({1, 2, 3}));
+      },
+      "expected q, k, v [batch, length, heads, dim]");
+  expect_error<ShapeError>(
+      [] {
+        dot_product_attention(zeros({1, 2, 3, 4}), zeros({1, 2, 2, 4}), zeros({1, 2, 2, 4}));
+      },
+      "3 query heads do not divide into groups for 2 key heads");
+}
+
+}  // namespace
+}  // namespace linnet

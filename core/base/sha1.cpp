@@ -21,18 +21,22 @@ std::vector<uint8_t> padded(std::span<const uint8_t> message) {
 void add_block(const uint8_t* block, std::array<uint32_t, 5>& state) {
   uint32_t w[80];
   for (int t = 0; t < 16; ++t) {
-    w[t] = uint32_t(block[4 * t]) << 24 | uint32_t(block[4 * t + 1]) << 16 | uint32_t(block[4 * t + 2]) << 8 |
-           uint32_t(block[4 * t + 3]);
+    w[t] = uint32_t(block[4 * t]) << 24 | uint32_t(block[4 * t + 1]) << 16 |
+           uint32_t(block[4 * t + 2]) << 8 | uint32_t(block[4 * t + 3]);
   }
   for (int t = 16; t < 80; ++t) w[t] = std::rotl(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
 
   auto [a, b, c, d, e] = state;
   for (int t = 0; t < 80; ++t) {
     uint32_t mix;
-    if (t < 20) mix = ((b & c) | (~b & d)) + 0x5A827999u;
-    else if (t < 40) mix = (b ^ c ^ d) + 0x6ED9EBA1u;
-    else if (t < 60) mix = ((b & c) | (b & d) | (c & d)) + 0x8F1BBCDCu;
-    else mix = (b ^ c ^ d) + 0xCA62C1D6u;
+    if (t < 20)
+      mix = ((b & c) | (~b & d)) + 0x5A827999u;
+    else if (t < 40)
+      mix = (b ^ c ^ d) + 0x6ED9EBA1u;
+    else if (t < 60)
+      mix = ((b & c) | (b & d) | (c & d)) + 0x8F1BBCDCu;
+    else
+      mix = (b ^ c ^ d) + 0xCA62C1D6u;
     const uint32_t next = std::rotl(a, 5) + mix + e + w[t];
     e = d;
     d = c;

@@ -18,15 +18,21 @@ std::vector<T> random_values(int64_t count, uint32_t seed) {
   std::vector<T> values;
   for (int64_t i = 0; i < count; ++i) {
     const double unit = generator() / 4294967296.0;
-    if constexpr (kIsFloating<T>) values.push_back(narrow<T>(4 * unit - 2));
-    else if constexpr (std::is_same_v<T, bool>) values.push_back(unit < 0.5);
-    else if constexpr (std::is_signed_v<T>) values.push_back(static_cast<T>(41 * unit - 20));
-    else values.push_back(static_cast<T>(41 * unit));
+    if constexpr (kIsFloating<T>)
+      values.push_back(narrow<T>(4 * unit - 2));
+    else if constexpr (std::is_same_v<T, bool>)
+      values.push_back(unit < 0.5);
+    else if constexpr (std::is_signed_v<T>)
+      values.push_back(static_cast<T>(41 * unit - 20));
+    else
+      values.push_back(static_cast<T>(41 * unit));
   }
   return values;
 }
 
-inline std::vector<float> random_floats(int64_t count, uint32_t seed) { return random_values<float>(count, seed); }
+inline std::vector<float> random_floats(int64_t count, uint32_t seed) {
+  return random_values<float>(count, seed);
+}
 
 /// The same numbers in another floating type.
 template <class To, class From>
@@ -48,8 +54,8 @@ double largest_error(const std::vector<A>& a, const std::vector<B>& b, double sc
   return worst;
 }
 
-/// Runs `f` once with one thread and once with several and returns whether it reports equal results:
-/// `f()` returns the bytes to compare.
+/// Runs `f` once with one thread and once with several and returns whether it reports equal
+/// results: `f()` returns the bytes to compare.
 template <class F>
 bool same_for_all_thread_counts(F&& f) {
   const int before = num_threads();

@@ -20,7 +20,8 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 size_t at(int64_t i) { return static_cast<size_t>(i); }
 
 // Softmax along the middle axis of [outer, axis, inner], in double.
-std::vector<double> naive_softmax(const std::vector<double>& x, int64_t outer, int64_t axis, int64_t inner, bool logarithm) {
+std::vector<double> naive_softmax(const std::vector<double>& x, int64_t outer, int64_t axis,
+                                  int64_t inner, bool logarithm) {
   std::vector<double> y(x.size());
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t i = 0; i < inner; ++i) {
@@ -36,7 +37,8 @@ std::vector<double> naive_softmax(const std::vector<double>& x, int64_t outer, i
 }
 
 // dx from y and dy by the definition of the Jacobian.
-std::vector<double> naive_softmax_backward(const std::vector<double>& y, const std::vector<double>& dy, int64_t outer,
+std::vector<double> naive_softmax_backward(const std::vector<double>& y,
+                                           const std::vector<double>& dy, int64_t outer,
                                            int64_t axis, int64_t inner, bool logarithm) {
   std::vector<double> dx(y.size());
   for (int64_t o = 0; o < outer; ++o) {
@@ -54,8 +56,11 @@ std::vector<double> naive_softmax_backward(const std::vector<double>& y, const s
   return dx;
 }
 
-struct SoftmaxShape { int64_t outer, axis, inner; };
-constexpr SoftmaxShape kShapes[] = {{3, 10, 1}, {2, 129, 1}, {1, 1, 1}, {2, 7, 3}, {3, 5, 200}, {0, 4, 1}, {4, 33, 64}};
+struct SoftmaxShape {
+  int64_t outer, axis, inner;
+};
+constexpr SoftmaxShape kShapes[] = {{3, 10, 1},  {2, 129, 1}, {1, 1, 1},  {2, 7, 3},
+                                    {3, 5, 200}, {0, 4, 1},   {4, 33, 64}};
 
 template <class T>
 void check_softmax(double tolerance) {
@@ -65,17 +70,23 @@ void check_softmax(double tolerance) {
       const std::vector<T> x = random_values<T>(count, 1), dy = random_values<T>(count, 2);
       std::vector<T> y(at(count)), dx(at(count)), lse(at(s.outer * s.inner));
       softmax(dtype_of<T>(), s.outer, s.axis, s.inner, x.data(), y.data(), logarithm);
-      const auto expected = naive_softmax(converted<double>(x), s.outer, s.axis, s.inner, logarithm);
-      EXPECT_LT(largest_error(y, expected, 1e-3), tolerance) << s.axis << " " << s.inner << " " << logarithm;
-      softmax_backward(dtype_of<T>(), s.outer, s.axis, s.inner, y.data(), dy.data(), dx.data(), logarithm);
-      const auto gradient = naive_softmax_backward(converted<double>(y), converted<double>(dy), s.outer, s.axis, s.inner, logarithm);
-      EXPECT_LT(largest_error(dx, gradient, 0.1), tolerance) << s.axis << " " << s.inner << " " << logarithm;
+      const auto expected =
+          naive_softmax(converted<double>(x), s.outer, s.axis, s.inner, logarithm);
+      EXPECT_LT(largest_error(y, expected, 1e-3), tolerance)
+          << s.axis << " " << s.inner << " " << logarithm;
+      softmax_backward(dtype_of<T>(), s.outer, s.axis, s.inner, y.data(), dy.data(), dx.data(),
+                       logarithm);
+      const auto gradient = naive_softmax_backward(converted<double>(y), converted<double>(dy),
+                                                   s.outer, s.axis, s.inner, logarithm);
+      EXPECT_LT(largest_error(dx, gradient, 0.1), tolerance)
+          << s.axis << " " << s.inner << " " << logarithm;
       logsumexp(dtype_of<T>(), s.outer, s.axis, s.inner, x.data(), lse.data());
       const auto logs = naive_softmax(converted<double>(x), s.outer, s.axis, s.inner, true);
       for (int64_t o = 0; o < s.outer; ++o) {
         for (int64_t i = 0; i < s.inner; ++i) {
           const size_t j = at(o * s.axis * s.inner + i);
-          EXPECT_NEAR(static_cast<double>(widen(lse[at(o * s.inner + i)])), static_cast<double>(widen(x[j])) - logs[j], tolerance * 3);
+          EXPECT_NEAR(static_cast<double>(widen(lse[at(o * s.inner + i)])),
+                      static_cast<double>(widen(x[j])) - logs[j], tolerance * 3);
         }
       }
     }
@@ -123,33 +134,41 @@ TEST(Softmax, ExponentialIsAccurateOverItsRange) {
 
 TEST(CrossEntropy, LossAndGradient) {
   const int64_t rows = 9, classes = 37;
-  const std::vector<float> logits = random_floats(rows * classes, 5), dloss = random_floats(rows, 6);
+  const std::vector<float> logits = random_floats(rows * classes, 5),
+                           dloss = random_floats(rows, 6);
   std::vector<int64_t> labels{0, 36, 5, 7, 7, 1, 2, 3, 4};
   std::vector<float> loss(at(rows)), lse(at(rows)), dlogits(at(rows * classes));
-  softmax_cross_entropy(DType::kF32, rows, classes, logits.data(), DType::kI64, labels.data(), loss.data(), lse.data());
-  softmax_cross_entropy_backward(DType::kF32, rows, classes, logits.data(), lse.data(), DType::kI64, labels.data(),
-                                 dloss.data(), dlogits.data());
+  softmax_cross_entropy(DType::kF32, rows, classes, logits.data(), DType::kI64, labels.data(),
+                        loss.data(), lse.data());
+  softmax_cross_entropy_backward(DType::kF32, rows, classes, logits.data(), lse.data(), DType::kI64,
+                                 labels.data(), dloss.data(), dlogits.data());
   const auto logs = naive_softmax(converted<double>(logits), rows, classes, 1, true);
   for (int64_t row = 0; row < rows; ++row) {
     EXPECT_NEAR(loss[at(row)], -logs[at(row * classes + labels[at(row)])], 2e-6);
     for (int64_t c = 0; c < classes; ++c) {
       const double one = c == labels[at(row)] ? 1 : 0;
-      EXPECT_NEAR(dlogits[at(row * classes + c)], dloss[at(row)] * (std::exp(logs[at(row * classes + c)]) - one), 1e-6);
+      EXPECT_NEAR(dlogits[at(row * classes + c)],
+                  dloss[at(row)] * (std::exp(logs[at(row * classes + c)]) - one), 1e-6);
     }
   }
 }
 
-TEST(CrossEntropy, LabelsOutOfRangeGiveNan) {
-  const float logits[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, dloss[] = {1, 1, 1};
-  const int32_t labels[] = {-1, 3, 2};
-  float loss[3], lse[3], dlogits[9];
-  softmax_cross_entropy(DType::kF32, 3, 3, logits, DType::kI32, labels, loss, lse);
-  EXPECT_TRUE(std::isnan(loss[0]) && std::isnan(loss[1]));
-  EXPECT_FALSE(std::isnan(loss[2]));
-  softmax_cross_entropy_backward(DType::kF32, 3, 3, logits, lse, DType::kI32, labels, dloss, dlogits);
-  EXPECT_TRUE(std::isnan(dlogits[0]));
-  EXPECT_FALSE(std::isnan(dlogits[8]));
-  EXPECT_THROW(softmax_cross_entropy(DType::kF32, 3, 3, logits, DType::kF32, labels, loss, lse), DTypeError);
+TEST(CrossEntropy, NegativeLabelsCountFromTheEndAndOthersGiveNan) {
+  const float logits[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 7, 8, 9}, dloss[] = {1, 1, 1, 1};
+  const int32_t labels[] = {-1, 3, 2, -4};
+  float loss[4], lse[4], dlogits[12];
+  softmax_cross_entropy(DType::kF32, 4, 3, logits, DType::kI32, labels, loss, lse);
+  EXPECT_FLOAT_EQ(loss[0], lse[0] - 3);
+  EXPECT_FLOAT_EQ(loss[2], lse[2] - 9);
+  EXPECT_TRUE(std::isnan(loss[1]) && std::isnan(loss[3]));
+  softmax_cross_entropy_backward(DType::kF32, 4, 3, logits, lse, DType::kI32, labels, dloss,
+                                 dlogits);
+  for (size_t row = 0; row < 4; ++row) {
+    const float sum = dlogits[3 * row] + dlogits[3 * row + 1] + dlogits[3 * row + 2];
+    EXPECT_NEAR(sum, row % 2 == 0 ? 0 : 1, 1e-6);  // no label is taken off where there is none
+  }
+  EXPECT_THROW(softmax_cross_entropy(DType::kF32, 4, 3, logits, DType::kF32, labels, loss, lse),
+               DTypeError);
 }
 
 // Forward value sum(y w) as a function of one perturbed input, for finite differences.
@@ -169,49 +188,65 @@ class LayerNormGradient : public testing::TestWithParam<bool> {};
 TEST_P(LayerNormGradient, MatchesFiniteDifferences) {
   const bool centered = GetParam();
   const int64_t rows = 5, length = 19;
-  std::vector<double> x = random_values<double>(rows * length, 7), scale = random_values<double>(length, 8);
+  std::vector<double> x = random_values<double>(rows * length, 7),
+                      scale = random_values<double>(length, 8);
   std::vector<double> bias = random_values<double>(length, 9);
   const std::vector<double> dy = random_values<double>(rows * length, 10);
-  std::vector<double> y(x.size()), mean(at(rows)), rstd(at(rows)), dx(x.size()), dscale(at(length)), dbias(at(length));
+  std::vector<double> y(x.size()), mean(at(rows)), rstd(at(rows)), dx(x.size()), dscale(at(length)),
+      dbias(at(length));
   const auto forward = [&] {
-    if (centered) layer_norm(DType::kF64, rows, length, x.data(), scale.data(), bias.data(), 1e-3, y.data(), mean.data(), rstd.data());
-    else rms_norm(DType::kF64, rows, length, x.data(), scale.data(), 1e-3, y.data(), rstd.data());
+    if (centered)
+      layer_norm(DType::kF64, rows, length, x.data(), scale.data(), bias.data(), 1e-3, y.data(),
+                 mean.data(), rstd.data());
+    else
+      rms_norm(DType::kF64, rows, length, x.data(), scale.data(), 1e-3, y.data(), rstd.data());
     double total = 0;
     for (size_t i = 0; i < y.size(); ++i) total += y[i] * dy[i];
     return total;
   };
   forward();
   if (centered) {
-    layer_norm_backward(DType::kF64, rows, length, x.data(), scale.data(), mean.data(), rstd.data(), dy.data(), dx.data(), dscale.data(), dbias.data());
+    layer_norm_backward(DType::kF64, rows, length, x.data(), scale.data(), mean.data(), rstd.data(),
+                        dy.data(), dx.data(), dscale.data(), dbias.data());
   } else {
-    rms_norm_backward(DType::kF64, rows, length, x.data(), scale.data(), rstd.data(), dy.data(), dx.data(), dscale.data());
+    rms_norm_backward(DType::kF64, rows, length, x.data(), scale.data(), rstd.data(), dy.data(),
+                      dx.data(), dscale.data());
   }
   for (size_t i = 0; i < x.size(); i += 3) EXPECT_NEAR(dx[i], difference(x, i, forward), 1e-7);
-  for (size_t i = 0; i < scale.size(); ++i) EXPECT_NEAR(dscale[i], difference(scale, i, forward), 1e-7);
-  for (size_t i = 0; centered && i < bias.size(); ++i) EXPECT_NEAR(dbias[i], difference(bias, i, forward), 1e-7);
+  for (size_t i = 0; i < scale.size(); ++i)
+    EXPECT_NEAR(dscale[i], difference(scale, i, forward), 1e-7);
+  for (size_t i = 0; centered && i < bias.size(); ++i)
+    EXPECT_NEAR(dbias[i], difference(bias, i, forward), 1e-7);
 }
 INSTANTIATE_TEST_SUITE_P(Centered, LayerNormGradient, testing::Bool());
 
 template <class T>
 void check_layer_norm(int64_t rows, int64_t length, double tolerance) {
   using W = Wide<T>;
-  const std::vector<T> x = random_values<T>(rows * length, 11), dy = random_values<T>(rows * length, 12);
+  const std::vector<T> x = random_values<T>(rows * length, 11),
+                       dy = random_values<T>(rows * length, 12);
   const std::vector<W> scale = random_values<W>(length, 13), bias = random_values<W>(length, 14);
   const auto wide_x = converted<double>(x), wide_dy = converted<double>(dy);
   const auto wide_scale = converted<double>(scale), wide_bias = converted<double>(bias);
   std::vector<T> y(x.size()), dx(x.size());
   std::vector<W> mean(at(rows)), rstd(at(rows)), dscale(at(length)), dbias(at(length));
-  std::vector<double> y2(x.size()), dx2(x.size()), mean2(at(rows)), rstd2(at(rows)), dscale2(at(length)), dbias2(at(length));
-  layer_norm(dtype_of<T>(), rows, length, x.data(), scale.data(), bias.data(), 1e-5, y.data(), mean.data(), rstd.data());
-  layer_norm(DType::kF64, rows, length, wide_x.data(), wide_scale.data(), wide_bias.data(), 1e-5, y2.data(), mean2.data(), rstd2.data());
+  std::vector<double> y2(x.size()), dx2(x.size()), mean2(at(rows)), rstd2(at(rows)),
+      dscale2(at(length)), dbias2(at(length));
+  layer_norm(dtype_of<T>(), rows, length, x.data(), scale.data(), bias.data(), 1e-5, y.data(),
+             mean.data(), rstd.data());
+  layer_norm(DType::kF64, rows, length, wide_x.data(), wide_scale.data(), wide_bias.data(), 1e-5,
+             y2.data(), mean2.data(), rstd2.data());
   EXPECT_LT(largest_error(y, y2), tolerance);
   EXPECT_LT(largest_error(rstd, rstd2), 1e-5);
-  layer_norm_backward(dtype_of<T>(), rows, length, x.data(), scale.data(), mean.data(), rstd.data(), dy.data(), dx.data(), dscale.data(), dbias.data());
-  layer_norm_backward(DType::kF64, rows, length, wide_x.data(), wide_scale.data(), mean2.data(), rstd2.data(), wide_dy.data(), dx2.data(), dscale2.data(), dbias2.data());
+  layer_norm_backward(dtype_of<T>(), rows, length, x.data(), scale.data(), mean.data(), rstd.data(),
+                      dy.data(), dx.data(), dscale.data(), dbias.data());
+  layer_norm_backward(DType::kF64, rows, length, wide_x.data(), wide_scale.data(), mean2.data(),
+                      rstd2.data(), wide_dy.data(), dx2.data(), dscale2.data(), dbias2.data());
   EXPECT_LT(largest_error(dx, dx2), tolerance);
   EXPECT_LT(largest_error(dscale, dscale2), 2e-4);
   EXPECT_LT(largest_error(dbias, dbias2), 2e-5);
-  layer_norm_backward(dtype_of<T>(), rows, length, x.data(), nullptr, mean.data(), rstd.data(), dy.data(), dx.data(), nullptr, nullptr);
+  layer_norm_backward(dtype_of<T>(), rows, length, x.data(), nullptr, mean.data(), rstd.data(),
+                      dy.data(), dx.data(), nullptr, nullptr);
 }
 
 TEST(LayerNorm, OtherTypesAgreeWithDouble) {
@@ -226,39 +261,49 @@ TEST(LayerNorm, LargeMeanKeepsTheVariance) {
   std::vector<float> x;
   for (int i = 0; i < 256; ++i) x.push_back(10000.0f + static_cast<float>(i % 2));
   std::vector<float> y(256), mean(1), rstd(1);
-  layer_norm(DType::kF32, 1, 256, x.data(), nullptr, nullptr, 0, y.data(), mean.data(), rstd.data());
+  layer_norm(DType::kF32, 1, 256, x.data(), nullptr, nullptr, 0, y.data(), mean.data(),
+             rstd.data());
   EXPECT_NEAR(rstd[0], 2, 1e-3);
   EXPECT_NEAR(y[1], 1, 1e-3);
 }
 
 TEST(LayerNorm, GradientsDoNotDependOnThreads) {
   const int64_t rows = 1000, length = 33;
-  const std::vector<float> x = random_floats(rows * length, 15), dy = random_floats(rows * length, 16), scale = random_floats(length, 17);
+  const std::vector<float> x = random_floats(rows * length, 15),
+                           dy = random_floats(rows * length, 16), scale = random_floats(length, 17);
   std::vector<float> y(x.size()), mean(at(rows)), rstd(at(rows));
-  layer_norm(DType::kF32, rows, length, x.data(), scale.data(), nullptr, 1e-5, y.data(), mean.data(), rstd.data());
+  layer_norm(DType::kF32, rows, length, x.data(), scale.data(), nullptr, 1e-5, y.data(),
+             mean.data(), rstd.data());
   EXPECT_TRUE(same_for_all_thread_counts([&] {
     std::vector<float> dx(x.size()), both(at(2 * length));
-    layer_norm_backward(DType::kF32, rows, length, x.data(), scale.data(), mean.data(), rstd.data(), dy.data(), dx.data(), both.data(), both.data() + length);
+    layer_norm_backward(DType::kF32, rows, length, x.data(), scale.data(), mean.data(), rstd.data(),
+                        dy.data(), dx.data(), both.data(), both.data() + length);
     both.insert(both.end(), dx.begin(), dx.end());
     return both;
   }));
 }
 
-struct BatchNormCase { int64_t rows, channels; };
+struct BatchNormCase {
+  int64_t rows, channels;
+};
 
 template <class T>
 void check_batch_norm(BatchNormCase s, double tolerance) {
   using W = Wide<T>;
   const std::vector<T> x = random_values<T>(s.rows * s.channels, 18);
-  const std::vector<W> scale = random_values<W>(s.channels, 19), bias = random_values<W>(s.channels, 20);
+  const std::vector<W> scale = random_values<W>(s.channels, 19),
+                       bias = random_values<W>(s.channels, 20);
   std::vector<W> mean(at(s.channels)), var(at(s.channels));
   batch_norm_statistics(dtype_of<T>(), s.rows, s.channels, x.data(), mean.data(), var.data());
   std::vector<T> y(x.size()), rectified(x.size());
-  batch_norm_apply(dtype_of<T>(), s.rows, s.channels, x.data(), mean.data(), var.data(), scale.data(), bias.data(), 1e-3, false, y.data());
-  batch_norm_apply(dtype_of<T>(), s.rows, s.channels, x.data(), mean.data(), var.data(), scale.data(), bias.data(), 1e-3, true, rectified.data());
+  batch_norm_apply(dtype_of<T>(), s.rows, s.channels, x.data(), mean.data(), var.data(),
+                   scale.data(), bias.data(), 1e-3, false, y.data());
+  batch_norm_apply(dtype_of<T>(), s.rows, s.channels, x.data(), mean.data(), var.data(),
+                   scale.data(), bias.data(), 1e-3, true, rectified.data());
   for (int64_t c = 0; c < s.channels; ++c) {
     double first = 0, second = 0;
-    for (int64_t r = 0; r < s.rows; ++r) first += static_cast<double>(widen(x[at(r * s.channels + c)])) / static_cast<double>(s.rows);
+    for (int64_t r = 0; r < s.rows; ++r)
+      first += static_cast<double>(widen(x[at(r * s.channels + c)])) / static_cast<double>(s.rows);
     for (int64_t r = 0; r < s.rows; ++r) {
       const double deviation = static_cast<double>(widen(x[at(r * s.channels + c)])) - first;
       second += deviation * deviation / static_cast<double>(s.rows);
@@ -267,7 +312,9 @@ void check_batch_norm(BatchNormCase s, double tolerance) {
     EXPECT_NEAR(var[at(c)], second, 2e-6);
     for (int64_t r = 0; r < s.rows; ++r) {
       const size_t i = at(r * s.channels + c);
-      const double expected = (static_cast<double>(widen(x[i])) - first) / std::sqrt(second + 1e-3) * scale[at(c)] + bias[at(c)];
+      const double expected =
+          (static_cast<double>(widen(x[i])) - first) / std::sqrt(second + 1e-3) * scale[at(c)] +
+          bias[at(c)];
       EXPECT_NEAR(widen(y[i]), expected, tolerance);
       EXPECT_NEAR(widen(rectified[i]), std::max(0.0, expected), tolerance);
     }
@@ -303,13 +350,16 @@ TEST_P(BatchNormGradient, MatchesFiniteDifferences) {
   const bool relu = GetParam();
   const int64_t rows = 23, channels = 4;
   const double epsilon = 1e-3;
-  std::vector<double> x = random_values<double>(rows * channels, 21), scale = random_values<double>(channels, 22);
+  std::vector<double> x = random_values<double>(rows * channels, 21),
+                      scale = random_values<double>(channels, 22);
   std::vector<double> bias = random_values<double>(channels, 23);
   const std::vector<double> dy = random_values<double>(rows * channels, 24);
-  std::vector<double> y(x.size()), mean(at(channels)), var(at(channels)), rstd, dx(x.size()), dscale(at(channels)), dbias(at(channels));
+  std::vector<double> y(x.size()), mean(at(channels)), var(at(channels)), rstd, dx(x.size()),
+      dscale(at(channels)), dbias(at(channels));
   const auto forward = [&] {
     batch_norm_statistics(DType::kF64, rows, channels, x.data(), mean.data(), var.data());
-    batch_norm_apply(DType::kF64, rows, channels, x.data(), mean.data(), var.data(), scale.data(), bias.data(), epsilon, relu, y.data());
+    batch_norm_apply(DType::kF64, rows, channels, x.data(), mean.data(), var.data(), scale.data(),
+                     bias.data(), epsilon, relu, y.data());
     double total = 0;
     for (size_t i = 0; i < y.size(); ++i) total += y[i] * dy[i];
     return total;
@@ -317,8 +367,9 @@ TEST_P(BatchNormGradient, MatchesFiniteDifferences) {
   forward();
   for (double v : var) rstd.push_back(1 / std::sqrt(v + epsilon));
   const std::vector<double> output = y, means = mean;
-  batch_norm_backward(DType::kF64, rows, channels, x.data(), means.data(), rstd.data(), scale.data(), dy.data(),
-                      relu ? output.data() : nullptr, dx.data(), dscale.data(), dbias.data());
+  batch_norm_backward(DType::kF64, rows, channels, x.data(), means.data(), rstd.data(),
+                      scale.data(), dy.data(), relu ? output.data() : nullptr, dx.data(),
+                      dscale.data(), dbias.data());
   for (size_t i = 0; i < x.size(); i += 5) EXPECT_NEAR(dx[i], difference(x, i, forward), 1e-6);
   for (size_t i = 0; i < scale.size(); ++i) {
     EXPECT_NEAR(dscale[i], difference(scale, i, forward), 1e-6);
@@ -329,21 +380,26 @@ INSTANTIATE_TEST_SUITE_P(Relu, BatchNormGradient, testing::Bool());
 
 TEST(BatchNorm, OtherTypesAgreeWithDoubleAndThreadsDoNotMatter) {
   const int64_t rows = 700, channels = 37;
-  const std::vector<float> x = random_floats(rows * channels, 25), dy = random_floats(rows * channels, 26), scale = random_floats(channels, 27);
-  const auto wide_x = converted<double>(x), wide_dy = converted<double>(dy), wide_scale = converted<double>(scale);
+  const std::vector<float> x = random_floats(rows * channels, 25),
+                           dy = random_floats(rows * channels, 26),
+                           scale = random_floats(channels, 27);
+  const auto wide_x = converted<double>(x), wide_dy = converted<double>(dy),
+             wide_scale = converted<double>(scale);
   std::vector<float> mean(at(channels)), var(at(channels)), rstd;
   batch_norm_statistics(DType::kF32, rows, channels, x.data(), mean.data(), var.data());
   for (float v : var) rstd.push_back(1 / std::sqrt(v + 1e-5f));
   const auto gradients = [&] {
     std::vector<float> all(at(rows * channels + 2 * channels));
-    batch_norm_backward(DType::kF32, rows, channels, x.data(), mean.data(), rstd.data(), scale.data(), dy.data(), nullptr,
-                        all.data(), all.data() + rows * channels, all.data() + rows * channels + channels);
+    batch_norm_backward(DType::kF32, rows, channels, x.data(), mean.data(), rstd.data(),
+                        scale.data(), dy.data(), nullptr, all.data(), all.data() + rows * channels,
+                        all.data() + rows * channels + channels);
     return all;
   };
   EXPECT_TRUE(same_for_all_thread_counts(gradients));
   std::vector<double> all(at(rows * channels + 2 * channels));
-  batch_norm_backward(DType::kF64, rows, channels, wide_x.data(), converted<double>(mean).data(), converted<double>(rstd).data(),
-                      wide_scale.data(), wide_dy.data(), nullptr, all.data(), all.data() + rows * channels,
+  batch_norm_backward(DType::kF64, rows, channels, wide_x.data(), converted<double>(mean).data(),
+                      converted<double>(rstd).data(), wide_scale.data(), wide_dy.data(), nullptr,
+                      all.data(), all.data() + rows * channels,
                       all.data() + rows * channels + channels);
   EXPECT_LT(largest_error(gradients(), all), 2e-5);
 }

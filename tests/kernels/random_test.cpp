@@ -44,7 +44,8 @@ std::vector<T> bits(Key key, int64_t count, KeyLayout layout = kNew) {
   return out;
 }
 
-std::vector<float> uniform(Key key, int64_t count, KeyLayout layout = kNew, double low = 0, double high = 1) {
+std::vector<float> uniform(Key key, int64_t count, KeyLayout layout = kNew, double low = 0,
+                           double high = 1) {
   std::vector<float> out(static_cast<size_t>(count));
   random_uniform(DType::kF32, key.data(), 1, count, low, high, layout, out.data());
   return out;
@@ -56,7 +57,8 @@ std::vector<float> normal(Key key, int64_t count, KeyLayout layout = kNew) {
   return out;
 }
 
-std::vector<float> truncated(Key key, int64_t count, double low, double high, KeyLayout layout = kNew) {
+std::vector<float> truncated(Key key, int64_t count, double low, double high,
+                             KeyLayout layout = kNew) {
   std::vector<float> out(static_cast<size_t>(count));
   random_truncated_normal(DType::kF32, key.data(), 1, count, low, high, layout, out.data());
   return out;
@@ -68,7 +70,8 @@ Words float_bits(const std::vector<float>& values) {
   return out;
 }
 
-void expect_near(const std::vector<float>& got, const std::vector<double>& expected, double tolerance) {
+void expect_near(const std::vector<float>& got, const std::vector<double>& expected,
+                 double tolerance) {
   ASSERT_EQ(got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], tolerance) << i;
 }
@@ -85,7 +88,8 @@ Key distribution_key(const std::string& name) {
 TEST(Threefry, KnownAnswers) {
   EXPECT_EQ(threefry2x32({0, 0}, {0, 0}), (Key{0x6b200159, 0x99ba4efe}));
   EXPECT_EQ(threefry2x32({~0u, ~0u}, {~0u, ~0u}), (Key{0x1cb996fc, 0xbb002be7}));
-  EXPECT_EQ(threefry2x32({0x13198a2e, 0x03707344}, {0x243f6a88, 0x85a308d3}), (Key{0xc4923a9c, 0x483df7a0}));
+  EXPECT_EQ(threefry2x32({0x13198a2e, 0x03707344}, {0x243f6a88, 0x85a308d3}),
+            (Key{0xc4923a9c, 0x483df7a0}));
 }
 
 TEST(Threefry, SplitAndFoldInDefaultLayout) {
@@ -94,32 +98,37 @@ TEST(Threefry, SplitAndFoldInDefaultLayout) {
   EXPECT_EQ(split(key_of(42), 2), (Words{1832780943, 270669613, 64467757, 2916123636}));
   EXPECT_EQ(split(key_of(1), 3),
             (Words{507451445, 1853169794, 1948878966, 4237131848, 2441914641, 3819641963}));
-  EXPECT_EQ(split(key_of(1701), 4), (Words{741045208, 1847055613, 85238482, 2594297577, 56197195, 961309823,
-                                           927208350, 676898860}));
+  EXPECT_EQ(split(key_of(1701), 4), (Words{741045208, 1847055613, 85238482, 2594297577, 56197195,
+                                           961309823, 927208350, 676898860}));
   EXPECT_EQ(fold(key_of(1701), 0x80000000u), (Key{99154259, 376878034}));
   EXPECT_EQ(fold(key_of(1701), 0xFFFFFFFFu), (Key{244354911, 2968384621}));
   const Words three = split(key_of(72), 3);
-  for (uint32_t i = 0; i < 3; ++i) EXPECT_EQ((Key{three[2 * i], three[2 * i + 1]}), fold(key_of(72), i));
+  for (uint32_t i = 0; i < 3; ++i)
+    EXPECT_EQ((Key{three[2 * i], three[2 * i + 1]}), fold(key_of(72), i));
 }
 
 TEST(Threefry, OlderLayout) {
-  EXPECT_EQ(split(key_of(0), 4, kOld), (Words{2285895361, 1501764800, 1518642379, 4090693311, 433833334, 4221794875,
-                                              839183663, 3740430601}));
-  EXPECT_EQ(split(key_of(1701), 4, kOld), (Words{4000152724, 2030591747, 2287976877, 2598630646, 2426625787,
-                                                 580268518, 3136765380, 433355682}));
+  EXPECT_EQ(split(key_of(0), 4, kOld), (Words{2285895361, 1501764800, 1518642379, 4090693311,
+                                              433833334, 4221794875, 839183663, 3740430601}));
+  EXPECT_EQ(split(key_of(1701), 4, kOld), (Words{4000152724, 2030591747, 2287976877, 2598630646,
+                                                 2426625787, 580268518, 3136765380, 433355682}));
   EXPECT_EQ(fold(key_of(0), 4), (Key{2285895361, 433833334}));
   EXPECT_EQ(bits<uint8_t>(key_of(1701), 3, kOld), (std::vector<uint8_t>{216, 115, 43}));
   EXPECT_EQ(bits<uint16_t>(key_of(1701), 3, kOld), (std::vector<uint16_t>{41682, 1300, 55017}));
   EXPECT_EQ(bits<uint32_t>(key_of(1701), 3, kOld), (Words{56197195, 4200222568, 961309823}));
-  EXPECT_EQ(bits<uint64_t>(key_of(1701), 3, kOld),
-            (std::vector<uint64_t>{3982329540505020460u, 16822122385914693683u, 7882654074788531506u}));
+  EXPECT_EQ(
+      bits<uint64_t>(key_of(1701), 3, kOld),
+      (std::vector<uint64_t>{3982329540505020460u, 16822122385914693683u, 7882654074788531506u}));
   const Key key = distribution_key("bits");
   EXPECT_EQ(bits<uint8_t>(key, 5, kOld), (std::vector<uint8_t>{10, 158, 82, 54, 158}));
-  EXPECT_EQ(bits<uint16_t>(key, 5, kOld), (std::vector<uint16_t>{6738, 38161, 50695, 57337, 61600}));
-  EXPECT_EQ(bits<uint32_t>(key, 5, kOld), (Words{1978747883, 4134381225, 3628107870, 689687174, 2788938207}));
-  EXPECT_EQ(bits<uint64_t>(key, 5, kOld),
-            (std::vector<uint64_t>{17649965731882839947u, 1415307058040849897u, 8282622628079774249u,
-                                   14024425113645909402u, 2012979996110532418u}));
+  EXPECT_EQ(bits<uint16_t>(key, 5, kOld),
+            (std::vector<uint16_t>{6738, 38161, 50695, 57337, 61600}));
+  EXPECT_EQ(bits<uint32_t>(key, 5, kOld),
+            (Words{1978747883, 4134381225, 3628107870, 689687174, 2788938207}));
+  EXPECT_EQ(
+      bits<uint64_t>(key, 5, kOld),
+      (std::vector<uint64_t>{17649965731882839947u, 1415307058040849897u, 8282622628079774249u,
+                             14024425113645909402u, 2012979996110532418u}));
 }
 
 TEST(RandomBits, DefaultLayout) {
@@ -127,11 +136,14 @@ TEST(RandomBits, DefaultLayout) {
   EXPECT_EQ(bits<uint32_t>(key_of(0), 1), (Words{4070199207}));
   EXPECT_EQ(bits<uint32_t>(key_of(10), 4), (Words{169096361, 1572511259, 2689743692, 2228103506}));
   EXPECT_EQ(bits<uint8_t>(key, 6), (std::vector<uint8_t>{37, 59, 52, 178, 111, 60}));
-  EXPECT_EQ(bits<uint16_t>(key, 6), (std::vector<uint16_t>{42789, 29755, 60468, 48050, 8815, 25916}));
-  EXPECT_EQ(bits<uint32_t>(key, 6), (Words{1111271205, 2679469115, 974515252, 521976754, 2127438447, 4120601916}));
-  EXPECT_EQ(bits<uint64_t>(key, 6),
-            (std::vector<uint64_t>{3182764935064573181u, 366096495144982249u, 241365115613244543u,
-                                   3982329540505020460u, 17180525131011940091u, 14047641688775088780u}));
+  EXPECT_EQ(bits<uint16_t>(key, 6),
+            (std::vector<uint16_t>{42789, 29755, 60468, 48050, 8815, 25916}));
+  EXPECT_EQ(bits<uint32_t>(key, 6),
+            (Words{1111271205, 2679469115, 974515252, 521976754, 2127438447, 4120601916}));
+  EXPECT_EQ(
+      bits<uint64_t>(key, 6),
+      (std::vector<uint64_t>{3182764935064573181u, 366096495144982249u, 241365115613244543u,
+                             3982329540505020460u, 17180525131011940091u, 14047641688775088780u}));
   const Words many = bits<uint32_t>(key, 65536);
   EXPECT_EQ(many.front(), 1111271205u);
   EXPECT_EQ(many.back(), 1187781371u);
@@ -143,7 +155,8 @@ TEST(RandomBits, DefaultLayout) {
 TEST(RandomBits, CountersCarryIntoTheHighWord) {
   Words pairs(14);
   threefry_pairs(key_of(1701), 0xFFFFFFFFull, 7, pairs.data());
-  EXPECT_EQ(Words(pairs.begin(), pairs.begin() + 4), (Words{244354911, 2968384621, 4200222568, 459444078}));
+  EXPECT_EQ(Words(pairs.begin(), pairs.begin() + 4),
+            (Words{244354911, 2968384621, 4200222568, 459444078}));
   EXPECT_EQ(Words(pairs.begin() + 12, pairs.end()), (Words{2030591747, 580268518}));
 }
 
@@ -157,7 +170,8 @@ TEST(RandomBits, PartsAndBatchesOfKeysGiveTheSameNumbers) {
   random_normal(DType::kF32, keys.data(), 301, 77, kNew, batched.data());
   for (size_t k : {0u, 100u, 300u}) {
     const std::vector<float> alone = normal({keys[2 * k], keys[2 * k + 1]}, 77);
-    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), batched.begin() + static_cast<int64_t>(k) * 77));
+    EXPECT_TRUE(
+        std::equal(alone.begin(), alone.end(), batched.begin() + static_cast<int64_t>(k) * 77));
   }
 }
 
@@ -193,7 +207,8 @@ TEST(RandomUniform, PublishedVectors) {
   for (size_t i = 0; i < 3; ++i) {
     EXPECT_NEAR(uniform(fold({keys[2 * i], keys[2 * i + 1]}, 0), 1)[0], expected[i], 1e-7);
   }
-  expect_near(uniform(distribution_key("uniform"), 5, kOld), {0.298671, 0.073213, 0.873356, 0.260549, 0.412797}, 1e-6);
+  expect_near(uniform(distribution_key("uniform"), 5, kOld),
+              {0.298671, 0.073213, 0.873356, 0.260549, 0.412797}, 1e-6);
   expect_near(uniform(key_of(42), 6, kOld, 0, 10),
               {7.298188, 8.691938, 8.7230015, 2.0818567, 1.8662417, 5.5022564}, 2e-6);
 }
@@ -207,7 +222,8 @@ TEST(RandomNormal, ComputedVectors) {
 
 TEST(RandomNormal, PublishedVectors) {
   expect_near(normal(key_of(0), 3), {1.6226422, 2.0252647, -0.43359444}, 3e-7);
-  expect_near(normal(distribution_key("normal"), 5, kOld), {-1.173234, -1.511662, 0.070593, -0.099764, 1.052845}, 1e-6);
+  expect_near(normal(distribution_key("normal"), 5, kOld),
+              {-1.173234, -1.511662, 0.070593, -0.099764, 1.052845}, 1e-6);
   expect_near(truncated(distribution_key("truncated_normal"), 5, 0, 2, kOld),
               {0.582807, 1.709771, 0.159513, 0.861376, 0.36148}, 1e-6);
 }
@@ -251,7 +267,8 @@ TEST(Permutation, Vectors) {
   permutation(key_of(3), 5, kNew, published.data());
   EXPECT_EQ(published, (Words{0, 4, 2, 1, 3}));
   permutation(key_of(1701), 2000, kNew, large.data());
-  EXPECT_EQ(Words(large.begin(), large.begin() + 8), (Words{445, 1512, 367, 1945, 1547, 1182, 119, 174}));
+  EXPECT_EQ(Words(large.begin(), large.begin() + 8),
+            (Words{445, 1512, 367, 1945, 1547, 1182, 119, 174}));
   uint64_t sum = 0;
   for (uint64_t i = 0; i < 2000; ++i) sum += i * large[i];
   EXPECT_EQ(sum, 2018602360u);
@@ -264,7 +281,8 @@ TEST(Permutation, Vectors) {
 TEST(Random, InstructionSetsGiveTheSameBits) {
   const auto sample = [] {
     std::vector<float> all = normal(key_of(21), 1003);
-    const std::vector<float> narrow = truncated(key_of(22), 517, -1, 3), ranged = uniform(key_of(23), 99, kNew, 0.1, 7.3);
+    const std::vector<float> narrow = truncated(key_of(22), 517, -1, 3),
+                             ranged = uniform(key_of(23), 99, kNew, 0.1, 7.3);
     all.insert(all.end(), narrow.begin(), narrow.end());
     all.insert(all.end(), ranged.begin(), ranged.end());
     return float_bits(all);

@@ -44,36 +44,51 @@ int64_t kept_count(const Shape& shape, uint64_t mask) {
 }
 
 template <class T>
-std::vector<double> naive_reduce(ReduceKind kind, const T* data, const Shape& shape, const Strides& strides,
-                                 uint64_t mask) {
+std::vector<double> naive_reduce(ReduceKind kind, const T* data, const Shape& shape,
+                                 const Strides& strides, uint64_t mask) {
   const double starts[] = {0, 1, -INFINITY, INFINITY, 0, 1};
-  std::vector<double> out(static_cast<size_t>(kept_count(shape, mask)), starts[static_cast<int>(kind)]);
+  std::vector<double> out(static_cast<size_t>(kept_count(shape, mask)),
+                          starts[static_cast<int>(kind)]);
   for_elements(shape, strides, mask, [&](int64_t from, int64_t to) {
     const double value = static_cast<double>(widen(data[from]));
     double& total = out[static_cast<size_t>(to)];
     switch (kind) {
-      case ReduceKind::kSum: total += value; break;
-      case ReduceKind::kProd: total *= value; break;
-      case ReduceKind::kMax: total = std::max(total, value); break;
-      case ReduceKind::kMin: total = std::min(total, value); break;
-      case ReduceKind::kAny: total = total != 0 || value != 0; break;
-      case ReduceKind::kAll: total = total != 0 && value != 0; break;
+      case ReduceKind::kSum:
+        total += value;
+        break;
+      case ReduceKind::kProd:
+        total *= value;
+        break;
+      case ReduceKind::kMax:
+        total = std::max(total, value);
+        break;
+      case ReduceKind::kMin:
+        total = std::min(total, value);
+        break;
+      case ReduceKind::kAny:
+        total = total != 0 || value != 0;
+        break;
+      case ReduceKind::kAll:
+        total = total != 0 && value != 0;
+        break;
     }
   });
   return out;
 }
 
 template <class T>
-std::vector<double> kernel_reduce(ReduceKind kind, const T* data, const Shape& shape, const Strides& strides,
-                                  uint64_t mask) {
+std::vector<double> kernel_reduce(ReduceKind kind, const T* data, const Shape& shape,
+                                  const Strides& strides, uint64_t mask) {
   const size_t count = static_cast<size_t>(kept_count(shape, mask));
   std::vector<char> bytes(count * 8);
   reduce(kind, dtype_of<T>(), data, shape, strides, mask, bytes.data());
   std::vector<double> out;
   const bool logical = kind == ReduceKind::kAny || kind == ReduceKind::kAll;
   for (size_t i = 0; i < count; ++i) {
-    if (logical) out.push_back(reinterpret_cast<const bool*>(bytes.data())[i]);
-    else out.push_back(static_cast<double>(widen(reinterpret_cast<const T*>(bytes.data())[i])));
+    if (logical)
+      out.push_back(reinterpret_cast<const bool*>(bytes.data())[i]);
+    else
+      out.push_back(static_cast<double>(widen(reinterpret_cast<const T*>(bytes.data())[i])));
   }
   return out;
 }
@@ -95,7 +110,8 @@ TEST(Reduce, EverySetOfAxesAndStrides) {
         const float* from = data.data() + (strides == reversed ? reversed_start : 0);
         const auto expected = naive_reduce(kind, from, shape, strides, mask);
         EXPECT_LT(largest_error(kernel_reduce(kind, from, shape, strides, mask), expected), 1e-5)
-            << "mask " << mask << " kind " << static_cast<int>(kind) << " strides " << to_string(strides);
+            << "mask " << mask << " kind " << static_cast<int>(kind) << " strides "
+            << to_string(strides);
       }
     }
   }
@@ -103,8 +119,8 @@ TEST(Reduce, EverySetOfAxesAndStrides) {
 
 template <class T>
 class ReduceTyped : public testing::Test {};
-using ElementTypes = testing::Types<bool, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
-                                    float16, bfloat16, float, double>;
+using ElementTypes = testing::Types<bool, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t,
+                                    uint32_t, uint64_t, float16, bfloat16, float, double>;
 TYPED_TEST_SUITE(ReduceTyped, ElementTypes);
 
 TYPED_TEST(ReduceTyped, MatchesTheNaiveLoop) {
@@ -116,12 +132,18 @@ TYPED_TEST(ReduceTyped, MatchesTheNaiveLoop) {
   for (uint64_t mask : {1u, 2u, 3u}) {
     for (ReduceKind kind : kKinds) {
       std::vector<double> expected = naive_reduce(kind, data.get(), shape, Strides{4, 1}, mask);
-      // Sums and products of narrow types wrap, those of bool are logical, those of halves are rounded.
+      // Sums and products of narrow types wrap, those of bool are logical, those of halves are
+      // rounded.
       for (double& value : expected) {
         const bool arithmetic = kind == ReduceKind::kSum || kind == ReduceKind::kProd;
-        if (std::is_same_v<T, bool>) value = value != 0;
-        else if constexpr (std::is_integral_v<T>) value = arithmetic && std::abs(value) > 4e18 ? NAN : static_cast<double>(static_cast<T>(static_cast<int64_t>(value)));
-        else if (arithmetic) value = static_cast<double>(widen(narrow<T>(value)));
+        if (std::is_same_v<T, bool>)
+          value = value != 0;
+        else if constexpr (std::is_integral_v<T>)
+          value = arithmetic && std::abs(value) > 4e18
+                      ? NAN
+                      : static_cast<double>(static_cast<T>(static_cast<int64_t>(value)));
+        else if (arithmetic)
+          value = static_cast<double>(widen(narrow<T>(value)));
       }
       const std::vector<double> got = kernel_reduce(kind, data.get(), shape, Strides{4, 1}, mask);
       ASSERT_EQ(got.size(), expected.size());
@@ -142,9 +164,11 @@ TYPED_TEST(ReduceTyped, LongRunsOfIntegersAreExact) {
       for (int64_t stride : {1, 3}) {
         const std::vector<T> data = random_values<T>(count * stride, 8);
         uint64_t expected = 0;
-        for (int64_t i = 0; i < count; ++i) expected += static_cast<uint64_t>(data[static_cast<size_t>(i * stride)]);
+        for (int64_t i = 0; i < count; ++i)
+          expected += static_cast<uint64_t>(data[static_cast<size_t>(i * stride)]);
         T total = 0;
-        reduce(ReduceKind::kSum, dtype_of<T>(), data.data(), Shape{count}, Strides{stride}, 1, &total);
+        reduce(ReduceKind::kSum, dtype_of<T>(), data.data(), Shape{count}, Strides{stride}, 1,
+               &total);
         EXPECT_EQ(total, static_cast<T>(expected)) << count << " " << stride;
       }
     }
@@ -153,15 +177,22 @@ TYPED_TEST(ReduceTyped, LongRunsOfIntegersAreExact) {
 
 TEST(Reduce, LargeShapesMatchAndDoNotDependOnThreads) {
   const std::vector<float> data = random_floats(300 * 1000, 2);
-  struct Case { Shape shape; uint64_t mask; };
-  for (const Case& c : {Case{{300000}, 1}, Case{{300, 1000}, 1}, Case{{300, 1000}, 2}, Case{{100000, 3}, 1},
-                        Case{{30000, 10}, 1}, Case{{100000, 3}, 2}, Case{{10, 100, 300}, 2}, Case{{3, 100000}, 1},
-                        Case{{2, 30, 50, 100}, 0b0110}}) {
+  struct Case {
+    Shape shape;
+    uint64_t mask;
+  };
+  for (const Case& c :
+       {Case{{300000}, 1}, Case{{300, 1000}, 1}, Case{{300, 1000}, 2}, Case{{100000, 3}, 1},
+        Case{{30000, 10}, 1}, Case{{100000, 3}, 2}, Case{{10, 100, 300}, 2}, Case{{3, 100000}, 1},
+        Case{{2, 30, 50, 100}, 0b0110}}) {
     const Strides strides = dense_strides(c.shape);
     for (ReduceKind kind : {ReduceKind::kSum, ReduceKind::kMax}) {
-      EXPECT_TRUE(same_for_all_thread_counts([&] { return kernel_reduce(kind, data.data(), c.shape, strides, c.mask); }));
+      EXPECT_TRUE(same_for_all_thread_counts(
+          [&] { return kernel_reduce(kind, data.data(), c.shape, strides, c.mask); }));
       const auto expected = naive_reduce(kind, data.data(), c.shape, strides, c.mask);
-      EXPECT_LT(largest_error(kernel_reduce(kind, data.data(), c.shape, strides, c.mask), expected, 100), 1e-6)
+      EXPECT_LT(
+          largest_error(kernel_reduce(kind, data.data(), c.shape, strides, c.mask), expected, 100),
+          1e-6)
           << to_string(c.shape) << " mask " << c.mask;
     }
   }
@@ -172,7 +203,8 @@ TEST(Reduce, LongSumsStayAccurate) {
   float total = 0;
   reduce(ReduceKind::kSum, DType::kF32, ones.data(), Shape{1 << 22}, Strides{1}, 1, &total);
   EXPECT_NEAR(total, 0.1f * static_cast<double>(1 << 22), 0.1);
-  EXPECT_NEAR(sum_of_squares(DType::kF32, 1 << 22, ones.data()), static_cast<double>(0.1f) * 0.1f * (1 << 22), 0.02);
+  EXPECT_NEAR(sum_of_squares(DType::kF32, 1 << 22, ones.data()),
+              static_cast<double>(0.1f) * 0.1f * (1 << 22), 0.02);
 }
 
 TEST(Reduce, NanWinsAndInfinityIsKept) {
@@ -185,9 +217,11 @@ TEST(Reduce, NanWinsAndInfinityIsKept) {
       reduce(ReduceKind::kMin, DType::kF32, data.data(), Shape{count}, Strides{1}, 1, result + 1);
       EXPECT_TRUE(std::isnan(result[0]) && std::isnan(result[1])) << count << " " << at;
       std::vector<float> column(static_cast<size_t>(count));
-      reduce(ReduceKind::kMax, DType::kF32, data.data(), Shape{1, count}, Strides{count, 1}, 1, column.data());
+      reduce(ReduceKind::kMax, DType::kF32, data.data(), Shape{1, count}, Strides{count, 1}, 1,
+             column.data());
       EXPECT_TRUE(std::isnan(column[static_cast<size_t>(at)]));
-      EXPECT_TRUE(at + 1 >= count || column[static_cast<size_t>(at + 1)] == data[static_cast<size_t>(at + 1)]);
+      EXPECT_TRUE(at + 1 >= count ||
+                  column[static_cast<size_t>(at + 1)] == data[static_cast<size_t>(at + 1)]);
     }
   }
   const float infinite[] = {1, -kInf, 2};
@@ -213,22 +247,30 @@ TEST(Reduce, SumOfSquaresOfEveryType) {
   double expected = 0;
   for (float value : values) expected += static_cast<double>(value) * value;
   EXPECT_NEAR(sum_of_squares(DType::kF32, 200000, values.data()), expected, 1e-3);
-  EXPECT_NEAR(sum_of_squares(DType::kBF16, 200000, converted<bfloat16>(values).data()), expected, expected * 1e-2);
-  EXPECT_TRUE(same_for_all_thread_counts([&] { return sum_of_squares(DType::kF32, 200000, values.data()); }));
+  EXPECT_NEAR(sum_of_squares(DType::kBF16, 200000, converted<bfloat16>(values).data()), expected,
+              expected * 1e-2);
+  EXPECT_TRUE(same_for_all_thread_counts(
+      [&] { return sum_of_squares(DType::kF32, 200000, values.data()); }));
   EXPECT_EQ(sum_of_squares(DType::kF64, 0, nullptr), 0);
 }
 
 TEST(ArgReduce, FirstWinsAndNanWins) {
   const float data[] = {1, 5, 5, 2, kNan, 9, kNan, 0};
   int32_t at[2];
-  arg_reduce(ArgReduceKind::kMax, DType::kF32, data, Shape{2, 4}, Strides{4, 1}, 1, DType::kI32, at);
+  arg_reduce(ArgReduceKind::kMax, DType::kF32, data, Shape{2, 4}, Strides{4, 1}, 1, DType::kI32,
+             at);
   EXPECT_EQ(at[0], 1);
   EXPECT_EQ(at[1], 0);
   int64_t down[4];
-  arg_reduce(ArgReduceKind::kMin, DType::kF32, data, Shape{2, 4}, Strides{4, 1}, 0, DType::kI64, down);
+  arg_reduce(ArgReduceKind::kMin, DType::kF32, data, Shape{2, 4}, Strides{4, 1}, 0, DType::kI64,
+             down);
   EXPECT_EQ(std::vector<int64_t>(down, down + 4), (std::vector<int64_t>{1, 0, 1, 1}));
-  EXPECT_THROW(arg_reduce(ArgReduceKind::kMin, DType::kF32, data, Shape{0}, Strides{1}, 0, DType::kI32, at), ShapeError);
-  EXPECT_THROW(arg_reduce(ArgReduceKind::kMin, DType::kF32, data, Shape{1}, Strides{1}, 0, DType::kI8, at), DTypeError);
+  EXPECT_THROW(
+      arg_reduce(ArgReduceKind::kMin, DType::kF32, data, Shape{0}, Strides{1}, 0, DType::kI32, at),
+      ShapeError);
+  EXPECT_THROW(
+      arg_reduce(ArgReduceKind::kMin, DType::kF32, data, Shape{1}, Strides{1}, 0, DType::kI8, at),
+      DTypeError);
 }
 
 TEST(ArgReduce, MatchesTheNaiveLoopOnEveryAxis) {
@@ -239,10 +281,12 @@ TEST(ArgReduce, MatchesTheNaiveLoopOnEveryAxis) {
       const uint64_t mask = uint64_t(1) << axis;
       const size_t count = static_cast<size_t>(kept_count(shape, mask));
       std::vector<int64_t> got(count), best(count, -1000), seen(count, 0), expected(count);
-      arg_reduce(ArgReduceKind::kMax, DType::kI16, data.data(), shape, strides, axis, DType::kI64, got.data());
+      arg_reduce(ArgReduceKind::kMax, DType::kI16, data.data(), shape, strides, axis, DType::kI64,
+                 got.data());
       for_elements(shape, strides, mask, [&](int64_t from, int64_t to) {
         const size_t i = static_cast<size_t>(to);
-        if (data[static_cast<size_t>(from)] > best[i]) best[i] = data[static_cast<size_t>(from)], expected[i] = seen[i];
+        if (data[static_cast<size_t>(from)] > best[i])
+          best[i] = data[static_cast<size_t>(from)], expected[i] = seen[i];
         ++seen[i];
       });
       EXPECT_EQ(got, expected) << axis;
@@ -262,7 +306,8 @@ TEST(Scan, KindsDirectionsAndAxes) {
   EXPECT_EQ(result(), (std::vector<int32_t>{1, 2, 3, 4, 10, 18}));
   scan(ScanKind::kMin, DType::kI32, data, Shape{3, 2}, Strides{1, 3}, 0, true, out);
   EXPECT_EQ(result(), (std::vector<int32_t>{1, 4, 2, 5, 3, 6}));
-  EXPECT_THROW(scan(ScanKind::kLogSumExp, DType::kI32, data, Shape{6}, Strides{1}, 0, false, out), DTypeError);
+  EXPECT_THROW(scan(ScanKind::kLogSumExp, DType::kI32, data, Shape{6}, Strides{1}, 0, false, out),
+               DTypeError);
 }
 
 TEST(Scan, FloatsNanAndLogSumExp) {
@@ -301,7 +346,8 @@ void check_sort(int64_t rows, int64_t length) {
     std::vector<int64_t> expected(static_cast<size_t>(length));
     for (int64_t i = 0; i < length; ++i) expected[static_cast<size_t>(i)] = i;
     std::stable_sort(expected.begin(), expected.end(), [&](int64_t a, int64_t b) {
-      return widen(data[static_cast<size_t>(row * length + a)]) < widen(data[static_cast<size_t>(row * length + b)]);
+      return widen(data[static_cast<size_t>(row * length + a)]) <
+             widen(data[static_cast<size_t>(row * length + b)]);
     });
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(), order.begin() + row * length));
   }

@@ -16,12 +16,17 @@ namespace {
 size_t at(int64_t i) { return static_cast<size_t>(i); }
 
 template <class T, class Out>
-void check_matmul(int64_t batch, int64_t m, int64_t n, int64_t k, bool transposed, double tolerance) {
-  const std::vector<T> a = random_values<T>(batch * m * k, 1), b = random_values<T>(batch * k * n, 2);
-  const std::array<int64_t, 3> sa = transposed ? std::array<int64_t, 3>{m * k, 1, m} : std::array<int64_t, 3>{m * k, k, 1};
-  const std::array<int64_t, 3> sb = transposed ? std::array<int64_t, 3>{k * n, 1, k} : std::array<int64_t, 3>{k * n, n, 1};
+void check_matmul(int64_t batch, int64_t m, int64_t n, int64_t k, bool transposed,
+                  double tolerance) {
+  const std::vector<T> a = random_values<T>(batch * m * k, 1),
+                       b = random_values<T>(batch * k * n, 2);
+  const std::array<int64_t, 3> sa =
+      transposed ? std::array<int64_t, 3>{m * k, 1, m} : std::array<int64_t, 3>{m * k, k, 1};
+  const std::array<int64_t, 3> sb =
+      transposed ? std::array<int64_t, 3>{k * n, 1, k} : std::array<int64_t, 3>{k * n, n, 1};
   std::vector<Out> out(at(batch * m * n));
-  reference_matmul({dtype_of<T>(), dtype_of<Out>(), batch, m, n, k, a.data(), sa, b.data(), sb, out.data()});
+  reference_matmul(
+      {dtype_of<T>(), dtype_of<Out>(), batch, m, n, k, a.data(), sa, b.data(), sb, out.data()});
   for (int64_t i = 0; i < batch * m * n; ++i) {
     const int64_t x = i / (m * n), row = i / n % m, column = i % n;
     double sum = 0;
@@ -29,7 +34,8 @@ void check_matmul(int64_t batch, int64_t m, int64_t n, int64_t k, bool transpose
       sum += static_cast<double>(widen(a[at(x * sa[0] + row * sa[1] + d * sa[2])])) *
              static_cast<double>(widen(b[at(x * sb[0] + d * sb[1] + column * sb[2])]));
     }
-    if constexpr (std::is_integral_v<Out>) sum = static_cast<double>(static_cast<Out>(static_cast<int64_t>(sum)));
+    if constexpr (std::is_integral_v<Out>)
+      sum = static_cast<double>(static_cast<Out>(static_cast<int64_t>(sum)));
     ASSERT_NEAR(static_cast<double>(widen(out[at(i)])), sum, tolerance * (1 + std::abs(sum))) << i;
   }
 }
@@ -49,9 +55,11 @@ TEST(ReferenceMatmul, TypesShapesAndStrides) {
 
 TEST(ReferenceMatmul, EmptyBoolAndThreads) {
   float out[] = {7, 7};
-  reference_matmul({DType::kF32, DType::kF32, 1, 1, 2, 0, nullptr, {0, 0, 1}, nullptr, {0, 2, 1}, out});
+  reference_matmul(
+      {DType::kF32, DType::kF32, 1, 1, 2, 0, nullptr, {0, 0, 1}, nullptr, {0, 2, 1}, out});
   EXPECT_EQ(out[0], 0);
-  reference_matmul({DType::kF32, DType::kF32, 1, 0, 2, 3, nullptr, {0, 3, 1}, nullptr, {0, 2, 1}, nullptr});
+  reference_matmul(
+      {DType::kF32, DType::kF32, 1, 0, 2, 3, nullptr, {0, 3, 1}, nullptr, {0, 2, 1}, nullptr});
   const bool a[] = {true, false, false, false}, b[] = {true, false, true, true};
   bool c[4];
   reference_matmul({DType::kBool, DType::kBool, 1, 2, 2, 2, a, {0, 2, 1}, b, {0, 2, 1}, c});
@@ -60,53 +68,76 @@ TEST(ReferenceMatmul, EmptyBoolAndThreads) {
   const std::vector<float> x = random_floats(100 * 100, 3);
   EXPECT_TRUE(same_for_all_thread_counts([&] {
     std::vector<float> y(10000);
-    reference_matmul({DType::kF32, DType::kF32, 1, 100, 100, 100, x.data(), {0, 100, 1}, x.data(), {0, 1, 100}, y.data()});
+    reference_matmul({DType::kF32,
+                      DType::kF32,
+                      1,
+                      100,
+                      100,
+                      100,
+                      x.data(),
+                      {0, 100, 1},
+                      x.data(),
+                      {0, 1, 100},
+                      y.data()});
     return y;
   }));
 }
 
 // The definition: loops over everything, channels first.
-std::vector<double> naive_convolution(const ConvolutionGeometry& g, const std::vector<double>& input, const std::vector<double>& kernel) {
+std::vector<double> naive_convolution(const ConvolutionGeometry& g,
+                                      const std::vector<double>& input,
+                                      const std::vector<double>& kernel) {
   const int64_t out_batch = g.batch / g.batch_groups, group_in = g.in_features / g.feature_groups;
   const int64_t sizes[] = {g.out_size(0), g.out_size(1), g.out_size(2)};
   const int64_t group_out = g.out_features / (g.feature_groups * g.batch_groups);
   std::vector<double> out;
-  for (int64_t n = 0; n < out_batch; ++n) for (int64_t o = 0; o < g.out_features; ++o)
-  for (int64_t p0 = 0; p0 < sizes[0]; ++p0) for (int64_t p1 = 0; p1 < sizes[1]; ++p1) for (int64_t p2 = 0; p2 < sizes[2]; ++p2) {
-    double sum = 0;
-    for (int64_t c = 0; c < group_in; ++c)
-    for (int64_t t0 = 0; t0 < g.kernel_size[0]; ++t0) for (int64_t t1 = 0; t1 < g.kernel_size[1]; ++t1) for (int64_t t2 = 0; t2 < g.kernel_size[2]; ++t2) {
-      const int64_t p[] = {p0, p1, p2}, t[] = {t0, t1, t2};
-      int64_t offset = 0;
-      bool inside = true;
-      for (size_t d = 0; d < 3; ++d) {
-        const int64_t x = p[d] * g.stride[d] + t[d] * g.kernel_dilation[d] - g.pad_low[d];
-        inside = inside && x >= 0 && x % g.input_dilation[d] == 0 && x / g.input_dilation[d] < g.in_size[d];
-        offset = offset * g.in_size[d] + x / g.input_dilation[d];
-      }
-      if (!inside) continue;
-      const int64_t group = o / group_out;
-      const int64_t sample = g.batch_groups > 1 ? group * out_batch + n : n;
-      const int64_t feature = g.batch_groups > 1 ? c : group * group_in + c;
-      const int64_t in_spatial = g.in_size[0] * g.in_size[1] * g.in_size[2];
-      const int64_t taps = g.kernel_size[0] * g.kernel_size[1] * g.kernel_size[2];
-      sum += input[at((sample * g.in_features + feature) * in_spatial + offset)] *
-             kernel[at((o * group_in + c) * taps + (t0 * g.kernel_size[1] + t1) * g.kernel_size[2] + t2)];
-    }
-    out.push_back(sum);
-  }
+  for (int64_t n = 0; n < out_batch; ++n)
+    for (int64_t o = 0; o < g.out_features; ++o)
+      for (int64_t p0 = 0; p0 < sizes[0]; ++p0)
+        for (int64_t p1 = 0; p1 < sizes[1]; ++p1)
+          for (int64_t p2 = 0; p2 < sizes[2]; ++p2) {
+            double sum = 0;
+            for (int64_t c = 0; c < group_in; ++c)
+              for (int64_t t0 = 0; t0 < g.kernel_size[0]; ++t0)
+                for (int64_t t1 = 0; t1 < g.kernel_size[1]; ++t1)
+                  for (int64_t t2 = 0; t2 < g.kernel_size[2]; ++t2) {
+                    const int64_t p[] = {p0, p1, p2}, t[] = {t0, t1, t2};
+                    int64_t offset = 0;
+                    bool inside = true;
+                    for (size_t d = 0; d < 3; ++d) {
+                      const int64_t x =
+                          p[d] * g.stride[d] + t[d] * g.kernel_dilation[d] - g.pad_low[d];
+                      inside = inside && x >= 0 && x % g.input_dilation[d] == 0 &&
+                               x / g.input_dilation[d] < g.in_size[d];
+                      offset = offset * g.in_size[d] + x / g.input_dilation[d];
+                    }
+                    if (!inside) continue;
+                    const int64_t group = o / group_out;
+                    const int64_t sample = g.batch_groups > 1 ? group * out_batch + n : n;
+                    const int64_t feature = g.batch_groups > 1 ? c : group * group_in + c;
+                    const int64_t in_spatial = g.in_size[0] * g.in_size[1] * g.in_size[2];
+                    const int64_t taps = g.kernel_size[0] * g.kernel_size[1] * g.kernel_size[2];
+                    sum += input[at((sample * g.in_features + feature) * in_spatial + offset)] *
+                           kernel[at((o * group_in + c) * taps +
+                                     (t0 * g.kernel_size[1] + t1) * g.kernel_size[2] + t2)];
+                  }
+            out.push_back(sum);
+          }
   return out;
 }
 
 // Dense strides of [outer, features, spatial...] or, channels last, [outer, spatial..., features].
 ConvolutionStrides layout(int64_t features, const Spatial& size, bool channels_last) {
   const int64_t spatial = size[0] * size[1] * size[2], step = channels_last ? features : 1;
-  return {features * spatial, channels_last ? 1 : spatial, {size[1] * size[2] * step, size[2] * step, step}};
+  return {features * spatial,
+          channels_last ? 1 : spatial,
+          {size[1] * size[2] * step, size[2] * step, step}};
 }
 
 // Rearranges channels-first data.
 template <class T>
-std::vector<T> arranged(const std::vector<T>& data, int64_t features, const Spatial& size, bool channels_last) {
+std::vector<T> arranged(const std::vector<T>& data, int64_t features, const Spatial& size,
+                        bool channels_last) {
   if (!channels_last) return data;
   std::vector<T> out(data.size());
   const int64_t spatial = size[0] * size[1] * size[2];
@@ -119,24 +150,35 @@ std::vector<T> arranged(const std::vector<T>& data, int64_t features, const Spat
 
 template <class T>
 void check_convolution(const ConvolutionGeometry& g, double tolerance) {
-  const int64_t in_spatial = g.in_size[0] * g.in_size[1] * g.in_size[2], group_in = g.in_features / g.feature_groups;
+  const int64_t in_spatial = g.in_size[0] * g.in_size[1] * g.in_size[2],
+                group_in = g.in_features / g.feature_groups;
   const int64_t taps = g.kernel_size[0] * g.kernel_size[1] * g.kernel_size[2];
   const std::vector<T> input = random_values<T>(g.batch * g.in_features * in_spatial, 1);
   const std::vector<T> kernel = random_values<T>(g.out_features * group_in * taps, 2);
-  const std::vector<double> expected = naive_convolution(g, converted<double>(input), converted<double>(kernel));
+  const std::vector<double> expected =
+      naive_convolution(g, converted<double>(input), converted<double>(kernel));
   const Spatial out_size{g.out_size(0), g.out_size(1), g.out_size(2)};
   for (bool last : {false, true}) {
     std::vector<T> out(expected.size());
-    const std::vector<T> x = arranged(input, g.in_features, g.in_size, last), w = arranged(kernel, group_in, g.kernel_size, last);
-    reference_convolution({dtype_of<T>(), dtype_of<T>(), g, x.data(), layout(g.in_features, g.in_size, last), w.data(),
-                           layout(group_in, g.kernel_size, last), out.data(), layout(g.out_features, out_size, last)});
+    const std::vector<T> x = arranged(input, g.in_features, g.in_size, last),
+                         w = arranged(kernel, group_in, g.kernel_size, last);
+    reference_convolution({dtype_of<T>(), dtype_of<T>(), g, x.data(),
+                           layout(g.in_features, g.in_size, last), w.data(),
+                           layout(group_in, g.kernel_size, last), out.data(),
+                           layout(g.out_features, out_size, last)});
     EXPECT_LT(largest_error(out, arranged(expected, g.out_features, out_size, last)), tolerance);
   }
 }
 
 TEST(ReferenceConvolution, GeometriesAgreeWithTheDefinition) {
-  ConvolutionGeometry plane{.batch = 2, .in_features = 4, .out_features = 6, .in_size = {7, 9, 1}, .kernel_size = {3, 2, 1},
-                            .stride = {2, 1, 1}, .pad_low = {1, 0, 0}, .pad_high = {1, 3, 0}};
+  ConvolutionGeometry plane{.batch = 2,
+                            .in_features = 4,
+                            .out_features = 6,
+                            .in_size = {7, 9, 1},
+                            .kernel_size = {3, 2, 1},
+                            .stride = {2, 1, 1},
+                            .pad_low = {1, 0, 0},
+                            .pad_high = {1, 3, 0}};
   check_convolution<float>(plane, 1e-5);
   check_convolution<double>(plane, 1e-12);
   check_convolution<int32_t>(plane, 1e-12);
@@ -150,25 +192,44 @@ TEST(ReferenceConvolution, GeometriesAgreeWithTheDefinition) {
   plane.batch_groups = 2;
   check_convolution<double>(plane, 1e-12);
   check_convolution<bfloat16>(plane, 1e-2);
-  ConvolutionGeometry volume{.batch = 1, .in_features = 2, .out_features = 3, .in_size = {4, 5, 6}, .kernel_size = {2, 3, 2},
-                             .stride = {1, 2, 2}, .pad_high = {1, 1, -1}};
+  ConvolutionGeometry volume{.batch = 1,
+                             .in_features = 2,
+                             .out_features = 3,
+                             .in_size = {4, 5, 6},
+                             .kernel_size = {2, 3, 2},
+                             .stride = {1, 2, 2},
+                             .pad_high = {1, 1, -1}};
   check_convolution<float>(volume, 1e-5);
-  ConvolutionGeometry line{.batch = 3, .in_features = 4, .out_features = 4, .feature_groups = 4, .in_size = {11, 1, 1}, .kernel_size = {4, 1, 1}};
+  ConvolutionGeometry line{.batch = 3,
+                           .in_features = 4,
+                           .out_features = 4,
+                           .feature_groups = 4,
+                           .in_size = {11, 1, 1},
+                           .kernel_size = {4, 1, 1}};
   check_convolution<float>(line, 1e-5);
 }
 
 TEST(ReferenceConvolution, EmptyResultsGroupsAndThreads) {
-  ConvolutionGeometry g{.batch = 1, .in_features = 3, .out_features = 4, .in_size = {2, 1, 1}, .kernel_size = {5, 1, 1}};
+  ConvolutionGeometry g{.batch = 1,
+                        .in_features = 3,
+                        .out_features = 4,
+                        .in_size = {2, 1, 1},
+                        .kernel_size = {5, 1, 1}};
   EXPECT_EQ(g.out_size(0), 0);
   check_convolution<float>(g, 1e-6);
   g.feature_groups = 2;
   EXPECT_THROW(check_convolution<float>(g, 1e-6), ShapeError);
-  g = {.batch = 2, .in_features = 8, .out_features = 8, .in_size = {20, 20, 1}, .kernel_size = {3, 3, 1}};
+  g = {.batch = 2,
+       .in_features = 8,
+       .out_features = 8,
+       .in_size = {20, 20, 1},
+       .kernel_size = {3, 3, 1}};
   const std::vector<float> x = random_floats(2 * 8 * 400, 5), w = random_floats(8 * 8 * 9, 6);
   EXPECT_TRUE(same_for_all_thread_counts([&] {
     std::vector<float> y(2 * 8 * 18 * 18);
-    reference_convolution({DType::kF32, DType::kF32, g, x.data(), layout(8, g.in_size, true), w.data(), layout(8, g.kernel_size, true),
-                           y.data(), layout(8, {18, 18, 1}, true)});
+    reference_convolution({DType::kF32, DType::kF32, g, x.data(), layout(8, g.in_size, true),
+                           w.data(), layout(8, g.kernel_size, true), y.data(),
+                           layout(8, {18, 18, 1}, true)});
     return y;
   }));
 }
@@ -177,14 +238,17 @@ TEST(ReferenceConvolution, EmptyResultsGroupsAndThreads) {
 template <class T, class Visit>
 void for_windows(const WindowGeometry& g, Visit&& visit) {
   const Shape out = g.out_shape();
-  for (int64_t p0 = 0; p0 < out[0]; ++p0) for (int64_t p1 = 0; p1 < out[1]; ++p1)
-  for (int64_t t0 = 0; t0 < g.window[0]; ++t0) for (int64_t t1 = 0; t1 < g.window[1]; ++t1) {
-    const int64_t x0 = p0 * g.stride[0] + t0 * g.window_dilation[0] - g.pad_low[0];
-    const int64_t x1 = p1 * g.stride[1] + t1 * g.window_dilation[1] - g.pad_low[1];
-    const bool inside = x0 >= 0 && x1 >= 0 && x0 % g.base_dilation[0] == 0 && x1 % g.base_dilation[1] == 0 &&
-                        x0 / g.base_dilation[0] < g.shape[0] && x1 / g.base_dilation[1] < g.shape[1];
-    if (inside) visit(p0 * out[1] + p1, x0 / g.base_dilation[0], x1 / g.base_dilation[1]);
-  }
+  for (int64_t p0 = 0; p0 < out[0]; ++p0)
+    for (int64_t p1 = 0; p1 < out[1]; ++p1)
+      for (int64_t t0 = 0; t0 < g.window[0]; ++t0)
+        for (int64_t t1 = 0; t1 < g.window[1]; ++t1) {
+          const int64_t x0 = p0 * g.stride[0] + t0 * g.window_dilation[0] - g.pad_low[0];
+          const int64_t x1 = p1 * g.stride[1] + t1 * g.window_dilation[1] - g.pad_low[1];
+          const bool inside =
+              x0 >= 0 && x1 >= 0 && x0 % g.base_dilation[0] == 0 && x1 % g.base_dilation[1] == 0 &&
+              x0 / g.base_dilation[0] < g.shape[0] && x1 / g.base_dilation[1] < g.shape[1];
+          if (inside) visit(p0 * out[1] + p1, x0 / g.base_dilation[0], x1 / g.base_dilation[1]);
+        }
 }
 
 std::vector<WindowGeometry> window_cases() {
@@ -198,7 +262,8 @@ std::vector<WindowGeometry> window_cases() {
   dilated.base_dilation = {1, 2};
   WindowGeometry cut = plain;
   cut.pad_low = {-1, -2};
-  WindowGeometry columns = WindowGeometry::plain({6, 7}, {3, 1});  // the last dimension is an inner run
+  WindowGeometry columns =
+      WindowGeometry::plain({6, 7}, {3, 1});  // the last dimension is an inner run
   return {plain, strided, dilated, cut, columns};
 }
 
@@ -227,10 +292,13 @@ void check_windows() {
       reduce_window(ReduceKind::kMax, dtype_of<T>(), x.data(), strides, g, got.data());
       for (size_t p = 0; p < count; ++p) {
         const double value = static_cast<double>(widen(got[p]));
-        if (where[p] >= 0) EXPECT_EQ(value, best[p]);
-        else EXPECT_EQ(value, static_cast<double>(least_value<Wide<T>>()));
+        if (where[p] >= 0)
+          EXPECT_EQ(value, best[p]);
+        else
+          EXPECT_EQ(value, static_cast<double>(least_value<Wide<T>>()));
       }
-      select_and_scatter_add(ReduceKind::kMax, dtype_of<T>(), x.data(), strides, g, dy.data(), gradient.data());
+      select_and_scatter_add(ReduceKind::kMax, dtype_of<T>(), x.data(), strides, g, dy.data(),
+                             gradient.data());
       EXPECT_LT(largest_error(gradient, dx), tolerance);
       reduce_window_sum_backward(dtype_of<T>(), g, dy.data(), sum_gradient.data());
       EXPECT_LT(largest_error(sum_gradient, sum_dx), tolerance);
@@ -255,7 +323,8 @@ TEST(ReferenceWindow, FirstMaximumTakesTheGradientAndNanWins) {
   EXPECT_TRUE(std::isnan(y[1]));
   select_and_scatter_add(ReduceKind::kMax, DType::kF32, x, Strides{1}, g, dy, dx);
   EXPECT_EQ(std::vector<float>(dx, dx + 4), (std::vector<float>{1, 0, 0, 2}));
-  EXPECT_THROW(select_and_scatter_add(ReduceKind::kSum, DType::kF32, x, Strides{1}, g, dy, dx), ValueError);
+  EXPECT_THROW(select_and_scatter_add(ReduceKind::kSum, DType::kF32, x, Strides{1}, g, dy, dx),
+               ValueError);
   EXPECT_THROW(reduce_window(ReduceKind::kAny, DType::kF32, x, Strides{1}, g, y), ValueError);
 }
 
@@ -268,7 +337,8 @@ TEST(ReferenceWindow, PoolingOfImagesDoesNotDependOnThreads) {
   EXPECT_TRUE(same_for_all_thread_counts([&] {
     std::vector<float> y(at(element_count(g.out_shape()))), dx(x.size());
     reduce_window(ReduceKind::kMax, DType::kF32, x.data(), strides, g, y.data());
-    select_and_scatter_add(ReduceKind::kMax, DType::kF32, x.data(), strides, g, y.data(), dx.data());
+    select_and_scatter_add(ReduceKind::kMax, DType::kF32, x.data(), strides, g, y.data(),
+                           dx.data());
     dx.insert(dx.end(), y.begin(), y.end());
     return dx;
   }));

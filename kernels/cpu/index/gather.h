@@ -1,5 +1,5 @@
-// Gather and scatter with general dimension numbers, as in StableHLO and JAX, and the common case of
-// whole rows.
+// Gather and scatter with general dimension numbers, as in StableHLO and JAX, and the common case
+// of whole rows.
 //
 // Rows of an embedding table [V, D] for ids [B, T, 1]: offset_dims {2}, collapsed_slice_dims {0},
 // start_index_map {0}, slice sizes {1, D}; result [B, T, D].
@@ -17,16 +17,18 @@ namespace linnet::cpu {
 enum class IndexMode : uint8_t {
   kClip,     ///< it is moved inside
   kFill,     ///< gather: filled with a value; scatter: dropped
-  kInBounds  ///< the caller promises there is none; it is moved inside nevertheless, for memory safety
+  kInBounds  ///< the caller promises there is none; it is moved inside nevertheless, for memory
+             ///< safety
 };
 
 /// Which dimensions mean what in a gather. All lists are sorted except start_index_map.
 struct GatherDimensions {
-  Axes offset_dims;             ///< dimensions of the result that walk inside a slice
-  Axes collapsed_slice_dims;    ///< operand dimensions of slice size 1 that do not appear in the result
-  Axes start_index_map;         ///< operand dimension of each component of an index vector
-  Axes operand_batching_dims;   ///< operand dimensions walked together with ...
-  Axes indices_batching_dims;   ///< ... these dimensions of the indices
+  Axes offset_dims;            ///< dimensions of the result that walk inside a slice
+  Axes collapsed_slice_dims;   ///< operand dimensions of slice size 1 that do not appear in the
+                               ///< result
+  Axes start_index_map;        ///< operand dimension of each component of an index vector
+  Axes operand_batching_dims;  ///< operand dimensions walked together with ...
+  Axes indices_batching_dims;  ///< ... these dimensions of the indices
 };
 
 struct GatherOperands {
@@ -45,20 +47,22 @@ Shape gather_shape(const GatherDimensions& dims, std::span<const int64_t> indice
                    std::span<const int64_t> slice_sizes);
 
 /// Writes the dense result. `fill` points to one element, used by kFill only.
-/// @throws ShapeError if dimension numbers and shapes do not fit; DTypeError for non-integer indices.
-void gather(const GatherOperands& operands, const GatherDimensions& dims, std::span<const int64_t> slice_sizes,
-            IndexMode mode, const void* fill, void* out);
+/// @throws ShapeError if dimension numbers and shapes do not fit; DTypeError for non-integer
+/// indices.
+void gather(const GatherOperands& operands, const GatherDimensions& dims,
+            std::span<const int64_t> slice_sizes, IndexMode mode, const void* fill, void* out);
 
-/// out [count, width] = rows of the dense table [rows, width]; for kFill, rows out of range are `fill`.
-void take_rows(DType dtype, const void* table, int64_t rows, int64_t width, DType index_dtype, const void* indices,
-               int64_t count, IndexMode mode, const void* fill, void* out);
+/// out [count, width] = rows of the dense table [rows, width]; for kFill, rows out of range are
+/// `fill`.
+void take_rows(DType dtype, const void* table, int64_t rows, int64_t width, DType index_dtype,
+               const void* indices, int64_t count, IndexMode mode, const void* fill, void* out);
 
 enum class ScatterKind : uint8_t { kUpdate, kAdd, kMul, kMin, kMax };
 
 /// Which dimensions mean what in a scatter.
 struct ScatterDimensions {
-  Axes update_window_dims;         ///< dimensions of the updates that walk inside a window
-  Axes inserted_window_dims;       ///< operand dimensions of window size 1 that the updates lack
+  Axes update_window_dims;            ///< dimensions of the updates that walk inside a window
+  Axes inserted_window_dims;          ///< operand dimensions of window size 1 that the updates lack
   Axes scatter_dims_to_operand_dims;  ///< operand dimension of each component of an index vector
   Axes operand_batching_dims;
   Axes indices_batching_dims;
@@ -78,14 +82,17 @@ struct ScatterOperands {
   Strides updates_strides;
 };
 
-/// Combines updates into `out`, in the row-major order of the indices: repeated positions give the same
-/// bits on every run and thread count (kUpdate: the last one stays). NaN wins in min and max.
+/// Combines updates into `out`, in the row-major order of the indices: repeated positions give the
+/// same bits on every run and thread count (kUpdate: the last one stays). NaN wins in min and max.
 /// kFill drops a window that does not lie inside as a whole.
-/// @throws ShapeError if dimension numbers and shapes do not fit; DTypeError for non-integer indices.
+/// @throws ShapeError if dimension numbers and shapes do not fit; DTypeError for non-integer
+/// indices.
 void scatter(const ScatterOperands& operands, const ScatterDimensions& dims, IndexMode mode);
 
-/// out [rows, width] row index[i] gets updates [count, width] row i combined into it, in order of i.
-void scatter_rows(ScatterKind kind, DType dtype, void* out, int64_t rows, int64_t width, DType index_dtype,
-                  const void* indices, int64_t count, const void* updates, IndexMode mode);
+/// out [rows, width] row index[i] gets updates [count, width] row i combined into it, in order of
+/// i.
+void scatter_rows(ScatterKind kind, DType dtype, void* out, int64_t rows, int64_t width,
+                  DType index_dtype, const void* indices, int64_t count, const void* updates,
+                  IndexMode mode);
 
 }  // namespace linnet::cpu

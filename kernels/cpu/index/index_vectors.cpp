@@ -12,10 +12,12 @@ void require_shape(bool holds, const char* operation, const char* text) {
   if (!holds) throw ShapeError(std::string(operation) + ": " + text);
 }
 
-std::vector<int64_t> read_indices(const char* operation, DType dtype, const void* data, std::span<const int64_t> shape,
+std::vector<int64_t> read_indices(const char* operation, DType dtype, const void* data,
+                                  std::span<const int64_t> shape,
                                   std::span<const int64_t> strides) {
   if (!is_integer(dtype)) {
-    throw DTypeError(std::string(operation) + ": expected indices of an integer type, got " + type_string(dtype, shape));
+    throw DTypeError(std::string(operation) + ": expected indices of an integer type, got " +
+                     type_string(dtype, shape));
   }
   const int64_t count = element_count(shape);
   std::vector<int64_t> result(static_cast<size_t>(count));
@@ -27,7 +29,8 @@ std::vector<int64_t> read_indices(const char* operation, DType dtype, const void
       for (int64_t i = 0; i < count; ++i) {
         const T value = static_cast<const T*>(data)[offset];
         constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
-        const bool huge = sizeof(T) == 8 && !std::is_signed_v<T> && static_cast<uint64_t>(value) > static_cast<uint64_t>(kMax);
+        const bool huge = sizeof(T) == 8 && !std::is_signed_v<T> &&
+                          static_cast<uint64_t>(value) > static_cast<uint64_t>(kMax);
         result[static_cast<size_t>(i)] = huge ? kMax : static_cast<int64_t>(value);
         for (size_t d = shape.size(); d-- > 0;) {
           offset += strides[d];
@@ -43,8 +46,11 @@ std::vector<int64_t> read_indices(const char* operation, DType dtype, const void
 
 WindowOffsets window_offsets(const WindowRequest& r, const std::vector<int64_t>& indices) {
   const size_t components = r.component_dims.size();
-  require_shape(!r.indices_shape.empty() && r.indices_shape.back() == static_cast<int64_t>(components), r.operation,
-                "expected index vectors along the last dimension, one component per indexed operand dimension");
+  require_shape(
+      !r.indices_shape.empty() && r.indices_shape.back() == static_cast<int64_t>(components),
+      r.operation,
+      "expected index vectors along the last dimension, one component per indexed operand "
+      "dimension");
   const std::span<const int64_t> batch_shape = r.indices_shape.first(r.indices_shape.size() - 1);
   const int64_t count = element_count(batch_shape);
   WindowOffsets result;

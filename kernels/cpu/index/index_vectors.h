@@ -10,8 +10,8 @@
 namespace linnet::cpu {
 
 /// Integers of any type and stride as int64, row-major; u64 values beyond int64 become its maximum.
-std::vector<int64_t> read_indices(const char* operation, DType dtype, const void* data, std::span<const int64_t> shape,
-                                  std::span<const int64_t> strides);
+std::vector<int64_t> read_indices(const char* operation, DType dtype, const void* data,
+                                  std::span<const int64_t> shape, std::span<const int64_t> strides);
 
 /// Where the windows of all index vectors begin in the operand.
 struct WindowOffsets {

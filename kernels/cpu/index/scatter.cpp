@@ -9,15 +9,22 @@
 namespace linnet::cpu {
 namespace {
 
-bool contains(const Axes& axes, int64_t axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
+bool contains(const Axes& axes, int64_t axis) {
+  return std::find(axes.begin(), axes.end(), axis) != axes.end();
+}
 
 template <ScatterKind kind, class T>
 T combine(T old, T update) {
-  if constexpr (kind == ScatterKind::kUpdate) return update;
-  else if constexpr (kind == ScatterKind::kAdd) return narrow<T>(wrapping_add(widen(old), widen(update)));
-  else if constexpr (kind == ScatterKind::kMul) return narrow<T>(wrapping_multiply(widen(old), widen(update)));
-  else if constexpr (kind == ScatterKind::kMin) return narrow<T>(minimum(widen(old), widen(update)));
-  else return narrow<T>(maximum(widen(old), widen(update)));
+  if constexpr (kind == ScatterKind::kUpdate)
+    return update;
+  else if constexpr (kind == ScatterKind::kAdd)
+    return narrow<T>(wrapping_add(widen(old), widen(update)));
+  else if constexpr (kind == ScatterKind::kMul)
+    return narrow<T>(wrapping_multiply(widen(old), widen(update)));
+  else if constexpr (kind == ScatterKind::kMin)
+    return narrow<T>(minimum(widen(old), widen(update)));
+  else
+    return narrow<T>(maximum(widen(old), widen(update)));
 }
 
 struct WindowLoop {
@@ -26,16 +33,19 @@ struct WindowLoop {
 using WindowLoops = SmallVector<WindowLoop, 6>;
 
 // One run of a window, types erased so that the walk is compiled once. Strides are in elements.
-using CombineRun = void (*)(void* out, int64_t out_stride, const void* updates, int64_t update_stride, int64_t count);
+using CombineRun = void (*)(void* out, int64_t out_stride, const void* updates,
+                            int64_t update_stride, int64_t count);
 
 template <ScatterKind kind, class T>
-void combine_run(void* out, int64_t out_stride, const void* updates, int64_t update_stride, int64_t count) {
+void combine_run(void* out, int64_t out_stride, const void* updates, int64_t update_stride,
+                 int64_t count) {
   T* to = static_cast<T*>(out);
   const T* from = static_cast<const T*>(updates);
   if (out_stride == 1 && update_stride == 1) {
     for (int64_t i = 0; i < count; ++i) to[i] = combine<kind>(to[i], from[i]);
   } else {
-    for (int64_t i = 0; i < count; ++i) to[i * out_stride] = combine<kind>(to[i * out_stride], from[i * update_stride]);
+    for (int64_t i = 0; i < count; ++i)
+      to[i * out_stride] = combine<kind>(to[i * out_stride], from[i * update_stride]);
   }
 }
 
@@ -43,18 +53,23 @@ CombineRun run_of(ScatterKind kind, DType dtype) {
   return visit_dtype(dtype, [kind](auto zero) -> CombineRun {
     using T = decltype(zero);
     switch (kind) {
-      case ScatterKind::kUpdate: return combine_run<ScatterKind::kUpdate, T>;
-      case ScatterKind::kAdd: return combine_run<ScatterKind::kAdd, T>;
-      case ScatterKind::kMul: return combine_run<ScatterKind::kMul, T>;
-      case ScatterKind::kMin: return combine_run<ScatterKind::kMin, T>;
-      case ScatterKind::kMax: break;
+      case ScatterKind::kUpdate:
+        return combine_run<ScatterKind::kUpdate, T>;
+      case ScatterKind::kAdd:
+        return combine_run<ScatterKind::kAdd, T>;
+      case ScatterKind::kMul:
+        return combine_run<ScatterKind::kMul, T>;
+      case ScatterKind::kMin:
+        return combine_run<ScatterKind::kMin, T>;
+      case ScatterKind::kMax:
+        break;
     }
     return combine_run<ScatterKind::kMax, T>;
   });
 }
 
-void combine_window(CombineRun run, int64_t element_size, const WindowLoop* loops, size_t depth, char* out,
-                    const char* update) {
+void combine_window(CombineRun run, int64_t element_size, const WindowLoop* loops, size_t depth,
+                    char* out, const char* update) {
   if (depth == 0) return run(out, 0, update, 0, 1);
   if (depth == 1) return run(out, loops->out, update, loops->update, loops->size);
   for (int64_t i = 0; i < loops->size; ++i) {
@@ -73,10 +88,14 @@ struct ScatterPlan {
 
 ScatterPlan plan_scatter(const ScatterOperands& s, const ScatterDimensions& dims, IndexMode mode) {
   require_shape(dims.update_window_dims.size() + dims.inserted_window_dims.size() +
-                        dims.operand_batching_dims.size() == s.shape.size(),
-                "scatter", "expected every operand dimension to be a window, inserted or batching dimension");
-  require_shape(dims.update_window_dims.size() + s.indices_shape.size() == s.updates_shape.size() + 1, "scatter",
-                "expected updates with the batch dimensions of the indices and the window dimensions");
+                        dims.operand_batching_dims.size() ==
+                    s.shape.size(),
+                "scatter",
+                "expected every operand dimension to be a window, inserted or batching dimension");
+  require_shape(
+      dims.update_window_dims.size() + s.indices_shape.size() == s.updates_shape.size() + 1,
+      "scatter",
+      "expected updates with the batch dimensions of the indices and the window dimensions");
   ScatterPlan plan;
   const Strides out_strides = dense_strides(s.shape);
   Shape window;
@@ -96,17 +115,20 @@ ScatterPlan plan_scatter(const ScatterOperands& s, const ScatterDimensions& dims
     plan.batch_shape.push_back(s.updates_shape[i]);
     plan.batch_strides.push_back(s.updates_strides[i]);
   }
-  const std::vector<int64_t> indices = read_indices("scatter", s.index_dtype, s.indices, s.indices_shape, s.indices_strides);
-  plan.targets = window_offsets({"scatter", s.shape, out_strides, window, dims.scatter_dims_to_operand_dims,
-                                 dims.operand_batching_dims, dims.indices_batching_dims, s.indices_shape, mode},
+  const std::vector<int64_t> indices =
+      read_indices("scatter", s.index_dtype, s.indices, s.indices_shape, s.indices_strides);
+  plan.targets = window_offsets({"scatter", s.shape, out_strides, window,
+                                 dims.scatter_dims_to_operand_dims, dims.operand_batching_dims,
+                                 dims.indices_batching_dims, s.indices_shape, mode},
                                 indices)
                      .offsets;
   return plan;
 }
 
-// Threads share out the largest loop of the window, never the indices: every element of the result then
-// sees its updates in order.
-void execute(const ScatterPlan& plan, CombineRun run, int64_t element_size, char* out, const char* updates) {
+// Threads share out the largest loop of the window, never the indices: every element of the result
+// then sees its updates in order.
+void execute(const ScatterPlan& plan, CombineRun run, int64_t element_size, char* out,
+             const char* updates) {
   size_t shared = 0;
   int64_t window_elements = 1;
   for (size_t i = 0; i < plan.window.size(); ++i) {
@@ -116,42 +138,54 @@ void execute(const ScatterPlan& plan, CombineRun run, int64_t element_size, char
   if (window_elements == 0) return;
   const int64_t total = plan.window.empty() ? 1 : plan.window[shared].size;
   const int64_t work = window_elements / total * static_cast<int64_t>(plan.targets.size());
-  parallel_for(total, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
-    WindowLoops window = plan.window;
-    int64_t out_skip = 0, update_skip = 0;
-    if (!window.empty()) {
-      window[shared].size = end - begin;
-      out_skip = begin * window[shared].out;
-      update_skip = begin * window[shared].update;
-    }
-    Shape position(plan.batch_shape.size(), 0);
-    for (int64_t target : plan.targets) {
-      if (target != WindowOffsets::kOutside) {
-        combine_window(run, element_size, window.data(), window.size(), out + (target + out_skip) * element_size,
-                       updates + update_skip * element_size);
-      }
-      for (size_t d = position.size(); d-- > 0;) {
-        update_skip += plan.batch_strides[d];
-        if (++position[d] < plan.batch_shape[d]) break;
-        update_skip -= plan.batch_shape[d] * plan.batch_strides[d];
-        position[d] = 0;
-      }
-    }
-  });
+  parallel_for(total, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)),
+               [&](int64_t begin, int64_t end) {
+                 WindowLoops window = plan.window;
+                 int64_t out_skip = 0, update_skip = 0;
+                 if (!window.empty()) {
+                   window[shared].size = end - begin;
+                   out_skip = begin * window[shared].out;
+                   update_skip = begin * window[shared].update;
+                 }
+                 Shape position(plan.batch_shape.size(), 0);
+                 for (int64_t target : plan.targets) {
+                   if (target != WindowOffsets::kOutside) {
+                     combine_window(run, element_size, window.data(), window.size(),
+                                    out + (target + out_skip) * element_size,
+                                    updates + update_skip * element_size);
+                   }
+                   for (size_t d = position.size(); d-- > 0;) {
+                     update_skip += plan.batch_strides[d];
+                     if (++position[d] < plan.batch_shape[d]) break;
+                     update_skip -= plan.batch_shape[d] * plan.batch_strides[d];
+                     position[d] = 0;
+                   }
+                 }
+               });
 }
 
 }  // namespace
 
 void scatter(const ScatterOperands& s, const ScatterDimensions& dims, IndexMode mode) {
   const ScatterPlan plan = plan_scatter(s, dims, mode);
-  execute(plan, run_of(s.kind, s.dtype), static_cast<int64_t>(size_of(s.dtype)), static_cast<char*>(s.out),
-          static_cast<const char*>(s.updates));
+  execute(plan, run_of(s.kind, s.dtype), static_cast<int64_t>(size_of(s.dtype)),
+          static_cast<char*>(s.out), static_cast<const char*>(s.updates));
 }
 
-void scatter_rows(ScatterKind kind, DType dtype, void* out, int64_t rows, int64_t width, DType index_dtype,
-                  const void* indices, int64_t count, const void* updates, IndexMode mode) {
-  const ScatterOperands operands{kind,          dtype,  out,     Shape{rows, width}, index_dtype, indices,
-                                 Shape{count, 1}, Strides{1, 1}, updates, Shape{count, width}, Strides{width, 1}};
+void scatter_rows(ScatterKind kind, DType dtype, void* out, int64_t rows, int64_t width,
+                  DType index_dtype, const void* indices, int64_t count, const void* updates,
+                  IndexMode mode) {
+  const ScatterOperands operands{kind,
+                                 dtype,
+                                 out,
+                                 Shape{rows, width},
+                                 index_dtype,
+                                 indices,
+                                 Shape{count, 1},
+                                 Strides{1, 1},
+                                 updates,
+                                 Shape{count, width},
+                                 Strides{width, 1}};
   scatter(operands, {Axes{1}, Axes{0}, Axes{0}, Axes{}, Axes{}}, mode);
 }
 

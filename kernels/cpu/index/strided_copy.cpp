@@ -20,7 +20,8 @@ struct CopyLoop {
 using CopyLoops = SmallVector<CopyLoop, 6>;
 
 // Loops in the order of the target's strides, neighbours merged; the innermost one last.
-CopyLoops copy_loops(std::span<const int64_t> shape, std::span<const int64_t> from, std::span<const int64_t> to) {
+CopyLoops copy_loops(std::span<const int64_t> shape, std::span<const int64_t> from,
+                     std::span<const int64_t> to) {
   CopyLoops loops;
   for (size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] != 1) loops.push_back({shape[i], from[i], to[i]});
@@ -30,7 +31,8 @@ CopyLoops copy_loops(std::span<const int64_t> shape, std::span<const int64_t> fr
   });
   CopyLoops merged;
   for (const CopyLoop& loop : loops) {
-    if (!merged.empty() && merged.back().from == loop.size * loop.from && merged.back().to == loop.size * loop.to) {
+    if (!merged.empty() && merged.back().from == loop.size * loop.from &&
+        merged.back().to == loop.size * loop.to) {
       merged.back() = {merged.back().size * loop.size, loop.from, loop.to};
     } else {
       merged.push_back(loop);
@@ -67,8 +69,8 @@ void copy_plane(const CopyLoop& outer, const CopyLoop& inner, const Word* from, 
     for (int64_t j0 = 0; j0 < inner.size; j0 += kTile) {
       const int64_t count = std::min(kTile, inner.size - j0);
       for (int64_t i = i0; i < i1; ++i) {
-        copy_run(count, from + i * outer.from + j0 * inner.from, inner.from, to + i * outer.to + j0 * inner.to,
-                 inner.to);
+        copy_run(count, from + i * outer.from + j0 * inner.from, inner.from,
+                 to + i * outer.to + j0 * inner.to, inner.to);
       }
     }
   }
@@ -96,17 +98,18 @@ void copy_words(const CopyLoops& loops, const Word* from, Word* to) {
   });
 }
 
-Shape clamped_starts(const char* operation, std::span<const int64_t> shape, std::span<const int64_t> sizes,
-                     std::span<const int64_t> starts) {
+Shape clamped_starts(const char* operation, std::span<const int64_t> shape,
+                     std::span<const int64_t> sizes, std::span<const int64_t> starts) {
   if (shape.size() != sizes.size() || shape.size() != starts.size()) {
-    throw ShapeError(std::string(operation) + ": expected as many starts and sizes as dimensions of " +
-                     to_string(shape) + ", got starts " + to_string(starts) + " and sizes " + to_string(sizes));
+    throw ShapeError(std::string(operation) +
+                     ": expected as many starts and sizes as dimensions of " + to_string(shape) +
+                     ", got starts " + to_string(starts) + " and sizes " + to_string(sizes));
   }
   Shape result;
   for (size_t i = 0; i < shape.size(); ++i) {
     if (sizes[i] > shape[i] || sizes[i] < 0) {
-      throw ShapeError(std::string(operation) + ": expected a block no larger than " + to_string(shape) + ", got " +
-                       to_string(sizes));
+      throw ShapeError(std::string(operation) + ": expected a block no larger than " +
+                       to_string(shape) + ", got " + to_string(sizes));
     }
     result.push_back(std::clamp<int64_t>(starts[i], 0, shape[i] - sizes[i]));
   }
@@ -129,17 +132,24 @@ char* advance(void* data, int64_t elements, size_t element_size) {
 }  // namespace
 
 void strided_copy(size_t element_size, std::span<const int64_t> shape, const void* from,
-                  std::span<const int64_t> from_strides, void* to, std::span<const int64_t> to_strides) {
+                  std::span<const int64_t> from_strides, void* to,
+                  std::span<const int64_t> to_strides) {
   if (element_count(shape) == 0) return;
   const CopyLoops loops = copy_loops(shape, from_strides, to_strides);
   switch (element_size) {
-    case 1: return copy_words(loops, static_cast<const uint8_t*>(from), static_cast<uint8_t*>(to));
-    case 2: return copy_words(loops, static_cast<const uint16_t*>(from), static_cast<uint16_t*>(to));
-    case 4: return copy_words(loops, static_cast<const uint32_t*>(from), static_cast<uint32_t*>(to));
-    case 8: return copy_words(loops, static_cast<const uint64_t*>(from), static_cast<uint64_t*>(to));
-    default: break;
+    case 1:
+      return copy_words(loops, static_cast<const uint8_t*>(from), static_cast<uint8_t*>(to));
+    case 2:
+      return copy_words(loops, static_cast<const uint16_t*>(from), static_cast<uint16_t*>(to));
+    case 4:
+      return copy_words(loops, static_cast<const uint32_t*>(from), static_cast<uint32_t*>(to));
+    case 8:
+      return copy_words(loops, static_cast<const uint64_t*>(from), static_cast<uint64_t*>(to));
+    default:
+      break;
   }
-  throw ValueError("strided_copy: expected elements of 1, 2, 4 or 8 bytes, got " + std::to_string(element_size));
+  throw ValueError("strided_copy: expected elements of 1, 2, 4 or 8 bytes, got " +
+                   std::to_string(element_size));
 }
 
 void strided_fill(size_t element_size, std::span<const int64_t> shape, const void* value, void* to,
@@ -147,28 +157,34 @@ void strided_fill(size_t element_size, std::span<const int64_t> shape, const voi
   strided_copy(element_size, shape, value, Strides(shape.size(), 0), to, to_strides);
 }
 
-void dynamic_slice(DType dtype, const void* data, std::span<const int64_t> shape, std::span<const int64_t> strides,
-                   std::span<const int64_t> starts, std::span<const int64_t> sizes, void* out) {
+void dynamic_slice(DType dtype, const void* data, std::span<const int64_t> shape,
+                   std::span<const int64_t> strides, std::span<const int64_t> starts,
+                   std::span<const int64_t> sizes, void* out) {
   const Shape begin = clamped_starts("dynamic_slice", shape, sizes, starts);
   const size_t size = size_of(dtype);
-  strided_copy(size, sizes, advance(data, offset_of(begin, strides), size), strides, out, dense_strides(sizes));
+  strided_copy(size, sizes, advance(data, offset_of(begin, strides), size), strides, out,
+               dense_strides(sizes));
 }
 
-void dynamic_update_slice(DType dtype, void* out, std::span<const int64_t> shape, const void* update,
-                          std::span<const int64_t> update_shape, std::span<const int64_t> update_strides,
+void dynamic_update_slice(DType dtype, void* out, std::span<const int64_t> shape,
+                          const void* update, std::span<const int64_t> update_shape,
+                          std::span<const int64_t> update_strides,
                           std::span<const int64_t> starts) {
   const Shape begin = clamped_starts("dynamic_update_slice", shape, update_shape, starts);
   const Strides strides = dense_strides(shape);
   const size_t size = size_of(dtype);
-  strided_copy(size, update_shape, update, update_strides, advance(out, offset_of(begin, strides), size), strides);
+  strided_copy(size, update_shape, update, update_strides,
+               advance(out, offset_of(begin, strides), size), strides);
 }
 
-void pad(DType dtype, const void* data, std::span<const int64_t> shape, std::span<const int64_t> strides,
-         std::span<const PadDimension> padding, const void* value, void* out) {
+void pad(DType dtype, const void* data, std::span<const int64_t> shape,
+         std::span<const int64_t> strides, std::span<const PadDimension> padding, const void* value,
+         void* out) {
   Shape out_shape, kept;
   for (size_t i = 0; i < shape.size(); ++i) {
     const PadDimension& p = padding[i];
-    out_shape.push_back(std::max<int64_t>(0, p.low + shape[i] + std::max<int64_t>(shape[i] - 1, 0) * p.interior + p.high));
+    out_shape.push_back(std::max<int64_t>(
+        0, p.low + shape[i] + std::max<int64_t>(shape[i] - 1, 0) * p.interior + p.high));
   }
   const Strides out_strides = dense_strides(out_shape);
   strided_fill(size_of(dtype), out_shape, value, out, out_strides);
@@ -191,14 +207,15 @@ void pad(DType dtype, const void* data, std::span<const int64_t> shape, std::spa
   strided_copy(size, kept, advance(data, from, size), strides, advance(out, to, size), to_strides);
 }
 
-void concatenate_part(DType dtype, const void* part, std::span<const int64_t> part_strides, int64_t size,
-                      std::span<const int64_t> out_shape, int64_t axis, int64_t offset, void* out) {
+void concatenate_part(DType dtype, const void* part, std::span<const int64_t> part_strides,
+                      int64_t size, std::span<const int64_t> out_shape, int64_t axis,
+                      int64_t offset, void* out) {
   const Strides out_strides = dense_strides(out_shape);
   Shape shape(out_shape);
   shape[static_cast<size_t>(axis)] = size;
   const size_t bytes = size_of(dtype);
-  strided_copy(bytes, shape, part, part_strides, advance(out, offset * out_strides[static_cast<size_t>(axis)], bytes),
-               out_strides);
+  strided_copy(bytes, shape, part, part_strides,
+               advance(out, offset * out_strides[static_cast<size_t>(axis)], bytes), out_strides);
 }
 
 void iota(DType dtype, std::span<const int64_t> shape, int64_t axis, void* out) {

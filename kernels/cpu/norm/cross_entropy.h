@@ -1,11 +1,12 @@
 // Softmax cross-entropy with integer labels, without the probabilities in memory.
 //
 //   cpu::softmax_cross_entropy(DType::kF32, 32, 10, logits, DType::kI32, labels, loss, lse);
-//   cpu::softmax_cross_entropy_backward(DType::kF32, 32, 10, logits, lse, DType::kI32, labels, dloss, dlogits);
+//   cpu::softmax_cross_entropy_backward(DType::kF32, 32, 10, logits, lse, DType::kI32, labels,
+//                                       dloss, dlogits);
 //
-// logits [rows, classes] and the per-row arrays loss, lse and dloss [rows] are dense; the per-row arrays
-// are f32, or f64 for f64 logits. Labels are of any integer type; negative ones
-// count from the end, and one out of range makes the loss of its row NaN.
+// logits [rows, classes] and the per-row arrays loss, lse and dloss [rows] are dense; the per-row
+// arrays are f32, or f64 for f64 logits. Labels are of any integer type; negative ones count from
+// the end, and one out of range makes the loss of its row NaN.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +17,13 @@ namespace linnet::cpu {
 
 /// loss = lse - logits[label], lse = log(sum(exp(logits))). Either result may be null.
 /// @throws DTypeError if the logits are not floating or the labels not integers.
-void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const void* logits, DType label_dtype,
-                           const void* labels, void* loss, void* lse);
+void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const void* logits,
+                           DType label_dtype, const void* labels, void* loss, void* lse);
 
-/// dlogits = (exp(logits - lse) - onehot(label)) * dloss, without the onehot for a label out of range.
-/// `dlogits` may be `logits`.
-void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, const void* logits, const void* lse,
-                                    DType label_dtype, const void* labels, const void* dloss, void* dlogits);
+/// dlogits = (exp(logits - lse) - onehot(label)) * dloss, without the onehot for a label out of
+/// range. `dlogits` may be `logits`.
+void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, const void* logits,
+                                    const void* lse, DType label_dtype, const void* labels,
+                                    const void* dloss, void* dlogits);
 
 }  // namespace linnet::cpu

@@ -23,9 +23,9 @@ HWY_INLINE hn::Vec<D> power_of_two(D d, hn::Vec<hn::RebindToSigned<D>> exponent)
   return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(exponent, hn::Set(di, 127))));
 }
 
-// e^x = 2^n e^r with n = round(x / log 2) and |r| <= log(2) / 2, where seven Taylor terms err by less
-// than 5e-9. The scale is applied in two steps, so that results pass through the subnormals to 0 and up
-// to infinity. NaN stays NaN.
+// e^x = 2^n e^r with n = round(x / log 2) and |r| <= log(2) / 2, where seven Taylor terms err by
+// less than 5e-9. The scale is applied in two steps, so that results pass through the subnormals to
+// 0 and up to infinity. NaN stays NaN.
 template <class D, hwy::EnableIf<sizeof(hn::TFromD<D>) == 4>* = nullptr>
 HWY_INLINE hn::Vec<D> exponential(D d, hn::Vec<D> x) {
   const hn::RebindToSigned<D> di;

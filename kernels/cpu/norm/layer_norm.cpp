@@ -12,15 +12,16 @@ namespace linnet::cpu {
 namespace {
 
 template <class T>
-void forward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, const Wide<T>* bias, double epsilon,
-             bool centered, T* y, Wide<T>* mean, Wide<T>* rstd) {
+void forward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, const Wide<T>* bias,
+             double epsilon, bool centered, T* y, Wide<T>* mean, Wide<T>* rstd) {
   using W = Wide<T>;
   parallel_for(rows, row_grain(length), [&](int64_t begin, int64_t end) {
     InputRow<T> input(length);
     OutputRow<T> output(length);
     for (int64_t row = begin; row < end; ++row) {
       const W* from = input(x + row * length, length);
-      const RowMoments<W> m = centered ? row_moments(length, from) : RowMoments<W>{W(0), row_mean_square(length, from)};
+      const RowMoments<W> m =
+          centered ? row_moments(length, from) : RowMoments<W>{W(0), row_mean_square(length, from)};
       const W r = W(1) / std::sqrt(m.variance + static_cast<W>(epsilon));
       normalize_row(length, from, m.mean, r, scale, bias, output(y + row * length));
       output.store(y + row * length, length);
@@ -30,7 +31,8 @@ void forward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, con
   });
 }
 
-// The gradient with respect to the rows and, in the same pass, the sums over rows for scale and bias.
+// The gradient with respect to the rows and, in the same pass, the sums over rows for scale and
+// bias.
 template <class T>
 void backward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, const Wide<T>* mean,
               const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dscale, Wide<T>* dbias) {
@@ -38,64 +40,69 @@ void backward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, co
   const bool centered = mean != nullptr;
   const int64_t width = (dscale ? length : 0) + (dbias ? length : 0);
   const std::vector<double> totals = sum_over_rows<W>(rows, width, length, [&] {
-    return [=, input = InputRow<T>(length), gradient = InputRow<T>(length), output = OutputRow<T>(length)](
-               int64_t first, int64_t count, W* sums) mutable {
+    return [=, input = InputRow<T>(length), gradient = InputRow<T>(length),
+            output = OutputRow<T>(length)](int64_t first, int64_t count, W* sums) mutable {
       W* scale_sums = dscale ? sums : nullptr;
       W* bias_sums = dbias ? sums + (dscale ? length : 0) : nullptr;
       for (int64_t row = first; row < first + count; ++row) {
         const int64_t at = row * length;
-        normalize_row_backward(length, input(x + at, length), centered ? mean[row] : W(0), rstd[row], scale,
-                               gradient(dy + at, length), centered, output(dx + at), scale_sums, bias_sums);
+        normalize_row_backward(length, input(x + at, length), centered ? mean[row] : W(0),
+                               rstd[row], scale, gradient(dy + at, length), centered,
+                               output(dx + at), scale_sums, bias_sums);
         output.store(dx + at, length);
       }
     };
   });
-  for (int64_t i = 0; dscale && i < length; ++i) dscale[i] = static_cast<W>(totals[static_cast<size_t>(i)]);
+  for (int64_t i = 0; dscale && i < length; ++i)
+    dscale[i] = static_cast<W>(totals[static_cast<size_t>(i)]);
   const int64_t skip = dscale ? length : 0;
-  for (int64_t i = 0; dbias && i < length; ++i) dbias[i] = static_cast<W>(totals[static_cast<size_t>(skip + i)]);
+  for (int64_t i = 0; dbias && i < length; ++i)
+    dbias[i] = static_cast<W>(totals[static_cast<size_t>(skip + i)]);
 }
 
 }  // namespace
 
-void layer_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale, const void* bias,
-                double epsilon, void* y, void* mean, void* rstd) {
+void layer_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
+                const void* bias, double epsilon, void* y, void* mean, void* rstd) {
   visit_real("layer_norm", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
-    forward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale), static_cast<const W*>(bias),
-               epsilon, true, static_cast<T*>(y), static_cast<W*>(mean), static_cast<W*>(rstd));
+    forward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale),
+               static_cast<const W*>(bias), epsilon, true, static_cast<T*>(y),
+               static_cast<W*>(mean), static_cast<W*>(rstd));
   });
 }
 
-void layer_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
-                         const void* mean, const void* rstd, const void* dy, void* dx, void* dscale, void* dbias) {
+void layer_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x,
+                         const void* scale, const void* mean, const void* rstd, const void* dy,
+                         void* dx, void* dscale, void* dbias) {
   visit_real("layer_norm gradient", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
-    backward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale), static_cast<const W*>(mean),
-                static_cast<const W*>(rstd), static_cast<const T*>(dy), static_cast<T*>(dx), static_cast<W*>(dscale),
-                static_cast<W*>(dbias));
+    backward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale),
+                static_cast<const W*>(mean), static_cast<const W*>(rstd), static_cast<const T*>(dy),
+                static_cast<T*>(dx), static_cast<W*>(dscale), static_cast<W*>(dbias));
   });
 }
 
-void rms_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale, double epsilon, void* y,
-              void* rstd) {
+void rms_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
+              double epsilon, void* y, void* rstd) {
   visit_real("rms_norm", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
-    forward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale), nullptr, epsilon, false,
-               static_cast<T*>(y), nullptr, static_cast<W*>(rstd));
+    forward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale), nullptr,
+               epsilon, false, static_cast<T*>(y), nullptr, static_cast<W*>(rstd));
   });
 }
 
-void rms_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale, const void* rstd,
-                       const void* dy, void* dx, void* dscale) {
+void rms_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
+                       const void* rstd, const void* dy, void* dx, void* dscale) {
   visit_real("rms_norm gradient", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
     backward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale), nullptr,
-                static_cast<const W*>(rstd), static_cast<const T*>(dy), static_cast<T*>(dx), static_cast<W*>(dscale),
-                nullptr);
+                static_cast<const W*>(rstd), static_cast<const T*>(dy), static_cast<T*>(dx),
+                static_cast<W*>(dscale), nullptr);
   });
 }
 

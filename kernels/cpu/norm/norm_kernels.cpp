@@ -13,8 +13,8 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet::cpu {
 namespace HWY_NAMESPACE {
 
-// Sums need explicit vectors, since the compiler may not reorder them. The loops without a carried sum
-// are left to the compiler, which vectorises them for the instruction set of this namespace.
+// Sums need explicit vectors, since the compiler may not reorder them. The loops without a carried
+// sum are left to the compiler, which vectorises them for the instruction set of this namespace.
 
 // Sum over a row of term(i-th vectors), two chains.
 template <class T, class Term>
@@ -32,7 +32,8 @@ HWY_INLINE T sum_row(int64_t count, Term&& term) {
   }
   if (i < count) {
     // Terms of the filling must not count: a row of zeros minus a mean is not zero.
-    const auto last = term([=](const T* p) HWY_ATTR { return load_part(d, p + i, count - i, T(0)); });
+    const auto last =
+        term([=](const T* p) HWY_ATTR { return load_part(d, p + i, count - i, T(0)); });
     b = hn::Add(b, hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(count - i)), last));
   }
   return sum_lanes(d, hn::Add(a, b));
@@ -41,7 +42,8 @@ HWY_INLINE T sum_row(int64_t count, Term&& term) {
 template <class T>
 RowMoments<T> moments(int64_t count, const T* x) {
   const hn::ScalableTag<T> d;
-  const T mean = sum_row<T>(count, [=](auto load) HWY_ATTR { return load(x); }) / static_cast<T>(count);
+  const T mean =
+      sum_row<T>(count, [=](auto load) HWY_ATTR { return load(x); }) / static_cast<T>(count);
   const auto means = hn::Set(d, mean);
   const T squares = sum_row<T>(count, [=](auto load) HWY_ATTR {
     const auto deviation = hn::Sub(load(x), means);
@@ -74,16 +76,20 @@ void normalize(int64_t count, const T* HWY_RESTRICT x, T mean, T rstd, const T* 
 }
 
 template <class T>
-void normalize_backward(int64_t count, const T* x, T mean, T rstd, const T* scale, const T* dy, bool centered, T* dx,
-                        T* HWY_RESTRICT dscale, T* HWY_RESTRICT dbias) {
+void normalize_backward(int64_t count, const T* x, T mean, T rstd, const T* scale, const T* dy,
+                        bool centered, T* dx, T* HWY_RESTRICT dscale, T* HWY_RESTRICT dbias) {
   const hn::ScalableTag<T> d;
   const auto means = hn::Set(d, mean), rstds = hn::Set(d, rstd);
   const T length = static_cast<T>(count);
-  const auto scaled = [=](auto load) HWY_ATTR { return scale ? hn::Mul(load(dy), load(scale)) : load(dy); };
+  const auto scaled = [=](auto load)
+                          HWY_ATTR { return scale ? hn::Mul(load(dy), load(scale)) : load(dy); };
   const T offset = centered ? sum_row<T>(count, scaled) / length : T(0);
-  const T slope = sum_row<T>(count, [=](auto load) HWY_ATTR {
-    return hn::Mul(scaled(load), hn::Mul(hn::Sub(load(x), means), rstds));
-  }) / length;
+  const T slope =
+      sum_row<T>(count,
+                 [=](auto load) HWY_ATTR {
+                   return hn::Mul(scaled(load), hn::Mul(hn::Sub(load(x), means), rstds));
+                 }) /
+      length;
   if (dscale) {
     for (int64_t i = 0; i < count; ++i) dscale[i] += dy[i] * ((x[i] - mean) * rstd);
   }
@@ -91,9 +97,11 @@ void normalize_backward(int64_t count, const T* x, T mean, T rstd, const T* scal
     for (int64_t i = 0; i < count; ++i) dbias[i] += dy[i];
   }
   if (scale) {
-    for (int64_t i = 0; i < count; ++i) dx[i] = rstd * (dy[i] * scale[i] - offset - (x[i] - mean) * rstd * slope);
+    for (int64_t i = 0; i < count; ++i)
+      dx[i] = rstd * (dy[i] * scale[i] - offset - (x[i] - mean) * rstd * slope);
   } else {
-    for (int64_t i = 0; i < count; ++i) dx[i] = rstd * (dy[i] - offset - (x[i] - mean) * rstd * slope);
+    for (int64_t i = 0; i < count; ++i)
+      dx[i] = rstd * (dy[i] - offset - (x[i] - mean) * rstd * slope);
   }
 }
 
@@ -120,8 +128,8 @@ void moments_of_columns(int64_t rows, int64_t columns, const T* x, const T* HWY_
 }
 
 template <class T>
-void apply(int64_t rows, int64_t columns, const T* x, const T* HWY_RESTRICT mean, const T* HWY_RESTRICT factor,
-           const T* HWY_RESTRICT bias, bool relu, T* y) {
+void apply(int64_t rows, int64_t columns, const T* x, const T* HWY_RESTRICT mean,
+           const T* HWY_RESTRICT factor, const T* HWY_RESTRICT bias, bool relu, T* y) {
   for (int64_t row = 0; row < rows; ++row) {
     const T* from = x + row * columns;
     T* to = y + row * columns;  // may be `from`: no dependence between elements
@@ -139,8 +147,8 @@ void apply(int64_t rows, int64_t columns, const T* x, const T* HWY_RESTRICT mean
 }
 
 template <class T>
-void gradient_moments(int64_t rows, int64_t columns, const T* x, const T* HWY_RESTRICT mean, const T* dy,
-                      const T* output, T* HWY_RESTRICT first, T* HWY_RESTRICT second) {
+void gradient_moments(int64_t rows, int64_t columns, const T* x, const T* HWY_RESTRICT mean,
+                      const T* dy, const T* output, T* HWY_RESTRICT first, T* HWY_RESTRICT second) {
   for (int64_t row = 0; row < rows; ++row) {
     const T *HWY_RESTRICT from = x + row * columns, *HWY_RESTRICT g = dy + row * columns;
     if (output) {
@@ -160,8 +168,9 @@ void gradient_moments(int64_t rows, int64_t columns, const T* x, const T* HWY_RE
 }
 
 template <class T>
-void gradient(int64_t rows, int64_t columns, const T* x, const T* HWY_RESTRICT mean, const T* dy, const T* output,
-              const T* HWY_RESTRICT factor, const T* HWY_RESTRICT offset, const T* HWY_RESTRICT slope, T* dx) {
+void gradient(int64_t rows, int64_t columns, const T* x, const T* HWY_RESTRICT mean, const T* dy,
+              const T* output, const T* HWY_RESTRICT factor, const T* HWY_RESTRICT offset,
+              const T* HWY_RESTRICT slope, T* dx) {
   for (int64_t row = 0; row < rows; ++row) {
     const T *from = x + row * columns, *g = dy + row * columns;
     T* to = dx + row * columns;
@@ -172,7 +181,8 @@ void gradient(int64_t rows, int64_t columns, const T* x, const T* HWY_RESTRICT m
         to[c] = factor[c] * (value - offset[c] - (from[c] - mean[c]) * slope[c]);
       }
     } else {
-      for (int64_t c = 0; c < columns; ++c) to[c] = factor[c] * (g[c] - offset[c] - (from[c] - mean[c]) * slope[c]);
+      for (int64_t c = 0; c < columns; ++c)
+        to[c] = factor[c] * (g[c] - offset[c] - (from[c] - mean[c]) * slope[c]);
     }
   }
 }
@@ -187,13 +197,15 @@ struct Kernels {
   void (*moments_of_columns)(int64_t, int64_t, const T*, const T*, T*, T*);
   void (*apply)(int64_t, int64_t, const T*, const T*, const T*, const T*, bool, T*);
   void (*gradient_moments)(int64_t, int64_t, const T*, const T*, const T*, const T*, T*, T*);
-  void (*gradient)(int64_t, int64_t, const T*, const T*, const T*, const T*, const T*, const T*, const T*, T*);
+  void (*gradient)(int64_t, int64_t, const T*, const T*, const T*, const T*, const T*, const T*,
+                   const T*, T*);
 };
 
 template <class T>
 const void* table() {
-  static constexpr Kernels<T> kTable{moments<T>, mean_square<T>,     normalize<T>,        normalize_backward<T>,
-                                     moments_of_columns<T>, apply<T>, gradient_moments<T>, gradient<T>};
+  static constexpr Kernels<T> kTable{
+      moments<T>, mean_square<T>,      normalize<T>, normalize_backward<T>, moments_of_columns<T>,
+      apply<T>,   gradient_moments<T>, gradient<T>};
   return &kTable;
 }
 const void* TableF32() { return table<float>(); }
@@ -214,62 +226,78 @@ HWY_EXPORT(TableF64);
 using HWY_NAMESPACE::Kernels;
 template <class T>
 const Kernels<T>& kernels() {
-  if constexpr (sizeof(T) == 4) return *static_cast<const Kernels<T>*>(HWY_DYNAMIC_DISPATCH(TableF32)());
-  else return *static_cast<const Kernels<T>*>(HWY_DYNAMIC_DISPATCH(TableF64)());
+  if constexpr (sizeof(T) == 4)
+    return *static_cast<const Kernels<T>*>(HWY_DYNAMIC_DISPATCH(TableF32)());
+  else
+    return *static_cast<const Kernels<T>*>(HWY_DYNAMIC_DISPATCH(TableF64)());
 }
 
 }  // namespace
 
-RowMoments<float> row_moments(int64_t count, const float* x) { return kernels<float>().moments(count, x); }
-RowMoments<double> row_moments(int64_t count, const double* x) { return kernels<double>().moments(count, x); }
-float row_mean_square(int64_t count, const float* x) { return kernels<float>().mean_square(count, x); }
-double row_mean_square(int64_t count, const double* x) { return kernels<double>().mean_square(count, x); }
+RowMoments<float> row_moments(int64_t count, const float* x) {
+  return kernels<float>().moments(count, x);
+}
+RowMoments<double> row_moments(int64_t count, const double* x) {
+  return kernels<double>().moments(count, x);
+}
+float row_mean_square(int64_t count, const float* x) {
+  return kernels<float>().mean_square(count, x);
+}
+double row_mean_square(int64_t count, const double* x) {
+  return kernels<double>().mean_square(count, x);
+}
 
-void normalize_row(int64_t count, const float* x, float mean, float rstd, const float* scale, const float* bias,
-                   float* y) {
+void normalize_row(int64_t count, const float* x, float mean, float rstd, const float* scale,
+                   const float* bias, float* y) {
   kernels<float>().normalize(count, x, mean, rstd, scale, bias, y);
 }
-void normalize_row(int64_t count, const double* x, double mean, double rstd, const double* scale, const double* bias,
-                   double* y) {
+void normalize_row(int64_t count, const double* x, double mean, double rstd, const double* scale,
+                   const double* bias, double* y) {
   kernels<double>().normalize(count, x, mean, rstd, scale, bias, y);
 }
-void normalize_row_backward(int64_t count, const float* x, float mean, float rstd, const float* scale,
-                            const float* dy, bool centered, float* dx, float* dscale, float* dbias) {
+void normalize_row_backward(int64_t count, const float* x, float mean, float rstd,
+                            const float* scale, const float* dy, bool centered, float* dx,
+                            float* dscale, float* dbias) {
   kernels<float>().normalize_backward(count, x, mean, rstd, scale, dy, centered, dx, dscale, dbias);
 }
-void normalize_row_backward(int64_t count, const double* x, double mean, double rstd, const double* scale,
-                            const double* dy, bool centered, double* dx, double* dscale, double* dbias) {
-  kernels<double>().normalize_backward(count, x, mean, rstd, scale, dy, centered, dx, dscale, dbias);
+void normalize_row_backward(int64_t count, const double* x, double mean, double rstd,
+                            const double* scale, const double* dy, bool centered, double* dx,
+                            double* dscale, double* dbias) {
+  kernels<double>().normalize_backward(count, x, mean, rstd, scale, dy, centered, dx, dscale,
+                                       dbias);
 }
-void add_moments(int64_t rows, int64_t columns, const float* x, const float* shift, float* first, float* second) {
+void add_moments(int64_t rows, int64_t columns, const float* x, const float* shift, float* first,
+                 float* second) {
   kernels<float>().moments_of_columns(rows, columns, x, shift, first, second);
 }
-void add_moments(int64_t rows, int64_t columns, const double* x, const double* shift, double* first, double* second) {
+void add_moments(int64_t rows, int64_t columns, const double* x, const double* shift, double* first,
+                 double* second) {
   kernels<double>().moments_of_columns(rows, columns, x, shift, first, second);
 }
-void apply_columns(int64_t rows, int64_t columns, const float* x, const float* mean, const float* factor,
-                   const float* bias, bool relu, float* y) {
+void apply_columns(int64_t rows, int64_t columns, const float* x, const float* mean,
+                   const float* factor, const float* bias, bool relu, float* y) {
   kernels<float>().apply(rows, columns, x, mean, factor, bias, relu, y);
 }
-void apply_columns(int64_t rows, int64_t columns, const double* x, const double* mean, const double* factor,
-                   const double* bias, bool relu, double* y) {
+void apply_columns(int64_t rows, int64_t columns, const double* x, const double* mean,
+                   const double* factor, const double* bias, bool relu, double* y) {
   kernels<double>().apply(rows, columns, x, mean, factor, bias, relu, y);
 }
-void add_gradient_moments(int64_t rows, int64_t columns, const float* x, const float* mean, const float* dy,
-                          const float* output, float* first, float* second) {
+void add_gradient_moments(int64_t rows, int64_t columns, const float* x, const float* mean,
+                          const float* dy, const float* output, float* first, float* second) {
   kernels<float>().gradient_moments(rows, columns, x, mean, dy, output, first, second);
 }
-void add_gradient_moments(int64_t rows, int64_t columns, const double* x, const double* mean, const double* dy,
-                          const double* output, double* first, double* second) {
+void add_gradient_moments(int64_t rows, int64_t columns, const double* x, const double* mean,
+                          const double* dy, const double* output, double* first, double* second) {
   kernels<double>().gradient_moments(rows, columns, x, mean, dy, output, first, second);
 }
-void gradient_columns(int64_t rows, int64_t columns, const float* x, const float* mean, const float* dy,
-                      const float* output, const float* factor, const float* offset, const float* slope, float* dx) {
+void gradient_columns(int64_t rows, int64_t columns, const float* x, const float* mean,
+                      const float* dy, const float* output, const float* factor,
+                      const float* offset, const float* slope, float* dx) {
   kernels<float>().gradient(rows, columns, x, mean, dy, output, factor, offset, slope, dx);
 }
-void gradient_columns(int64_t rows, int64_t columns, const double* x, const double* mean, const double* dy,
-                      const double* output, const double* factor, const double* offset, const double* slope,
-                      double* dx) {
+void gradient_columns(int64_t rows, int64_t columns, const double* x, const double* mean,
+                      const double* dy, const double* output, const double* factor,
+                      const double* offset, const double* slope, double* dx) {
   kernels<double>().gradient(rows, columns, x, mean, dy, output, factor, offset, slope, dx);
 }
 

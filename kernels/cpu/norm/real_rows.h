@@ -1,5 +1,5 @@
-// Runs float kernels on rows of 16-bit floats: widened into scratch memory on the way in and rounded on
-// the way out. For float and double the rows are used in place.
+// Runs float kernels on rows of 16-bit floats: widened into scratch memory on the way in and
+// rounded on the way out. For float and double the rows are used in place.
 #pragma once
 
 #include <algorithm>
@@ -40,8 +40,10 @@ class OutputRow {
     if constexpr (kIsHalf<T>) buffer_.resize(static_cast<size_t>(capacity));
   }
   Wide<T>* operator()(T* to) {
-    if constexpr (kIsHalf<T>) return buffer_.data();
-    else return to;
+    if constexpr (kIsHalf<T>)
+      return buffer_.data();
+    else
+      return to;
   }
   void store(T* to, int64_t count) {
     if constexpr (kIsHalf<T>) {
@@ -57,12 +59,17 @@ class OutputRow {
 template <class F>
 void visit_real(const char* operation, DType dtype, F&& f) {
   visit_dtype(dtype, [&](auto zero) {
-    if constexpr (kIsFloating<decltype(zero)>) f(zero);
-    else throw DTypeError(std::string(operation) + ": expected a floating type, got " + std::string(name_of(dtype)));
+    if constexpr (kIsFloating<decltype(zero)>)
+      f(zero);
+    else
+      throw DTypeError(std::string(operation) + ": expected a floating type, got " +
+                       std::string(name_of(dtype)));
   });
 }
 
 /// Rows worth a thread, for rows of `length` elements.
-inline int64_t row_grain(int64_t length) { return std::max<int64_t>(1, 8192 / std::max<int64_t>(1, length)); }
+inline int64_t row_grain(int64_t length) {
+  return std::max<int64_t>(1, 8192 / std::max<int64_t>(1, length));
+}
 
 }  // namespace linnet::cpu

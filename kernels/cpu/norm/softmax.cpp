@@ -16,7 +16,8 @@ struct ColumnBlock {
   int64_t columns;
 };
 
-// Calls visit(block) for every block of columns, in parallel ranges; begin_range makes the scratch memory.
+// Calls visit(block) for every block of columns, in parallel ranges; begin_range makes the scratch
+// memory.
 template <class MakeVisitor>
 void for_column_blocks(int64_t outer, int64_t axis, int64_t inner, MakeVisitor&& make_visitor) {
   const int64_t blocks = (inner + kSoftmaxColumns - 1) / kSoftmaxColumns;
@@ -25,7 +26,8 @@ void for_column_blocks(int64_t outer, int64_t axis, int64_t inner, MakeVisitor&&
     auto visit = make_visitor();
     for (int64_t at = begin; at < end; ++at) {
       const int64_t first = at % blocks * kSoftmaxColumns;
-      visit(ColumnBlock{at / blocks * axis * inner + first, std::min(kSoftmaxColumns, inner - first)});
+      visit(ColumnBlock{at / blocks * axis * inner + first,
+                        std::min(kSoftmaxColumns, inner - first)});
     }
   });
 }
@@ -41,7 +43,8 @@ class BlockInput {
     if constexpr (kIsHalf<T>) {
       for (int64_t i = 0; i < axis_; ++i) {
         const T* from = data + block.offset + i * inner_;
-        for (int64_t c = 0; c < block.columns; ++c) buffer_[static_cast<size_t>(i * block.columns + c)] = widen(from[c]);
+        for (int64_t c = 0; c < block.columns; ++c)
+          buffer_[static_cast<size_t>(i * block.columns + c)] = widen(from[c]);
       }
       return buffer_.data();
     } else {
@@ -62,14 +65,17 @@ class BlockOutput {
     if constexpr (kIsHalf<T>) buffer_.resize(static_cast<size_t>(axis * kSoftmaxColumns));
   }
   Wide<T>* operator()(T* data, ColumnBlock block) {
-    if constexpr (kIsHalf<T>) return buffer_.data();
-    else return data + block.offset;
+    if constexpr (kIsHalf<T>)
+      return buffer_.data();
+    else
+      return data + block.offset;
   }
   void store(T* data, ColumnBlock block) {
     if constexpr (kIsHalf<T>) {
       for (int64_t i = 0; i < axis_; ++i) {
         T* to = data + block.offset + i * inner_;
-        for (int64_t c = 0; c < block.columns; ++c) to[c] = narrow<T>(buffer_[static_cast<size_t>(i * block.columns + c)]);
+        for (int64_t c = 0; c < block.columns; ++c)
+          to[c] = narrow<T>(buffer_[static_cast<size_t>(i * block.columns + c)]);
       }
     }
   }
@@ -94,8 +100,10 @@ void forward_rows(int64_t rows, int64_t axis, const T* x, T* y, bool logarithm) 
 template <class T>
 void forward_columns(int64_t outer, int64_t axis, int64_t inner, const T* x, T* y, bool logarithm) {
   for_column_blocks(outer, axis, inner, [&] {
-    return [=, input = BlockInput<T>(axis, inner), output = BlockOutput<T>(axis, inner)](ColumnBlock block) mutable {
-      softmax_columns(axis, input.stride(block), block.columns, input(x, block), output(y, block), logarithm);
+    return [=, input = BlockInput<T>(axis, inner),
+            output = BlockOutput<T>(axis, inner)](ColumnBlock block) mutable {
+      softmax_columns(axis, input.stride(block), block.columns, input(x, block), output(y, block),
+                      logarithm);
       output.store(y, block);
     };
   });
@@ -108,19 +116,21 @@ void backward_rows(int64_t rows, int64_t axis, const T* y, const T* dy, T* dx, b
     OutputRow<T> output(axis);
     for (int64_t row = begin; row < end; ++row) {
       const int64_t at = row * axis;
-      softmax_row_backward(axis, value(y + at, axis), gradient(dy + at, axis), output(dx + at), logarithm);
+      softmax_row_backward(axis, value(y + at, axis), gradient(dy + at, axis), output(dx + at),
+                           logarithm);
       output.store(dx + at, axis);
     }
   });
 }
 
 template <class T>
-void backward_columns(int64_t outer, int64_t axis, int64_t inner, const T* y, const T* dy, T* dx, bool logarithm) {
+void backward_columns(int64_t outer, int64_t axis, int64_t inner, const T* y, const T* dy, T* dx,
+                      bool logarithm) {
   for_column_blocks(outer, axis, inner, [&] {
     return [=, value = BlockInput<T>(axis, inner), gradient = BlockInput<T>(axis, inner),
             output = BlockOutput<T>(axis, inner)](ColumnBlock block) mutable {
-      softmax_columns_backward(axis, value.stride(block), block.columns, value(y, block), gradient(dy, block),
-                               output(dx, block), logarithm);
+      softmax_columns_backward(axis, value.stride(block), block.columns, value(y, block),
+                               gradient(dy, block), output(dx, block), logarithm);
       output.store(dx, block);
     };
   });
@@ -131,7 +141,8 @@ void logsumexp_typed(int64_t outer, int64_t axis, int64_t inner, const T* x, T* 
   if (inner == 1) {
     parallel_for(outer, row_grain(axis), [&](int64_t begin, int64_t end) {
       InputRow<T> input(axis);
-      for (int64_t row = begin; row < end; ++row) out[row] = narrow<T>(logsumexp_row(axis, input(x + row * axis, axis)));
+      for (int64_t row = begin; row < end; ++row)
+        out[row] = narrow<T>(logsumexp_row(axis, input(x + row * axis, axis)));
     });
     return;
   }
@@ -140,33 +151,39 @@ void logsumexp_typed(int64_t outer, int64_t axis, int64_t inner, const T* x, T* 
       Wide<T> result[kSoftmaxColumns];
       logsumexp_columns(axis, input.stride(block), block.columns, input(x, block), result);
       const int64_t matrix = block.offset / (axis * inner), first = block.offset % (axis * inner);
-      for (int64_t c = 0; c < block.columns; ++c) out[matrix * inner + first + c] = narrow<T>(result[c]);
+      for (int64_t c = 0; c < block.columns; ++c)
+        out[matrix * inner + first + c] = narrow<T>(result[c]);
     };
   });
 }
 
 }  // namespace
 
-void softmax(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* x, void* y, bool logarithm) {
+void softmax(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* x, void* y,
+             bool logarithm) {
   visit_real("softmax", dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* from = static_cast<const T*>(x);
     T* to = static_cast<T*>(y);
     if (axis == 0) return;
-    if (inner == 1) forward_rows(outer, axis, from, to, logarithm);
-    else forward_columns(outer, axis, inner, from, to, logarithm);
+    if (inner == 1)
+      forward_rows(outer, axis, from, to, logarithm);
+    else
+      forward_columns(outer, axis, inner, from, to, logarithm);
   });
 }
 
-void softmax_backward(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* y, const void* dy,
-                      void* dx, bool logarithm) {
+void softmax_backward(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* y,
+                      const void* dy, void* dx, bool logarithm) {
   visit_real("softmax gradient", dtype, [&](auto zero) {
     using T = decltype(zero);
     const T *value = static_cast<const T*>(y), *gradient = static_cast<const T*>(dy);
     T* to = static_cast<T*>(dx);
     if (axis == 0) return;
-    if (inner == 1) backward_rows(outer, axis, value, gradient, to, logarithm);
-    else backward_columns(outer, axis, inner, value, gradient, to, logarithm);
+    if (inner == 1)
+      backward_rows(outer, axis, value, gradient, to, logarithm);
+    else
+      backward_columns(outer, axis, inner, value, gradient, to, logarithm);
   });
 }
 

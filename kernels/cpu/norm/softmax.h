@@ -2,8 +2,8 @@
 //
 //   cpu::softmax(DType::kF32, 32, 10, 1, logits, probabilities, false);   // rows of ten classes
 //
-// The tensor is seen as [outer, axis, inner]; inner is 1 for the last axis. 16-bit floats are computed
-// in float and rounded once. All functions throw DTypeError for other than floating types.
+// The tensor is seen as [outer, axis, inner]; inner is 1 for the last axis. 16-bit floats are
+// computed in float and rounded once. All functions throw DTypeError for other than floating types.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,12 @@ namespace linnet::cpu {
 
 /// y = exp(x - max) / sum(exp(x - max)); its logarithm, (x - max) - log(sum), when `logarithm`.
 /// `y` may be `x`.
-void softmax(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* x, void* y, bool logarithm);
+void softmax(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* x, void* y,
+             bool logarithm);
 
 /// dx = y (dy - sum(y dy)), or dy - exp(y) sum(dy) for the logarithm; y is the forward result.
-void softmax_backward(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* y, const void* dy,
-                      void* dx, bool logarithm);
+void softmax_backward(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* y,
+                      const void* dy, void* dx, bool logarithm);
 
 /// out [outer, inner] = log(sum(exp(x))), shifted by the maximum where that is finite.
 void logsumexp(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* x, void* out);

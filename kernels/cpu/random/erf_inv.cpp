@@ -37,8 +37,8 @@ HWY_INLINE V fused(D d, V a, V b, V c) {
 }
 
 // log(1 + y) for y in (-1, 0], y exact in double, to about 2^-45 relative. With s = f / (2 + f),
-// log(1 + f) = 2 (s + s^3/3 + s^5/5 + ...). Near zero f is y itself, so nothing cancels; further out
-// 1 + y is split into 2^k m with m near 1.
+// log(1 + f) = 2 (s + s^3/3 + s^5/5 + ...). Near zero f is y itself, so nothing cancels; further
+// out 1 + y is split into 2^k m with m near 1.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V log1p_negative(D d, V y) {
   const hn::RebindToUnsigned<D> du;
@@ -53,7 +53,8 @@ HWY_INLINE V log1p_negative(D d, V y) {
   const V s = hn::Div(f, hn::Add(two, f));
   const V square = hn::Mul(s, s);
   V series = hn::Set(d, 1.0 / 21);
-  for (double term : {1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3}) {
+  for (double term :
+       {1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3}) {
     series = hn::MulAdd(series, square, hn::Set(d, term));
   }
   const V log_m = hn::Mul(two, hn::MulAdd(hn::Mul(s, square), series, s));
@@ -74,14 +75,17 @@ HWY_INLINE VF log1p_f32(VF y) {
 }
 
 HWY_INLINE VF erf_inv(VF x) {
-  constexpr float kCentral[] = {2.81022636e-08f, 3.43273939e-07f,  -3.5233877e-06f,  -4.39150654e-06f, 0.00021858087f,
-                                -0.00125372503f, -0.00417768164f, 0.246640727f,     1.50140941f};
-  constexpr float kTail[] = {-0.000200214257f, 0.000100950558f, 0.00134934322f, -0.00367342844f, 0.00573950773f,
-                             -0.0076224613f,   0.00943887047f,  1.00167406f,    2.83297682f};
+  constexpr float kCentral[] = {2.81022636e-08f,  3.43273939e-07f, -3.5233877e-06f,
+                                -4.39150654e-06f, 0.00021858087f,  -0.00125372503f,
+                                -0.00417768164f,  0.246640727f,    1.50140941f};
+  constexpr float kTail[] = {-0.000200214257f, 0.000100950558f, 0.00134934322f,
+                             -0.00367342844f,  0.00573950773f,  -0.0076224613f,
+                             0.00943887047f,   1.00167406f,     2.83297682f};
   const F d;
   const VF w = hn::Neg(log1p_f32(hn::Neg(hn::Mul(x, x))));
   const auto central = hn::Lt(w, hn::Set(d, 5.0f));
-  const VF t = hn::IfThenElse(central, hn::Sub(w, hn::Set(d, 2.5f)), hn::Sub(hn::Sqrt(w), hn::Set(d, 3.0f)));
+  const VF t =
+      hn::IfThenElse(central, hn::Sub(w, hn::Set(d, 2.5f)), hn::Sub(hn::Sqrt(w), hn::Set(d, 3.0f)));
   VF p = hn::IfThenElse(central, hn::Set(d, kCentral[0]), hn::Set(d, kTail[0]));
   for (int i = 1; i < 9; ++i) {
     p = fused(d, p, t, hn::IfThenElse(central, hn::Set(d, kCentral[i]), hn::Set(d, kTail[i])));
@@ -113,11 +117,14 @@ void UniformFromBits(int64_t count, const uint32_t* bits, float low, float span,
   const VF lows = hn::Set(d, low), spans = hn::Set(d, span);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(uniform(hn::LoadU(du, bits + i), lows, spans), d, out + i);
-  if (i < count) store_part(d, uniform(load_part(du, bits + i, count - i, 0u), lows, spans), out + i, count - i);
+  for (; i + lanes <= count; i += lanes)
+    hn::StoreU(uniform(hn::LoadU(du, bits + i), lows, spans), d, out + i);
+  if (i < count)
+    store_part(d, uniform(load_part(du, bits + i, count - i, 0u), lows, spans), out + i, count - i);
 }
 
-void NormalFromBits(int64_t count, const uint32_t* bits, float low, float span, float least, float most, float* out) {
+void NormalFromBits(int64_t count, const uint32_t* bits, float low, float span, float least,
+                    float most, float* out) {
   const F d;
   const hn::RebindToUnsigned<F> du;
   const VF lows = hn::Set(d, low), spans = hn::Set(d, span), root2 = hn::Set(d, 1.41421354f);
@@ -128,8 +135,10 @@ void NormalFromBits(int64_t count, const uint32_t* bits, float low, float span, 
     const auto words = whole ? hn::LoadU(du, bits + i) : load_part(du, bits + i, count - i, 0u);
     const VF normal = hn::Mul(root2, erf_inv(uniform(words, lows, spans)));
     const VF clamped = hn::Min(hn::Max(normal, leasts), mosts);
-    if (whole) hn::StoreU(clamped, d, out + i);
-    else store_part(d, clamped, out + i, count - i);
+    if (whole)
+      hn::StoreU(clamped, d, out + i);
+    else
+      store_part(d, clamped, out + i, count - i);
   }
 }
 
@@ -144,12 +153,14 @@ HWY_EXPORT(ErfInv);
 HWY_EXPORT(UniformFromBits);
 HWY_EXPORT(NormalFromBits);
 
-void erf_inv_f32(int64_t count, const float* x, float* out) { HWY_DYNAMIC_DISPATCH(ErfInv)(count, x, out); }
+void erf_inv_f32(int64_t count, const float* x, float* out) {
+  HWY_DYNAMIC_DISPATCH(ErfInv)(count, x, out);
+}
 void uniform_from_bits_f32(int64_t count, const uint32_t* bits, float low, float span, float* out) {
   HWY_DYNAMIC_DISPATCH(UniformFromBits)(count, bits, low, span, out);
 }
-void normal_from_bits_f32(int64_t count, const uint32_t* bits, float low, float span, float least, float most,
-                          float* out) {
+void normal_from_bits_f32(int64_t count, const uint32_t* bits, float low, float span, float least,
+                          float most, float* out) {
   HWY_DYNAMIC_DISPATCH(NormalFromBits)(count, bits, low, span, least, most, out);
 }
 

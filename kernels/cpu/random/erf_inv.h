@@ -1,4 +1,5 @@
-// The error function and its inverse as the samplers define them (docs/rng.md, section 4, appendix B).
+// The error function and its inverse as the samplers define them (docs/rng.md, section 4 and
+// appendix B).
 #pragma once
 
 #include <cstdint>
@@ -11,16 +12,15 @@ float erf_f32(float x);
 /// Inverse error function in double: three-piece polynomial of -log(1 - x^2); infinite at |x| = 1.
 double erf_inv_f64(double x);
 
-/// out[i] = erf_inv(x[i]) in float: Giles' two-piece polynomial with the Horner steps fused and nothing
-/// else. `out` may be `x`.
+/// out[i] = erf_inv(x[i]) in float: Giles' two-piece polynomial with the Horner steps fused and
+/// nothing else. `out` may be `x`.
 void erf_inv_f32(int64_t count, const float* x, float* out);
 
-/// bits[i] in place to `minimum` bounded uniform numbers: max(low, fma(unit, span, low)) with unit the
-/// top 23 bits as a fraction.
+/// out[i] = max(low, fma(unit, span, low)), unit the top 23 bits of bits[i] as a fraction in [0, 1).
 void uniform_from_bits_f32(int64_t count, const uint32_t* bits, float low, float span, float* out);
 
 /// out[i] = clamp(sqrt(2) * erf_inv(uniform of bits[i] on [low, low + span)), least, most).
-void normal_from_bits_f32(int64_t count, const uint32_t* bits, float low, float span, float least, float most,
-                          float* out);
+void normal_from_bits_f32(int64_t count, const uint32_t* bits, float low, float span, float least,
+                          float most, float* out);
 
 }  // namespace linnet::cpu

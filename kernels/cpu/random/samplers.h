@@ -3,8 +3,9 @@
 //   uint32_t key[2] = {0, 1701};  float x[6];
 //   cpu::random_normal(DType::kF32, key, 1, 6, KeyLayout::kPartitionable, x);
 //
-// Sampling happens in the dtype asked for: a bf16 number is not the rounded f32 number of the same key.
-// All functions fill out [key_count, count] of `dtype`, a floating type, and throw DTypeError for others.
+// Sampling happens in the dtype asked for: a bf16 number is not the rounded f32 number of the same
+// key. All functions fill out [key_count, count] of `dtype`, a floating type, and throw DTypeError
+// for others.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +15,17 @@
 
 namespace linnet::cpu {
 
-/// Numbers in [low, high); rounding can produce `high` itself. The bounds are rounded to the dtype first.
-void random_uniform(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count, double low, double high,
-                    KeyLayout layout, void* out);
+/// Numbers in [low, high); rounding can produce `high` itself. The bounds are rounded to the dtype
+/// first.
+void random_uniform(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count, double low,
+                    double high, KeyLayout layout, void* out);
 
 /// Standard normal numbers by inversion of the error function.
-void random_normal(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count, KeyLayout layout, void* out);
+void random_normal(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count,
+                   KeyLayout layout, void* out);
 
 /// Standard normal numbers restricted to the open interval (lower, upper).
-void random_truncated_normal(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count, double lower,
-                             double upper, KeyLayout layout, void* out);
+void random_truncated_normal(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count,
+                             double lower, double upper, KeyLayout layout, void* out);
 
 }  // namespace linnet::cpu

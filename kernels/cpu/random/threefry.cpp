@@ -40,8 +40,8 @@ void original_hash(Key key, int64_t count, uint32_t* out) {
     uint32_t second[kTile];
     for (int64_t at = begin; at < end; at += kTile) {
       const int64_t size = std::min(kTile, end - at);
-      threefry_halves(key, static_cast<uint32_t>(at), size, static_cast<uint32_t>(half), static_cast<uint32_t>(count),
-                      out + at, second);
+      threefry_halves(key, static_cast<uint32_t>(at), size, static_cast<uint32_t>(half),
+                      static_cast<uint32_t>(count), out + at, second);
       const int64_t kept = std::min(size, count - half - at);
       if (kept > 0) std::memcpy(out + half + at, second, static_cast<size_t>(kept) * 4);
     }
@@ -108,17 +108,21 @@ Key threefry2x32(Key key, Key counter) {
   return {x0, x1};
 }
 
-void split_keys(const uint32_t* keys, int64_t key_count, int64_t count, KeyLayout layout, uint32_t* out) {
+void split_keys(const uint32_t* keys, int64_t key_count, int64_t count, KeyLayout layout,
+                uint32_t* out) {
   if (layout == KeyLayout::kOriginal) {
-    for (int64_t i = 0; i < key_count; ++i) original_split(load_key(keys, i), count, out + 2 * i * count);
+    for (int64_t i = 0; i < key_count; ++i)
+      original_split(load_key(keys, i), count, out + 2 * i * count);
     return;
   }
   for_key_parts(key_count, count, [&](int64_t key, int64_t first, int64_t size) {
-    threefry_pairs(load_key(keys, key), static_cast<uint64_t>(first), size, out + 2 * (key * count + first));
+    threefry_pairs(load_key(keys, key), static_cast<uint64_t>(first), size,
+                   out + 2 * (key * count + first));
   });
 }
 
-void fold_in_keys(const uint32_t* keys, int64_t key_count, const uint32_t* data, int64_t data_stride, uint32_t* out) {
+void fold_in_keys(const uint32_t* keys, int64_t key_count, const uint32_t* data,
+                  int64_t data_stride, uint32_t* out) {
   parallel_for(key_count, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const Key folded = threefry2x32(load_key(keys, i), {0, data[i * data_stride]});
@@ -131,18 +135,26 @@ void fold_in_keys(const uint32_t* keys, int64_t key_count, const uint32_t* data,
 void random_bits_part(Key key, int64_t begin, int64_t count, int width, void* out) {
   const uint64_t first = static_cast<uint64_t>(begin);
   switch (width) {
-    case 8: return narrow_bits_part(key, first, count, static_cast<uint8_t*>(out));
-    case 16: return narrow_bits_part(key, first, count, static_cast<uint16_t*>(out));
-    case 32: return threefry_xor(key, first, count, static_cast<uint32_t*>(out));
-    case 64: return threefry_wide(key, first, count, static_cast<uint64_t*>(out));
-    default: break;
+    case 8:
+      return narrow_bits_part(key, first, count, static_cast<uint8_t*>(out));
+    case 16:
+      return narrow_bits_part(key, first, count, static_cast<uint16_t*>(out));
+    case 32:
+      return threefry_xor(key, first, count, static_cast<uint32_t*>(out));
+    case 64:
+      return threefry_wide(key, first, count, static_cast<uint64_t*>(out));
+    default:
+      break;
   }
-  throw ValueError("random_bits: expected a width of 8, 16, 32 or 64, got " + std::to_string(width));
+  throw ValueError("random_bits: expected a width of 8, 16, 32 or 64, got " +
+                   std::to_string(width));
 }
 
-void random_bits(const uint32_t* keys, int64_t key_count, int64_t count, int width, KeyLayout layout, void* out) {
+void random_bits(const uint32_t* keys, int64_t key_count, int64_t count, int width,
+                 KeyLayout layout, void* out) {
   if (width != 8 && width != 16 && width != 32 && width != 64) {
-    throw ValueError("random_bits: expected a width of 8, 16, 32 or 64, got " + std::to_string(width));
+    throw ValueError("random_bits: expected a width of 8, 16, 32 or 64, got " +
+                     std::to_string(width));
   }
   char* to = static_cast<char*>(out);
   const int64_t bytes = width / 8;

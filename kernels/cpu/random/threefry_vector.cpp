@@ -36,7 +36,8 @@ HWY_INLINE void round_once(State& s) {
   s.x1 = hn::Xor(hn::RotateRight<32 - kLeft>(s.x1), s.x0);
 }
 
-// A block is one long chain of dependent steps; taking several through it together keeps the units busy.
+// A block is one long chain of dependent steps; taking several through it together keeps the units
+// busy.
 template <int kLeft, class... States>
 HWY_INLINE void round_all(States&... states) {
   (round_once<kLeft>(states), ...);
@@ -80,8 +81,8 @@ HWY_INLINE void block(const Schedule& s, States&... states) {
   inject(s.k2, s.k0 + 5, states...);
 }
 
-// Calls full(i, x0, x1) for whole vectors of results and part(i, n, x0, x1) for the end of each run of
-// counters that share their high word.
+// Calls full(i, x0, x1) for whole vectors of results and part(i, n, x0, x1) for the end of each run
+// of counters that share their high word.
 template <class Full, class Part>
 HWY_INLINE void for_counters(Key key, uint64_t begin, int64_t count, Full&& full, Part&& part) {
   const D d;
@@ -91,7 +92,8 @@ HWY_INLINE void for_counters(Key key, uint64_t begin, int64_t count, Full&& full
   while (i < count) {
     const uint64_t at = begin + static_cast<uint64_t>(i);
     const uint64_t to_carry = (uint64_t(1) << 32) - (at & 0xFFFFFFFFu);
-    const int64_t end = i + static_cast<int64_t>(std::min<uint64_t>(to_carry, static_cast<uint64_t>(count - i)));
+    const int64_t end =
+        i + static_cast<int64_t>(std::min<uint64_t>(to_carry, static_cast<uint64_t>(count - i)));
     const V high = hn::Set(d, static_cast<uint32_t>(at >> 32));
     const auto start = [=](int64_t index) HWY_ATTR {
       return State{high, hn::Iota(d, static_cast<uint32_t>(begin + static_cast<uint64_t>(index)))};
@@ -107,8 +109,10 @@ HWY_INLINE void for_counters(Key key, uint64_t begin, int64_t count, Full&& full
     for (; i < end; i += lanes) {
       State a = start(i);
       block(schedule, a);
-      if (i + lanes <= end) full(i, a.x0, a.x1);
-      else part(i, end - i, a.x0, a.x1);
+      if (i + lanes <= end)
+        full(i, a.x0, a.x1);
+      else
+        part(i, end - i, a.x0, a.x1);
     }
     i = end;
   }
@@ -117,7 +121,8 @@ HWY_INLINE void for_counters(Key key, uint64_t begin, int64_t count, Full&& full
 void ThreefryXor(Key key, uint64_t begin, int64_t count, uint32_t* HWY_RESTRICT out) {
   const D d;
   for_counters(
-      key, begin, count, [&](int64_t i, V x0, V x1) HWY_ATTR { hn::StoreU(hn::Xor(x0, x1), d, out + i); },
+      key, begin, count,
+      [&](int64_t i, V x0, V x1) HWY_ATTR { hn::StoreU(hn::Xor(x0, x1), d, out + i); },
       [&](int64_t i, int64_t n, V x0, V x1) HWY_ATTR {
         HWY_ALIGN uint32_t buffer[kMaxLanes];
         hn::Store(hn::Xor(x0, x1), d, buffer);
@@ -131,9 +136,8 @@ HWY_INLINE void interleaved(Key key, uint64_t begin, int64_t count, uint32_t* HW
   const D d;
   for_counters(
       key, begin, count,
-      [&](int64_t i, V x0, V x1) HWY_ATTR {
-        hn::StoreInterleaved2(kSwap ? x1 : x0, kSwap ? x0 : x1, d, out + 2 * i);
-      },
+      [&](int64_t i, V x0, V x1)
+          HWY_ATTR { hn::StoreInterleaved2(kSwap ? x1 : x0, kSwap ? x0 : x1, d, out + 2 * i); },
       [&](int64_t i, int64_t n, V x0, V x1) HWY_ATTR {
         HWY_ALIGN uint32_t buffer[2 * kMaxLanes];
         hn::StoreInterleaved2(kSwap ? x1 : x0, kSwap ? x0 : x1, d, buffer);
@@ -190,8 +194,8 @@ void threefry_pairs(Key key, uint64_t begin, int64_t count, uint32_t* out) {
 void threefry_wide(Key key, uint64_t begin, int64_t count, uint64_t* out) {
   HWY_DYNAMIC_DISPATCH(ThreefryWide)(key, begin, count, reinterpret_cast<uint32_t*>(out));
 }
-void threefry_halves(Key key, uint32_t begin, int64_t count, uint32_t half, uint32_t padded, uint32_t* first,
-                     uint32_t* second) {
+void threefry_halves(Key key, uint32_t begin, int64_t count, uint32_t half, uint32_t padded,
+                     uint32_t* first, uint32_t* second) {
   HWY_DYNAMIC_DISPATCH(ThreefryHalves)(key, begin, count, half, padded, first, second);
 }
 

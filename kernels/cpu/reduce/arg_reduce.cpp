@@ -16,12 +16,14 @@ constexpr int64_t kColumns = 64;
 template <bool kMax, class W>
 bool beats(W value, W best) {
   const bool better = kMax ? value > best : value < best;
-  if constexpr (std::is_floating_point_v<W>) return better || (value != value && best == best);
-  else return better;
+  if constexpr (std::is_floating_point_v<W>)
+    return better || (value != value && best == best);
+  else
+    return better;
 }
 
-// Walks a block of neighbouring lines together, so that memory is read in order whichever of the axis
-// and the neighbouring axis is contiguous.
+// Walks a block of neighbouring lines together, so that memory is read in order whichever of the
+// axis and the neighbouring axis is contiguous.
 template <bool kMax, class T>
 void arg_lines(const T* data, const AxisLines& view, int64_t first, int64_t count, int64_t* at) {
   const T* from = data + view.start(first).in;
@@ -47,7 +49,8 @@ void arg_lines(const T* data, const AxisLines& view, int64_t first, int64_t coun
 }
 
 template <class T>
-void arg_reduce_typed(ArgReduceKind kind, const T* data, const AxisLines& view, bool wide_index, void* out) {
+void arg_reduce_typed(ArgReduceKind kind, const T* data, const AxisLines& view, bool wide_index,
+                      void* out) {
   const bool by_columns = std::abs(view.neighbour_stride()) < std::abs(view.stride);
   const int64_t grain = std::max<int64_t>(1, 32768 / view.length);
   parallel_for(view.lines, grain, [&](int64_t begin, int64_t end) {
@@ -55,11 +58,15 @@ void arg_reduce_typed(ArgReduceKind kind, const T* data, const AxisLines& view, 
     while (begin < end) {
       const int64_t limit = by_columns ? std::min(kColumns, end - begin) : 1;
       const int64_t count = view.neighbours(begin, limit);
-      if (kind == ArgReduceKind::kMax) arg_lines<true>(data, view, begin, count, at);
-      else arg_lines<false>(data, view, begin, count, at);
+      if (kind == ArgReduceKind::kMax)
+        arg_lines<true>(data, view, begin, count, at);
+      else
+        arg_lines<false>(data, view, begin, count, at);
       for (int64_t c = 0; c < count; ++c) {
-        if (wide_index) static_cast<int64_t*>(out)[begin + c] = at[c];
-        else static_cast<int32_t*>(out)[begin + c] = static_cast<int32_t>(at[c]);
+        if (wide_index)
+          static_cast<int64_t*>(out)[begin + c] = at[c];
+        else
+          static_cast<int32_t*>(out)[begin + c] = static_cast<int32_t>(at[c]);
       }
       begin += count;
     }
@@ -78,7 +85,8 @@ void arg_reduce(ArgReduceKind kind, DType dtype, const void* data, std::span<con
   const AxisLines view(shape, strides, axis);
   if (view.lines == 0) return;
   if (view.length == 0) {
-    throw ShapeError(std::string(name) + ": axis " + std::to_string(axis) + " of " + type_string(dtype, shape) +
+    throw ShapeError(std::string(name) + ": axis " + std::to_string(axis) + " of " +
+                     type_string(dtype, shape) +
                      " has no elements, so there is no greatest or least one");
   }
   visit_dtype(dtype, [&](auto zero) {

@@ -57,7 +57,9 @@ struct AxisLines {
     return left < limit ? left : limit;
   }
   int64_t neighbour_stride() const { return other_strides.empty() ? 0 : other_strides.back(); }
-  int64_t neighbour_out_stride() const { return other_out_strides.empty() ? 0 : other_out_strides.back(); }
+  int64_t neighbour_out_stride() const {
+    return other_out_strides.empty() ? 0 : other_out_strides.back();
+  }
 };
 
 }  // namespace linnet::cpu

@@ -23,24 +23,36 @@ struct Reducer {
   using Result = std::conditional_t<kLogical, bool, T>;
 
   static constexpr Accumulator identity() {
-    if constexpr (kind == ReduceKind::kSum || kind == ReduceKind::kAny) return Accumulator(0);
-    else if constexpr (kind == ReduceKind::kProd || kind == ReduceKind::kAll) return Accumulator(1);
-    else if constexpr (kind == ReduceKind::kMax) return least_value<Accumulator>();
-    else return greatest_value<Accumulator>();
+    if constexpr (kind == ReduceKind::kSum || kind == ReduceKind::kAny)
+      return Accumulator(0);
+    else if constexpr (kind == ReduceKind::kProd || kind == ReduceKind::kAll)
+      return Accumulator(1);
+    else if constexpr (kind == ReduceKind::kMax)
+      return least_value<Accumulator>();
+    else
+      return greatest_value<Accumulator>();
   }
 
   static Accumulator lift(T value) {
-    if constexpr (kLogical) return widen(value) != W(0);
-    else return static_cast<Accumulator>(widen(value));
+    if constexpr (kLogical)
+      return widen(value) != W(0);
+    else
+      return static_cast<Accumulator>(widen(value));
   }
 
   static Accumulator combine(Accumulator a, Accumulator b) {
-    if constexpr (kind == ReduceKind::kSum) return wrapping_add(a, b);
-    else if constexpr (kind == ReduceKind::kProd) return wrapping_multiply(a, b);
-    else if constexpr (kind == ReduceKind::kMax) return maximum(a, b);
-    else if constexpr (kind == ReduceKind::kMin) return minimum(a, b);
-    else if constexpr (kind == ReduceKind::kAny) return a || b;
-    else return a && b;
+    if constexpr (kind == ReduceKind::kSum)
+      return wrapping_add(a, b);
+    else if constexpr (kind == ReduceKind::kProd)
+      return wrapping_multiply(a, b);
+    else if constexpr (kind == ReduceKind::kMax)
+      return maximum(a, b);
+    else if constexpr (kind == ReduceKind::kMin)
+      return minimum(a, b);
+    else if constexpr (kind == ReduceKind::kAny)
+      return a || b;
+    else
+      return a && b;
   }
 
   static Accumulator run(const T* data, int64_t count, int64_t stride) {
@@ -64,8 +76,8 @@ struct Reducer {
     }
   }
 
-  // Hides the latency of floating-point operations, which the compiler may not reorder. Not for integers:
-  // g++ 12.2 vectorises this shape of loop wrongly for 8- and 16-bit ones.
+  // Hides the latency of floating-point operations, which the compiler may not reorder. Not for
+  // integers: g++ 12.2 vectorises this shape of loop wrongly for 8- and 16-bit ones.
   static Accumulator four_chains(const T* data, int64_t count, int64_t stride) {
     Accumulator a = identity(), b = a, c = a, d = a;
     int64_t i = 0;
@@ -79,13 +91,16 @@ struct Reducer {
     return combine(combine(a, b), combine(c, d));
   }
 
-  static void columns(const T* data, int64_t rows, int64_t row_stride, int64_t count, int64_t stride,
-                      Accumulator* out) {
+  static void columns(const T* data, int64_t rows, int64_t row_stride, int64_t count,
+                      int64_t stride, Accumulator* out) {
     if constexpr (std::is_same_v<T, float>) {
       if (stride == 1) {
-        if constexpr (kind == ReduceKind::kSum) return sum_columns_f32(data, rows, row_stride, count, out);
-        if constexpr (kind == ReduceKind::kMax) return max_columns_f32(data, rows, row_stride, count, out);
-        if constexpr (kind == ReduceKind::kMin) return min_columns_f32(data, rows, row_stride, count, out);
+        if constexpr (kind == ReduceKind::kSum)
+          return sum_columns_f32(data, rows, row_stride, count, out);
+        if constexpr (kind == ReduceKind::kMax)
+          return max_columns_f32(data, rows, row_stride, count, out);
+        if constexpr (kind == ReduceKind::kMin)
+          return min_columns_f32(data, rows, row_stride, count, out);
       }
     }
     for (int64_t row = 0; row < rows; ++row) {
@@ -167,12 +182,18 @@ ReduceFunctions functions_of(ReduceKind kind, DType dtype) {
   return visit_dtype(dtype, [kind](auto zero) {
     using T = decltype(zero);
     switch (kind) {
-      case ReduceKind::kSum: return functions_for<ReduceKind::kSum, T>();
-      case ReduceKind::kProd: return functions_for<ReduceKind::kProd, T>();
-      case ReduceKind::kMax: return functions_for<ReduceKind::kMax, T>();
-      case ReduceKind::kMin: return functions_for<ReduceKind::kMin, T>();
-      case ReduceKind::kAny: return functions_for<ReduceKind::kAny, T>();
-      case ReduceKind::kAll: break;
+      case ReduceKind::kSum:
+        return functions_for<ReduceKind::kSum, T>();
+      case ReduceKind::kProd:
+        return functions_for<ReduceKind::kProd, T>();
+      case ReduceKind::kMax:
+        return functions_for<ReduceKind::kMax, T>();
+      case ReduceKind::kMin:
+        return functions_for<ReduceKind::kMin, T>();
+      case ReduceKind::kAny:
+        return functions_for<ReduceKind::kAny, T>();
+      case ReduceKind::kAll:
+        break;
     }
     return functions_for<ReduceKind::kAll, T>();
   });
@@ -189,7 +210,10 @@ int64_t cut(LoopDimension& loop, int64_t split, int64_t splits) {
 class Reduction {
  public:
   Reduction(const ReduceFunctions& functions, const ReducePlan& plan, const void* data, void* out)
-      : f_(functions), plan_(plan), data_(static_cast<const char*>(data)), out_(static_cast<char*>(out)) {}
+      : f_(functions),
+        plan_(plan),
+        data_(static_cast<const char*>(data)),
+        out_(static_cast<char*>(out)) {}
 
   void execute(int64_t grain) {
     if (plan_.splits == 1) {
@@ -207,7 +231,8 @@ class Reduction {
     std::vector<char> partial(bytes * static_cast<size_t>(plan_.units * plan_.splits));
     parallel_for(plan_.units * plan_.splits, 1, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
-        accumulate(task / plan_.splits, task % plan_.splits, partial.data() + static_cast<size_t>(task) * bytes);
+        accumulate(task / plan_.splits, task % plan_.splits,
+                   partial.data() + static_cast<size_t>(task) * bytes);
       }
     });
     for (int64_t unit = 0; unit < plan_.units; ++unit) {
@@ -227,7 +252,8 @@ class Reduction {
     LoopDimensions reduced = plan_.reduced;
     LoopDimension inner = plan_.inner;
     if (plan_.splits > 1) {
-      LoopDimension& loop = plan_.split_index < 0 ? inner : reduced[static_cast<size_t>(plan_.split_index)];
+      LoopDimension& loop =
+          plan_.split_index < 0 ? inner : reduced[static_cast<size_t>(plan_.split_index)];
       offset += cut(loop, split, plan_.splits);
     }
     if (inner.reduced) {
@@ -246,7 +272,8 @@ class Reduction {
     }
     offset += tile * kReduceTile * inner.in_stride;
     for_each_offset(reduced, 0, offset, [&](int64_t at) {
-      f_.columns(data_ + at * element_size(), rows.size, rows.in_stride, count, inner.in_stride, accumulators);
+      f_.columns(data_ + at * element_size(), rows.size, rows.in_stride, count, inner.in_stride,
+                 accumulators);
     });
   }
 
@@ -254,8 +281,8 @@ class Reduction {
     const int64_t tile = unit % plan_.tiles;
     const int64_t offset = kept_offset(plan_.kept, unit / plan_.tiles).out +
                            (plan_.inner.reduced ? 0 : tile * kReduceTile * plan_.inner.out_stride);
-    f_.store(accumulators, plan_.tile_width(tile), out_ + offset * static_cast<int64_t>(f_.result_size),
-             plan_.inner.out_stride);
+    f_.store(accumulators, plan_.tile_width(tile),
+             out_ + offset * static_cast<int64_t>(f_.result_size), plan_.inner.out_stride);
   }
 
   int64_t element_size() const { return static_cast<int64_t>(f_.element_size); }
@@ -273,7 +300,8 @@ void reduce(ReduceKind kind, DType dtype, const void* data, std::span<const int6
   const ReducePlan plan = plan_reduction(shape, strides, axes_mask);
   if (plan.units == 0) return;
   const int64_t per_unit = std::max<int64_t>(1, element_count(shape) / plan.units);
-  Reduction(functions_of(kind, dtype), plan, data, out).execute(std::max<int64_t>(1, 32768 / per_unit));
+  Reduction(functions_of(kind, dtype), plan, data, out)
+      .execute(std::max<int64_t>(1, 32768 / per_unit));
 }
 
 double sum_of_squares(DType dtype, int64_t count, const void* data) {

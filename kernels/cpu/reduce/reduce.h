@@ -1,7 +1,8 @@
 // Reductions of a strided tensor over any set of axes.
 //
 //   float x[2][3] = {{1, 2, 3}, {4, 5, 6}}, sums[2];
-//   cpu::reduce(ReduceKind::kSum, DType::kF32, x, Shape{2, 3}, Strides{3, 1}, 1u << 1, sums);  // 6, 15
+//   cpu::reduce(ReduceKind::kSum, DType::kF32, x, Shape{2, 3}, Strides{3, 1}, 1u << 1, sums);
+//   // sums is {6, 15}
 #pragma once
 
 #include <cstdint>
@@ -19,9 +20,9 @@ enum class ReduceKind : uint8_t { kSum, kProd, kMax, kMin, kAny, kAll };
 ///
 /// The result has the element type of the operand; for any and all it is bool. Sums and products of
 /// floats are accumulated in blocks (float within a block, double between blocks) and rounded once;
-/// integers wrap; bool adds as "or" and multiplies as "and". NaN wins in max and min. A reduction over
-/// no elements gives the identity (0, 1, -infinity or least value, ...). The order of operations
-/// depends on shape and strides only, never on the number of threads.
+/// integers wrap; bool adds as "or" and multiplies as "and". NaN wins in max and min. A reduction
+/// over no elements gives the identity (0, 1, -infinity or least value, ...). The order of
+/// operations depends on shape and strides only, never on the number of threads.
 /// @throws ShapeError if the rank is over 64 or shape and strides differ in length.
 void reduce(ReduceKind kind, DType dtype, const void* data, std::span<const int64_t> shape,
             std::span<const int64_t> strides, uint64_t axes_mask, void* out);

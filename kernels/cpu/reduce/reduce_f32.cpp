@@ -17,15 +17,20 @@ namespace linnet::cpu {
 namespace HWY_NAMESPACE {
 
 // A block is summed in float, blocks are added in double: the rounding error stays near one float
-// ulp of the sum of magnitudes whatever the length. A block is this many vectors, so that a lane adds
-// as few numbers with short vectors as with long ones.
+// ulp of the sum of magnitudes whatever the length. A block is this many vectors, so that a lane
+// adds as few numbers with short vectors as with long ones.
 constexpr int64_t kBlockVectors = 64;
 
 template <bool kSquare>
 HWY_INLINE double sum_run(const float* HWY_RESTRICT data, int64_t count) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto term = [](auto v) HWY_ATTR { if constexpr (kSquare) return hn::Mul(v, v); else return v; };
+  const auto term = [](auto v) HWY_ATTR {
+    if constexpr (kSquare)
+      return hn::Mul(v, v);
+    else
+      return v;
+  };
   const int64_t block = kBlockVectors * lanes;
   double total = 0;
   for (int64_t begin = 0; begin < count; begin += block) {
@@ -78,7 +83,8 @@ float MinRun(const float* data, int64_t count) {
   return -max_lanes_with_nan(d, hn::Neg(min_with_nan(a, b)));
 }
 
-// Adds up to 128 rows to `sums` in float, four rows at a time so that the sums are loaded less often.
+// Adds up to 128 rows to `sums` in float, four rows at a time so that the sums are loaded less
+// often.
 void add_rows(const float* HWY_RESTRICT data, int64_t rows, int64_t row_stride, int64_t columns,
               float* HWY_RESTRICT sums) {
   int64_t row = 0;
@@ -95,7 +101,8 @@ void add_rows(const float* HWY_RESTRICT data, int64_t rows, int64_t row_stride, 
   }
 }
 
-void SumColumns(const float* data, int64_t rows, int64_t row_stride, int64_t columns, double* sums) {
+void SumColumns(const float* data, int64_t rows, int64_t row_stride, int64_t columns,
+                double* sums) {
   constexpr int64_t kRows = 128;
   constexpr int64_t kTile = 1024;
   HWY_ALIGN float block[kTile];
@@ -103,7 +110,8 @@ void SumColumns(const float* data, int64_t rows, int64_t row_stride, int64_t col
     const int64_t width = std::min(kTile, columns - begin);
     for (int64_t row = 0; row < rows; row += kRows) {
       std::fill_n(block, width, 0.0f);
-      add_rows(data + row * row_stride + begin, std::min(kRows, rows - row), row_stride, width, block);
+      add_rows(data + row * row_stride + begin, std::min(kRows, rows - row), row_stride, width,
+               block);
       for (int64_t c = 0; c < width; ++c) sums[begin + c] += block[c];
     }
   }
@@ -150,19 +158,28 @@ HWY_EXPORT(SumColumns);
 HWY_EXPORT(MaxColumns);
 HWY_EXPORT(MinColumns);
 
-double sum_run_f32(const float* data, int64_t count) { return HWY_DYNAMIC_DISPATCH(SumRun)(data, count); }
+double sum_run_f32(const float* data, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(SumRun)(data, count);
+}
 double sum_of_squares_run_f32(const float* data, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(SumOfSquaresRun)(data, count);
 }
-float max_run_f32(const float* data, int64_t count) { return HWY_DYNAMIC_DISPATCH(MaxRun)(data, count); }
-float min_run_f32(const float* data, int64_t count) { return HWY_DYNAMIC_DISPATCH(MinRun)(data, count); }
-void sum_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns, double* sums) {
+float max_run_f32(const float* data, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(MaxRun)(data, count);
+}
+float min_run_f32(const float* data, int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(MinRun)(data, count);
+}
+void sum_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns,
+                     double* sums) {
   HWY_DYNAMIC_DISPATCH(SumColumns)(data, rows, row_stride, columns, sums);
 }
-void max_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns, float* best) {
+void max_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns,
+                     float* best) {
   HWY_DYNAMIC_DISPATCH(MaxColumns)(data, rows, row_stride, columns, best);
 }
-void min_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns, float* best) {
+void min_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns,
+                     float* best) {
   HWY_DYNAMIC_DISPATCH(MinColumns)(data, rows, row_stride, columns, best);
 }
 

@@ -1,4 +1,5 @@
-// Vectorised inner loops of the float32 reductions. Inputs are contiguous along the vector direction.
+// Vectorised inner loops of the float32 reductions. Inputs are contiguous along the vector
+// direction.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,12 @@ float max_run_f32(const float* data, int64_t count);
 float min_run_f32(const float* data, int64_t count);
 
 /// sums[c] += sum over rows of data[row * row_stride + c], c < columns.
-void sum_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns, double* sums);
+void sum_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns,
+                     double* sums);
 /// best[c] = max (min) of best[c] and the column; NaN wins.
-void max_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns, float* best);
-void min_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns, float* best);
+void max_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns,
+                     float* best);
+void min_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns,
+                     float* best);
 
 }  // namespace linnet::cpu

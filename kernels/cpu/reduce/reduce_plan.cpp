@@ -10,8 +10,8 @@
 namespace linnet::cpu {
 namespace {
 
-// Elements per task worth a thread, and the most parts a reduction is cut into. Both are part of the
-// order of summation, so they must not depend on the machine.
+// Elements per task worth a thread, and the most parts a reduction is cut into. Both are part of
+// the order of summation, so they must not depend on the machine.
 constexpr int64_t kTaskElements = 65536;
 constexpr int64_t kMaxTasks = 256;
 // Below this a run costs more in calls than in work; strided columns are faster.

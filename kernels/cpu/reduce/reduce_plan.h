@@ -26,10 +26,10 @@ struct ReducePlan {
   LoopDimensions kept;     // outer kept loops
   LoopDimensions reduced;  // outer reduced loops; for columns the last one gives the rows
   LoopDimension inner;
-  int64_t units = 1;       // independent results: kept positions times column tiles
+  int64_t units = 1;  // independent results: kept positions times column tiles
   int64_t tiles = 1;
-  int64_t splits = 1;      // parts each unit's work is cut into, combined in order
-  int split_index = -1;    // which of `reduced` is cut; -1 is the inner run
+  int64_t splits = 1;    // parts each unit's work is cut into, combined in order
+  int split_index = -1;  // which of `reduced` is cut; -1 is the inner run
 
   int64_t tile_width(int64_t tile) const;
 };

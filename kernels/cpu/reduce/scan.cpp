@@ -15,10 +15,14 @@ constexpr int64_t kColumns = 64;
 
 template <ScanKind kind, class A>
 A combine(A carry, A value) {
-  if constexpr (kind == ScanKind::kSum) return wrapping_add(carry, value);
-  else if constexpr (kind == ScanKind::kProd) return wrapping_multiply(carry, value);
-  else if constexpr (kind == ScanKind::kMax) return maximum(carry, value);
-  else if constexpr (kind == ScanKind::kMin) return minimum(carry, value);
+  if constexpr (kind == ScanKind::kSum)
+    return wrapping_add(carry, value);
+  else if constexpr (kind == ScanKind::kProd)
+    return wrapping_multiply(carry, value);
+  else if constexpr (kind == ScanKind::kMax)
+    return maximum(carry, value);
+  else if constexpr (kind == ScanKind::kMin)
+    return minimum(carry, value);
   else {
     if (carry != carry || value != value) return carry + value;
     const A high = std::max(carry, value), low = std::min(carry, value);
@@ -27,10 +31,12 @@ A combine(A carry, A value) {
 }
 
 template <ScanKind kind, class T>
-using Carry = std::conditional_t<kIsFloating<T> && kind != ScanKind::kMax && kind != ScanKind::kMin, double, Wide<T>>;
+using Carry = std::conditional_t<kIsFloating<T> && kind != ScanKind::kMax && kind != ScanKind::kMin,
+                                 double, Wide<T>>;
 
 template <ScanKind kind, class T>
-void scan_lines(const T* data, const AxisLines& view, int64_t first, int64_t count, bool reverse, T* out) {
+void scan_lines(const T* data, const AxisLines& view, int64_t first, int64_t count, bool reverse,
+                T* out) {
   using A = Carry<kind, T>;
   const AxisLines::Start start = view.start(first);
   const int64_t step = view.neighbour_stride(), out_step = view.neighbour_out_stride();
@@ -53,7 +59,8 @@ void scan_typed(const T* data, const AxisLines& view, bool reverse, T* out) {
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, view.length));
   parallel_for(view.lines, grain, [&](int64_t begin, int64_t end) {
     while (begin < end) {
-      const int64_t count = view.neighbours(begin, by_columns ? std::min(kColumns, end - begin) : 1);
+      const int64_t count =
+          view.neighbours(begin, by_columns ? std::min(kColumns, end - begin) : 1);
       scan_lines<kind>(data, view, begin, count, reverse, out);
       begin += count;
     }
@@ -70,16 +77,22 @@ void scan(ScanKind kind, DType dtype, const void* data, std::span<const int64_t>
     const T* from = static_cast<const T*>(data);
     T* to = static_cast<T*>(out);
     switch (kind) {
-      case ScanKind::kSum: return scan_typed<ScanKind::kSum>(from, view, reverse, to);
-      case ScanKind::kProd: return scan_typed<ScanKind::kProd>(from, view, reverse, to);
-      case ScanKind::kMax: return scan_typed<ScanKind::kMax>(from, view, reverse, to);
-      case ScanKind::kMin: return scan_typed<ScanKind::kMin>(from, view, reverse, to);
-      case ScanKind::kLogSumExp: break;
+      case ScanKind::kSum:
+        return scan_typed<ScanKind::kSum>(from, view, reverse, to);
+      case ScanKind::kProd:
+        return scan_typed<ScanKind::kProd>(from, view, reverse, to);
+      case ScanKind::kMax:
+        return scan_typed<ScanKind::kMax>(from, view, reverse, to);
+      case ScanKind::kMin:
+        return scan_typed<ScanKind::kMin>(from, view, reverse, to);
+      case ScanKind::kLogSumExp:
+        break;
     }
     if constexpr (kIsFloating<T>) {
       scan_typed<ScanKind::kLogSumExp>(from, view, reverse, to);
     } else {
-      throw DTypeError("cumulative logsumexp: expected a floating type, got " + type_string(dtype, shape));
+      throw DTypeError("cumulative logsumexp: expected a floating type, got " +
+                       type_string(dtype, shape));
     }
   });
 }

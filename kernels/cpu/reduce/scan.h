@@ -13,9 +13,9 @@ namespace linnet::cpu {
 
 enum class ScanKind : uint8_t { kSum, kProd, kMax, kMin, kLogSumExp };
 
-/// out[..., i, ...] combines elements 0..i of the axis (i..n-1 when `reverse`). The result is dense and
-/// has the shape and element type of the operand. Sums and products of floats are carried in double
-/// and rounded at every element; integers wrap; NaN stays once met.
+/// out[..., i, ...] combines elements 0..i of the axis (i..n-1 when `reverse`). The result is dense
+/// and has the shape and element type of the operand. Sums and products of floats are carried in
+/// double and rounded at every element; integers wrap; NaN stays once met.
 /// @throws DTypeError for a log-sum-exp of integers.
 void scan(ScanKind kind, DType dtype, const void* data, std::span<const int64_t> shape,
           std::span<const int64_t> strides, int64_t axis, bool reverse, void* out);

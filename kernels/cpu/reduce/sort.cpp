@@ -13,8 +13,8 @@
 namespace linnet::cpu {
 namespace {
 
-// Maps an element to an unsigned number of the same order: equal elements to equal numbers, NaN to the
-// greatest one.
+// Maps an element to an unsigned number of the same order: equal elements to equal numbers, NaN to
+// the greatest one.
 template <class T>
 auto order_key(T element) {
   if constexpr (kIsFloating<T>) {
@@ -25,7 +25,8 @@ auto order_key(T element) {
     const Bits bits = std::bit_cast<Bits>(value == 0 ? Wide<T>(0) : value);
     return (bits & kSign) ? Bits(~bits) : Bits(bits | kSign);
   } else if constexpr (sizeof(T) == 8) {
-    return std::is_signed_v<T> ? static_cast<uint64_t>(element) ^ (uint64_t(1) << 63) : static_cast<uint64_t>(element);
+    return std::is_signed_v<T> ? static_cast<uint64_t>(element) ^ (uint64_t(1) << 63)
+                               : static_cast<uint64_t>(element);
   } else {
     const uint32_t flip = std::is_signed_v<T> ? 0x80000000u : 0u;
     return static_cast<uint32_t>(element) ^ flip;
@@ -85,8 +86,10 @@ void sort_rows(int64_t rows, int64_t length, const T* data, bool descending, Tak
 }
 
 void store_index(DType dtype, void* out, int64_t position, uint32_t index) {
-  if (dtype == DType::kI64) static_cast<int64_t*>(out)[position] = index;
-  else static_cast<uint32_t*>(out)[position] = index;
+  if (dtype == DType::kI64)
+    static_cast<int64_t*>(out)[position] = index;
+  else
+    static_cast<uint32_t*>(out)[position] = index;
 }
 
 void check_index_type(const char* operation, DType dtype) {
@@ -116,11 +119,12 @@ void argsort(DType dtype, int64_t rows, int64_t length, const void* data, bool d
   check_index_type("argsort", index_dtype);
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
-    sort_rows(rows, length, static_cast<const T*>(data), descending, [&](int64_t row, const auto& items) {
-      for (int64_t i = 0; i < length; ++i) {
-        store_index(index_dtype, out, row * length + i, items[static_cast<size_t>(i)].index);
-      }
-    });
+    sort_rows(
+        rows, length, static_cast<const T*>(data), descending, [&](int64_t row, const auto& items) {
+          for (int64_t i = 0; i < length; ++i) {
+            store_index(index_dtype, out, row * length + i, items[static_cast<size_t>(i)].index);
+          }
+        });
   });
 }
 
@@ -128,35 +132,40 @@ void top_k(DType dtype, int64_t rows, int64_t length, int64_t count, const void*
            DType index_dtype, void* indices) {
   check_index_type("top_k", index_dtype);
   if (count > length || count < 0) {
-    throw ShapeError("top_k: expected a count of at most " + std::to_string(length) + ", got " + std::to_string(count));
+    throw ShapeError("top_k: expected a count of at most " + std::to_string(length) + ", got " +
+                     std::to_string(count));
   }
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     using Key = decltype(order_key(T{}));
     const T* all = static_cast<const T*>(data);
-    parallel_for(rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, length)), [&](int64_t begin, int64_t end) {
-      std::vector<Item<Key>> items(static_cast<size_t>(length));
-      for (int64_t row = begin; row < end; ++row) {
-        const T* from = all + row * length;
-        for (int64_t i = 0; i < length; ++i) {
-          items[static_cast<size_t>(i)] = {order_key(from[i]), static_cast<uint32_t>(i)};
-        }
-        std::partial_sort(items.begin(), items.begin() + count, items.end(), [](const auto& a, const auto& b) {
-          return a.key != b.key ? a.key > b.key : a.index < b.index;
+    parallel_for(
+        rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, length)),
+        [&](int64_t begin, int64_t end) {
+          std::vector<Item<Key>> items(static_cast<size_t>(length));
+          for (int64_t row = begin; row < end; ++row) {
+            const T* from = all + row * length;
+            for (int64_t i = 0; i < length; ++i) {
+              items[static_cast<size_t>(i)] = {order_key(from[i]), static_cast<uint32_t>(i)};
+            }
+            std::partial_sort(items.begin(), items.begin() + count, items.end(),
+                              [](const auto& a, const auto& b) {
+                                return a.key != b.key ? a.key > b.key : a.index < b.index;
+                              });
+            for (int64_t i = 0; i < count; ++i) {
+              const uint32_t index = items[static_cast<size_t>(i)].index;
+              static_cast<T*>(values)[row * count + i] = from[index];
+              store_index(index_dtype, indices, row * count + i, index);
+            }
+          }
         });
-        for (int64_t i = 0; i < count; ++i) {
-          const uint32_t index = items[static_cast<size_t>(i)].index;
-          static_cast<T*>(values)[row * count + i] = from[index];
-          store_index(index_dtype, indices, row * count + i, index);
-        }
-      }
-    });
   });
 }
 
 void stable_order(const uint32_t* keys, int64_t count, uint32_t* order) {
   std::vector<Item<uint32_t>> items(static_cast<size_t>(count)), scratch;
-  for (int64_t i = 0; i < count; ++i) items[static_cast<size_t>(i)] = {keys[i], static_cast<uint32_t>(i)};
+  for (int64_t i = 0; i < count; ++i)
+    items[static_cast<size_t>(i)] = {keys[i], static_cast<uint32_t>(i)};
   sort_items(items, scratch);
   for (int64_t i = 0; i < count; ++i) order[i] = items[static_cast<size_t>(i)].index;
 }

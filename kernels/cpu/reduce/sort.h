@@ -10,7 +10,8 @@
 
 namespace linnet::cpu {
 
-/// Sorts every row. Ascending: NaN last. Descending: the greatest first, NaN before it. Equal elements
+/// Sorts every row. Ascending: NaN last. Descending: the greatest first, NaN before it. Equal
+/// elements
 /// (-0 and +0 are equal, all NaN are equal) keep their order in both directions.
 void sort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending, void* out);
 
@@ -25,8 +26,8 @@ void argsort(DType dtype, int64_t rows, int64_t length, const void* data, bool d
 void top_k(DType dtype, int64_t rows, int64_t length, int64_t count, const void* data, void* values,
            DType index_dtype, void* indices);
 
-/// Fills `order[0..count)` with the stable ascending order of the keys: the shuffle of a permutation.
-/// count < 2^32.
+/// Fills `order[0..count)` with the stable ascending order of the keys: the shuffle of a
+/// permutation. count < 2^32.
 void stable_order(const uint32_t* keys, int64_t count, uint32_t* order);
 
 }  // namespace linnet::cpu

@@ -12,13 +12,16 @@ namespace linnet::cpu {
 namespace {
 
 void check(const ConvolutionGeometry& g) {
-  const bool divisible = g.in_features % g.feature_groups == 0 && g.out_features % g.feature_groups == 0 &&
-                         g.batch % g.batch_groups == 0 && g.out_features % g.batch_groups == 0;
+  const bool divisible = g.in_features % g.feature_groups == 0 &&
+                         g.out_features % g.feature_groups == 0 && g.batch % g.batch_groups == 0 &&
+                         g.out_features % g.batch_groups == 0;
   if (divisible && (g.feature_groups == 1 || g.batch_groups == 1)) return;
-  throw ShapeError("convolution: expected features and batch divisible by the groups, and groups of one kind only; got " +
-                   std::to_string(g.in_features) + " to " + std::to_string(g.out_features) + " features, batch " +
-                   std::to_string(g.batch) + ", " + std::to_string(g.feature_groups) + " feature groups, " +
-                   std::to_string(g.batch_groups) + " batch groups");
+  throw ShapeError(
+      "convolution: expected features and batch divisible by the groups, and groups of one kind "
+      "only; got " +
+      std::to_string(g.in_features) + " to " + std::to_string(g.out_features) +
+      " features, batch " + std::to_string(g.batch) + ", " + std::to_string(g.feature_groups) +
+      " feature groups, " + std::to_string(g.batch_groups) + " batch groups");
 }
 
 // Input position read by output position `out` and kernel tap `tap`, or -1.
@@ -47,7 +50,8 @@ class Convolution {
 
   void execute() {
     const int64_t lines = out_batch_ * groups_ * out_size_[0] * out_size_[1];
-    const int64_t work = std::max<int64_t>(1, out_size_[2] * taps_ * group_inputs_ * group_outputs_);
+    const int64_t work =
+        std::max<int64_t>(1, out_size_[2] * taps_ * group_inputs_ * group_outputs_);
     parallel_for(lines, std::max<int64_t>(1, 65536 / work), [&](int64_t begin, int64_t end) {
       std::vector<A> sums(static_cast<size_t>(group_outputs_));
       for (int64_t line = begin; line < end; ++line) {
@@ -55,7 +59,8 @@ class Convolution {
         Spatial out{};
         out[1] = rest % out_size_[1], rest /= out_size_[1];
         out[0] = rest % out_size_[0], rest /= out_size_[0];
-        for (out[2] = 0; out[2] < out_size_[2]; ++out[2]) compute(rest / groups_, rest % groups_, out, sums);
+        for (out[2] = 0; out[2] < out_size_[2]; ++out[2])
+          compute(rest / groups_, rest % groups_, out, sums);
       }
     });
   }
@@ -70,41 +75,49 @@ class Convolution {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t group = i / taps_;
         const Spatial t = tap_position(i % taps_);
-        const T* from = kernel + t[0] * s.spatial[0] + t[1] * s.spatial[1] + t[2] * s.spatial[2] + group * group_outputs_ * s.outer;
+        const T* from = kernel + t[0] * s.spatial[0] + t[1] * s.spatial[1] + t[2] * s.spatial[2] +
+                        group * group_outputs_ * s.outer;
         A* to = packed_.data() + i * group_inputs_ * group_outputs_;
         for (int64_t c = 0; c < group_inputs_; ++c) {
-          for (int64_t o = 0; o < group_outputs_; ++o) *to++ = lift_product(from[c * s.feature + o * s.outer]);
+          for (int64_t o = 0; o < group_outputs_; ++o)
+            *to++ = lift_product(from[c * s.feature + o * s.outer]);
         }
       }
     });
   }
 
   Spatial tap_position(int64_t tap) const {
-    return {tap / (g_.kernel_size[1] * g_.kernel_size[2]), tap / g_.kernel_size[2] % g_.kernel_size[1], tap % g_.kernel_size[2]};
+    return {tap / (g_.kernel_size[1] * g_.kernel_size[2]),
+            tap / g_.kernel_size[2] % g_.kernel_size[1], tap % g_.kernel_size[2]};
   }
 
   void compute(int64_t batch, int64_t group, const Spatial& out, std::vector<A>& sums) const {
     std::fill(sums.begin(), sums.end(), A(0));
-    const int64_t batch_group = g_.batch_groups > 1 ? group : 0, feature_group = g_.batch_groups > 1 ? 0 : group;
+    const int64_t batch_group = g_.batch_groups > 1 ? group : 0,
+                  feature_group = g_.batch_groups > 1 ? 0 : group;
     const ConvolutionStrides& s = p_.input_strides;
-    const T* input = static_cast<const T*>(p_.input) + (batch_group * out_batch_ + batch) * s.outer +
+    const T* input = static_cast<const T*>(p_.input) +
+                     (batch_group * out_batch_ + batch) * s.outer +
                      feature_group * group_inputs_ * s.feature;
     for (int64_t tap = 0; tap < taps_; ++tap) {
       const Spatial t = tap_position(tap);
-      const int64_t at[3] = {input_position(g_, 0, out[0], t[0]), input_position(g_, 1, out[1], t[1]),
+      const int64_t at[3] = {input_position(g_, 0, out[0], t[0]),
+                             input_position(g_, 1, out[1], t[1]),
                              input_position(g_, 2, out[2], t[2])};
       if (at[0] < 0 || at[1] < 0 || at[2] < 0) continue;
       const T* from = input + at[0] * s.spatial[0] + at[1] * s.spatial[1] + at[2] * s.spatial[2];
-      add_tap(from, s.feature, packed_.data() + (group * taps_ + tap) * group_inputs_ * group_outputs_, sums.data());
+      add_tap(from, s.feature,
+              packed_.data() + (group * taps_ + tap) * group_inputs_ * group_outputs_, sums.data());
     }
     const ConvolutionStrides& o = p_.out_strides;
     store_row<T>(p_.out_dtype, sums.data(), group_outputs_, p_.out,
-                 batch * o.outer + group * group_outputs_ * o.feature + out[0] * o.spatial[0] + out[1] * o.spatial[1] +
-                     out[2] * o.spatial[2],
+                 batch * o.outer + group * group_outputs_ * o.feature + out[0] * o.spatial[0] +
+                     out[1] * o.spatial[1] + out[2] * o.spatial[2],
                  o.feature);
   }
 
-  void add_tap(const T* from, int64_t stride, const A* __restrict kernel, A* __restrict sums) const {
+  void add_tap(const T* from, int64_t stride, const A* __restrict kernel,
+               A* __restrict sums) const {
     for (int64_t c = 0; c < group_inputs_; ++c) {
       const A value = lift_product(from[c * stride]);
       for (int64_t o = 0; o < group_outputs_; ++o) sums[o] += value * kernel[o];

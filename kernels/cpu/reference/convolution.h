@@ -1,5 +1,5 @@
-// Convolution in one to three spatial dimensions for every element type and layout: the fallback behind
-// faster libraries, and their test. As in neural networks, the kernel is not reversed.
+// Convolution in one to three spatial dimensions for every element type and layout: the fallback
+// behind faster libraries, and their test. As in neural networks, the kernel is not reversed.
 #pragma once
 
 #include <array>
@@ -13,11 +13,11 @@ inline constexpr int kMaxSpatial = 3;
 using Spatial = std::array<int64_t, kMaxSpatial>;
 
 /// Sizes and steps of a convolution. Unused spatial dimensions keep their defaults, a size of 1.
-/// out[n, o, p] = sum over c, t of in[n', c, (p stride + t kernel_dilation - pad_low) / input_dilation]
-/// times kernel[o, c, t], where positions that are not multiples of input_dilation, or lie outside, count
-/// as 0. Negative padding cuts.
+/// out[n, o, p] = sum over c, t of in[n', c, (p stride + t kernel_dilation - pad_low) /
+/// input_dilation] times kernel[o, c, t], where positions that are not multiples of input_dilation,
+/// or lie outside, count as 0. Negative padding cuts.
 struct ConvolutionGeometry {
-  int64_t batch = 1;           ///< of the input
+  int64_t batch = 1;  ///< of the input
   int64_t in_features = 1;
   int64_t out_features = 1;
   int64_t feature_groups = 1;  ///< input and output features fall into this many independent groups
@@ -34,8 +34,8 @@ struct ConvolutionGeometry {
   int64_t out_size(int dimension) const;
 };
 
-/// Strides in elements: `outer` of the batch (of the output features for a kernel), `feature` of the
-/// features (input features per group for a kernel), then spatial.
+/// Strides in elements: `outer` of the batch (of the output features for a kernel), `feature` of
+/// the features (input features per group for a kernel), then spatial.
 struct ConvolutionStrides {
   int64_t outer;
   int64_t feature;
@@ -55,7 +55,8 @@ struct ConvolutionProblem {
 };
 
 /// Accumulation is that of `reference_matmul`. The result does not depend on the number of threads.
-/// @throws ShapeError if features or batch are not divisible by the groups, or both groups exceed 1.
+/// @throws ShapeError if features or batch are not divisible by the groups, or both groups
+/// exceed 1.
 void reference_convolution(const ConvolutionProblem& problem);
 
 }  // namespace linnet::cpu

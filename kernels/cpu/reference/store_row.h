@@ -7,10 +7,11 @@
 
 namespace linnet::cpu {
 
-/// to[offset + i * stride] = values[i] for i < count, converted from the accumulator of operand type T.
+/// to[offset + i * stride] = values[i] for i < count, converted from the accumulator of operand
+/// type T.
 template <class T>
-void store_row(DType out_dtype, const ProductAccumulator<T>* values, int64_t count, void* to, int64_t offset,
-               int64_t stride) {
+void store_row(DType out_dtype, const ProductAccumulator<T>* values, int64_t count, void* to,
+               int64_t offset, int64_t stride) {
   visit_dtype(out_dtype, [&](auto zero) {
     using To = decltype(zero);
     To* out = static_cast<To*>(to) + offset;

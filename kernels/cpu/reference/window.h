@@ -1,4 +1,5 @@
-// Reductions over sliding windows and their gradients, for every element type and any rank: pooling.
+// Reductions over sliding windows and their gradients, for every element type and any rank:
+// pooling.
 //
 // Max pooling 2x2 of [N, H, W, C]: window {1, 2, 2, 1}, stride {1, 2, 2, 1}.
 #pragma once
@@ -12,10 +13,10 @@
 
 namespace linnet::cpu {
 
-/// A window over every dimension of a tensor. All lists have one entry per dimension. Padding counts as
-/// the identity of the reduction; negative padding cuts.
+/// A window over every dimension of a tensor. All lists have one entry per dimension. Padding
+/// counts as the identity of the reduction; negative padding cuts.
 struct WindowGeometry {
-  Shape shape;            ///< of the operand
+  Shape shape;  ///< of the operand
   Shape window;
   Shape stride;
   Shape pad_low, pad_high;
@@ -28,20 +29,22 @@ struct WindowGeometry {
   Shape out_shape() const;
 };
 
-/// Dense out [out_shape...] = reduction (sum, prod, max or min) of the operand elements under each window.
-/// Floats of 16 bits are combined in f32. NaN wins in max and min.
+/// Dense out [out_shape...] = reduction (sum, prod, max or min) of the operand elements under each
+/// window. Floats of 16 bits are combined in f32. NaN wins in max and min.
 /// @throws ValueError for another kind.
 void reduce_window(ReduceKind kind, DType dtype, const void* data, std::span<const int64_t> strides,
                    const WindowGeometry& geometry, void* out);
 
-/// Gradient of a max (or min) reduction: every dy [out_shape...] is added to the dense dx [shape...] at
-/// the first extreme element of its window in row-major order (the first NaN if there is one). A window
-/// that covers only padding contributes nothing.
-void select_and_scatter_add(ReduceKind kind, DType dtype, const void* data, std::span<const int64_t> strides,
-                            const WindowGeometry& geometry, const void* dy, void* dx);
+/// Gradient of a max (or min) reduction: every dy [out_shape...] is added to the dense dx
+/// [shape...] at the first extreme element of its window in row-major order (the first NaN if there
+/// is one). A window that covers only padding contributes nothing.
+void select_and_scatter_add(ReduceKind kind, DType dtype, const void* data,
+                            std::span<const int64_t> strides, const WindowGeometry& geometry,
+                            const void* dy, void* dx);
 
-/// Gradient of a sum over windows: every dy is added to all elements of dx under its window. Average
-/// pooling divides dy first.
-void reduce_window_sum_backward(DType dtype, const WindowGeometry& geometry, const void* dy, void* dx);
+/// Gradient of a sum over windows: every dy is added to all elements of dx under its window.
+/// Average pooling divides dy first.
+void reduce_window_sum_backward(DType dtype, const WindowGeometry& geometry, const void* dy,
+                                void* dx);
 
 }  // namespace linnet::cpu

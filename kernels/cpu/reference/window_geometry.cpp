@@ -4,7 +4,8 @@ namespace linnet::cpu {
 
 WindowGeometry WindowGeometry::plain(Shape shape, Shape window) {
   const size_t rank = shape.size();
-  return {shape, window, Shape(rank, 1), Shape(rank, 0), Shape(rank, 0), Shape(rank, 1), Shape(rank, 1)};
+  return {shape,          window,         Shape(rank, 1), Shape(rank, 0),
+          Shape(rank, 0), Shape(rank, 1), Shape(rank, 1)};
 }
 
 Shape WindowGeometry::out_shape() const {

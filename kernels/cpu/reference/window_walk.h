@@ -10,16 +10,21 @@
 namespace linnet::cpu {
 
 /// Walks the windows of a geometry. Trailing dimensions that are not pooled (window and step 1, no
-/// padding) form the inner run, which callers loop over themselves: channels, for channels-last tensors.
+/// padding) form the inner run, which callers loop over themselves: channels, for channels-last
+/// tensors.
 class WindowWalk {
  public:
   WindowWalk(const WindowGeometry& geometry, std::span<const int64_t> strides)
-      : g_(geometry), strides_(strides), dense_(dense_strides(geometry.shape)), out_(geometry.out_shape()) {
+      : g_(geometry),
+        strides_(strides),
+        dense_(dense_strides(geometry.shape)),
+        out_(geometry.out_shape()) {
     outer_rank_ = g_.shape.size();
     // Only as far as the run has one stride.
     while (outer_rank_ > 0 && is_plain(outer_rank_ - 1) && extends_run(outer_rank_ - 1)) {
       --outer_rank_;
-      if (inner_ == 1 || g_.shape[outer_rank_] == 1) inner_stride_ = inner_ == 1 ? strides_[outer_rank_] : inner_stride_;
+      if (inner_ == 1 || g_.shape[outer_rank_] == 1)
+        inner_stride_ = inner_ == 1 ? strides_[outer_rank_] : inner_stride_;
       inner_ *= g_.shape[outer_rank_];
     }
     for (size_t i = 0; i < outer_rank_; ++i) positions_ *= out_[i];
@@ -39,8 +44,8 @@ class WindowWalk {
     return std::max<int64_t>(1, 16384 / work);
   }
 
-  /// Calls f(offset in the operand, offset in a dense tensor of its shape) for every element under the
-  /// window at `position`, in row-major order.
+  /// Calls f(offset in the operand, offset in a dense tensor of its shape) for every element under
+  /// the window at `position`, in row-major order.
   template <class F>
   void visit(int64_t position, F&& f) const {
     Shape start(outer_rank_, 0);
@@ -53,14 +58,16 @@ class WindowWalk {
 
  private:
   bool is_plain(size_t i) const {
-    return g_.window[i] == 1 && g_.stride[i] == 1 && g_.pad_low[i] == 0 && g_.pad_high[i] == 0 && g_.base_dilation[i] == 1;
+    return g_.window[i] == 1 && g_.stride[i] == 1 && g_.pad_low[i] == 0 && g_.pad_high[i] == 0 &&
+           g_.base_dilation[i] == 1;
   }
   bool extends_run(size_t i) const {
     return inner_ == 1 || g_.shape[i] == 1 || strides_[i] == inner_ * inner_stride_;
   }
 
   template <class F>
-  void visit_dimension(size_t i, const Shape& start, int64_t offset, int64_t dense_offset, F&& f) const {
+  void visit_dimension(size_t i, const Shape& start, int64_t offset, int64_t dense_offset,
+                       F&& f) const {
     if (i == outer_rank_) {
       f(offset, dense_offset);
       return;

@@ -1,0 +1,180 @@
+// Optimisers as chains of gradient transformations, schedules and losses, named and behaving as in optax.
+//
+//   auto tx = optim::chain(optim::clip_by_global_norm(1.0),
+//                          optim::adamw(optim::warmup_cosine_decay_schedule(0, 3e-3, 200, 2808, 1e-5)));
+//   optim::Optimizer optimizer(model, tx);              // object API: state beside the model
+//   optimizer.update(model, grads);                     // grads: nnx::State
+//
+//   optim::TransformState state = tx.init(params);      // functional API: params is any tree
+//   optim::step(tx, params, grads, state);              // new parameters and state in place
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "linnet/nnx/graph.h"
+#include "linnet/tree.h"
+
+namespace linnet::optim {
+
+/// A value that depends on the step, a traced i32 scalar; gives f32 (J-128).
+using Schedule = std::function<Tensor(const Tensor& step)>;
+
+Schedule constant_schedule(double value);
+/// (init - end) (1 - t/T)^power + end, from step `begin` on (J-129).
+Schedule polynomial_schedule(double init, double end, double power, int64_t steps, int64_t begin = 0);
+Schedule linear_schedule(double init, double end, int64_t steps, int64_t begin = 0);
+/// init ((1 - alpha) (½ (1 + cos πt/T))^exponent + alpha) (J-130).
+Schedule cosine_decay_schedule(double init, int64_t steps, double alpha = 0, double exponent = 1);
+/// init rate^((t - begin)/T), in whole powers if `staircase`, not beyond `end_value` (J-131).
+Schedule exponential_decay(double init, int64_t transition_steps, double rate, int64_t begin = 0,
+                           bool staircase = false, std::optional<double> end_value = {});
+/// Scales multiply cumulatively after each boundary (J-132).
+Schedule piecewise_constant_schedule(double init, const std::map<int64_t, double>& scales);
+/// Linear warm-up to `peak`, then cosine decay to `end`; `decay_steps` includes the warm-up (J-133).
+Schedule warmup_cosine_decay_schedule(double init, double peak, int64_t warmup_steps, int64_t decay_steps,
+                                      double end = 0, double exponent = 1);
+/// Each schedule sees the step minus its boundary (J-134).
+Schedule join_schedules(std::vector<Schedule> schedules, std::vector<int64_t> boundaries);
+
+/// A learning rate: a number or a schedule.
+class Rate {
+ public:
+  Rate(double value);       // NOLINT(runtime/explicit)
+  Rate(Schedule schedule);  // NOLINT(runtime/explicit)
+  bool constant() const { return !schedule_; }
+  double value() const { return value_; }
+  Tensor at(const Tensor& step) const;
+  /// Identity for comparing configurations.
+  const std::string& text() const { return text_; }
+
+ private:
+  double value_ = 0;
+  Schedule schedule_;
+  std::string text_;
+};
+
+/// What a transformation remembers: named lists of tensors (one per parameter, or a single count), and
+/// the states of the parts of a chain.
+struct TransformState {
+  std::map<std::string, TensorList> lists;
+  std::vector<TransformState> parts;
+  LINNET_FIELDS(lists, parts)
+};
+
+/// Maps gradients to updates. All lists are in the order of the parameters' leaves (J-097).
+struct GradientTransformation {
+  std::function<TransformState(const TensorList& params)> init_list;
+  std::function<TensorList(const TensorList& grads, TransformState& state, const TensorList& params)> update_list;
+  /// Optional whole step: new parameters at once, equal to params + update.
+  std::function<TensorList(const TensorList& grads, TransformState& state, const TensorList& params)> step_list;
+  /// Name and settings; equal texts mean equal transformations.
+  std::string description;
+
+  template <class Tree>
+  TransformState init(const Tree& params) const { return init_list(tree::leaves(params)); }
+  /// {updates, new state}.
+  template <class Tree>
+  std::pair<Tree, TransformState> update(const Tree& grads, const TransformState& state, const Tree& params) const {
+    TransformState next = state;
+    TensorList updates = update_list(tree::leaves(grads), next, tree::leaves(params));
+    return {tree::unflatten(grads, updates), std::move(next)};
+  }
+};
+
+/// p + u, in p's dtype (J-098).
+TensorList apply_updates(const TensorList& params, const TensorList& updates);
+template <class Tree>
+Tree apply_updates(const Tree& params, const Tree& updates) {
+  return tree::unflatten(params, apply_updates(tree::leaves(params), tree::leaves(updates)));
+}
+
+/// One step on lists: new parameters; `state` is replaced.
+TensorList step_lists(const GradientTransformation& tx, const TensorList& params, const TensorList& grads,
+                      TransformState& state);
+/// One step in place, on trees of one structure.
+template <class Tree>
+void step(const GradientTransformation& tx, Tree& params, const Tree& grads, TransformState& state) {
+  params = tree::unflatten(params, step_lists(tx, tree::leaves(params), tree::leaves(grads), state));
+}
+
+GradientTransformation chain(std::vector<GradientTransformation> parts);
+template <class... T>
+GradientTransformation chain(GradientTransformation first, T... rest) {
+  return chain(std::vector<GradientTransformation>{std::move(first), std::move(rest)...});
+}
+
+GradientTransformation identity();
+GradientTransformation set_to_zero();
+GradientTransformation scale(double factor);
+/// Times minus the rate; the schedule sees the count before it advances (J-108).
+GradientTransformation scale_by_learning_rate(Rate rate);
+struct AdamOptions {
+  double b1 = 0.9, b2 = 0.999, eps = 1e-8, eps_root = 0;
+  bool nesterov = false;
+};
+GradientTransformation scale_by_adam(AdamOptions options = {});
+/// g rsqrt(v + eps), v the running mean of g² (J-112).
+GradientTransformation scale_by_rms(double decay = 0.9, double eps = 1e-8, double initial_scale = 0);
+GradientTransformation scale_by_lion(double b1 = 0.9, double b2 = 0.99);
+/// u + wd p (J-109).
+GradientTransformation add_decayed_weights(double weight_decay);
+/// m' = g + decay m; Nesterov: g + decay m' (J-110).
+GradientTransformation trace(double decay, bool nesterov = false);
+/// Elementwise to [-limit, limit].
+GradientTransformation clip(double limit);
+/// Scaled by limit / max(norm, limit) (J-111).
+GradientTransformation clip_by_global_norm(double limit);
+
+GradientTransformation sgd(Rate rate, std::optional<double> momentum = {}, bool nesterov = false);
+GradientTransformation adam(Rate rate, AdamOptions options = {});
+struct AdamWOptions {
+  double b1 = 0.9, b2 = 0.999, eps = 1e-8, eps_root = 0, weight_decay = 1e-4;
+};
+/// Decay is decoupled: added after the Adam scaling, before the rate (J-119).
+GradientTransformation adamw(Rate rate, AdamWOptions options = {});
+GradientTransformation rmsprop(Rate rate, double decay = 0.9, double eps = 1e-8);
+GradientTransformation lion(Rate rate, double b1 = 0.9, double b2 = 0.99, double weight_decay = 1e-3);
+/// g / sqrt(sum of squares + eps).
+GradientTransformation adagrad(Rate rate, double initial_accumulator = 0.1, double eps = 1e-7);
+
+/// Optimiser of an object model: the transformation and its state. Pass it by reference to a jitted step.
+class Optimizer {
+ public:
+  /// @param wrt the variables to optimise.
+  template <class M>
+  Optimizer(M& model, GradientTransformation tx, nnx::Filter wrt = nnx::of_type<nnx::Param>())
+      : tx_(std::move(tx)), wrt_(std::move(wrt)), state_(tx_.init_list(tree::leaves(nnx::state(model, wrt_)))) {
+    step_ = scalar_integer(0, DType::kI32);
+  }
+
+  /// New parameters in the model; `grads` has the paths of the parameters.
+  /// @throws ModuleError if the paths differ.
+  template <class M>
+  void update(M& model, const nnx::State& grads) { update_state(nnx::state(model, wrt_), grads); }
+
+  const Tensor& step() const { return step_; }
+  TransformState& state() { return state_; }
+  const TransformState& state() const { return state_; }
+  void visit(tree::Visitor& visitor);
+
+ private:
+  void update_state(const nnx::State& params, const nnx::State& grads);
+  GradientTransformation tx_;
+  nnx::Filter wrt_;
+  Tensor step_;
+  TransformState state_;
+};
+
+}  // namespace linnet::optim
+
+namespace linnet::tree {
+template <>
+struct Traits<optim::Optimizer> {
+  static void visit(optim::Optimizer& optimizer, Visitor& visitor) { optimizer.visit(visitor); }
+};
+}  // namespace linnet::tree

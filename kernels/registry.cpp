@@ -4,6 +4,7 @@ namespace linnet {
 
 void register_cpu_kernels(KernelTable& table) {
   register_elementwise(table);
+  register_fused_elementwise(table);
   register_shape(table);
   register_indexing(table);
   register_reduce(table);

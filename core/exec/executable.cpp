@@ -1,24 +1,75 @@
 #include "core/exec/executable.h"
 
+#include <mutex>
+
+#include "core/base/format.h"
+#include "core/base/log.h"
+#include "core/exec/options.h"
+#include "core/exec/plan.h"
+#include "core/passes/passes.h"
+#include "core/tensor/tensor_impl.h"
+#include "linnet/parallel.h"
+
 namespace linnet {
 namespace {
 
-/// Runs the nodes one by one.
-class NodeList final : public Executable {
+TypeList types_of_outputs(const Graph& graph) {
+  TypeList types;
+  for (ValueId id : graph.outputs) types.push_back(graph.types[id]);
+  return types;
+}
+
+class CompiledGraph final : public Executable {
  public:
-  explicit NodeList(Graph graph) : graph_(std::move(graph)) {}
-  TensorList run(TensorList& inputs, std::span<const uint8_t>) const override {
-    return run_graph(graph_, inputs);
+  explicit CompiledGraph(const Graph& graph)
+      : options_(compile_options()), output_types_(types_of_outputs(graph)), graph_(optimize(graph, options_)) {
+    if (log_enabled("graph")) log_line("graph", to_string(graph_));
+    plan_ = make_plan();
+  }
+
+  TensorList run(TensorList& inputs, std::span<const uint8_t> donated) const override {
+    check(inputs);
+    return current_plan()->run(inputs, donated);
   }
   const Graph& graph() const override { return graph_; }
-  size_t arena_bytes() const override { return 0; }
+  size_t arena_bytes() const override { return current_plan()->arena_bytes(); }
 
  private:
+  std::shared_ptr<const Plan> make_plan() const {
+    const TraceScope isolated(nullptr);
+    return std::make_shared<const Plan>(graph_, output_types_, options_.memory_plan);
+  }
+
+  /// Kernels are prepared for a number of threads; if that has changed they are prepared again.
+  std::shared_ptr<const Plan> current_plan() const {
+    std::lock_guard lock(mutex_);
+    if (plan_->threads() != num_threads()) plan_ = make_plan();
+    return plan_;
+  }
+
+  void check(const TensorList& inputs) const {
+    bool fits = inputs.size() == graph_.inputs.size();
+    for (size_t i = 0; fits && i < inputs.size(); ++i) {
+      const TensorType& wanted = graph_.types[graph_.inputs[i]];
+      fits = inputs[i].dtype() == wanted.dtype && inputs[i].shape() == wanted.shape;
+      if (!inputs[i].impl()->concrete()) require_concrete(inputs[i], "jit");
+    }
+    if (fits) return;
+    std::string given, wanted;
+    for (const Tensor& x : inputs) given += (given.empty() ? "" : ", ") + type_of(x);
+    for (ValueId id : graph_.inputs) wanted += (wanted.empty() ? "" : ", ") + to_string(graph_.types[id]);
+    fail<ShapeError>("compiled program: expected ({}), got ({})", wanted, given);
+  }
+
+  CompileOptions options_;
+  TypeList output_types_;
   Graph graph_;
+  mutable std::mutex mutex_;
+  mutable std::shared_ptr<const Plan> plan_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Executable> compile(const Graph& graph) { return std::make_shared<NodeList>(graph); }
+std::shared_ptr<const Executable> compile(const Graph& graph) { return std::make_shared<CompiledGraph>(graph); }
 
 }  // namespace linnet

@@ -1,31 +1,57 @@
 #include "core/graph/graph.h"
 
 #include "core/base/format.h"
+#include "core/graph/fused_elementwise.h"
 
 namespace linnet {
 
-std::string to_string(const Graph& graph) {
-  const auto name = [&](ValueId id) { return fmt::format("%{}:{}", id, to_string(graph.types[id])); };
-  std::string out = "graph(";
-  for (size_t i = 0; i < graph.inputs.size(); ++i) out += (i ? ", " : "") + name(graph.inputs[i]);
-  out += ") {\n";
+namespace {
+
+std::string value_text(const Graph& graph, ValueId id) {
+  return fmt::format("%{}:{}", id, to_string(graph.types[id]));
+}
+
+std::string ids_text(const std::vector<ValueId>& ids) {
+  std::string out;
+  for (size_t i = 0; i < ids.size(); ++i) out += fmt::format("{}%{}", i ? ", " : "", ids[i]);
+  return out;
+}
+
+void append_body(std::string& out, const Graph& graph, const std::string& indent);
+
+void append_node(std::string& out, const Graph& graph, const Graph::Node& node, const std::string& indent) {
+  out += indent;
+  for (size_t k = 0; k < node.outputs.size(); ++k) out += (k ? ", " : "") + value_text(graph, node.outputs[k]);
+  out += fmt::format(" = {}({})", node.primitive->name, ids_text(node.inputs));
+  if (node.params.ref().is<FusedElementwiseParams>()) {
+    const Graph& body = *node.params.as<FusedElementwiseParams>().body;
+    out += fmt::format(" as ({}) {{\n", ids_text(body.inputs));
+    append_body(out, body, indent + "  ");
+    out += indent + "}";
+  } else if (const std::string params = node.params.ref().text(); !params.empty()) {
+    out += " {" + params + "}";
+  }
+  if (!node.path.empty()) out += "  @ " + node.path;
+  out += '\n';
+}
+
+void append_body(std::string& out, const Graph& graph, const std::string& indent) {
   for (const auto& [id, value] : graph.constants) {
-    out += fmt::format("  {} = {}\n", name(id), value.size() == 1 ? to_string(value) : "constant");
+    const std::string shown = value.size() == 1 ? to_string(value) : "constant";
+    out += fmt::format("{}{} = {}\n", indent, value_text(graph, id), shown);
   }
-  for (const Graph::Node& node : graph.nodes) {
-    out += "  ";
-    for (size_t k = 0; k < node.outputs.size(); ++k) out += (k ? ", " : "") + name(node.outputs[k]);
-    out += " = " + node.primitive->name + "(";
-    for (size_t i = 0; i < node.inputs.size(); ++i) out += fmt::format("{}%{}", i ? ", " : "", node.inputs[i]);
-    out += ")";
-    const std::string params = node.params.ref().text();
-    if (!params.empty()) out += " {" + params + "}";
-    if (!node.path.empty()) out += "  @ " + node.path;
-    out += '\n';
-  }
-  out += "  return ";
-  for (size_t i = 0; i < graph.outputs.size(); ++i) out += fmt::format("{}%{}", i ? ", " : "", graph.outputs[i]);
-  return out + "\n}\n";
+  for (const Graph::Node& node : graph.nodes) append_node(out, graph, node, indent);
+  out += fmt::format("{}return {}\n", indent, ids_text(graph.outputs));
+}
+
+}  // namespace
+
+std::string to_string(const Graph& graph) {
+  std::string out = "graph(";
+  for (size_t i = 0; i < graph.inputs.size(); ++i) out += (i ? ", " : "") + value_text(graph, graph.inputs[i]);
+  out += ") {\n";
+  append_body(out, graph, "  ");
+  return out + "}\n";
 }
 
 void verify(const Graph& graph, const char* pass) {

@@ -8,6 +8,7 @@
 #include "core/base/format.h"
 #include "core/base/log.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/parallel.h"
 
 namespace linnet {
 
@@ -70,6 +71,9 @@ std::string request_key(const KernelRequest& request, const KernelImplementation
   const auto put = [&key](const void* bytes, size_t size) { key.append(static_cast<const char*>(bytes), size); };
   const void* identity = &implementation;
   put(&identity, sizeof identity);
+  // Libraries divide the work among the threads there are at preparation.
+  const int threads = num_threads();
+  put(&threads, sizeof threads);
   for (const auto& operands : {request.inputs, request.outputs}) {
     key.push_back(static_cast<char>(operands.size()));
     for (const OperandView& operand : operands) {
@@ -172,6 +176,7 @@ bool try_prepare(const KernelImplementation& implementation, const KernelRequest
   if (!prepared_cache().find(key, hash, request.params, entry)) {
     entry.key = key;
     entry.params = Params(request.params);
+    cpu::apply_num_threads();
     entry.kernel = implementation.prepare(request, entry.declined);
     prepared_cache().insert(hash, entry);
   }

@@ -6,6 +6,7 @@
 namespace linnet {
 
 void register_elementwise(KernelTable& table);
+void register_fused_elementwise(KernelTable& table);
 void register_shape(KernelTable& table);
 void register_indexing(KernelTable& table);
 void register_reduce(KernelTable& table);

@@ -37,11 +37,17 @@ void run_adamw(const KernelRequest& request, const void* const* in, void* const*
   }
 }
 
+/// New parameters and moments may replace the old ones.
+int in_place_adamw(const KernelRequest& request, size_t result) {
+  const size_t n = static_cast<size_t>(request.params.as<AdamWParams>().count);
+  return static_cast<int>(result < n ? 3 + result : 3 + n + result);
+}
+
 }  // namespace
 
 void register_optim(KernelTable& table) {
   table.add(adamw_update_primitive(),
-            {.name = "fused", .in_place = true, .decline = decline_adamw, .run = run_adamw});
+            {.name = "fused", .in_place = true, .in_place_operand = in_place_adamw, .decline = decline_adamw, .run = run_adamw});
 }
 
 }  // namespace linnet

@@ -1,0 +1,174 @@
+#include "core/exec/storage.h"
+
+#include <algorithm>
+
+#include "core/graph/fused_elementwise.h"
+
+namespace linnet {
+namespace {
+
+/// Most inputs that are considered as donors of one result.
+constexpr size_t kMostDonors = 8;
+
+class StoragePlanner {
+ public:
+  StoragePlanner(const LoweredProgram& program, bool reuse) : program_(program), reuse_(reuse) {}
+
+  StoragePlan run() {
+    steps_ = static_cast<int32_t>(program_.steps.size());
+    for (const Root& root : program_.roots) last_.push_back(std::max(root.last, root.first));
+    for (const Place& place : program_.outputs) last_[place.root] = steps_;
+    plan_.block_of_root.assign(program_.roots.size(), -1);
+    for (int32_t s = 0; s < steps_; ++s) {
+      for (size_t k = 0; k < program_.steps[s].outputs.size(); ++k) place_result(s, k);
+      place_workspace(s);
+    }
+    place_outputs();
+    if (reuse_) find_donors();
+    assign_arena();
+    return std::move(plan_);
+  }
+
+ private:
+  const Root& root_of(const Place& place) const { return program_.roots[place.root]; }
+
+  int32_t add_block(size_t bytes, int32_t first, int32_t last) {
+    plan_.blocks.push_back({{bytes, first, last}, -1, first});
+    return static_cast<int32_t>(plan_.blocks.size()) - 1;
+  }
+
+  void place_result(int32_t s, size_t result) {
+    const Place& output = program_.steps[s].outputs[result];
+    const int32_t root = output.root;
+    if (const int32_t block = reuse_ ? block_to_take_over(s, result) : -1; block >= 0) {
+      plan_.block_of_root[root] = block;
+      plan_.blocks[block].memory.last = last_[root];
+      plan_.blocks[block].written = s;
+      return;
+    }
+    plan_.block_of_root[root] = add_block(root_of(output).bytes, s, last_[root]);
+  }
+
+  /// The block of an operand that nothing reads after step `s` and that the kernel may overwrite.
+  int32_t block_to_take_over(int32_t s, size_t result) const {
+    const LoweredStep& step = program_.steps[s];
+    for (size_t i = 0; i < step.inputs.size(); ++i) {
+      if (!may_overwrite(step, i, result)) continue;
+      const int32_t root = step.inputs[i].root;
+      const int32_t block = plan_.block_of_root[root];
+      // Two results of one step must not share memory, even if nothing reads one of them.
+      if (block < 0 || last_[root] != s || plan_.blocks[block].written == s) continue;
+      return block;
+    }
+    return -1;
+  }
+
+  /// Whether a result of a step may lie where operand `i` lies, as far as the kernel is concerned.
+  bool may_overwrite(const LoweredStep& step, size_t i, size_t result) const {
+    const KernelImplementation* kernel = step.kernel.implementation;
+    if (!kernel || !kernel->in_place) return false;
+    const bool elementwise =
+        step.primitive->kind == Kind::kElementwise || step.primitive == &fused_elementwise_primitive();
+    if (kernel->in_place_operand) {
+      if (kernel->in_place_operand(step.request->request(), result) != static_cast<int>(i)) return false;
+    } else if (!elementwise && (i != 0 || step.outputs.size() != 1)) {
+      return false;
+    }
+    const Place& output = step.outputs[result];
+    const Place& operand = step.inputs[i];
+    if (!is_whole(operand, root_of(operand)) || operand.dtype != output.dtype || operand.shape != output.shape) {
+      return false;
+    }
+    // Every other look at the same memory must see each element where it is written.
+    for (size_t k = 0; k < step.inputs.size(); ++k) {
+      const Place& other = step.inputs[k];
+      if (k == i || other.root != operand.root) continue;
+      const bool same = other.offset == 0 && other.shape == operand.shape && other.dtype == operand.dtype;
+      if (!elementwise || !same || !is_dense(other)) return false;
+    }
+    return true;
+  }
+
+  void place_workspace(int32_t s) {
+    const auto& prepared = program_.steps[s].kernel.prepared;
+    const size_t bytes = prepared ? prepared->workspace_bytes() : 0;
+    plan_.workspace_of_step.push_back(bytes ? add_block(bytes, s, s) : -1);
+  }
+
+  void place_outputs() {
+    for (size_t k = 0; k < program_.outputs.size(); ++k) {
+      OutputStorage storage{.place = program_.outputs[k]};
+      if (root_of(storage.place).kind == Root::Kind::kComputed) {
+        StorageBlock& block = plan_.blocks[plan_.block_of_root[storage.place.root]];
+        if (block.output < 0) block.output = static_cast<int32_t>(k);
+        storage.owner = block.output;
+      }
+      plan_.outputs.push_back(std::move(storage));
+    }
+  }
+
+  void find_donors() {
+    std::vector<uint8_t> returned(program_.roots.size(), 0);
+    for (const Place& place : program_.outputs) returned[place.root] = 1;
+    // A step evaluated on tensors may throw; what was overwritten before it could not be given back.
+    int32_t last_evaluated = -1;
+    for (int32_t s = 0; s < steps_; ++s) {
+      if (!program_.steps[s].kernel.implementation) last_evaluated = s;
+    }
+    for (const StorageBlock& block : plan_.blocks) {
+      if (block.output < 0 || block.memory.first <= last_evaluated) continue;
+      std::vector<int32_t> partners, others;
+      for (size_t r = 0; r < program_.roots.size(); ++r) {
+        const Root& root = program_.roots[r];
+        if (root.kind != Root::Kind::kInput || returned[r] || root.bytes != block.memory.bytes) continue;
+        if (root.last < block.memory.first) others.push_back(root.index);
+        if (root.last == block.memory.first && is_overwritten_by(block, static_cast<int32_t>(r))) {
+          partners.push_back(root.index);
+        }
+      }
+      partners.insert(partners.end(), others.begin(), others.end());
+      if (partners.size() > kMostDonors) partners.resize(kMostDonors);
+      plan_.outputs[block.output].donors = std::move(partners);
+    }
+  }
+
+  /// Whether the step that first writes a block works in place on an input.
+  bool is_overwritten_by(const StorageBlock& block, int32_t input_root) const {
+    const LoweredStep& step = program_.steps[block.memory.first];
+    for (size_t k = 0; k < step.outputs.size(); ++k) {
+      if (&plan_.blocks[plan_.block_of_root[step.outputs[k].root]] != &block) continue;
+      for (size_t i = 0; i < step.inputs.size(); ++i) {
+        if (step.inputs[i].root == input_root && may_overwrite(step, i, k)) return true;
+      }
+    }
+    return false;
+  }
+
+  void assign_arena() {
+    std::vector<MemoryBlock> memory;
+    std::vector<size_t> index;
+    for (size_t b = 0; b < plan_.blocks.size(); ++b) {
+      if (plan_.blocks[b].output >= 0) continue;
+      memory.push_back(plan_.blocks[b].memory);
+      index.push_back(b);
+      if (!reuse_) {
+        memory.back().first = 0;
+        memory.back().last = steps_;
+      }
+    }
+    plan_.arena_bytes = assign_offsets(memory);
+    for (size_t i = 0; i < index.size(); ++i) plan_.blocks[index[i]].memory.offset = memory[i].offset;
+  }
+
+  const LoweredProgram& program_;
+  bool reuse_;
+  int32_t steps_ = 0;
+  std::vector<int32_t> last_;  // step that last reads each root; the number of steps for results
+  StoragePlan plan_;
+};
+
+}  // namespace
+
+StoragePlan plan_storage(const LoweredProgram& program, bool reuse) { return StoragePlanner(program, reuse).run(); }
+
+}  // namespace linnet

@@ -1,0 +1,41 @@
+// The passes of the compiler, each a function on graphs, and the order they run in.
+//
+//   Graph optimized = optimize(graph, compile_options());
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "core/exec/options.h"
+#include "core/graph/graph.h"
+
+namespace linnet {
+
+/// All passes that `options` leaves on, in order.
+Graph optimize(const Graph& graph, const CompileOptions& options);
+
+/// Puts the bodies of `call`, `remat`, `custom_vjp_call` and `custom_jvp_call` in their places.
+Graph inline_control(const Graph& graph);
+/// Removes nodes and constants whose results nothing reads, and numbers the values anew.
+void remove_dead_code(Graph& graph);
+/// Equal constants, and nodes of equal primitive, parameters and operands, become one. What an
+/// `optimization_barrier` returns differs from what it was given.
+void merge_common_subexpressions(Graph& graph);
+/// Applies the rewrite rules until none fits.
+void simplify(Graph& graph);
+/// Replaces composites that the device's implementation list declines by what they consist of.
+Graph select_composites(const Graph& graph);
+/// Makes one node of a product or convolution and the bias, activation and residual that follow it.
+void fuse_epilogues(Graph& graph);
+/// Makes one `fused_elementwise` node of each cluster of elementwise nodes.
+void fuse_elementwise(Graph& graph);
+
+/// Names of the rewrite rules of `simplify`.
+std::vector<std::string_view> rule_names();
+/// Applies one rule to all nodes once. @return whether it changed anything.
+bool apply_rule(std::string_view name, Graph& graph);
+
+/// Whether the device has a kernel for a node with dense operands of these types.
+bool has_kernel(const Primitive& primitive, ParamsRef params, const TypeList& operands, const TypeList& results);
+
+}  // namespace linnet

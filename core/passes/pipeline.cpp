@@ -1,0 +1,45 @@
+#include "core/base/format.h"
+#include "core/passes/passes.h"
+
+namespace linnet {
+namespace {
+
+void clean(Graph& graph, const CompileOptions& options) {
+  if (options.simplify) {
+    merge_common_subexpressions(graph);
+    simplify(graph);
+    merge_common_subexpressions(graph);
+  }
+  remove_dead_code(graph);
+}
+
+}  // namespace
+
+Graph optimize(const Graph& graph, const CompileOptions& options) {
+  Graph out = graph;
+  const auto check = [&](const char* pass) {
+    if (options.verify) verify(out, pass);
+  };
+  check("recording");
+  out = inline_control(out);
+  check("inline_control");
+  clean(out, options);
+  check("simplify");
+  out = select_composites(out);
+  check("select_composites");
+  clean(out, options);
+  check("simplify");
+  if (options.epilogues) {
+    fuse_epilogues(out);
+    remove_dead_code(out);
+    check("fuse_epilogues");
+  }
+  if (options.fusion) {
+    fuse_elementwise(out);
+    remove_dead_code(out);
+    check("fuse_elementwise");
+  }
+  return out;
+}
+
+}  // namespace linnet

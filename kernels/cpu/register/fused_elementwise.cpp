@@ -1,0 +1,130 @@
+// The kernel of clusters of elementwise operations: a tile program.
+#include "core/graph/fused_elementwise.h"
+
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "core/base/format.h"
+#include "core/ops/convert.h"
+#include "core/ops/shape_ops.h"
+#include "core/tensor/tensor_impl.h"
+#include "kernels/cpu/interpreter/tile_program.h"
+#include "kernels/cpu/register/families.h"
+#include "kernels/cpu/register/scalar_params.h"
+
+namespace linnet {
+namespace {
+
+int64_t integer_of(const Tensor& value) {
+  int64_t out = 0;
+  visit_dtype(value.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    if constexpr (std::is_integral_v<T>) {
+      T typed;
+      std::memcpy(&typed, value.impl()->data, sizeof typed);
+      out = static_cast<int64_t>(typed);
+    }
+  });
+  return out;
+}
+
+/// Translates a body; `reason` says what has no translation.
+class Translator {
+ public:
+  explicit Translator(const Graph& body) : body_(body), registers_(body.types.size(), kNone) {}
+
+  bool run(std::string& reason) {
+    for (ValueId id : body_.inputs) registers_[id] = program_.add_input(body_.types[id].dtype);
+    for (const auto& [id, value] : body_.constants) registers_[id] = immediate(value);
+    for (const Graph::Node& node : body_.nodes) {
+      if (!add(node)) {
+        reason = fmt::format("{} of {}", node.primitive->name, to_string(body_.types[node.outputs[0]]));
+        return false;
+      }
+    }
+    for (ValueId id : body_.outputs) program_.add_output(registers_[id]);
+    return true;
+  }
+  cpu::TileProgram take() { return std::move(program_); }
+
+ private:
+  static constexpr uint16_t kNone = 0xFFFF;
+
+  uint16_t immediate(const Tensor& value) {
+    if (is_floating(value.dtype())) return program_.add_immediate(value.dtype(), value.item<double>());
+    return program_.add_immediate(value.dtype(), integer_of(value));
+  }
+
+  bool add(const Graph::Node& node) {
+    uint16_t& result = registers_[node.outputs[0]];
+    if (node.primitive == &broadcast_in_dim_primitive()) {
+      result = registers_[node.inputs[0]];
+      return true;
+    }
+    if (node.primitive == &convert_primitive()) {
+      result = program_.convert(registers_[node.inputs[0]], body_.types[node.outputs[0]].dtype);
+      return true;
+    }
+    const std::optional<ScalarOp> op = find_scalar_op(node.primitive->name);
+    const DType dtype = body_.types[node.inputs.back()].dtype;
+    if (!op || !cpu::supports(*op, dtype)) return false;
+    cpu::TileInstruction instruction;
+    instruction.op = *op;
+    instruction.dtype = dtype;
+    instruction.dst = program_.add_register(returns_bool(*op) ? DType::kBool : dtype);
+    for (size_t k = 0; k < node.inputs.size(); ++k) instruction.src[k] = registers_[node.inputs[k]];
+    instruction.params[0] = scalar_op_info(*op).param_count ? scalar_param(node.params) : 0;
+    program_.code.push_back(instruction);
+    result = instruction.dst;
+    return true;
+  }
+
+  const Graph& body_;
+  cpu::TileProgram program_;
+  std::vector<uint16_t> registers_;
+};
+
+class FusedKernel final : public Kernel {
+ public:
+  FusedKernel(cpu::TileProgram program, const KernelRequest& request)
+      : program_(std::move(program)), shape_(request.outputs[0].shape) {
+    for (const OperandView& x : request.inputs) strides_.emplace_back(x.strides);
+    for (const OperandView& y : request.outputs) strides_.emplace_back(y.strides);
+  }
+
+  void run(const void* const* inputs, void* const* outputs, void*) const override {
+    std::array<cpu::Operand, kMostOperands> in;
+    std::array<cpu::Destination, kMostOperands> out;
+    const size_t in_count = program_.program().inputs.size(), out_count = program_.program().outputs.size();
+    for (size_t i = 0; i < in_count; ++i) in[i] = {inputs[i], strides_[i].data()};
+    for (size_t k = 0; k < out_count; ++k) out[k] = {outputs[k], strides_[in_count + k].data()};
+    program_.run(shape_, {in.data(), in_count}, {out.data(), out_count});
+  }
+
+  static constexpr size_t kMostOperands = 64;
+
+ private:
+  cpu::CompiledTileProgram program_;
+  Shape shape_;
+  std::vector<Strides> strides_;
+};
+
+std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string& reason) {
+  if (request.inputs.size() > FusedKernel::kMostOperands || request.outputs.size() > FusedKernel::kMostOperands) {
+    reason = "too many operands";
+    return nullptr;
+  }
+  Translator translator(*request.params.as<FusedElementwiseParams>().body);
+  if (!translator.run(reason)) return nullptr;
+  return std::make_unique<FusedKernel>(translator.take(), request);
+}
+
+}  // namespace
+
+void register_fused_elementwise(KernelTable& table) {
+  table.add(fused_elementwise_primitive(),
+            {.name = "tiles", .strided = true, .in_place = true, .prepare = prepare_fused});
+}
+
+}  // namespace linnet

@@ -1,5 +1,6 @@
-// Private: primitives of random numbers. They take key data u32[keys..., 2] and treat each key alone, so
-// batching over keys is a leading dimension. Which numbers come out is fixed by docs/rng.md.
+// Private: primitives of random numbers. They take key data u32[keys..., 2] and treat each key
+// alone, so batching over keys is a leading dimension. Which numbers come out is fixed by
+// docs/rng.md.
 #pragma once
 
 #include "linnet/primitive.h"
@@ -48,11 +49,14 @@ const Primitive& random_uniform_primitive();
 const Primitive& random_normal_primitive();
 /// On the open interval (low, high).
 const Primitive& random_truncated_normal_primitive();
-/// keys, a f[keys..., shape...] of f32 or f64 -> gamma numbers of those parameters, or their logarithms.
+/// keys, a f[keys..., shape...] of f32 or f64 -> gamma numbers of those parameters, or their
+/// logarithms.
 const Primitive& random_gamma_primitive();
-/// keys, rates f32[keys..., shape...] -> i64[keys..., shape...]; the parameters' shape and dtype are unused.
+/// keys, rates f32[keys..., shape...] -> i64[keys..., shape...]; the parameters' shape and dtype
+/// are unused.
 const Primitive& random_poisson_primitive();
-/// f[..., rows, columns], rows >= columns -> the orthonormal factor Q for which R has a positive diagonal.
+/// f[..., rows, columns], rows >= columns -> the orthonormal factor Q for which R has a positive
+/// diagonal.
 const Primitive& qr_orthogonal_primitive();
 /// f[..., n, n], positive definite -> the lower factor.
 const Primitive& cholesky_primitive();

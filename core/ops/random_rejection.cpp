@@ -10,8 +10,8 @@ void check_leading_keys(const char* operation, Inputs x) {
   const Shape keys = key_array_shape(operation, x[0]);
   const Shape& shape = x[1].shape();
   if (shape.size() < keys.size() || !std::equal(keys.begin(), keys.end(), shape.begin())) {
-    fail<ShapeError>("{}: expected parameters that begin with the shape of the keys {}, got {}", operation,
-                     to_string(keys), to_string(x[1].type()));
+    fail<ShapeError>("{}: expected parameters that begin with the shape of the keys {}, got {}",
+                     operation, to_string(keys), to_string(x[1].type()));
   }
 }
 
@@ -19,14 +19,16 @@ TypeList infer_gamma(const RandomGammaParams&, Inputs x) {
   check_leading_keys("random_gamma", x);
   const DType dtype = x[1].dtype();
   if (dtype != DType::kF32 && dtype != DType::kF64) {
-    fail<DTypeError>("random_gamma: expected parameters in f32 or f64, got {}", to_string(x[1].type()));
+    fail<DTypeError>("random_gamma: expected parameters in f32 or f64, got {}",
+                     to_string(x[1].type()));
   }
   return {{dtype, x[1].shape(), false, x[1].device()}};
 }
 
 TypeList infer_poisson(const RandomParams&, Inputs x) {
   check_leading_keys("random_poisson", x);
-  if (x[1].dtype() != DType::kF32) fail<DTypeError>("random_poisson: expected f32, got {}", to_string(x[1].type()));
+  if (x[1].dtype() != DType::kF32)
+    fail<DTypeError>("random_poisson: expected f32, got {}", to_string(x[1].type()));
   return {{DType::kI64, x[1].shape(), false, x[1].device()}};
 }
 
@@ -44,8 +46,9 @@ TensorList batch_both(const P& p, const BatchedInputs& in) {
 
 TypeList infer_qr(const NoParams&, Inputs x) {
   if (!is_floating(x[0].dtype()) || x[0].rank() < 2 || x[0].shape(-2) < x[0].shape(-1)) {
-    fail<ShapeError>("qr_orthogonal: expected floating matrices with no more columns than rows, got {}",
-                     to_string(x[0].type()));
+    fail<ShapeError>(
+        "qr_orthogonal: expected floating matrices with no more columns than rows, got {}",
+        to_string(x[0].type()));
   }
   return {{x[0].dtype(), x[0].shape(), false, x[0].device()}};
 }
@@ -65,29 +68,36 @@ TensorList batch_leading(const NoParams& p, const BatchedInputs& in) {
 }  // namespace
 
 const Primitive& random_gamma_primitive() {
-  static const Primitive& p = define(Opaque<RandomGammaParams>{
-      .name = "random_gamma", .infer = infer_gamma, .batch = batch_both<RandomGammaParams, random_gamma_primitive>,
-      .zero_derivative = false});
+  static const Primitive& p = define(
+      Opaque<RandomGammaParams>{.name = "random_gamma",
+                                .infer = infer_gamma,
+                                .batch = batch_both<RandomGammaParams, random_gamma_primitive>,
+                                .zero_derivative = false});
   return p;
 }
 
 const Primitive& random_poisson_primitive() {
-  static const Primitive& p = define(Opaque<RandomParams>{
-      .name = "random_poisson", .infer = infer_poisson, .batch = batch_both<RandomParams, random_poisson_primitive>});
+  static const Primitive& p =
+      define(Opaque<RandomParams>{.name = "random_poisson",
+                                  .infer = infer_poisson,
+                                  .batch = batch_both<RandomParams, random_poisson_primitive>});
   return p;
 }
 
 const Primitive& qr_orthogonal_primitive() {
-  static const Primitive& p = define(Opaque<NoParams>{
-      .name = "qr_orthogonal", .infer = infer_qr, .batch = batch_leading<qr_orthogonal_primitive>,
-      .zero_derivative = false});
+  static const Primitive& p =
+      define(Opaque<NoParams>{.name = "qr_orthogonal",
+                              .infer = infer_qr,
+                              .batch = batch_leading<qr_orthogonal_primitive>,
+                              .zero_derivative = false});
   return p;
 }
 
 const Primitive& cholesky_primitive() {
-  static const Primitive& p = define(Opaque<NoParams>{
-      .name = "cholesky", .infer = infer_cholesky, .batch = batch_leading<cholesky_primitive>,
-      .zero_derivative = false});
+  static const Primitive& p = define(Opaque<NoParams>{.name = "cholesky",
+                                                      .infer = infer_cholesky,
+                                                      .batch = batch_leading<cholesky_primitive>,
+                                                      .zero_derivative = false});
   return p;
 }
 

@@ -13,8 +13,8 @@ namespace linnet::random {
 
 void require_single_key(const char* operation, const Key& key) {
   if (key.shape().empty()) return;
-  fail<ShapeError>("{}: expected a single key, got an array of keys {}\n  hint: vmap over the keys", operation,
-                   to_string(key.shape()));
+  fail<ShapeError>("{}: expected a single key, got an array of keys {}\n  hint: vmap over the keys",
+                   operation, to_string(key.shape()));
 }
 
 std::vector<Key> subkeys(const Key& key, int64_t count) {
@@ -40,13 +40,14 @@ DType sample_dtype(std::initializer_list<Tensor> parameters) {
   return type.dtype;
 }
 
-Shape sample_shape(const char* operation, const std::optional<Shape>& shape, std::initializer_list<Tensor> parameters) {
+Shape sample_shape(const char* operation, const std::optional<Shape>& shape,
+                   std::initializer_list<Tensor> parameters) {
   Shape common;
   for (const Tensor& x : parameters) common = broadcast_shapes(operation, common, x.shape());
   if (!shape) return common;
   if (broadcast_shapes(operation, common, *shape) != *shape) {
-    fail<ShapeError>("{}: parameters of shape {} do not broadcast to {}", operation, to_string(common),
-                     to_string(*shape));
+    fail<ShapeError>("{}: parameters of shape {} do not broadcast to {}", operation,
+                     to_string(common), to_string(*shape));
   }
   return *shape;
 }
@@ -56,21 +57,25 @@ namespace {
 /// True if the number is known now and the same for all elements.
 bool is_constant(const Tensor& x) { return x.rank() == 0 && x.impl()->concrete(); }
 
-Tensor constant_range(const Primitive& primitive, const Key& key, const Shape& shape, DType dtype, const Tensor& low,
-                      const Tensor& high) {
-  return emit_one(primitive, {key.data()},
-                  RandomRangeParams{shape, dtype, low.item<double>(), high.item<double>(), layout()});
+Tensor constant_range(const Primitive& primitive, const Key& key, const Shape& shape, DType dtype,
+                      const Tensor& low, const Tensor& high) {
+  return emit_one(
+      primitive, {key.data()},
+      RandomRangeParams{shape, dtype, low.item<double>(), high.item<double>(), layout()});
 }
 
 Tensor uniform_between(const Key& key, const Shape& shape, DType dtype, double low, double high) {
-  return emit_one(random_uniform_primitive(), {key.data()}, RandomRangeParams{shape, dtype, low, high, layout()});
+  return emit_one(random_uniform_primitive(), {key.data()},
+                  RandomRangeParams{shape, dtype, low, high, layout()});
 }
 
 }  // namespace
 
-Tensor uniform(const Key& key, const Shape& shape, DType dtype, const Tensor& low, const Tensor& high) {
+Tensor uniform(const Key& key, const Shape& shape, DType dtype, const Tensor& low,
+               const Tensor& high) {
   if (!is_floating(dtype)) {
-    fail<DTypeError>("uniform: expected a floating dtype, got {}\n  hint: randint draws integers", name_of(dtype));
+    fail<DTypeError>("uniform: expected a floating dtype, got {}\n  hint: randint draws integers",
+                     name_of(dtype));
   }
   sample_shape("uniform", shape, {low, high});
   const Tensor from = parameter(low, dtype), to = parameter(high, dtype);
@@ -79,7 +84,10 @@ Tensor uniform(const Key& key, const Shape& shape, DType dtype, const Tensor& lo
   }
   const Tensor unit = uniform_between(key, shape, dtype, 0, 1);
   const Shape whole = joined(key, shape);
-  const Tensor base = broadcast_trailing(from, whole), span = broadcast_trailing(sub(to, from), whole);
+  const Tensor base = broadcast_trailing(from, whole),
+               span = broadcast_trailing(sub(to, from), whole);
+  // 16-bit floats round the product by itself.
+  if (size_of(dtype) == 2) return maximum(base, unit * span + base);
   return maximum(base, emit_one(fma_primitive(), {unit, span, base}));
 }
 
@@ -87,8 +95,10 @@ Tensor normal(const Key& key, const Shape& shape, DType dtype) {
   return emit_one(random_normal_primitive(), {key.data()}, RandomParams{shape, dtype, layout()});
 }
 
-Tensor truncated_normal(const Key& key, const Tensor& lower, const Tensor& upper, const Shape& shape, DType dtype) {
-  if (!is_floating(dtype)) fail<DTypeError>("truncated_normal: expected a floating dtype, got {}", name_of(dtype));
+Tensor truncated_normal(const Key& key, const Tensor& lower, const Tensor& upper,
+                        const Shape& shape, DType dtype) {
+  if (!is_floating(dtype))
+    fail<DTypeError>("truncated_normal: expected a floating dtype, got {}", name_of(dtype));
   sample_shape("truncated_normal", shape, {lower, upper});
   const Tensor from = parameter(lower, dtype), to = parameter(upper, dtype);
   if (is_constant(from) && is_constant(to)) {

@@ -19,11 +19,13 @@ Tensor rademacher(const Key& key, const Shape& shape, DType dtype) {
 
 namespace {
 
-/// `x` moved into [min, max] of an integer dtype plus `beyond` at the upper end, as i64 (u64 for u64).
+/// `x` moved into [min, max] of an integer dtype plus `beyond` at the upper end, as i64 (u64 for
+/// u64).
 Tensor clipped(const Tensor& x, DType dtype, int64_t beyond) {
   const IntInfo info = iinfo(dtype);
   const uint64_t most = info.max + static_cast<uint64_t>(beyond);
-  if (x.dtype() == DType::kU64) return minimum(x, scalar_integer(static_cast<int64_t>(most), DType::kU64));
+  if (x.dtype() == DType::kU64)
+    return minimum(x, scalar_integer(static_cast<int64_t>(most), DType::kU64));
   const Tensor wide = maximum(astype(x, DType::kI64), scalar_integer(info.min, DType::kI64));
   if (dtype == DType::kU64) return wide;
   return minimum(wide, scalar_integer(static_cast<int64_t>(most), DType::kI64));
@@ -39,13 +41,15 @@ Tensor above(const Tensor& x, DType dtype) {
 
 }  // namespace
 
-Tensor randint(const Key& key, const Shape& shape, const Tensor& low, const Tensor& high, DType dtype) {
+Tensor randint(const Key& key, const Shape& shape, const Tensor& low, const Tensor& high,
+               DType dtype) {
   for (const Tensor* bound : {&low, &high}) {
     if (!is_integer(bound->dtype())) {
       fail<DTypeError>("randint: expected integer bounds, got {}", to_string(bound->type()));
     }
   }
-  if (!is_integer(dtype)) fail<DTypeError>("randint: expected an integer dtype, got {}", name_of(dtype));
+  if (!is_integer(dtype))
+    fail<DTypeError>("randint: expected an integer dtype, got {}", name_of(dtype));
   sample_shape("randint", shape, {low, high});
   const bool narrow = size_of(dtype) < 4;
   const DType drawn = narrow ? DType::kI32 : dtype;
@@ -76,7 +80,8 @@ Tensor shuffled(Key key, Tensor x, int64_t axis) {
   for (int round = 0; round < rounds; ++round) {
     const std::vector<Key> keys = subkeys(key, 2);
     key = keys[0];
-    x = take_along_axis(x, argsort(bits(keys[1], x.shape()), axis), axis, GatherMode::kPromiseInBounds);
+    x = take_along_axis(x, argsort(bits(keys[1], x.shape()), axis), axis,
+                        GatherMode::kPromiseInBounds);
   }
   return x;
 }
@@ -92,9 +97,11 @@ Tensor permutation(const Key& key, int64_t count) {
 Tensor permutation(const Key& key, const Tensor& x, int64_t axis, bool independent) {
   require_single_key("permutation", key);
   if (x.rank() == 0) {
-    fail<ShapeError>("permutation: expected at least one dimension, got {}\n  hint: permutation(key, count) with a "
-                     "plain number gives a random order of 0 … count-1",
-                     to_string(x.type()));
+    fail<ShapeError>(
+        "permutation: expected at least one dimension, got {}\n  hint: permutation(key, count) "
+        "with a "
+        "plain number gives a random order of 0 … count-1",
+        to_string(x.type()));
   }
   const int64_t along = normalize_axis(axis, x.rank(), "permutation");
   if (independent || x.rank() == 1) return shuffled(key, x, along);
@@ -103,15 +110,16 @@ Tensor permutation(const Key& key, const Tensor& x, int64_t axis, bool independe
 
 namespace {
 
-/// For each of `values`, how many of the ascending `edges` are less. By ranks: the rank of a value among
-/// all minus its rank among the values.
+/// For each of `values`, how many of the ascending `edges` are less. By ranks: the rank of a value
+/// among all minus its rank among the values.
 Tensor count_less(const Tensor& edges, const Tensor& values) {
   const auto ranks = [](const Tensor& x) { return argsort(argsort(x)); };
   const Tensor among_all = ranks(concatenate({values, edges}));
   return slice_axis(among_all, 0, values.size(), 0) - ranks(values);
 }
 
-Tensor choose_positions(const Key& key, int64_t n, const Shape& shape, bool replace, const Tensor& p) {
+Tensor choose_positions(const Key& key, int64_t n, const Shape& shape, bool replace,
+                        const Tensor& p) {
   const int64_t count = element_count(shape);
   if (!p.defined()) {
     if (replace) return randint(key, shape, 0, n);
@@ -128,15 +136,18 @@ Tensor choose_positions(const Key& key, int64_t n, const Shape& shape, bool repl
 
 }  // namespace
 
-Tensor choice(const Key& key, const Tensor& x, const Shape& shape, bool replace, const Tensor& p, int64_t axis) {
+Tensor choice(const Key& key, const Tensor& x, const Shape& shape, bool replace, const Tensor& p,
+              int64_t axis) {
   require_single_key("choice", key);
   const bool counted = x.rank() == 0;
   const int64_t along = counted ? 0 : normalize_axis(axis, x.rank(), "choice");
   if (counted && !is_integer(x.dtype())) {
-    fail<DTypeError>("choice: expected a tensor to choose from or an integer count, got {}", to_string(x.type()));
+    fail<DTypeError>("choice: expected a tensor to choose from or an integer count, got {}",
+                     to_string(x.type()));
   }
   const int64_t n = counted ? x.item<int64_t>() : x.shape(along);
-  if (n <= 0 && element_count(shape) > 0) fail<ValueError>("choice: there is nothing to choose from");
+  if (n <= 0 && element_count(shape) > 0)
+    fail<ValueError>("choice: there is nothing to choose from");
   if (!replace && element_count(shape) > n) {
     fail<ValueError>("choice: cannot take {} of {} without replacement", element_count(shape), n);
   }
@@ -156,17 +167,18 @@ namespace {
 
 /// The batch shape of a result of `shape`, split off its prefix.
 Shape prefix_of(const Shape& shape, const Shape& batch) {
-  if (shape.size() < batch.size() || !std::equal(batch.begin(), batch.end(), shape.end() - batch.size())) {
-    fail<ShapeError>("categorical: expected a shape that ends in the batch shape {}, got {}", to_string(batch),
-                     to_string(shape));
+  if (shape.size() < batch.size() ||
+      !std::equal(batch.begin(), batch.end(), shape.end() - batch.size())) {
+    fail<ShapeError>("categorical: expected a shape that ends in the batch shape {}, got {}",
+                     to_string(batch), to_string(shape));
   }
   return Shape(shape.begin(), shape.end() - batch.size());
 }
 
 }  // namespace
 
-Tensor categorical(const Key& key, const Tensor& logits, int64_t axis, const std::optional<Shape>& shape,
-                   bool replace) {
+Tensor categorical(const Key& key, const Tensor& logits, int64_t axis,
+                   const std::optional<Shape>& shape, bool replace) {
   require_single_key("categorical", key);
   const DType dtype = sample_dtype({logits});
   const Tensor scores = parameter(logits, dtype);
@@ -181,7 +193,8 @@ Tensor categorical(const Key& key, const Tensor& logits, int64_t axis, const std
   }
   const int64_t count = element_count(prefix);
   if (count > logits.shape(along)) {
-    fail<ValueError>("categorical: cannot take {} of {} categories without replacement", count, logits.shape(along));
+    fail<ValueError>("categorical: cannot take {} of {} categories without replacement", count,
+                     logits.shape(along));
   }
   const Tensor order = argsort(neg(gumbel(key, logits.shape(), dtype) + scores), along);
   Shape out = prefix;

@@ -12,7 +12,8 @@ Tensor pareto(const Key& key, const Tensor& b, const std::optional<Shape>& shape
 Tensor weibull_min(const Key& key, const Tensor& scale, const Tensor& concentration,
                    const std::optional<Shape>& shape) {
   const DType dtype = sample_dtype({scale, concentration});
-  const Tensor base = exponential(key, sample_shape("weibull_min", shape, {scale, concentration}), dtype);
+  const Tensor base =
+      exponential(key, sample_shape("weibull_min", shape, {scale, concentration}), dtype);
   return pow(base, 1 / parameter(concentration, dtype)) * parameter(scale, dtype);
 }
 
@@ -41,7 +42,8 @@ Tensor geometric(const Key& key, const Tensor& p, const std::optional<Shape>& sh
 
 Tensor lognormal(const Key& key, const Tensor& sigma, const std::optional<Shape>& shape) {
   const DType dtype = sample_dtype({sigma});
-  return exp(normal(key, sample_shape("lognormal", shape, {sigma}), dtype) * parameter(sigma, dtype));
+  return exp(normal(key, sample_shape("lognormal", shape, {sigma}), dtype) *
+             parameter(sigma, dtype));
 }
 
 Tensor wald(const Key& key, const Tensor& mean, const std::optional<Shape>& shape) {
@@ -68,7 +70,8 @@ Tensor double_sided_maxwell(const Key& key, const Tensor& loc, const Tensor& sca
   out.append(parameters.begin(), parameters.end());
   const std::vector<Key> keys = subkeys(key, 2);
   const Tensor magnitude = maxwell(keys[0], out, dtype);
-  return rademacher(keys[1], out, dtype) * magnitude * parameter(scale, dtype) + parameter(loc, dtype);
+  return rademacher(keys[1], out, dtype) * magnitude * parameter(scale, dtype) +
+         parameter(loc, dtype);
 }
 
 }  // namespace linnet::random

@@ -6,8 +6,8 @@
 namespace linnet::random {
 namespace {
 
-Tensor gamma_numbers(const char* operation, const Key& key, const Tensor& a, const std::optional<Shape>& shape,
-                     bool logarithm) {
+Tensor gamma_numbers(const char* operation, const Key& key, const Tensor& a,
+                     const std::optional<Shape>& shape, bool logarithm) {
   const DType dtype = sample_dtype({a});
   const Shape out = joined(key, sample_shape(operation, shape, {a}));
   return emit_one(random_gamma_primitive(), {key.data(), broadcast_to(parameter(a, dtype), out)},
@@ -36,7 +36,8 @@ Tensor beta(const Key& key, const Tensor& a, const Tensor& b, const std::optiona
 }
 
 Tensor dirichlet(const Key& key, const Tensor& alpha, const std::optional<Shape>& shape) {
-  if (alpha.rank() == 0) fail<ShapeError>("dirichlet: expected alpha [..., n], got {}", to_string(alpha.type()));
+  if (alpha.rank() == 0)
+    fail<ShapeError>("dirichlet: expected alpha [..., n], got {}", to_string(alpha.type()));
   Shape out = shape.value_or(Shape(alpha.shape().begin(), alpha.shape().end() - 1));
   out.push_back(alpha.shape(-1));
   return softmax(loggamma(key, alpha, out));
@@ -82,10 +83,13 @@ Tensor ball(const Key& key, int64_t dimensions, const Tensor& p, const Shape& sh
 }
 
 Tensor poisson(const Key& key, const Tensor& rate, const std::optional<Shape>& shape, DType dtype) {
-  if (!is_integer(dtype)) fail<DTypeError>("poisson: expected an integer dtype, got {}", name_of(dtype));
+  if (!is_integer(dtype))
+    fail<DTypeError>("poisson: expected an integer dtype, got {}", name_of(dtype));
   const Shape out = joined(key, sample_shape("poisson", shape, {rate}));
   const Tensor rates = broadcast_to(parameter(rate, DType::kF32), out);
-  return astype(emit_one(random_poisson_primitive(), {key.data(), rates}, RandomParams{.layout = layout()}), dtype);
+  return astype(emit_one(random_poisson_primitive(), {key.data(), rates},
+                         RandomParams{{}, DType::kI64, layout()}),
+                dtype);
 }
 
 }  // namespace linnet::random

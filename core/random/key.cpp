@@ -23,7 +23,8 @@ Key::Key(Tensor data) : data_(std::move(data)) { key_array_shape("Key", data_); 
 Shape Key::shape() const { return Shape(data_.shape().begin(), data_.shape().end() - 1); }
 
 Key Key::operator[](int64_t index) const {
-  if (data_.rank() < 2) fail<ShapeError>("Key: a single key cannot be indexed\n  hint: split makes an array of keys");
+  if (data_.rank() < 2)
+    fail<ShapeError>("Key: a single key cannot be indexed\n  hint: split makes an array of keys");
   return Key(data_[index]);
 }
 
@@ -35,18 +36,23 @@ Key wide_key(int64_t seed) {
 Key split(const Key& key, int64_t count) { return split(key, Shape{count}); }
 
 Key split(const Key& key, const Shape& shape) {
-  return Key(emit_one(random_split_primitive(), {key.data()}, RandomParams{shape, DType::kU32, layout()}));
+  return Key(
+      emit_one(random_split_primitive(), {key.data()}, RandomParams{shape, DType::kU32, layout()}));
 }
 
-Key fold_in(const Key& key, uint32_t data) { return fold_in(key, scalar_integer(data, DType::kU32)); }
+Key fold_in(const Key& key, uint32_t data) {
+  return fold_in(key, scalar_integer(data, DType::kU32));
+}
 
 Key fold_in(const Key& key, const Tensor& data) {
-  if (!is_integer(data.dtype())) fail<DTypeError>("fold_in: expected an integer, got {}", to_string(data.type()));
+  if (!is_integer(data.dtype()))
+    fail<DTypeError>("fold_in: expected an integer, got {}", to_string(data.type()));
   const Shape shape = broadcast_shapes("fold_in", key.shape(), data.shape());
   Shape with_words = shape;
   with_words.push_back(2);
-  return Key(emit_one(random_fold_in_primitive(),
-                      {broadcast_to(key.data(), with_words), broadcast_to(astype(data, DType::kU32), shape)}));
+  return Key(emit_one(
+      random_fold_in_primitive(),
+      {broadcast_to(key.data(), with_words), broadcast_to(astype(data, DType::kU32), shape)}));
 }
 
 Tensor bits(const Key& key, const Shape& shape, DType dtype) {

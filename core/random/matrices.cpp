@@ -7,7 +7,8 @@
 
 namespace linnet::random {
 
-Tensor orthogonal(const Key& key, int64_t n, const Shape& shape, std::optional<int64_t> m, DType dtype) {
+Tensor orthogonal(const Key& key, int64_t n, const Shape& shape, std::optional<int64_t> m,
+                  DType dtype) {
   const int64_t columns = m.value_or(n);
   Shape drawn = shape;
   drawn.push_back(std::max(n, columns));
@@ -19,8 +20,9 @@ Tensor orthogonal(const Key& key, int64_t n, const Shape& shape, std::optional<i
 Tensor multivariate_normal(const Key& key, const Tensor& mean, const Tensor& covariance,
                            const std::optional<Shape>& shape) {
   if (mean.rank() == 0 || covariance.rank() < 2 || covariance.shape(-1) != mean.shape(-1)) {
-    fail<ShapeError>("multivariate_normal: expected mean [..., n] and covariance [..., n, n], got {} and {}",
-                     to_string(mean.type()), to_string(covariance.type()));
+    fail<ShapeError>(
+        "multivariate_normal: expected mean [..., n] and covariance [..., n, n], got {} and {}",
+        to_string(mean.type()), to_string(covariance.type()));
   }
   const DType dtype = sample_dtype({mean, covariance});
   const Shape common =
@@ -28,8 +30,8 @@ Tensor multivariate_normal(const Key& key, const Tensor& mean, const Tensor& cov
                        Shape(covariance.shape().begin(), covariance.shape().end() - 2));
   const Shape batch = shape.value_or(common);
   if (broadcast_shapes("multivariate_normal", common, batch) != batch) {
-    fail<ShapeError>("multivariate_normal: parameters of leading shape {} do not broadcast to {}", to_string(common),
-                     to_string(batch));
+    fail<ShapeError>("multivariate_normal: parameters of leading shape {} do not broadcast to {}",
+                     to_string(common), to_string(batch));
   }
   Shape drawn = batch;
   drawn.push_back(mean.shape(-1));

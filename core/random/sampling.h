@@ -23,6 +23,7 @@ DType sample_dtype(std::initializer_list<Tensor> parameters);
 
 /// The given shape, or the common shape of the parameters.
 /// @throws ShapeError if the parameters do not broadcast to the given shape.
-Shape sample_shape(const char* operation, const std::optional<Shape>& shape, std::initializer_list<Tensor> parameters);
+Shape sample_shape(const char* operation, const std::optional<Shape>& shape,
+                   std::initializer_list<Tensor> parameters);
 
 }  // namespace linnet::random

@@ -19,7 +19,8 @@ Initializer ones() {
 
 Initializer constant(const Tensor& value) {
   return [value](const Key&, const Shape& shape, DType dtype) {
-    return value.rank() == 0 ? full(shape, value, dtype) : broadcast_to(astype(value, dtype), shape);
+    return value.rank() == 0 ? full(shape, value, dtype)
+                             : broadcast_to(astype(value, dtype), shape);
   };
 }
 

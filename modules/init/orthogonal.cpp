@@ -6,7 +6,8 @@ namespace linnet::init {
 Initializer orthogonal(double scale, int64_t column_axis) {
   return [=](const Key& key, const Shape& shape, DType dtype) {
     if (shape.size() < 2) {
-      fail<ShapeError>("orthogonal: expected a shape of at least two axes, got {}", to_string(shape));
+      fail<ShapeError>("orthogonal: expected a shape of at least two axes, got {}",
+                       to_string(shape));
     }
     const int64_t axis = normalize_axis(column_axis, shape.size(), "orthogonal");
     if (element_count(shape) == 0) return linnet::zeros(shape, dtype);
@@ -23,11 +24,13 @@ Initializer delta_orthogonal(double scale, int64_t column_axis) {
   return [=](const Key& key, const Shape& shape, DType dtype) {
     const size_t rank = shape.size();
     if (rank < 3 || rank > 5) {
-      fail<ShapeError>("delta_orthogonal: expected a shape of 3, 4 or 5 axes, got {}", to_string(shape));
+      fail<ShapeError>("delta_orthogonal: expected a shape of 3, 4 or 5 axes, got {}",
+                       to_string(shape));
     }
     const int64_t in = shape[rank - 2], out = shape[rank - 1];
     if (out < in) {
-      fail<ShapeError>("delta_orthogonal: expected at least as many outputs as inputs, got {}", to_string(shape));
+      fail<ShapeError>("delta_orthogonal: expected at least as many outputs as inputs, got {}",
+                       to_string(shape));
     }
     if (element_count(shape) == 0) return linnet::zeros(shape, dtype);
     Shape centre(rank, 1);

@@ -11,9 +11,11 @@ double product_of_sizes(const Shape& shape, const Axes& axes) {
   for (int64_t axis : axes) {
     const int64_t rank = static_cast<int64_t>(shape.size());
     if (axis < -rank || axis >= rank) {
-      fail<ShapeError>("variance_scaling: the shape {} has no axis {}\n  hint: a kernel needs an input and an output "
-                       "axis; use normal or zeros for vectors",
-                       to_string(shape), axis);
+      fail<ShapeError>(
+          "variance_scaling: the shape {} has no axis {}\n  hint: a kernel needs an input and an "
+          "output "
+          "axis; use normal or zeros for vectors",
+          to_string(shape), axis);
     }
     product *= static_cast<double>(shape[static_cast<size_t>(axis < 0 ? axis + rank : axis)]);
   }
@@ -26,10 +28,14 @@ double denominator(const Shape& shape, FanMode mode, const FanAxes& axes) {
   const double receptive = static_cast<double>(element_count(shape)) / in / out / batch;
   const double fan_in = in * receptive, fan_out = out * receptive;
   switch (mode) {
-    case FanMode::kFanIn: return fan_in;
-    case FanMode::kFanOut: return fan_out;
-    case FanMode::kFanAvg: return (fan_in + fan_out) / 2;
-    case FanMode::kFanGeoAvg: break;
+    case FanMode::kFanIn:
+      return fan_in;
+    case FanMode::kFanOut:
+      return fan_out;
+    case FanMode::kFanAvg:
+      return (fan_in + fan_out) / 2;
+    case FanMode::kFanGeoAvg:
+      break;
   }
   return std::sqrt(fan_in * fan_out);
 }
@@ -43,15 +49,18 @@ Tensor scaled_sample(const Key& key, const Shape& shape, DType dtype, Distributi
     case Distribution::kTruncatedNormal:
       return random::truncated_normal(key, -2.0, 2.0, shape, dtype) *
              (sqrt(variance) / scalar(kTruncatedStddev, dtype));
-    case Distribution::kNormal: return random::normal(key, shape, dtype) * sqrt(variance);
-    case Distribution::kUniform: break;
+    case Distribution::kNormal:
+      return random::normal(key, shape, dtype) * sqrt(variance);
+    case Distribution::kUniform:
+      break;
   }
   return random::uniform(key, shape, dtype, -1.0, 1.0) * sqrt(3 * variance);
 }
 
 }  // namespace
 
-Initializer variance_scaling(double scale, FanMode mode, Distribution distribution, const FanAxes& axes) {
+Initializer variance_scaling(double scale, FanMode mode, Distribution distribution,
+                             const FanAxes& axes) {
   return [=](const Key& key, const Shape& shape, DType dtype) {
     const double fan = denominator(shape, mode, axes);
     if (element_count(shape) == 0) return linnet::zeros(shape, dtype);

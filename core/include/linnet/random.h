@@ -37,9 +37,11 @@ class Key {
   Tensor data_;
 };
 
-/// How positions become counters (docs/rng.md section 2). Results of the two have nothing in common.
+/// How positions become counters (docs/rng.md section 2). Results of the two have nothing in
+/// common.
 enum class Layout : uint8_t {
-  kPartitionable,  ///< the default of JAX since 0.5: element i does not depend on the rest of the shape
+  kPartitionable,  ///< the default of JAX since 0.5: element i does not depend on the rest of the
+                   ///< shape
   kOriginal,       ///< the older one
 };
 /// The layout that functions called now in this thread use.
@@ -69,26 +71,27 @@ Key fold_in(const Key& key, const Tensor& data);
 /// Uniform random bits of an unsigned dtype (u8, u16, u32, u64); shape key shape + `shape`.
 Tensor bits(const Key& key, const Shape& shape = {}, DType dtype = DType::kU32);
 /// [low, high) in the dtype; docs/rng.md section 3.
-Tensor uniform(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32, const Tensor& low = 0.0,
-               const Tensor& high = 1.0);
+Tensor uniform(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32,
+               const Tensor& low = 0.0, const Tensor& high = 1.0);
 Tensor normal(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 /// Standard normal cut to the open interval (lower, upper).
-Tensor truncated_normal(const Key& key, const Tensor& lower, const Tensor& upper, const Shape& shape = {},
-                        DType dtype = DType::kF32);
+Tensor truncated_normal(const Key& key, const Tensor& lower, const Tensor& upper,
+                        const Shape& shape = {}, DType dtype = DType::kF32);
 /// bool: true with probability p.
 Tensor bernoulli(const Key& key, const Tensor& p = 0.5, const std::optional<Shape>& shape = {});
 /// Integers in [low, high).
-Tensor randint(const Key& key, const Shape& shape, const Tensor& low, const Tensor& high, DType dtype = DType::kI32);
+Tensor randint(const Key& key, const Shape& shape, const Tensor& low, const Tensor& high,
+               DType dtype = DType::kI32);
 /// A random order of 0 … count-1.
 Tensor permutation(const Key& key, int64_t count);
 /// `x` shuffled along `axis`.
 Tensor permutation(const Key& key, const Tensor& x, int64_t axis = 0, bool independent = false);
-Tensor choice(const Key& key, const Tensor& x, const Shape& shape = {}, bool replace = true, const Tensor& p = {},
-              int64_t axis = 0);
+Tensor choice(const Key& key, const Tensor& x, const Shape& shape = {}, bool replace = true,
+              const Tensor& p = {}, int64_t axis = 0);
 Tensor gumbel(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 /// Indices drawn with probabilities softmax(logits) along `axis`.
-Tensor categorical(const Key& key, const Tensor& logits, int64_t axis = -1, const std::optional<Shape>& shape = {},
-                   bool replace = true);
+Tensor categorical(const Key& key, const Tensor& logits, int64_t axis = -1,
+                   const std::optional<Shape>& shape = {}, bool replace = true);
 Tensor exponential(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 Tensor laplace(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 Tensor logistic(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
@@ -103,7 +106,8 @@ Tensor rayleigh(const Key& key, const Tensor& scale, const std::optional<Shape>&
 Tensor triangular(const Key& key, const Tensor& left, const Tensor& mode, const Tensor& right,
                   const std::optional<Shape>& shape = {});
 /// Number of trials up to the first success of probability `p`, from 1.
-Tensor geometric(const Key& key, const Tensor& p, const std::optional<Shape>& shape = {}, DType dtype = DType::kI32);
+Tensor geometric(const Key& key, const Tensor& p, const std::optional<Shape>& shape = {},
+                 DType dtype = DType::kI32);
 /// exp(sigma * normal).
 Tensor lognormal(const Key& key, const Tensor& sigma = 1.0, const std::optional<Shape>& shape = {});
 /// Inverse Gaussian numbers of scale 1.
@@ -114,12 +118,15 @@ Tensor maxwell(const Key& key, const Shape& shape = {}, DType dtype = DType::kF3
 Tensor double_sided_maxwell(const Key& key, const Tensor& loc, const Tensor& scale,
                             const std::optional<Shape>& shape = {});
 
-/// Gamma numbers of shape parameter `a` and scale 1, f32 or f64 (docs/rng.md section 5.5). Not differentiable in `a`.
+/// Gamma numbers of shape parameter `a` and scale 1, f32 or f64 (docs/rng.md section 5.5). Not
+/// differentiable in `a`.
 Tensor gamma(const Key& key, const Tensor& a, const std::optional<Shape>& shape = {});
 /// Their logarithms, accurate for small `a`.
 Tensor loggamma(const Key& key, const Tensor& a, const std::optional<Shape>& shape = {});
-Tensor beta(const Key& key, const Tensor& a, const Tensor& b, const std::optional<Shape>& shape = {});
-/// Points of a simplex: alpha [..., n] -> [shape..., n], `shape` by default the leading axes of alpha.
+Tensor beta(const Key& key, const Tensor& a, const Tensor& b,
+            const std::optional<Shape>& shape = {});
+/// Points of a simplex: alpha [..., n] -> [shape..., n], `shape` by default the leading axes of
+/// alpha.
 Tensor dirichlet(const Key& key, const Tensor& alpha, const std::optional<Shape>& shape = {});
 Tensor chisquare(const Key& key, const Tensor& df, const std::optional<Shape>& shape = {});
 /// Student's t of `df` degrees of freedom.
@@ -132,9 +139,10 @@ Tensor generalized_normal(const Key& key, const Tensor& p, const std::optional<S
 /// Points of the unit ball of the p-norm in `dimensions` dimensions: [shape..., dimensions].
 Tensor ball(const Key& key, int64_t dimensions, const Tensor& p = 2.0, const Shape& shape = {});
 /// Integers of mean `rate`, which is taken as f32; -1 where it is negative, NaN or infinite.
-Tensor poisson(const Key& key, const Tensor& rate, const std::optional<Shape>& shape = {}, DType dtype = DType::kI32);
-/// mean [..., n], covariance [..., n, n] -> [shape..., n], by the Cholesky factor of the covariance.
-/// `shape` is by default the common leading shape of the two.
+Tensor poisson(const Key& key, const Tensor& rate, const std::optional<Shape>& shape = {},
+               DType dtype = DType::kI32);
+/// mean [..., n], covariance [..., n, n] -> [shape..., n], by the Cholesky factor of the
+/// covariance. `shape` is by default the common leading shape of the two.
 Tensor multivariate_normal(const Key& key, const Tensor& mean, const Tensor& covariance,
                            const std::optional<Shape>& shape = {});
 

@@ -34,7 +34,8 @@ Reflector reflector_of(int64_t rows, int64_t columns, const double* matrix, int6
 }
 
 /// Applies H to columns [first_column, columns).
-void apply(const Reflector& h, int64_t rows, int64_t columns, int64_t first_column, double* matrix) {
+void apply(const Reflector& h, int64_t rows, int64_t columns, int64_t first_column,
+           double* matrix) {
   const int64_t height = static_cast<int64_t>(h.v.size());
   const int64_t grain = std::max<int64_t>(16, 32768 / height);
   parallel_for(columns - first_column, grain, [&](int64_t begin, int64_t end) {
@@ -42,11 +43,13 @@ void apply(const Reflector& h, int64_t rows, int64_t columns, int64_t first_colu
     const int64_t width = end - begin;
     std::vector<double> sums(static_cast<size_t>(width), 0.0);
     for (int64_t i = 0; i < height; ++i) {
-      for (int64_t c = 0; c < width; ++c) sums[static_cast<size_t>(c)] += h.v[static_cast<size_t>(i)] * block[i * columns + c];
+      for (int64_t c = 0; c < width; ++c)
+        sums[static_cast<size_t>(c)] += h.v[static_cast<size_t>(i)] * block[i * columns + c];
     }
     for (int64_t i = 0; i < height; ++i) {
       const double scale = h.factor * h.v[static_cast<size_t>(i)];
-      for (int64_t c = 0; c < width; ++c) block[i * columns + c] -= scale * sums[static_cast<size_t>(c)];
+      for (int64_t c = 0; c < width; ++c)
+        block[i * columns + c] -= scale * sums[static_cast<size_t>(c)];
     }
   });
 }
@@ -61,7 +64,8 @@ void qr_orthogonal(int64_t rows, int64_t columns, double* matrix) {
   }
   std::fill(matrix, matrix + rows * columns, 0.0);
   for (int64_t j = 0; j < columns; ++j) matrix[j * columns + j] = 1;
-  for (int64_t j = columns; j-- > 0;) apply(reflectors[static_cast<size_t>(j)], rows, columns, j, matrix);
+  for (int64_t j = columns; j-- > 0;)
+    apply(reflectors[static_cast<size_t>(j)], rows, columns, j, matrix);
   for (int64_t j = 0; j < columns; ++j) {
     if (reflectors[static_cast<size_t>(j)].diagonal >= 0) continue;
     for (int64_t i = 0; i < rows; ++i) matrix[i * columns + j] = -matrix[i * columns + j];

@@ -8,12 +8,13 @@
 
 namespace linnet::cpu {
 
-/// Replaces a [rows, columns] matrix, rows >= columns, by the orthonormal factor Q of its QR factorisation
-/// in which the diagonal of R is positive; that makes it unique for a matrix of full rank.
+/// Replaces a [rows, columns] matrix, rows >= columns, by the orthonormal factor Q of its QR
+/// factorisation in which the diagonal of R is positive; that makes it unique for a matrix of full
+/// rank.
 void qr_orthogonal(int64_t rows, int64_t columns, double* matrix);
 
-/// Replaces a symmetric positive definite [n, n] matrix by its lower Cholesky factor, zero above the
-/// diagonal. Reads the mean of both triangles. NaN if it is not positive definite.
+/// Replaces a symmetric positive definite [n, n] matrix by its lower Cholesky factor, zero above
+/// the diagonal. Reads the mean of both triangles. NaN if it is not positive definite.
 void cholesky(int64_t n, double* matrix);
 
 }  // namespace linnet::cpu

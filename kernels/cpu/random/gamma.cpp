@@ -73,8 +73,8 @@ T gamma_number(Key key, T a, bool logarithm, KeyLayout layout) {
 }
 
 template <class T>
-void fill(const uint32_t* keys, int64_t key_count, int64_t count, const T* a, bool logarithm, KeyLayout layout,
-          T* out) {
+void fill(const uint32_t* keys, int64_t key_count, int64_t count, const T* a, bool logarithm,
+          KeyLayout layout, T* out) {
   std::vector<Key> element_keys(static_cast<size_t>(key_count * count));
   if (element_keys.empty()) return;
   split_keys(keys, key_count, count, layout, element_keys[0].data());
@@ -87,12 +87,14 @@ void fill(const uint32_t* keys, int64_t key_count, int64_t count, const T* a, bo
 
 }  // namespace
 
-void random_gamma(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count, const void* a, bool logarithm,
-                  KeyLayout layout, void* out) {
+void random_gamma(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count,
+                  const void* a, bool logarithm, KeyLayout layout, void* out) {
   if (dtype == DType::kF32) {
-    fill(keys, key_count, count, static_cast<const float*>(a), logarithm, layout, static_cast<float*>(out));
+    fill(keys, key_count, count, static_cast<const float*>(a), logarithm, layout,
+         static_cast<float*>(out));
   } else if (dtype == DType::kF64) {
-    fill(keys, key_count, count, static_cast<const double*>(a), logarithm, layout, static_cast<double*>(out));
+    fill(keys, key_count, count, static_cast<const double*>(a), logarithm, layout,
+         static_cast<double*>(out));
   } else {
     throw DTypeError("random_gamma: expected f32 or f64, got " + std::string(name_of(dtype)));
   }

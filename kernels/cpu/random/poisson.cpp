@@ -10,17 +10,20 @@
 namespace linnet::cpu {
 namespace {
 
-/// Lanczos' approximation for x >= 0.5 in float, as the rejection step is defined (docs/rng.md, appendix B).
+/// Lanczos' approximation for x >= 0.5 in float, as the rejection step is defined (docs/rng.md,
+/// appendix B).
 float lgamma_lanczos(float x) {
-  constexpr float kTerms[] = {676.520368121885098567f, -1259.13921672240287047f, 771.323428777653078849f,
-                              -176.615029162140599066f, 12.5073432786869048145f, -0.138571095265720116896f,
+  constexpr float kTerms[] = {676.520368121885098567f,     -1259.13921672240287047f,
+                              771.323428777653078849f,     -176.615029162140599066f,
+                              12.5073432786869048145f,     -0.138571095265720116896f,
                               9.984369578019570859563e-6f, 1.50563273514931155834e-7f};
   const float z = x - 1;
   float series = 0.99999999999980993228f;
   for (int i = 0; i < 8; ++i) series += kTerms[i] / (z + static_cast<float>(i) + 1);
   const float log_t = std::log(7.5f) + std::log1p(z / 7.5f);
   const float t = z + 7.5f;
-  const float log_sqrt_two_pi = static_cast<float>((std::numbers::ln2 + std::log(std::numbers::pi)) / 2);
+  const float log_sqrt_two_pi =
+      static_cast<float>((std::numbers::ln2 + std::log(std::numbers::pi)) / 2);
   return log_sqrt_two_pi + (z + 0.5f - t / log_t) * log_t + std::log(series);
 }
 
@@ -51,7 +54,9 @@ bool is_small(float rate) { return std::isnan(rate) || rate < 10; }
 /// Knuth's method: how many uniform numbers until their product falls below exp(-rate).
 void count_factors(Rounds rounds, int64_t count, const float* rate, int64_t* out) {
   std::vector<float> log_product(static_cast<size_t>(count), 0.0f), u;
-  const auto runs = [&](int64_t i) { return is_small(rate[i]) && log_product[static_cast<size_t>(i)] > -rate[i]; };
+  const auto runs = [&](int64_t i) {
+    return is_small(rate[i]) && log_product[static_cast<size_t>(i)] > -rate[i];
+  };
   for (int64_t i = 0; i < count; ++i) {
     if (is_small(rate[i])) out[i] = -1;
   }
@@ -94,8 +99,8 @@ void reject(Rounds rounds, int64_t count, const float* rate, int64_t* out) {
   std::vector<uint8_t> accepted(static_cast<size_t>(count), 0);
   for (int64_t i = 0; i < count; ++i) {
     methods.emplace_back(is_small(rate[i]) ? 1e5f : rate[i]);
-    if (std::isinf(rate[i]) && rate[i] > 0) {
-      out[i] = -1;  // no number is ever accepted
+    if (std::isinf(methods.back().rate)) {
+      out[i] = -1;  // there is no such number
       accepted[static_cast<size_t>(i)] = 1;
     }
   }
@@ -104,7 +109,8 @@ void reject(Rounds rounds, int64_t count, const float* rate, int64_t* out) {
     rounds.draw(2, draws);
     for (size_t i = 0; i < accepted.size(); ++i) {
       float k;
-      if (!methods[i].accept(draws[0][i] - 0.5f, draws[1][i], k)) continue;
+      if (std::isinf(methods[i].rate) || !methods[i].accept(draws[0][i] - 0.5f, draws[1][i], k))
+        continue;
       accepted[i] = 1;
       if (!is_small(rate[i])) out[i] = static_cast<int64_t>(k);
     }
@@ -113,23 +119,25 @@ void reject(Rounds rounds, int64_t count, const float* rate, int64_t* out) {
 
 }  // namespace
 
-void random_poisson(const uint32_t* keys, int64_t key_count, int64_t count, const float* rate, KeyLayout layout,
-                    int64_t* out) {
-  parallel_for(key_count, std::max<int64_t>(1, 256 / std::max<int64_t>(1, count)), [&](int64_t begin, int64_t end) {
-    for (int64_t key = begin; key < end; ++key) {
-      const Rounds rounds({keys[2 * key], keys[2 * key + 1]}, count, layout);
-      const float* rates = rate + key * count;
-      int64_t* to = out + key * count;
-      count_factors(rounds, count, rates, to);
-      // Where all rates are small the other method would change nothing.
-      if (!std::all_of(rates, rates + count, [](float r) { return is_small(r) || r == 0; })) {
-        reject(rounds, count, rates, to);
-      }
-      for (int64_t i = 0; i < count; ++i) {
-        if (rates[i] == 0) to[i] = 0;
-      }
-    }
-  });
+void random_poisson(const uint32_t* keys, int64_t key_count, int64_t count, const float* rate,
+                    KeyLayout layout, int64_t* out) {
+  parallel_for(
+      key_count, std::max<int64_t>(1, 256 / std::max<int64_t>(1, count)),
+      [&](int64_t begin, int64_t end) {
+        for (int64_t key = begin; key < end; ++key) {
+          const Rounds rounds({keys[2 * key], keys[2 * key + 1]}, count, layout);
+          const float* rates = rate + key * count;
+          int64_t* to = out + key * count;
+          count_factors(rounds, count, rates, to);
+          // Where all rates are small the other method would change nothing.
+          if (!std::all_of(rates, rates + count, [](float r) { return is_small(r) || r == 0; })) {
+            reject(rounds, count, rates, to);
+          }
+          for (int64_t i = 0; i < count; ++i) {
+            if (rates[i] == 0) to[i] = 0;
+          }
+        }
+      });
 }
 
 }  // namespace linnet::cpu

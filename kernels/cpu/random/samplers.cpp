@@ -89,8 +89,9 @@ T uniform_of(typename Unit<T>::Bits bits, const Range<T>& range) {
   } else {
     const double unit = std::ldexp(
         static_cast<double>(bits >> (Unit<T>::kDrawn - Unit<T>::kMantissa)), -Unit<T>::kMantissa);
-    const T value = round_once<T>(unit * static_cast<double>(widen(range.span)) +
-                                  static_cast<double>(widen(range.low)));
+    // Unlike the wider types, 16-bit floats round the product by itself.
+    const T scaled = round_once<T>(unit * static_cast<double>(widen(range.span)));
+    const T value = narrow<T>(widen(scaled) + widen(range.low));
     return widen(value) > widen(range.low) ? value : range.low;
   }
 }

@@ -1,5 +1,5 @@
-// Initial values of parameters. An initialiser makes a tensor from a key, a shape and a dtype; the same
-// key gives the same values as in JAX (docs/rng.md section 7).
+// Initial values of parameters. An initialiser makes a tensor from a key, a shape and a dtype; the
+// same key gives the same values as in JAX (docs/rng.md section 7).
 //
 //   Tensor kernel = init::lecun_normal()(Key(0), {784, 256}, DType::kF32);
 //   linen::Dense{.features = 10, .kernel_init = init::normal(0.02)}
@@ -29,22 +29,24 @@ Initializer constant(const Tensor& value);
 /// Uniform on [0, scale).
 Initializer uniform(double scale = 0.01);
 Initializer normal(double stddev = 0.01);
-/// A standard normal number cut to (lower, upper), times `stddev`; the variance lost is not made up for.
+/// A standard normal number cut to (lower, upper), times `stddev`; the variance lost is not made up
+/// for.
 Initializer truncated_normal(double stddev = 0.01, double lower = -2, double upper = 2);
 
 /// Which number of connections the variance is divided by.
 enum class FanMode : uint8_t { kFanIn, kFanOut, kFanAvg, kFanGeoAvg };
 enum class Distribution : uint8_t { kTruncatedNormal, kNormal, kUniform };
 
-/// The axes that count as inputs, outputs and independent copies; all others are the receptive field.
-/// The fans are the sizes of inputs or outputs times the receptive field.
+/// The axes that count as inputs, outputs and independent copies; all others are the receptive
+/// field. The fans are the sizes of inputs or outputs times the receptive field.
 struct FanAxes {
   Axes in{-2}, out{-1}, batch{};
 };
 /// Variance scale / fan, by a truncated normal (cut at two standard deviations, with corrected
 /// variance), normal or symmetric uniform distribution (J-049).
 /// @throws ShapeError when called for a shape that lacks an axis.
-Initializer variance_scaling(double scale, FanMode mode, Distribution distribution, const FanAxes& axes = {});
+Initializer variance_scaling(double scale, FanMode mode, Distribution distribution,
+                             const FanAxes& axes = {});
 
 /// Scale 1 over fan-in; `normal` means truncated normal here and below.
 Initializer lecun_normal(const FanAxes& axes = {});
@@ -60,12 +62,12 @@ inline Initializer xavier_uniform(const FanAxes& axes = {}) { return glorot_unif
 inline Initializer kaiming_normal(const FanAxes& axes = {}) { return he_normal(axes); }
 inline Initializer kaiming_uniform(const FanAxes& axes = {}) { return he_uniform(axes); }
 
-/// A random matrix with orthonormal columns (or rows, if there are fewer), times `scale`: columns along
-/// `column_axis`, rows along all other axes together (J-052).
+/// A random matrix with orthonormal columns (or rows, if there are fewer), times `scale`: columns
+/// along `column_axis`, rows along all other axes together (J-052).
 /// @throws ShapeError for shapes of fewer than two axes.
 Initializer orthogonal(double scale = 1, int64_t column_axis = -1);
-/// Convolution kernels [spatial..., in, out], 3 to 5 axes, that are orthogonal at the spatial centre and zero
-/// elsewhere (J-053).
+/// Convolution kernels [spatial..., in, out], 3 to 5 axes, that are orthogonal at the spatial
+/// centre and zero elsewhere (J-053).
 /// @throws ShapeError for other shapes, and if out is less than in.
 Initializer delta_orthogonal(double scale = 1, int64_t column_axis = -1);
 

@@ -1,0 +1,92 @@
+// Graphs as data: text, verification, renumbering.
+#include "tests/core/graph_support.h"
+
+#include "core/graph/rewrite.h"
+#include "linnet/error.h"
+
+namespace linnet {
+namespace {
+
+Graph small_graph() {
+  return record({type({4}), type({4})}, [](const TensorList& x) {
+    const ModulePathScope path("head");
+    return TensorList{exp(x[0] + x[1])};
+  });
+}
+
+TEST(Graph, text_shows_types_operands_and_module_paths) {
+  EXPECT_EQ(to_string(small_graph()),
+            "graph(%0:f32[4], %1:f32[4]) {\n"
+            "  %2:f32[4] = add(%0, %1)  @ head\n"
+            "  %3:f32[4] = exp(%2)  @ head\n"
+            "  return %3\n"
+            "}\n");
+}
+
+TEST(Graph, text_shows_the_body_of_clusters) {
+  Graph graph = small_graph();
+  fuse_elementwise(graph);
+  remove_dead_code(graph);
+  EXPECT_EQ(to_string(graph),
+            "graph(%0:f32[4], %1:f32[4]) {\n"
+            "  %2:f32[4] = fused_elementwise(%0, %1) as (%0, %1) {\n"
+            "    %2:f32[4] = add(%0, %1)\n"
+            "    %3:f32[4] = exp(%2)\n"
+            "    return %3\n"
+            "  }  @ head\n"
+            "  return %2\n"
+            "}\n");
+}
+
+TEST(Graph, verify_names_the_pass_and_what_is_wrong) {
+  const auto message = [](const Graph& graph) {
+    try {
+      verify(graph, "a_pass");
+    } catch (const TraceError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_EQ(message(small_graph()), "accepted");
+
+  Graph unordered = small_graph();
+  std::swap(unordered.nodes[0], unordered.nodes[1]);
+  EXPECT_EQ(message(unordered), "verify after a_pass: exp uses %2 before it is defined");
+
+  Graph wrong_type = small_graph();
+  wrong_type.types[3].shape = {5};
+  EXPECT_EQ(message(wrong_type), "verify after a_pass: exp gives f32[4] but is declared f32[5]");
+
+  Graph twice = small_graph();
+  twice.nodes[1].outputs = {2};
+  EXPECT_EQ(message(twice), "verify after a_pass: value %2 is defined twice or does not exist");
+}
+
+TEST(Graph, producers_uses_and_consumers) {
+  const Graph graph = record({type({4})}, [](const TensorList& x) {
+    const Tensor y = exp(x[0]);
+    return TensorList{y * y, y};
+  });
+  EXPECT_EQ(producers(graph), (std::vector<int32_t>{-1, 0, 1}));
+  EXPECT_EQ(use_counts(graph), (std::vector<int32_t>{1, 3, 1}));
+  EXPECT_EQ(consumers(graph)[1], (std::vector<int32_t>{1}));
+}
+
+TEST(Graph, replacements_follow_chains) {
+  Graph graph = record({type({4})}, [](const TensorList& x) { return TensorList{exp(neg(abs(x[0])))}; });
+  Replacements replaced(graph);
+  replaced.set(2, 1);
+  replaced.set(3, 2);
+  replaced.apply(graph);
+  EXPECT_EQ(graph.outputs, (std::vector<ValueId>{1}));
+  EXPECT_EQ(graph.nodes[2].inputs, (std::vector<ValueId>{1}));
+}
+
+TEST(Graph, run_graph_is_the_function_again) {
+  const Graph graph = small_graph();
+  const TensorList x = samples(graph);
+  EXPECT_TRUE(same_bits(run_graph(graph, x)[0], exp(x[0] + x[1])));
+}
+
+}  // namespace
+}  // namespace linnet

@@ -1,0 +1,243 @@
+// Clusters of elementwise nodes, and epilogues of products and convolutions.
+#include "tests/core/graph_support.h"
+
+#include <random>
+
+#include "core/passes/clusters.h"
+
+namespace linnet {
+namespace {
+
+Graph fused(Graph graph) {
+  fuse_elementwise(graph);
+  remove_dead_code(graph);
+  verify(graph, "fuse_elementwise");
+  return graph;
+}
+
+Graph with_epilogues(Graph graph) {
+  fuse_epilogues(graph);
+  remove_dead_code(graph);
+  verify(graph, "fuse_epilogues");
+  return graph;
+}
+
+TEST(Fusion, a_chain_becomes_one_node_with_its_numbers_inside) {
+  const Graph graph = record({type({4, 5})}, [](const TensorList& x) { return TensorList{tanh(x[0] * 0.5f + 1.0f)}; });
+  const Graph out = fused(graph);
+  EXPECT_EQ(names(out), "fused_elementwise");
+  EXPECT_TRUE(out.constants.empty());
+  EXPECT_EQ(cluster_names(out), "broadcast_in_dim mul broadcast_in_dim add tanh");
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+TEST(Fusion, broadcast_and_transposed_operands_are_read_in_place) {
+  const Graph graph = record({type({4, 5}), type({5}), type({5, 4}), type({})}, [](const TensorList& x) {
+    return TensorList{exp(x[0] + x[1]) * x[2].transpose() - x[3]};
+  });
+  const Graph out = fused(graph);
+  EXPECT_EQ(count_nodes(out, "fused_elementwise"), 1u);
+  expect_compiled_agrees(graph, samples(graph));
+  const ScopedCompileOptions scope({.fusion = true});
+  EXPECT_EQ(compile(graph)->arena_bytes(), 0u) << "views need no memory";
+}
+
+TEST(Fusion, results_used_elsewhere_are_stored_as_well) {
+  const Graph graph = record({type({8}), type({8})}, [](const TensorList& x) {
+    const Tensor m = x[0] * 0.9f + x[1] * 0.1f;
+    const Tensor v = square(m);
+    return TensorList{m, v, x[0] - m / (sqrt(v) + 1e-3f)};
+  });
+  const Graph out = fused(graph);
+  EXPECT_EQ(names(out), "fused_elementwise");
+  EXPECT_EQ(out.nodes[0].outputs.size(), 3u);
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+TEST(Fusion, no_cluster_waits_for_itself) {
+  // x -> exp -> sum -> back into a product with exp: the two sides of the sum must stay apart.
+  const Graph graph = record({type({8})}, [](const TensorList& x) {
+    const Tensor e = exp(x[0]) + 1.0f;
+    return TensorList{e / sum(e) * 2.0f};
+  });
+  const Graph out = fused(graph);
+  EXPECT_EQ(names(out), "fused_elementwise reduce_sum broadcast_in_dim fused_elementwise");
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+TEST(Fusion, only_nodes_of_one_shape_share_a_cluster) {
+  const Graph graph = record({type({4, 5}), type({5})}, [](const TensorList& x) {
+    return TensorList{exp(x[0] * 2.0f) * tanh(x[1] * 3.0f)};
+  });
+  const Graph out = fused(graph);
+  EXPECT_EQ(count_nodes(out, "fused_elementwise"), 2u);
+}
+
+TEST(Fusion, conversions_are_copied_into_every_cluster_that_needs_them) {
+  const Graph graph = record({type({6}, DType::kBF16)}, [](const TensorList& x) {
+    const Tensor wide = x[0].astype(DType::kF32);
+    const Tensor a = exp(wide);
+    return TensorList{a / sum(a) + wide};
+  });
+  const Graph out = fused(graph);
+  EXPECT_EQ(count_nodes(out, "convert_element_type"), 0u) << to_string(out);
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+TEST(Fusion, size_limits_hold) {
+  const Graph graph = record({type({16})}, [](const TensorList& x) {
+    Tensor y = x[0];
+    for (int i = 0; i < 200; ++i) y = sin(y);
+    return TensorList{y};
+  });
+  const Graph out = fused(graph);
+  EXPECT_GE(out.nodes.size(), 200 / kMostInstructions);
+  for (const Graph::Node& node : out.nodes) {
+    EXPECT_LE(node.params.as<FusedElementwiseParams>().body->nodes.size(), kMostInstructions);
+  }
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+TEST(Fusion, a_cluster_decomposes_into_its_body) {
+  const Graph graph = record({type({4}), type({4})}, [](const TensorList& x) { return TensorList{exp(x[0]) * x[1]}; });
+  const Graph out = fused(graph);
+  const TensorList x = samples(graph);
+  EXPECT_TRUE(same_bits(fused_elementwise_primitive().decompose(out.nodes[0].params, x)[0], exp(x[0]) * x[1]));
+}
+
+/// Random programs over several shapes and types; every operation is deterministic to the bit.
+class RandomProgram {
+ public:
+  explicit RandomProgram(unsigned seed) : random_(seed) {}
+
+  TensorList operator()(const TensorList& inputs) {
+    TensorList pool = inputs;
+    for (int i = 0; i < 40; ++i) pool.push_back(step(pool));
+    TensorList outputs(pool.end() - 6, pool.end());
+    for (int i = 0; i < 3; ++i) outputs.push_back(pick(pool));
+    return outputs;
+  }
+
+ private:
+  size_t below(size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random_); }
+  Tensor pick(const TensorList& pool) { return pool[below(pool.size())]; }
+
+  Tensor step(const TensorList& pool) {
+    const Tensor x = pick(pool);
+    switch (below(12)) {
+      case 0: return is_floating(x.dtype()) ? sin(x) : -x.astype(DType::kI32);
+      case 1: return x.dtype() == DType::kBool ? logical_not(x) : abs(x);
+      case 2: return x.astype(below(2) ? DType::kF32 : DType::kBF16);
+      case 3: return x.rank() < 2 ? x + 1 : x.transpose();
+      case 4: return reshape(x, {x.size()});
+      case 5: return x.rank() == 0 ? x * 2 : slice_axis(x, 0, (x.shape(0) + 1) / 2, 0);
+      case 6: return x.rank() == 0 ? x : max(x, Axes{static_cast<int64_t>(x.rank()) - 1});
+      case 7: return x.rank() == 0 ? x - 3 : flip(x, {0});
+      default: return binary(x, partner(x, pool));
+    }
+  }
+
+  Tensor partner(const Tensor& x, const TensorList& pool) {
+    for (int attempt = 0; attempt < 8; ++attempt) {
+      const Tensor y = pick(pool);
+      if (y.shape() == x.shape() || y.rank() == 0) return y;
+    }
+    return x;
+  }
+
+  Tensor binary(const Tensor& x, const Tensor& y) {
+    switch (below(6)) {
+      case 0: return x.dtype() == DType::kBool ? logical_or(x, not_equal(y, 0)) : x - y;
+      case 1: return x * y;
+      case 2: return maximum(x, y);
+      case 3: return where(less(x, y), x, y);
+      case 4: return greater_equal(x, y);
+      default: return x + y;
+    }
+  }
+
+  std::mt19937 random_;
+};
+
+TEST(Fusion, random_programs_keep_every_bit) {
+  const TypeList types{type({4, 6}), type({4, 6}, DType::kI32), type({6}), type({}), type({6, 4}, DType::kBF16),
+                       type({4, 6}, DType::kBool)};
+  for (unsigned seed = 0; seed < 60; ++seed) {
+    const Graph graph = record(types, RandomProgram(seed));
+    SCOPED_TRACE(seed);
+    expect_compiled_agrees(graph, samples(graph));
+    expect_compiled_agrees(graph, samples(graph), {.simplify = false});
+    expect_compiled_agrees(graph, samples(graph), {.fusion = false});
+    expect_compiled_agrees(graph, samples(graph), {.memory_plan = false});
+    if (HasFailure()) return;
+  }
+}
+
+TEST(Epilogues, bias_activation_and_residual_join_a_product) {
+  const Graph graph = record({type({4, 6}), type({6, 5}), type({5}), type({4, 5})}, [](const TensorList& x) {
+    return TensorList{relu(matmul(x[0], x[1]) + x[2]) + x[3]};
+  });
+  const Graph out = with_epilogues(graph);
+  EXPECT_EQ(names(out), "linear_bias_activation");
+  EXPECT_EQ(out.nodes[0].inputs.size(), 4u);
+  const TensorList x = samples(graph);
+  const TensorList got = compile(graph)->run(TensorList(x)), wanted = run_graph(graph, x);
+  const auto a = got[0].to_vector<float>(), b = wanted[0].to_vector<float>();
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5f);
+}
+
+TEST(Epilogues, bias_and_activation_join_a_convolution) {
+  const Graph graph = record({type({2, 6, 6, 3}), type({3, 3, 3, 4}), type({4})}, [](const TensorList& x) {
+    return TensorList{relu(conv_general_dilated(x[0], x[1]) + x[2])};
+  });
+  EXPECT_EQ(names(with_epilogues(graph)), "conv_bias_activation");
+  const TensorList x = samples(graph);
+  const auto a = compile(graph)->run(TensorList(x))[0].to_vector<float>();
+  const auto b = run_graph(graph, x)[0].to_vector<float>();
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-4f);
+}
+
+TEST(Epilogues, values_that_something_else_reads_stay) {
+  const Graph used = record({type({4, 6}), type({6, 5}), type({5})}, [](const TensorList& x) {
+    const Tensor y = matmul(x[0], x[1]);
+    return TensorList{relu(y + x[2]), sum(y)};
+  });
+  EXPECT_EQ(count_nodes(with_epilogues(used), "dot_general"), 1u);
+  // The sum is returned, so only the bias can join.
+  const Graph returned = record({type({4, 6}), type({6, 5}), type({5})}, [](const TensorList& x) {
+    const Tensor y = matmul(x[0], x[1]) + x[2];
+    return TensorList{relu(y), y};
+  });
+  EXPECT_EQ(names(with_epilogues(returned)), "linear_bias_activation relu");
+}
+
+TEST(Epilogues, an_addend_that_is_no_bias_is_a_residual_or_stays) {
+  const Graph column = record({type({4, 6}), type({6, 5}), type({4, 1})}, [](const TensorList& x) {
+    return TensorList{matmul(x[0], x[1]) + x[2]};
+  });
+  EXPECT_EQ(count_nodes(with_epilogues(column), "dot_general"), 1u) << to_string(with_epilogues(column));
+  const Graph twice = record({type({4, 6}), type({6, 5})}, [](const TensorList& x) {
+    const Tensor y = matmul(x[0], x[1]);
+    return TensorList{y + y};
+  });
+  EXPECT_EQ(names(with_epilogues(twice)), "dot_general add");
+}
+
+TEST(Epilogues, gradients_of_a_dense_layer_agree_with_eager_ones) {
+  const auto loss = [](const Tensor& w, const Tensor& b, const Tensor& x) {
+    return sum(square(gelu(matmul(x, w) + b)));
+  };
+  const Tensor w = sample(type({6, 5}), 1), b = sample(type({5}), 2), x = sample(type({4, 6}), 3);
+  const auto both = [&](const Tensor& w_, const Tensor& b_) { return grad<0, 1>(loss)(w_, b_, x); };
+  const auto [dw, db] = both(w, b);
+  const auto [jw, jb] = jit([&](const Tensor& w_, const Tensor& b_) { return both(w_, b_); })(w, b);
+  const auto near = [](const Tensor& got, const Tensor& wanted) {
+    const auto p = got.to_vector<float>(), q = wanted.to_vector<float>();
+    for (size_t i = 0; i < p.size(); ++i) EXPECT_NEAR(p[i], q[i], 1e-4f * std::max(1.0f, std::abs(q[i])));
+  };
+  near(jw, dw);
+  near(jb, db);
+}
+
+}  // namespace
+}  // namespace linnet

@@ -1,5 +1,7 @@
 #include "linnet/metadata.h"
 
+#include <algorithm>
+
 #include "core/base/format.h"
 
 namespace linnet {
@@ -80,8 +82,8 @@ void run_axis_hooks(Metadata& out, const char* name, int64_t position, const Met
 }
 
 /// Names with nothing at their end: a shorter tuple means the same as one padded with none.
-void drop_trailing_none(std::vector<std::optional<std::string>>& names, size_t keep) {
-  while (names.size() > keep && !names.back()) names.pop_back();
+void drop_trailing_none(std::vector<std::optional<std::string>>& names) {
+  while (!names.empty() && !names.back()) names.pop_back();
 }
 
 }  // namespace
@@ -110,7 +112,33 @@ std::string to_string(const Metadata& metadata) {
   return out + "}";
 }
 
-size_t hash_of(const Metadata& metadata) { return std::hash<std::string>{}(to_string(metadata)); }
+bool AxisNames::operator==(const AxisNames& other) const {
+  const size_t count = std::max(names.size(), other.names.size());
+  for (size_t i = 0; i < count; ++i) {
+    const auto at = [i](const AxisNames& axes) { return i < axes.names.size() ? axes.names[i] : std::nullopt; };
+    if (at(*this) != at(other)) return false;
+  }
+  return true;
+}
+
+size_t hash_of(const Metadata& metadata) {
+  Metadata canonical = metadata;
+  for (const auto& [name, value] : metadata.entries()) {
+    const AxisNames* axes = std::get_if<AxisNames>(&value);
+    if (!axes) continue;
+    AxisNames shortest = *axes;
+    drop_trailing_none(shortest.names);
+    canonical.set(name, std::move(shortest));
+  }
+  return std::hash<std::string>{}(to_string(canonical));
+}
+
+size_t axis_count(const Metadata& metadata, size_t rank) {
+  for (const auto& [name, value] : metadata.entries()) {
+    if (const AxisNames* axes = std::get_if<AxisNames>(&value)) rank = std::max(rank, axes->names.size());
+  }
+  return rank;
+}
 
 Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank) {
   Metadata out = metadata;
@@ -119,12 +147,10 @@ Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& pa
   for_each_axis_entry(out, parameters, [&](const std::string&, const AxisNames& names,
                                            const std::optional<std::string>& axis) {
     AxisNames result = names;
-    // A short tuple stands for one padded with none up to the insertion point (B-137); where the axis
-    // itself is none at the end, nothing needs to be written down.
-    if (static_cast<int64_t>(result.names.size()) < at) {
-      if (!axis) return result;
-      result.names.resize(static_cast<size_t>(at));
-    }
+    // A short tuple stands for one padded with none (B-137). The padding is written down, so that a negative
+    // position means the same axis on the way back.
+    if (static_cast<int64_t>(result.names.size()) < after - 1) result.names.resize(static_cast<size_t>(after - 1));
+    if (static_cast<int64_t>(result.names.size()) < at) result.names.resize(static_cast<size_t>(at));
     result.names.insert(result.names.begin() + at, axis);
     return result;
   });
@@ -141,13 +167,12 @@ Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata&
     const bool present = at < static_cast<int64_t>(names.names.size());
     const std::optional<std::string> found = present ? names.names[static_cast<size_t>(at)] : std::nullopt;
     if (found != axis) {
-      fail<ModuleError>("remove_axis: expected axis name '{}' at position {} of {}={}, found '{}'",
+      fail<ValueError>("remove_axis: expected axis name '{}' at position {} of {}={}, found '{}'",
                         axis.value_or("none"), at, name, text_of(MetadataValue(names)), found.value_or("none"));
     }
     if (!present) return result;
     result.names.erase(result.names.begin() + at);
-    // Padding that only the insertion can have added.
-    if (static_cast<size_t>(at) == result.names.size()) drop_trailing_none(result.names, 0);
+    drop_trailing_none(result.names);
     return result;
   });
   run_axis_hooks(out, "on_remove_axis", at, parameters);

@@ -78,7 +78,8 @@ void Variables::visit(tree::Visitor& visitor) {
     return;
   }
   if (leaf_) {
-    if (box_) visitor.fixed(typeid(Box), box_->kind + linnet::to_string(box_->metadata));
+    if (box_) visitor.fixed(typeid(Box), box_->kind + (box_->variable_type ? box_->variable_type->name() : "") +
+                                            linnet::to_string(box_->metadata));
     if (!leaf_->tuple) {
       visitor.tensor(leaf_->tensors[0]);
       return;
@@ -134,7 +135,7 @@ Variables change_axis(const Variables& variables, int64_t position, const Metada
     Variables out = leaf;
     Box box = *leaf.box();
     // Sharding names describe the value without the new axis on the way in and with it on the way out.
-    const size_t rank = leaf.leaf().single() ? leaf.leaf().tensors[0].rank() : 0;
+    const size_t rank = axis_count(box.metadata, leaf.leaf().single() ? leaf.leaf().tensors[0].rank() : 0);
     box.metadata = with_axis(box, position, parameters, rank, add);
     out.set_box(std::move(box));
     return out;

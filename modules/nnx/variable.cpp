@@ -51,8 +51,16 @@ Variable::Variable(const VariableType& type, state::Value value, Metadata metada
   cell_ = std::make_shared<VariableCell>(type, std::move(value), std::move(metadata));
 }
 
+namespace {
+thread_local int raw_copies = 0;
+}  // namespace
+
+RawCopyScope::RawCopyScope() { ++raw_copies; }
+RawCopyScope::~RawCopyScope() { --raw_copies; }
+
 Variable::Variable(const Variable& other)
-    : cell_(std::make_shared<VariableCell>(*other.cell_->type, other.raw_value(), other.cell_->metadata)) {}
+    : cell_(std::make_shared<VariableCell>(*other.cell_->type, raw_copies > 0 ? other.cell_->raw() : other.raw_value(),
+                                           other.cell_->metadata)) {}
 
 Variable& Variable::operator=(const Variable& other) {
   if (this == &other || cell_ == other.cell_) return *this;

@@ -26,7 +26,8 @@ struct AxisNames {
   AxisNames() = default;
   AxisNames(std::initializer_list<std::optional<std::string>> list) : names(list) {}
   explicit AxisNames(std::vector<std::optional<std::string>> list) : names(std::move(list)) {}
-  bool operator==(const AxisNames&) const = default;
+  /// Names that are none at the end do not count: a short tuple means the same as a padded one.
+  bool operator==(const AxisNames& other) const;
 };
 
 /// Pairs of logical axis name and mesh axis (none: replicated), in order of preference.
@@ -91,10 +92,13 @@ size_t hash_of(const Metadata& metadata);
 /// The new entry at `position` of every per-axis tuple (B-131 … B-140): `out_sharding` gets
 /// `parameters["partition_name"]`, other AxisNames entries whose key is also in `parameters` get that.
 /// `rank` is the rank of the value before insertion; negative positions count from the rank after it.
+/// Shorter tuples are first padded with none to the rank.
 /// @throws ModuleError (PartitioningUnspecifiedError text) if partition_name is missing though there is sharding.
 Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank);
-/// Undoes exactly that. @throws ModuleError stating expected and found name.
+/// Undoes exactly that; `rank` is the one before removal. @throws ValueError stating expected and found name.
 Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank);
+/// The number of axes that metadata describe: that of the longest per-axis tuple, and at least `rank`.
+size_t axis_count(const Metadata& metadata, size_t rank);
 
 /// The partition spec of a tensor with this metadata: mesh axis per dimension, after translation of logical names by
 /// `sharding_rules` and the rules in effect; empty without sharding.

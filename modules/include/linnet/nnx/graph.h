@@ -118,6 +118,18 @@ std::function<void(tree::Visitor&)> visitor_of(M& module) {
   return [&module](tree::Visitor& v) { tree::visit(module, v); };
 }
 
+/// The module of a graph definition, with types in place of values.
+/// @throws ModuleError if M is not the type that was split.
+template <class M>
+M copy_prototype(const GraphDef& graphdef) {
+  const auto& definition = graphdef.definition();
+  if (!definition || *definition->type != typeid(M)) {
+    throw ModuleError("merge: the graph definition is of another type: " + graphdef.text());
+  }
+  const RawCopyScope raw;
+  return tree::copy(*static_cast<const M*>(definition->prototype.get()));
+}
+
 }  // namespace detail
 
 /// The static part alone.
@@ -165,11 +177,7 @@ auto split(M& module, const F&... filters) {
 /// @throws ModuleError if M is not the type that was split, or leaves are missing or too many.
 template <class M, class... S>
 M merge(const GraphDef& graphdef, const State& first, const S&... states) {
-  const auto& definition = graphdef.definition();
-  if (!definition || *definition->type != typeid(M)) {
-    throw ModuleError("merge: the graph definition is of another type: " + graphdef.text());
-  }
-  M out = tree::copy(*static_cast<const M*>(definition->prototype.get()));
+  M out = detail::copy_prototype<M>(graphdef);
   const State all = merge_state({&first, &states...});
   detail::adopt(detail::visitor_of(out), all);
   return out;

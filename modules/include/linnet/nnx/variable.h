@@ -86,6 +86,16 @@ class Variable {
   VariableCellPtr cell_;
 };
 
+/// While one is alive, copies of variables take the stored values as they are, past all transformations:
+/// for prototypes, whose values are mere types and no inputs of anything.
+class RawCopyScope {
+ public:
+  RawCopyScope();
+  ~RawCopyScope();
+  RawCopyScope(const RawCopyScope&) = delete;
+  RawCopyScope& operator=(const RawCopyScope&) = delete;
+};
+
 /// Short name of a C++ type: no namespaces, no template arguments.
 std::string short_type_name(const std::type_info& type);
 

@@ -1,0 +1,87 @@
+// A text that tells functional modules apart, for cache keys of jitted functions.
+//
+// Functional modules are plain structs, and their hyper-parameters decide what they compute. Members that can be
+// compared (numbers, strings, containers of them, LINNET_FIELDS) give a text that equal modules share.
+// A module with anything else inside, such as a callable, is equal to its copies only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "linnet/fields.h"
+#include "linnet/tree.h"
+
+namespace linnet::bridge::detail {
+
+struct ModuleIdentity {
+  std::string text;
+  /// Something could not be compared.
+  bool opaque = false;
+};
+
+/// A number nobody else has.
+uint64_t unique_number();
+
+template <class T>
+void identify(ModuleIdentity& out, const T& object);
+
+template <class R>
+void identify_range(ModuleIdentity& out, const R& range) {
+  out.text += '[';
+  for (const auto& element : range) identify(out, element);
+  out.text += ']';
+}
+
+template <class T>
+void identify(ModuleIdentity& out, const T& object) {
+  using namespace tree::detail;
+  out.text += typeid(T).name();
+  if constexpr (requires { object.identify(out); }) {
+    object.identify(out);
+  } else if constexpr (std::is_same_v<T, Tensor>) {
+    out.opaque = true;
+  } else if constexpr (std::is_empty_v<T>) {
+    return;
+  } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
+    out.text.append(reinterpret_cast<const char*>(&object), sizeof(T));
+  } else if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, std::string_view>) {
+    out.text += std::to_string(object.size()) + ':';
+    out.text += object;
+  } else if constexpr (is_vector<T> || is_array<T> || is_small_vector<T> || is_map<T>) {
+    identify_range(out, object);
+  } else if constexpr (is_optional<T>) {
+    out.text += object ? '+' : '-';
+    if (object) identify(out, *object);
+  } else if constexpr (is_variant<T>) {
+    out.text += std::to_string(object.index());
+    std::visit([&](const auto& alternative) { identify(out, alternative); }, object);
+  } else if constexpr (is_tuple<T>) {
+    std::apply([&](const auto&... element) { (identify(out, element), ...); }, object);
+  } else if constexpr (HasFields<T>) {
+    std::apply([&](const auto&... field) { (identify(out, field), ...); }, object.linnet_fields());
+  } else if constexpr (!std::is_pointer_v<T> && std::is_class_v<T> && std::has_unique_object_representations_v<T>) {
+    out.text.append(reinterpret_cast<const char*>(&object), sizeof(T));
+  } else {
+    out.opaque = true;
+  }
+}
+
+/// The text of a module; of an opaque one, a text that is given once.
+template <class M>
+std::string identity_of(const M& module) {
+  ModuleIdentity identity;
+  identify(identity, module);
+  return identity.opaque ? "#" + std::to_string(unique_number()) : std::move(identity.text);
+}
+
+}  // namespace linnet::bridge::detail

@@ -1,0 +1,200 @@
+// bridge::ToLinen: an object module as a functional one. Its variables go to the collections of their
+// types, its random streams come from the scope.
+//
+//   auto model = bridge::to_linen<nnx::Linear>(32, 64);               // Linear(32, 64, rngs), built by init
+//   auto [out, vars] = linen::init_with_output(model, Key(0), x);
+//   vars["params"]["kernel"].shape();                                 // (32, 64)
+//   vars["nnx"]["graphdef"];                                          // the static GraphDef of the module
+//   Tensor y = s("stem", bridge::to_linen<ConvBlock>(1, 32), x, train);    // inside another functional module
+//   linen::apply(model.method(&Embed::attend), vars, x);              // another method
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "linnet/bridge/module_identity.h"
+#include "linnet/bridge/to_nnx.h"
+#include "linnet/linen/scope.h"
+#include "linnet/nnx/graph.h"
+#include "linnet/nnx/rngs.h"
+
+namespace linnet::bridge {
+
+struct ToLinenOptions {
+  /// Keep the graph definition as static entry `nnx/graphdef` and rebuild the module from it; otherwise,
+  /// and where the entry is missing, the constructor is called again at every apply.
+  bool store_graphdef = true;
+  /// Kind of the boxes that variables with metadata get.
+  std::string metadata_type = "NNXMeta";
+  /// Decides the leaf of every variable; empty: `to_linen_var`.
+  std::function<linen::Variables(const nnx::Variable&)> metadata_fn = {};
+  /// False: all leaves are bare, metadata are lost on purpose.
+  bool keep_metadata = true;
+};
+
+/// Stands for the `Rngs&` among constructor arguments where it is not the last one.
+struct RngsArgument {};
+inline constexpr RngsArgument kRngs{};
+
+namespace detail {
+
+/// One key per stream of the scope, `make_rng` each, as streams of an Rngs.
+nnx::Rngs scope_streams(linen::Scope& scope, bool add_default);
+/// Writes every variable (but random state) to the collection of its type, where that is mutable.
+/// `only_new`: those that are not there yet. True if something was written.
+bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
+                     const ToLinenOptions& options, bool only_new);
+void store_graphdef(linen::Scope& scope, const nnx::GraphDef& graphdef);
+/// Without a definition if there is no entry `nnx/graphdef`.
+nnx::GraphDef stored_graphdef(const linen::Scope& scope);
+/// Values of the scope's variables into a module made from its graph definition, random streams from `rngs` by
+/// name, as `reseed`. @throws ModuleError for missing and unknown paths.
+void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves, nnx::Rngs rngs);
+/// The same into a module fresh from its constructor: what the scope lacks stays.
+void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor&)>& visit);
+
+template <class A>
+decltype(auto) constructor_argument(const A& argument, nnx::Rngs& rngs) {
+  if constexpr (std::is_same_v<A, RngsArgument>) return (rngs);
+  else return (argument);
+}
+
+template <class M, class... A>
+M construct(const std::tuple<A...>& arguments, nnx::Rngs& rngs) {
+  return std::apply([&](const A&... argument) -> M {
+    if constexpr ((std::is_same_v<A, RngsArgument> || ...)) {
+      return M(constructor_argument(argument, rngs)...);
+    } else if constexpr (std::is_constructible_v<M, const A&..., nnx::Rngs&>) {
+      return M(argument..., rngs);
+    } else {
+      static_assert(std::is_constructible_v<M, const A&...>,
+                    "to_linen: the module has no constructor (arguments..., nnx::Rngs&) and none without the Rngs&");
+      return M(argument...);
+    }
+  }, arguments);
+}
+
+}  // namespace detail
+
+template <class M>
+class ToLinen;
+
+/// A ToLinen that runs another method than the call operator.
+template <class M, class F>
+struct ToLinenMethod {
+  static constexpr const char* kClassName = "ToLinen";
+  ToLinen<M> target;
+  F function;
+
+  template <class... A>
+  auto operator()(linen::Scope& scope, A&&... args) const {
+    return target.run(scope, function, std::forward<A>(args)...);
+  }
+};
+
+/// The functional form of the object module M (B-079 … B-117). `init` builds it, stores its variables
+/// as they are before the run, and runs it; `apply` builds it from the variables, runs it, and stores what is mutable.
+/// Writes to immutable collections are dropped.
+template <class M>
+class ToLinen {
+ public:
+  static constexpr const char* kClassName = "ToLinen";
+  using Factory = std::function<M(nnx::Rngs&)>;
+
+  /// @param identity tells factories apart in cache keys; empty: equal to copies only.
+  explicit ToLinen(Factory make, ToLinenOptions options = {}, std::string identity = {})
+      : make_(std::move(make)), options_(std::move(options)), identity_(std::move(identity)) {}
+
+  /// @throws ModuleError if a stream is missing that the constructor or the run asks for, or if the
+  /// variables do not fit; ValueError for array members that are no variables.
+  template <class... A>
+  auto operator()(linen::Scope& scope, A&&... args) const {
+    return run(scope, [](M& module, auto&&... a) { return module(std::forward<decltype(a)>(a)...); },
+               std::forward<A>(args)...);
+  }
+
+  /// The functional module that runs `function(module, args...)`; a member function works too (B-114).
+  template <class F>
+  ToLinenMethod<M, F> method(F function) const { return {*this, std::move(function)}; }
+
+  template <class F, class... A>
+  auto run(linen::Scope& scope, const F& function, A&&... args) const {
+    using Result = std::invoke_result_t<const F&, M&, A...>;
+    static_assert(!std::is_void_v<Result>, "to_linen: the method must return something");
+    if (scope.is_initializing()) return first_run(scope, function, std::forward<A>(args)...);
+    M module = rebuilt(scope);
+    auto output = std::invoke(function, module, std::forward<A>(args)...);
+    store(scope, module, false);
+    if (options_.store_graphdef && scope.is_mutable_collection("nnx")) {
+      detail::store_graphdef(scope, nnx::graphdef(module));
+    }
+    return output;
+  }
+
+  const ToLinenOptions& options() const { return options_; }
+  void identify(detail::ModuleIdentity& out) const {
+    out.text += identity_;
+    out.opaque |= identity_.empty() || options_.metadata_fn != nullptr;
+    out.text += options_.metadata_type + (options_.store_graphdef ? "g" : "") + (options_.keep_metadata ? "m" : "");
+  }
+
+ private:
+  template <class F, class... A>
+  auto first_run(linen::Scope& scope, const F& function, A&&... args) const {
+    nnx::Rngs rngs = detail::scope_streams(scope, false);
+    M module = make_(rngs);
+    store(scope, module, false);
+    if (options_.store_graphdef) detail::store_graphdef(scope, nnx::graphdef(module));
+    auto output = [&] {
+      // Functional modules wrapped inside make their variables now.
+      const detail::InitializingScope initializing(nnx::detail::visitor_of(module));
+      return std::invoke(function, module, std::forward<A>(args)...);
+    }();
+    if (store(scope, module, true) && options_.store_graphdef) detail::store_graphdef(scope, nnx::graphdef(module));
+    return output;
+  }
+
+  M rebuilt(linen::Scope& scope) const {
+    nnx::Rngs rngs = detail::scope_streams(scope, true);
+    if (const nnx::GraphDef graphdef = detail::stored_graphdef(scope); graphdef.definition()) {
+      M module = nnx::detail::copy_prototype<M>(graphdef);
+      detail::load_exactly(scope, nnx::detail::walk(nnx::detail::visitor_of(module)), std::move(rngs));
+      return module;
+    }
+    M module = make_(rngs);
+    detail::load_over(scope, nnx::detail::visitor_of(module));
+    return module;
+  }
+
+  bool store(linen::Scope& scope, M& module, bool only_new) const {
+    return detail::store_variables(scope, nnx::detail::walk(nnx::detail::visitor_of(module)), options_, only_new);
+  }
+
+  Factory make_;
+  ToLinenOptions options_;
+  std::string identity_;
+};
+
+/// The functional form of `M(args..., rngs)`; `kRngs` among the arguments marks another place for the
+/// streams. If M has no such constructor it is made without them.
+template <class M, class... A>
+ToLinen<M> to_linen_with(ToLinenOptions options, A&&... args) {
+  std::tuple<std::decay_t<A>...> arguments(std::forward<A>(args)...);
+  detail::ModuleIdentity identity;
+  detail::identify(identity, arguments);
+  identity.text += typeid(M).name();
+  return ToLinen<M>([arguments = std::move(arguments)](nnx::Rngs& rngs) { return detail::construct<M>(arguments, rngs); },
+                    std::move(options), identity.opaque ? std::string() : std::move(identity.text));
+}
+template <class M, class... A>
+ToLinen<M> to_linen(A&&... args) {
+  return to_linen_with<M>({}, std::forward<A>(args)...);
+}
+
+}  // namespace linnet::bridge

@@ -1,0 +1,214 @@
+#include "linnet/bridge/to_linen.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/format.h"
+#include "core/base/log.h"
+#include "linnet/bridge/convert.h"
+
+namespace linnet::bridge::detail {
+namespace {
+
+using Names = std::vector<std::string>;
+
+Names names_of(const tree::Path& path) {
+  Names out;
+  for (const tree::Key& key : path) out.push_back(key.index >= 0 ? std::to_string(key.index) : key.name);
+  return out;
+}
+
+const nnx::VariableCell& cell_of(const nnx::detail::NodeLeaf& leaf) {
+  return static_cast<const nnx::VariableCell&>(*leaf.cell);
+}
+
+bool is_random_state(const nnx::detail::NodeLeaf& leaf) {
+  return leaf.cell && cell_of(leaf).type->is(nnx::RngState::static_type());
+}
+
+void require_variable(const nnx::detail::NodeLeaf& leaf) {
+  if (leaf.cell) return;
+  fail<ValueError>(
+      "ToLinen: cannot infer collection name of '{}': it is a tensor, not a variable\n  hint: make it an nnx::Variable",
+      tree::to_string(leaf.path));
+}
+
+/// A leaf of the incoming variables; the collection decides the kind of a variable made from it.
+struct Incoming {
+  std::string collection;
+  const linen::Variables* leaf;
+};
+
+/// Everything at or below the scope but static entries, by path; later collections win.
+std::map<Names, Incoming> incoming_variables(const linen::Variables& variables) {
+  std::map<Names, Incoming> out;
+  for (const auto& [path, leaf] : linen::flat_leaves(variables)) {
+    if (leaf->fixed()) continue;
+    out[Names(path.begin() + 1, path.end())] = {path.front(), leaf};
+  }
+  return out;
+}
+
+linen::Variables leaf_of(const nnx::Variable& variable, const ToLinenOptions& options) {
+  if (options.metadata_fn) return options.metadata_fn(variable);
+  linen::Variables leaf = to_linen_var(variable, options.metadata_type);
+  if (!options.keep_metadata) leaf.set_box({});
+  return leaf;
+}
+
+std::string joined(const std::map<Names, Incoming>& paths) {
+  std::string out;
+  for (const auto& [path, incoming] : paths) {
+    out += (out.empty() ? "" : ", ") + fmt::format("{} (in {})", fmt::join(path, "/"), incoming.collection);
+  }
+  return out;
+}
+
+/// Adds variables to the attribute trees inside a module: those below a tree's path.
+class AttributeFiller final : public AttributeVisitor {
+ public:
+  explicit AttributeFiller(std::map<Names, Incoming>& missing) : missing_(missing) {}
+
+  void attributes(AttributeTree& tree) override {
+    // Nested trees are filled with the outermost one.
+    const Names prefix(path_.begin(), path_.begin() + static_cast<std::ptrdiff_t>(depth_.back()));
+    for (auto entry = missing_.begin(); entry != missing_.end();) {
+      const Names& path = entry->first;
+      if (path.size() <= prefix.size() || !std::equal(prefix.begin(), prefix.end(), path.begin())) {
+        ++entry;
+        continue;
+      }
+      const Names below(path.begin() + static_cast<std::ptrdiff_t>(prefix.size()), path.end());
+      tree.at_path(below) = to_nnx_var(entry->second.collection, *entry->second.leaf);
+      entry = missing_.erase(entry);
+    }
+  }
+
+  void tensor(Tensor&) override {}
+  void cell(state::CellPtr&) override {}
+  void fixed(const std::type_info&, std::string_view) override {}
+  void enter(const std::type_info&, size_t) override { depth_.push_back(path_.size()); }
+  void leave() override {
+    path_.resize(depth_.back());
+    depth_.pop_back();
+  }
+  void child(std::string_view name) override { next(std::string(name)); }
+  void child(int64_t index) override { next(std::to_string(index)); }
+  bool first_visit(const void* address) override { return seen_.insert(address).second; }
+
+ private:
+  void next(std::string name) {
+    path_.resize(depth_.back());
+    path_.push_back(std::move(name));
+  }
+  std::map<Names, Incoming>& missing_;
+  Names path_;
+  std::vector<size_t> depth_;
+  std::set<const void*> seen_;
+};
+
+/// Key and count of every stream, in order: the next key of the stream of that name, else of `default`.
+void seed_streams(const std::vector<nnx::detail::NodeLeaf>& leaves, nnx::Rngs& rngs) {
+  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    if (!is_random_state(leaf)) continue;
+    const Shape shape = leaf.cell->raw().tensors.at(0).shape();
+    if (cell_of(leaf).type->is(nnx::RngCount::static_type())) {
+      state::write(leaf.cell, state::Value(zeros(shape, DType::kU32)));
+      continue;
+    }
+    const std::string* tag = cell_of(leaf).metadata.get<std::string>("tag");
+    Key key = rngs.next(tag ? *tag : "default");
+    if (shape.size() > 1) {
+      Shape keys = shape;
+      keys.pop_back();
+      key = random::split(key, keys);
+    }
+    state::write(leaf.cell, state::Value(key.data()));
+  }
+}
+
+}  // namespace
+
+nnx::Rngs scope_streams(linen::Scope& scope, bool add_default) {
+  std::vector<std::pair<std::string, Key>> keys;
+  bool has_default = false;
+  for (const std::string& name : scope.rng_streams()) {
+    keys.emplace_back(name, scope.make_rng(name));
+    has_default |= name == "default";
+  }
+  if (add_default && !has_default) keys.emplace_back("default", Key(0));
+  return nnx::Rngs(keys);
+}
+
+bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
+                     const ToLinenOptions& options, bool only_new) {
+  bool stored = false;
+  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    require_variable(leaf);
+    if (is_random_state(leaf)) continue;
+    const nnx::Variable variable(std::static_pointer_cast<nnx::VariableCell>(leaf.cell));
+    const std::string collection = nnx::variable_name_from_type(variable.type(), true);
+    const Names path = names_of(leaf.path);
+    if (!scope.is_mutable_collection(collection) || (only_new && scope.find_leaf(collection, path))) continue;
+    scope.put_leaf(collection, path, leaf_of(variable, options));
+    stored = true;
+  }
+  return stored;
+}
+
+void store_graphdef(linen::Scope& scope, const nnx::GraphDef& graphdef) {
+  if (!scope.is_mutable_collection("nnx")) return;
+  scope.put_leaf("nnx", {"graphdef"}, linen::Variables(std::shared_ptr<const linen::StaticEntry>(graphdef.definition())));
+}
+
+nnx::GraphDef stored_graphdef(const linen::Scope& scope) {
+  const linen::Variables* entry = scope.find_leaf("nnx", {"graphdef"});
+  if (!entry) return {};
+  auto definition = std::dynamic_pointer_cast<const nnx::GraphDef::Definition>(entry->fixed());
+  if (!definition) fail<ModuleError>("ToLinen: 'nnx/graphdef' holds no graph definition");
+  return nnx::GraphDef(std::move(definition));
+}
+
+void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves, nnx::Rngs rngs) {
+  const linen::Variables variables = scope.variables();
+  std::map<Names, Incoming> incoming = incoming_variables(variables);
+  std::string missing;
+  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    require_variable(leaf);
+    if (is_random_state(leaf)) continue;
+    const auto found = incoming.find(names_of(leaf.path));
+    if (found == incoming.end()) {
+      missing += (missing.empty() ? "" : ", ") + tree::to_string(leaf.path);
+      continue;
+    }
+    state::write(leaf.cell, found->second.leaf->leaf());
+    incoming.erase(found);
+  }
+  if (missing.empty() && incoming.empty()) return seed_streams(leaves, rngs);
+  fail<ModuleError>(
+      "ToLinen: the variables do not fit the graph definition in 'nnx': missing {}, unknown {}\n"
+      "  hint: make 'nnx' mutable in the call that changes the structure, or leave the collection out",
+      missing.empty() ? "none" : missing, incoming.empty() ? "none" : joined(incoming));
+}
+
+void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor&)>& visit) {
+  const linen::Variables variables = scope.variables();
+  std::map<Names, Incoming> incoming = incoming_variables(variables);
+  for (const nnx::detail::NodeLeaf& leaf : nnx::detail::walk(visit)) {
+    require_variable(leaf);
+    const auto found = incoming.find(names_of(leaf.path));
+    if (found == incoming.end()) continue;
+    state::write(leaf.cell, found->second.leaf->leaf());
+    incoming.erase(found);
+  }
+  if (incoming.empty()) return;
+  if (log_enabled("bridge")) log_line("bridge", "ToLinen: not in the module as built: " + joined(incoming));
+  AttributeFiller filler(incoming);
+  visit(filler);
+  if (!incoming.empty()) {
+    fail<ModuleError>("ToLinen: the module has no variable for {}\n  hint: leave them out of the variables",
+                      joined(incoming));
+  }
+}
+
+}  // namespace linnet::bridge::detail

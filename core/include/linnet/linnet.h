@@ -16,3 +16,9 @@
 #include "linnet/tensor.h"
 #include "linnet/transforms.h"
 #include "linnet/tree.h"
+
+// The module APIs are libraries of their own: present unless only the core is installed.
+#if __has_include("linnet/linen.h")
+#include "linnet/linen.h"
+#include "linnet/nnx.h"
+#endif

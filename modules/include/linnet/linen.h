@@ -1,0 +1,19 @@
+// The functional module API: scopes, variables and layers.
+//
+//   struct Mlp {
+//     Tensor operator()(linen::Scope& s, const Tensor& x) const {
+//       Tensor h = relu(s("up", linen::Dense{.features = 256}, x));
+//       return s("down", linen::Dense{.features = 10}, h);
+//     }
+//   };
+//   linen::Variables vars = linen::init(Mlp{}, Key(0), x);
+//   Tensor logits = linen::apply(Mlp{}, vars, x);
+#pragma once
+
+#include "linnet/init.h"
+#include "linnet/linen/layers_conv.h"
+#include "linnet/linen/layers_linear.h"
+#include "linnet/linen/layers_norm.h"
+#include "linnet/linen/scope.h"
+#include "linnet/linen/variables.h"
+#include "linnet/ops.h"

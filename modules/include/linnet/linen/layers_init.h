@@ -1,0 +1,64 @@
+// linen::ParamInit: how a functional layer makes a parameter: an initialiser, or one whose result
+// is boxed with axis names.
+//
+//   linen::Dense{.features = 10, .kernel_init = init::normal(0.02)}
+//   linen::Dense{.features = 10, .kernel_init = linen::with_partitioning(init::lecun_normal(),
+//   {"in", "out"})}
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "linnet/init.h"
+#include "linnet/linen/scope.h"
+
+namespace linnet::linen {
+
+class ParamInit {
+ public:
+  using Function = std::function<Variables(const Key&, const Shape&, DType)>;
+
+  /// Not given: the layer's default.
+  ParamInit() = default;
+  /// From `Tensor(const Key&, const Shape&, DType)` or the same returning a leaf with its box.
+  template <class F>
+    requires std::is_invocable_v<const F&, const Key&, const Shape&, DType>
+  ParamInit(F function)  // NOLINT(runtime/explicit)
+      : function_(
+            [function = std::move(function)](const Key& key, const Shape& shape, DType dtype) {
+              return Variables(function(key, shape, dtype));
+            }) {}
+
+  explicit operator bool() const { return function_ != nullptr; }
+  Variables operator()(const Key& key, const Shape& shape, DType dtype) const {
+    return function_(key, shape, dtype);
+  }
+  /// This, or `other` if not given.
+  ParamInit value_or(Initializer other) const {
+    return function_ ? *this : ParamInit(std::move(other));
+  }
+  /// Makes its values for `shape` and reshapes them to the shape that is asked for.
+  ParamInit drawn_as(const Shape& shape) const;
+
+ private:
+  Function function_;
+};
+
+/// An initialiser whose result is a Partitioned box: a mesh axis name, or none, per dimension
+/// (L-107).
+ParamInit with_partitioning(Initializer initializer, AxisNames names,
+                            std::optional<MeshAxes> mesh = {});
+/// The same with logical names, translated by rules (L-109).
+ParamInit with_logical_partitioning(Initializer initializer, AxisNames names,
+                                    std::optional<AxisRules> rules = {},
+                                    std::optional<MeshAxes> mesh = {});
+
+/// The parameter `name` of a layer: read if it exists, made by `init` otherwise.
+/// @throws ModuleError as Scope::param.
+Tensor param(Scope& scope, const std::string& name, const ParamInit& init, const Shape& shape,
+             DType dtype);
+
+}  // namespace linnet::linen

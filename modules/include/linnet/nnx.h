@@ -1,0 +1,23 @@
+// The object module API: variables, states, random streams, gradients and layers.
+//
+//   struct Mlp {
+//     nnx::Linear up, down;
+//     Mlp(int64_t in, int64_t out, nnx::Rngs& rngs) : up(in, 256, rngs), down(256, out, rngs) {}
+//     LINNET_FIELDS(up, down)
+//     Tensor operator()(const Tensor& x) const { return down(relu(up(x))); }
+//   };
+//   nnx::Rngs rngs(0);
+//   Mlp net(784, 10, rngs);
+//   Tensor logits = net(x);
+#pragma once
+
+#include "linnet/init.h"
+#include "linnet/nnx/graph.h"
+#include "linnet/nnx/layers_conv.h"
+#include "linnet/nnx/layers_linear.h"
+#include "linnet/nnx/layers_norm.h"
+#include "linnet/nnx/rngs.h"
+#include "linnet/nnx/state.h"
+#include "linnet/nnx/transforms.h"
+#include "linnet/nnx/variable.h"
+#include "linnet/ops.h"

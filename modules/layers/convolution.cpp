@@ -1,0 +1,108 @@
+#include "modules/layers/convolution.h"
+
+#include "core/base/format.h"
+#include "linnet/layers/dtypes.h"
+
+namespace linnet::layers {
+namespace {
+
+/// `axis` of x continued beyond its ends, as a ring or mirrored at the outer elements.
+Tensor extended(const Tensor& x, int64_t axis, int64_t low, int64_t high, bool mirrored) {
+  if (low == 0 && high == 0) return x;
+  const int64_t n = x.shape(axis);
+  const int64_t period = mirrored ? std::max<int64_t>(2 * (n - 1), 1) : n;
+  std::vector<int32_t> source;
+  for (int64_t i = -low; i < n + high; ++i) {
+    int64_t at = ((i % period) + period) % period;
+    if (at >= n) at = period - at;
+    source.push_back(static_cast<int32_t>(at));
+  }
+  const int64_t count = static_cast<int64_t>(source.size());
+  return take(x, from_vector(source, {count}), axis, GatherMode::kPromiseInBounds);
+}
+
+/// Pads by continuing x, then no padding is left to do: (k - 1) / 2 before and k / 2 after, k being
+/// the dilated kernel's size.
+Tensor continued(Tensor x, const Shape& kernel, const Shape& dilation, bool mirrored) {
+  for (size_t i = 0; i + 2 < x.rank(); ++i) {
+    const int64_t span = (kernel[i] - 1) * dilation[i] + 1;
+    x = extended(x, static_cast<int64_t>(i) + 1, (span - 1) / 2, span / 2, mirrored);
+  }
+  return x;
+}
+
+/// Resolves the padding; may extend x itself.
+std::vector<std::pair<int64_t, int64_t>> apply_padding(Tensor& x, const Padding& padding,
+                                                       const Shape& kernel, const Shape& strides,
+                                                       const Shape& dilation) {
+  const size_t spatial = kernel.size();
+  const std::string& rule = padding.rule();
+  if (rule.empty()) return padding.edges(spatial, "conv");
+  if (rule == "CAUSAL") {
+    if (spatial != 1) {
+      fail<ValueError>("conv: CAUSAL padding is for one spatial dimension, got {} dimensions",
+                       spatial);
+    }
+    return {{dilation[0] * (kernel[0] - 1), 0}};
+  }
+  if (rule == "CIRCULAR" || rule == "REFLECT") {
+    x = continued(std::move(x), kernel, dilation, rule == "REFLECT");
+    return std::vector<std::pair<int64_t, int64_t>>(spatial, {0, 0});
+  }
+  return resolve_padding(rule, std::span(x.shape().data() + 1, spatial), kernel, strides, dilation);
+}
+
+}  // namespace
+
+Shape conv_kernel_shape(const Shape& kernel, int64_t in, int64_t out, int64_t groups) {
+  if (groups < 1 || in % groups || out % groups) {
+    fail<ValueError>("conv: {} groups do not divide {} input and {} output features", groups, in,
+                     out);
+  }
+  for (int64_t size : kernel) {
+    if (size < 1)
+      fail<ValueError>("conv: expected positive kernel sizes, got {}", to_string(kernel));
+  }
+  Shape shape = kernel;
+  shape.push_back(in / groups);
+  shape.push_back(out);
+  return shape;
+}
+
+Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Tensor& mask,
+            const ConvSettings& settings) {
+  const size_t spatial = kernel.rank() - 2;
+  if (x.rank() < spatial + 1) {
+    fail<ShapeError>("conv: expected x [batch..., {} spatial dimensions, features], got {}",
+                     spatial, to_string(x.type()));
+  }
+  if (mask.defined() && mask.shape() != kernel.shape()) {
+    fail<ValueError>("conv: expected a mask of the kernel's shape {}, got {}",
+                     to_string(kernel.shape()), to_string(mask.type()));
+  }
+  const TensorList in = promote_dtype(
+      {x, mask.defined() ? kernel * astype(mask, kernel.dtype()) : kernel, bias}, settings.dtype);
+  const Shape batch(x.shape().begin(), x.shape().end() - static_cast<int64_t>(spatial) - 1);
+  Shape single{element_count(batch)};
+  single.append(x.shape().begin() + batch.size(), x.shape().end());
+  Tensor operand = batch.size() == 1 ? in[0] : reshape(in[0], single);
+
+  const Shape sizes(kernel.shape().begin(), kernel.shape().begin() + spatial);
+  const Shape strides = settings.strides.expanded(spatial, "conv", "strides");
+  const Shape kernel_dilation =
+      settings.kernel_dilation.expanded(spatial, "conv", "kernel dilations");
+  const Shape input_dilation = settings.input_dilation.expanded(spatial, "conv", "input dilations");
+  ConvOptions options{.strides = {strides.begin(), strides.end()},
+                      .lhs_dilation = {input_dilation.begin(), input_dilation.end()},
+                      .rhs_dilation = {kernel_dilation.begin(), kernel_dilation.end()},
+                      .feature_groups = settings.feature_groups};
+  options.padding = apply_padding(operand, settings.padding, sizes, strides, kernel_dilation);
+  Tensor y = conv_general_dilated(operand, in[1], options);
+  if (in[2].defined()) y = y + in[2];
+  if (batch.size() == 1) return y;
+  Shape restored = batch;
+  restored.append(y.shape().begin() + 1, y.shape().end());
+  return reshape(y, restored);
+}
+
+}  // namespace linnet::layers

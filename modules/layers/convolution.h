@@ -1,0 +1,29 @@
+// The mathematics of convolution layers.
+#pragma once
+
+#include <optional>
+
+#include "linnet/layers/window.h"
+#include "linnet/ops.h"
+
+namespace linnet::layers {
+
+/// Of one convolution layer; the numbers are per spatial dimension or one for all.
+struct ConvSettings {
+  PerDimension strides = 1;
+  Padding padding = "SAME";
+  PerDimension input_dilation = 1, kernel_dilation = 1;
+  int64_t feature_groups = 1;
+  std::optional<DType> dtype = {};
+};
+
+/// Kernel [spatial..., in / groups, out].
+/// @throws ValueError if the groups do not divide both.
+Shape conv_kernel_shape(const Shape& kernel, int64_t in, int64_t out, int64_t groups);
+/// x [batch..., spatial..., in], kernel [spatial..., in / groups, out], bias [out] or undefined,
+/// mask of the kernel's shape or undefined -> [batch..., spatial..., out]. Correlation: the kernel
+/// is not flipped. Batch dimensions may be missing or several (L-120 to L-122).
+Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Tensor& mask,
+            const ConvSettings& settings);
+
+}  // namespace linnet::layers

@@ -53,6 +53,7 @@ TensorList batch_call(const char* name, const TensorList& inputs, const std::vec
                       const std::function<TensorList(const TensorList&)>& f,
                       const std::function<std::vector<std::optional<int64_t>>(size_t)>& out_axes,
                       std::optional<int64_t> axis_size);
+[[noreturn]] void fail_axes_count(const char* option, size_t given, size_t wanted, const char* what);
 TensorList abstract_call(const TensorList& inputs, const std::function<TensorList(const TensorList&)>& f);
 TensorList remat_call(const TensorList& inputs, const std::function<TensorList(const TensorList&)>& f);
 
@@ -221,16 +222,17 @@ inline constexpr std::nullopt_t kNone = std::nullopt;
 struct VmapOptions {
   /// One axis per argument, for all its leaves (negative counts from the end; kNone: not mapped).
   /// Empty: 0 for all.
-  std::vector<std::optional<int64_t>> in_axes;
+  std::vector<std::optional<int64_t>> in_axes = {};
   /// One axis for all results, or one per element of a tuple or pair result. Empty: 0.
-  std::vector<std::optional<int64_t>> out_axes;
+  std::vector<std::optional<int64_t>> out_axes = {};
   /// Needed only if no argument is mapped.
-  std::optional<int64_t> axis_size;
+  std::optional<int64_t> axis_size = {};
 };
 
 /// f over a batch: every mapped argument has one more dimension, and so has every result (J-082).
 /// @throws ShapeError if sizes disagree (all are listed), ValueError if nothing is mapped and no size
-/// is given, or if `out_axes` is kNone for a result that is mapped.
+/// is given, if there is not an axis for every argument, or if `out_axes` is kNone for a result that is
+/// mapped.
 template <class F>
 auto vmap(F f, VmapOptions options = {}) {
   return [f = std::move(f), options = std::move(options)](const auto&... args) {
@@ -238,9 +240,12 @@ auto vmap(F f, VmapOptions options = {}) {
     TensorList values;
     std::vector<size_t> counts;
     detail::append_leaves(values, counts, arguments);
+    if (!options.in_axes.empty() && options.in_axes.size() != counts.size()) {
+      detail::fail_axes_count("in_axes", options.in_axes.size(), counts.size(), "arguments");
+    }
     std::vector<std::optional<int64_t>> axes;
     for (size_t i = 0; i < counts.size(); ++i) {
-      const std::optional<int64_t> axis = i < options.in_axes.size() ? options.in_axes[i] : std::optional<int64_t>(0);
+      const std::optional<int64_t> axis = options.in_axes.empty() ? std::optional<int64_t>(0) : options.in_axes[i];
       axes.insert(axes.end(), counts[i], axis);
     }
     using Result = std::decay_t<decltype(std::apply(f, arguments))>;
@@ -257,6 +262,10 @@ auto vmap(F f, VmapOptions options = {}) {
           std::vector<std::optional<int64_t>> spread;
           if constexpr (tree::detail::is_tuple<Result>) {
             if (options.out_axes.size() > 1) {
+              constexpr size_t kParts = std::tuple_size_v<Result>;
+              if (options.out_axes.size() != kParts) {
+                detail::fail_axes_count("out_axes", options.out_axes.size(), kParts, "results");
+              }
               size_t which = 0;
               std::apply([&](const auto&... part) {
                 ((spread.insert(spread.end(), tree::leaves(part).size(), options.out_axes.at(which)), ++which), ...);
@@ -264,6 +273,7 @@ auto vmap(F f, VmapOptions options = {}) {
               return spread;
             }
           }
+          if (options.out_axes.size() > 1) detail::fail_axes_count("out_axes", options.out_axes.size(), 1, "result");
           spread.assign(count, options.out_axes.empty() ? std::optional<int64_t>(0) : options.out_axes[0]);
           return spread;
         },

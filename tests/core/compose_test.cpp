@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "linnet/error.h"
-#include "linnet/linnet.h"
+#include "linnet/core.h"
 
 namespace linnet {
 namespace {

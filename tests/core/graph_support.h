@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,7 +17,7 @@
 #include "core/passes/passes.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/graph_trace.h"
-#include "linnet/linnet.h"
+#include "linnet/core.h"
 
 namespace linnet {
 

@@ -1,6 +1,6 @@
-// Everything of Linnet's core, the two module APIs and the bridge.
+// Tensors, operations, transformations, trees and random numbers: everything below the modules.
 //
-//   #include <linnet/linnet.h>
+//   #include <linnet/core.h>
 //   using namespace linnet;
 //   Tensor y = grad([](const Tensor& x) { return sum(x * x); })(tensor({1.f, 2.f}));   // [2, 4]
 #pragma once
@@ -12,6 +12,7 @@
 #include "linnet/jit.h"
 #include "linnet/log.h"
 #include "linnet/ops.h"
+#include "linnet/random.h"
 #include "linnet/shape.h"
 #include "linnet/tensor.h"
 #include "linnet/transforms.h"

@@ -147,4 +147,19 @@ linen::Variables nnx_attrs_to_linen_vars(const AttributeTree& attributes) {
   return out;
 }
 
+std::vector<const nnx::VariableType*> sort_variable_types(std::vector<const nnx::VariableType*> types) {
+  const auto depth = [](const nnx::VariableType* type) {
+    size_t count = 0;
+    for (; type->parent(); type = type->parent()) ++count;
+    return count;
+  };
+  std::stable_sort(types.begin(), types.end(), [&](const auto* a, const auto* b) { return depth(a) > depth(b); });
+  return types;
+}
+
+const nnx::VariableType& register_variable_name_type_pair(std::string_view name, const nnx::VariableType& type,
+                                                          bool overwrite) {
+  return nnx::register_variable_name(name, type, overwrite);
+}
+
 }  // namespace linnet::bridge

@@ -26,13 +26,6 @@ bool is_random_state(const nnx::detail::NodeLeaf& leaf) {
   return leaf.cell && cell_of(leaf).type->is(nnx::RngState::static_type());
 }
 
-void require_variable(const nnx::detail::NodeLeaf& leaf) {
-  if (leaf.cell) return;
-  fail<ValueError>(
-      "ToLinen: cannot infer collection name of '{}': it is a tensor, not a variable\n  hint: make it an nnx::Variable",
-      tree::to_string(leaf.path));
-}
-
 /// A leaf of the incoming variables; the collection decides the kind of a variable made from it.
 struct Incoming {
   std::string collection;
@@ -144,8 +137,7 @@ bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLea
                      const ToLinenOptions& options, bool only_new) {
   bool stored = false;
   for (const nnx::detail::NodeLeaf& leaf : leaves) {
-    require_variable(leaf);
-    if (is_random_state(leaf)) continue;
+    if (!leaf.cell || is_random_state(leaf)) continue;
     const nnx::Variable variable(std::static_pointer_cast<nnx::VariableCell>(leaf.cell));
     const std::string collection = nnx::variable_name_from_type(variable.type(), true);
     const Names path = names_of(leaf.path);
@@ -154,6 +146,26 @@ bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLea
     stored = true;
   }
   return stored;
+}
+
+TensorList plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves) {
+  TensorList out;
+  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    if (leaf.tensor) out.push_back(*leaf.tensor);
+  }
+  return out;
+}
+
+void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves, const TensorList& before) {
+  size_t next = 0;
+  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    if (!leaf.tensor) continue;
+    if (next < before.size() && leaf.tensor->impl() == before[next++].impl()) continue;
+    fail<ValueError>(
+        "ToLinen: cannot infer collection name of '{}': the call changed it, and it is a tensor, not a variable\n"
+        "  hint: make it an nnx::Variable",
+        tree::to_string(leaf.path));
+  }
 }
 
 void store_graphdef(linen::Scope& scope, const nnx::GraphDef& graphdef) {
@@ -174,7 +186,6 @@ void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::Node
   std::map<Names, Incoming> incoming = incoming_variables(variables);
   std::string missing;
   for (const nnx::detail::NodeLeaf& leaf : leaves) {
-    require_variable(leaf);
     if (is_random_state(leaf)) continue;
     const auto found = incoming.find(names_of(leaf.path));
     if (found == incoming.end()) {
@@ -195,9 +206,8 @@ void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor
   const linen::Variables variables = scope.variables();
   std::map<Names, Incoming> incoming = incoming_variables(variables);
   for (const nnx::detail::NodeLeaf& leaf : nnx::detail::walk(visit)) {
-    require_variable(leaf);
     const auto found = incoming.find(names_of(leaf.path));
-    if (found == incoming.end()) continue;
+    if (found == incoming.end() || !leaf.cell) continue;
     state::write(leaf.cell, found->second.leaf->leaf());
     incoming.erase(found);
   }

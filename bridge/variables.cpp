@@ -17,10 +17,6 @@ std::string collection_of(const nnx::VariableType& type) {
 }
 
 std::vector<std::string> path_in_collection(const nnx::detail::NodeLeaf& leaf) {
-  if (!leaf.cell) {
-    fail<ValueError>("bridge: cannot infer collection name of '{}': it is a tensor, not a variable",
-                     tree::to_string(leaf.path));
-  }
   std::vector<std::string> out{collection_of(*static_cast<const nnx::VariableCell&>(*leaf.cell).type)};
   for (const tree::Key& key : leaf.path) out.push_back(key.index >= 0 ? std::to_string(key.index) : key.name);
   return out;
@@ -31,6 +27,7 @@ std::vector<std::string> path_in_collection(const nnx::detail::NodeLeaf& leaf) {
 linen::Variables variables_of(const std::vector<nnx::detail::NodeLeaf>& leaves) {
   linen::Variables out;
   for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    if (!leaf.cell) continue;
     const std::vector<std::string> path = path_in_collection(leaf);
     const nnx::Variable variable(std::static_pointer_cast<nnx::VariableCell>(leaf.cell));
     if (variable.type().is(nnx::RngState::static_type())) continue;
@@ -41,7 +38,9 @@ linen::Variables variables_of(const std::vector<nnx::detail::NodeLeaf>& leaves) 
 
 void update_variables(const std::vector<nnx::detail::NodeLeaf>& leaves, const linen::Variables& variables) {
   std::map<std::vector<std::string>, const nnx::detail::NodeLeaf*> known;
-  for (const nnx::detail::NodeLeaf& leaf : leaves) known[path_in_collection(leaf)] = &leaf;
+  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    if (leaf.cell) known[path_in_collection(leaf)] = &leaf;
+  }
   const auto incoming = linen::flat_leaves(variables);
   for (const auto& [path, leaf] : incoming) {
     if (leaf->fixed() || known.count(path)) continue;

@@ -81,6 +81,20 @@ void GradCall::run(const std::function<void()>& body) {
 
 Tensor GradCall::primal(const Tensor& tensor) const { return impl_->trace.primal(tensor); }
 
+void GradCall::lower(const std::vector<NodeLeaf>& leaves) const {
+  for (const NodeLeaf& leaf : leaves) {
+    if (!leaf.cell) continue;
+    state::Value value = leaf.cell->raw();
+    bool traced = false;
+    for (Tensor& tensor : value.tensors) {
+      if (!tensor.defined() || !impl_->trace.owns(tensor)) continue;
+      tensor = impl_->trace.primal(tensor);
+      traced = true;
+    }
+    if (traced) leaf.cell->set_raw(std::move(value));
+  }
+}
+
 State GradCall::gradients(const Tensor& loss) {
   if (!is_floating(loss.dtype())) fail<DTypeError>("grad: expected a floating loss, got {}", to_string(loss.type()));
   if (!loss.shape().empty()) {

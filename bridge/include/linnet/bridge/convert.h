@@ -54,4 +54,12 @@ AttributeTree linen_vars_to_nnx_attrs(const linen::Variables& variables);
 /// @throws ValueError for leaves that are no variables ("cannot infer collection name") or of unregistered types.
 linen::Variables nnx_attrs_to_linen_vars(const AttributeTree& attributes);
 
+/// Most derived first, stable otherwise: filters made in this order send each variable to its most
+/// specific type (B-012).
+std::vector<const nnx::VariableType*> sort_variable_types(std::vector<const nnx::VariableType*> types);
+
+/// The name older code knows `nnx::register_variable_name` by.
+const nnx::VariableType& register_variable_name_type_pair(std::string_view name, const nnx::VariableType& type,
+                                                          bool overwrite = false);
+
 }  // namespace linnet::bridge

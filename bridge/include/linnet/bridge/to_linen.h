@@ -46,13 +46,18 @@ namespace detail {
 
 /// One key per stream of the scope, `make_rng` each, as streams of an Rngs.
 nnx::Rngs scope_streams(linen::Scope& scope, bool add_default);
-/// Writes every variable (but random state) to the collection of its type, where that is mutable.
+/// Writes every variable (random state left out) to the collection of its type, where that is mutable.
 /// `only_new`: those that are not there yet. True if something was written.
 bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
                      const ToLinenOptions& options, bool only_new);
 void store_graphdef(linen::Scope& scope, const nnx::GraphDef& graphdef);
 /// Without a definition if there is no entry `nnx/graphdef`.
 nnx::GraphDef stored_graphdef(const linen::Scope& scope);
+/// Tensors a module holds directly. They are constants of its constructor: no collection holds them, and a
+/// module with any is always built by its constructor.
+TensorList plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves);
+/// @throws ValueError naming one that is not as before.
+void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves, const TensorList& before);
 /// Values of the scope's variables into a module made from its graph definition, random streams from `rngs` by
 /// name, as `reseed`. @throws ModuleError for missing and unknown paths.
 void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves, nnx::Rngs rngs);
@@ -112,7 +117,7 @@ class ToLinen {
       : make_(std::move(make)), options_(std::move(options)), identity_(std::move(identity)) {}
 
   /// @throws ModuleError if a stream is missing that the constructor or the run asks for, or if the
-  /// variables do not fit; ValueError for array members that are no variables.
+  /// variables do not fit; ValueError if the call changes a tensor that is no variable.
   template <class... A>
   auto operator()(linen::Scope& scope, A&&... args) const {
     return run(scope, [](M& module, auto&&... a) { return module(std::forward<decltype(a)>(a)...); },
@@ -129,11 +134,9 @@ class ToLinen {
     static_assert(!std::is_void_v<Result>, "to_linen: the method must return something");
     if (scope.is_initializing()) return first_run(scope, function, std::forward<A>(args)...);
     M module = rebuilt(scope);
+    const TensorList constants = detail::plain_tensors(leaves_of(module));
     auto output = std::invoke(function, module, std::forward<A>(args)...);
-    store(scope, module, false);
-    if (options_.store_graphdef && scope.is_mutable_collection("nnx")) {
-      detail::store_graphdef(scope, nnx::graphdef(module));
-    }
+    finish(scope, module, constants, false);
     return output;
   }
 
@@ -149,14 +152,14 @@ class ToLinen {
   auto first_run(linen::Scope& scope, const F& function, A&&... args) const {
     nnx::Rngs rngs = detail::scope_streams(scope, false);
     M module = make_(rngs);
-    store(scope, module, false);
-    if (options_.store_graphdef) detail::store_graphdef(scope, nnx::graphdef(module));
+    const TensorList constants = detail::plain_tensors(leaves_of(module));
+    finish(scope, module, constants, false);
     auto output = [&] {
       // Functional modules wrapped inside make their variables now.
       const detail::InitializingScope initializing(nnx::detail::visitor_of(module));
       return std::invoke(function, module, std::forward<A>(args)...);
     }();
-    if (store(scope, module, true) && options_.store_graphdef) detail::store_graphdef(scope, nnx::graphdef(module));
+    finish(scope, module, constants, true);
     return output;
   }
 
@@ -164,7 +167,7 @@ class ToLinen {
     nnx::Rngs rngs = detail::scope_streams(scope, true);
     if (const nnx::GraphDef graphdef = detail::stored_graphdef(scope); graphdef.definition()) {
       M module = nnx::detail::copy_prototype<M>(graphdef);
-      detail::load_exactly(scope, nnx::detail::walk(nnx::detail::visitor_of(module)), std::move(rngs));
+      detail::load_exactly(scope, leaves_of(module), std::move(rngs));
       return module;
     }
     M module = make_(rngs);
@@ -172,8 +175,17 @@ class ToLinen {
     return module;
   }
 
-  bool store(linen::Scope& scope, M& module, bool only_new) const {
-    return detail::store_variables(scope, nnx::detail::walk(nnx::detail::visitor_of(module)), options_, only_new);
+  /// Stores variables and, if the module can be rebuilt from it, the graph definition.
+  void finish(linen::Scope& scope, M& module, const TensorList& constants, bool only_new) const {
+    const std::vector<nnx::detail::NodeLeaf> leaves = leaves_of(module);
+    detail::check_plain_tensors(leaves, constants);
+    const bool stored = detail::store_variables(scope, leaves, options_, only_new);
+    if (!options_.store_graphdef || !constants.empty() || (only_new && !stored)) return;
+    if (scope.is_mutable_collection("nnx")) detail::store_graphdef(scope, nnx::graphdef(module));
+  }
+
+  static std::vector<nnx::detail::NodeLeaf> leaves_of(M& module) {
+    return nnx::detail::walk(nnx::detail::visitor_of(module));
   }
 
   Factory make_;

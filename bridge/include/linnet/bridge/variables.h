@@ -16,16 +16,15 @@ linen::Variables variables_of(const std::vector<nnx::detail::NodeLeaf>& leaves);
 void update_variables(const std::vector<nnx::detail::NodeLeaf>& leaves, const linen::Variables& variables);
 }  // namespace detail
 
-/// Every variable at (collection of its type, path), random state left out; variables with metadata are
-/// boxed. A type nobody registered makes a collection of its own name.
-/// @throws ValueError for array members that are no variables.
+/// Every variable at (collection of its type, path), random state and tensors that are no variables left
+/// out; variables with metadata are boxed. A type nobody registered makes a collection of its own name.
 template <class M>
 linen::Variables variables(M& module) {
   return detail::variables_of(nnx::detail::walk(nnx::detail::visitor_of(module)));
 }
 
 /// Writes values (and metadata of boxes) into the module's variables; those not named stay.
-/// @throws ModuleError for unknown paths, and for variables of another type than their collection's.
+/// @throws ModuleError for unknown paths.
 template <class M>
 void update(M& module, const linen::Variables& variables) {
   detail::update_variables(nnx::detail::walk(nnx::detail::visitor_of(module)), variables);

@@ -26,6 +26,8 @@ class GradCall {
   ~GradCall();
   void run(const std::function<void()>& body);
   Tensor primal(const Tensor& tensor) const;
+  /// Variables that the run made leave with plain values.
+  void lower(const std::vector<NodeLeaf>& leaves) const;
   /// A state with one gradient per chosen leaf.
   State gradients(const Tensor& loss);
 
@@ -45,6 +47,7 @@ auto value_and_grad(F&& f, M& model, const Filter& wrt) {
   using Result = std::decay_t<decltype(f(model))>;
   std::optional<Result> result;
   call.run([&] { result.emplace(f(model)); });
+  call.lower(detail::walk(detail::visitor_of(model)));
   if constexpr (linnet::detail::is_pair<Result>) {
     State gradients = call.gradients(result->first);
     auto auxiliary = tree::map(result->second, [&](const Tensor& t) { return call.primal(t); });

@@ -1,0 +1,327 @@
+// Object modules as functional ones (inventory section 7).
+#include <algorithm>
+
+#include "bridge/bridge_modules.h"
+
+namespace linnet::bridge_tests {
+namespace {
+
+using bridge::to_linen;
+using bridge::to_linen_with;
+using linen::Variables;
+
+/// The keys that the constructor and the call saw.
+struct KeyProbe {
+  nnx::Param key;
+  nnx::Rngs rngs;
+  explicit KeyProbe(nnx::Rngs& r) : key(r.params().data().astype(DType::kF32)), rngs(r.fork()) {}
+  LINNET_FIELDS(key, rngs)
+  Tensor operator()(const Tensor& x) { return x + rngs.dropout().data()[0].astype(DType::kF32); }
+};
+
+struct LoRAPair {
+  nnx::Param kernel;
+  nnx::LoRAParam lora_a;
+  nnx::BatchStat mean;
+  explicit LoRAPair(nnx::Rngs& rngs)
+      : kernel(random::normal(rngs.params(), {2, 2})), lora_a(random::normal(rngs.params(), {2, 1})), mean(zeros({2})) {}
+  LINNET_FIELDS(kernel, lora_a, mean)
+  Tensor operator()(const Tensor& x) const { return matmul(x, kernel) + mean.value(); }
+};
+
+struct NoRngs {
+  nnx::Param w;
+  explicit NoRngs(int64_t n) : w(ones({n})) {}
+  LINNET_FIELDS(w)
+  Tensor operator()(const Tensor& x) const { return x * w.value(); }
+};
+
+struct Late {
+  nnx::Param w;
+  std::optional<nnx::Intermediate> seen;
+  explicit Late(nnx::Rngs&) : w(ones({2})) {}
+  LINNET_FIELDS(w, seen)
+  Tensor operator()(const Tensor& x, bool record) {
+    if (record) seen.emplace(sum(x));
+    return x * w.value();
+  }
+};
+
+bool has_nnx_and(const Variables& vars, std::vector<std::string> others) {
+  others.push_back("nnx");
+  std::sort(others.begin(), others.end());
+  return vars.keys() == others;
+}
+
+TEST(BridgeToLinen, B_079_B_082_B_097_DocumentationExample) {
+  const Tensor x = normal({1, 32});
+  const auto model = to_linen<nnx::Linear>(32, 64);
+  const auto [y, vars] = linen::init_with_output(model, Key(0), x);
+  EXPECT_EQ(y.shape(), Shape({1, 64}));
+  EXPECT_EQ(vars["params"]["kernel"].shape(), Shape({32, 64}));
+  EXPECT_TRUE(has_nnx_and(vars, {"params"}));
+  const auto entry = std::dynamic_pointer_cast<const nnx::graph::NodeDef::Definition>(vars["nnx"]["graphdef"].fixed());
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(*entry->type, typeid(nnx::Linear));
+  expect_equal(linen::apply(model, vars, x), y);
+}
+
+TEST(BridgeToLinen, B_080_BuiltOncePerInit) {
+  int built = 0;
+  const bridge::ToLinen<NoRngs> model([&](nnx::Rngs&) { ++built; return NoRngs(2); });
+  EXPECT_EQ(built, 0);
+  const Variables vars = linen::init(model, Key(0), ones({2}));
+  EXPECT_EQ(built, 1);
+  linen::apply(model, vars, ones({2}));
+  EXPECT_EQ(built, 1);
+}
+
+TEST(BridgeToLinen, B_081_WithAndWithoutRngs) {
+  const Variables vars = linen::init(to_linen<NoRngs>(3), Key(0), ones({3}));
+  EXPECT_EQ(values(vars["params"]["w"]), (std::vector<float>{1, 1, 1}));
+  const auto conv = to_linen<nnx::Conv>(1, 2, nnx::PerDimension{3, 3}, nnx::ConvOptions{.use_bias = false});
+  EXPECT_EQ(linen::init(conv, Key(0), ones({1, 4, 4, 1}))["params"]["kernel"].shape(), Shape({3, 3, 1, 2}));
+  struct RngsFirst {
+    nnx::Param w;
+    RngsFirst(nnx::Rngs& rngs, int64_t n) : w(random::normal(rngs.params(), {n})) {}
+    LINNET_FIELDS(w)
+    Tensor operator()(const Tensor& x) const { return x + w.value(); }
+  };
+  EXPECT_EQ(linen::init(to_linen<RngsFirst>(bridge::kRngs, 4), Key(0), ones({4}))["params"]["w"].shape(), Shape({4}));
+}
+
+TEST(BridgeToLinen, B_083_B_096_NamesInsideFunctionalModules) {
+  struct Outer {
+    Tensor operator()(linen::Scope& s, const Tensor& x) const {
+      const Tensor h = s(to_linen<nnx::Linear>(3, 4), x);
+      const Tensor g = s(to_linen<nnx::Linear>(4, 5), h);
+      return s("named", to_linen<nnx::Linear>(5, 2), g);
+    }
+  };
+  const Variables vars = linen::init(Outer{}, Key(0), ones({1, 3}));
+  EXPECT_EQ(vars["params"].keys(), (std::vector<std::string>{"ToLinen_0", "ToLinen_1", "named"}));
+  EXPECT_TRUE(vars["nnx"]["ToLinen_0"]["graphdef"].fixed());
+  EXPECT_EQ(linen::apply(Outer{}, vars, ones({1, 3})).shape(), Shape({1, 2}));
+}
+
+TEST(BridgeToLinen, B_085_B_086_B_087_Boxes) {
+  const nnx::LinearOptions annotated{.kernel_metadata = {{"out_sharding", AxisNames{"in", "out"}}}};
+  const auto init = [&](bridge::ToLinenOptions options) {
+    return linen::init(to_linen_with<nnx::Linear>(std::move(options), 2, 3, annotated), Key(0), ones({1, 2}));
+  };
+  const Variables vars = init({});
+  EXPECT_EQ(vars["params"]["kernel"].box()->kind, "NNXMeta");
+  EXPECT_EQ(linen::get_partition_spec(vars).at("params/kernel"), (AxisNames{"in", "out"}));
+  EXPECT_FALSE(vars["params"]["bias"].box());
+  EXPECT_EQ(init({.metadata_type = "MyMeta"})["params"]["kernel"].box()->kind, "MyMeta");
+  EXPECT_FALSE(init({.keep_metadata = false})["params"]["kernel"].box());
+  const Variables own = init({.metadata_fn = [](const nnx::Variable& v) {
+    return linen::partitioned(v.value(), {"mine"});
+  }});
+  EXPECT_EQ(own["params"]["bias"].box()->kind, "Partitioned");
+}
+
+TEST(BridgeToLinen, B_088_B_090_B_112_KeysOfTheScope) {
+  struct Outer {
+    Tensor operator()(linen::Scope& s, const Tensor& x) const {
+      return s("a", to_linen<KeyProbe>(), x) + s("b", to_linen<KeyProbe>(), x);
+    }
+  };
+  struct Plain {
+    Tensor* out;
+    Tensor operator()(linen::Scope& s, const Tensor& x) const { *out = s.make_rng("params").data(); return x; }
+  };
+  struct PlainOuter {
+    Tensor* out;
+    Tensor operator()(linen::Scope& s, const Tensor& x) const { return s("a", Plain{out}, x); }
+  };
+  const linen::RngStreams both{{"params", Key(0)}, {"dropout", Key(1)}};
+  const Variables vars = linen::init(Outer{}, both, ones({1}));
+  EXPECT_TRUE(differ(vars["params"]["a"]["key"], vars["params"]["b"]["key"]));
+  Tensor key;
+  linen::init(PlainOuter{&key}, both, ones({1}));
+  expect_equal(vars["params"]["a"]["key"], random::fold_in(Key(key), 0u).data().astype(DType::kF32));
+  EXPECT_THROW(linen::init(Outer{}, Key(0), ones({1})), ModuleError);
+}
+
+TEST(BridgeToLinen, B_089_B_107_B_108_StateBeforeTheRun) {
+  const Tensor x = normal({3, 2});
+  const auto model = to_linen<StatefulCounter>();
+  const Variables vars = linen::init(model, Key(0), x);
+  EXPECT_EQ(Tensor(vars["Count"]["count"]).item<int>(), 0);
+  const auto [out, updates] = linen::apply_with({.mutate = {"Count"}}, model, vars, x);
+  EXPECT_EQ(updates.keys(), std::vector<std::string>{"Count"});
+  EXPECT_EQ(Tensor(updates["Count"]["count"]).item<int>(), 1);
+  const auto [again, twice] = linen::apply_with({.mutate = {"Count"}}, model, vars | updates, x);
+  EXPECT_EQ(Tensor(twice["Count"]["count"]).item<int>(), 2);
+  expect_equal(out, again);
+  EXPECT_NO_THROW(linen::apply(model, vars, x));
+}
+
+TEST(BridgeToLinen, B_091_B_092_B_093_OneCollectionPerExactType) {
+  const Variables vars = linen::init(to_linen<LoRAPair>(), Key(0), ones({1, 2}));
+  EXPECT_TRUE(has_nnx_and(vars, {"LoRAParam", "batch_stats", "params"}));
+  EXPECT_EQ(vars["params"].keys(), std::vector<std::string>{"kernel"});
+  EXPECT_EQ(vars["LoRAParam"].keys(), std::vector<std::string>{"lora_a"});
+  const linen::RngStreams both{{"params", Key(0)}, {"dropout", Key(1)}};
+  const Variables dropped = linen::init(to_linen<StatefulDropout>(4, 3, 0.5), both, ones({1, 4}));
+  EXPECT_TRUE(has_nnx_and(dropped, {"params"}));
+  EXPECT_EQ(dropped["params"].keys(), std::vector<std::string>{"linear"});
+}
+
+TEST(BridgeToLinen, B_094_B_095_GraphdefIsStatic) {
+  const auto model = to_linen<nnx::Linear>(2, 3);
+  const Variables a = linen::init(model, Key(0), ones({1, 2})), b = linen::init(to_linen<nnx::Linear>(2, 3), Key(1), ones({1, 2}));
+  EXPECT_EQ(tree::leaves(a).size(), 2u);
+  EXPECT_EQ(tree::structure(a), tree::structure(b));
+  EXPECT_TRUE(a["nnx"]["graphdef"].fixed()->equals(*b["nnx"]["graphdef"].fixed()));
+  const Variables doubled = tree::map(a, [](const Tensor& t) { return t * 2; });
+  EXPECT_TRUE(doubled["nnx"]["graphdef"].fixed()->equals(*a["nnx"]["graphdef"].fixed()));
+  const auto loss = [&](const Variables& v) { return sum(linen::apply(model, v, ones({1, 2}))); };
+  const Variables gradient = grad(loss)(a);
+  expect_near(gradient["params"]["bias"], ones({3}));
+  const auto compiled = jit([&](const Variables& v) { return loss(v); });
+  expect_near(compiled(a), loss(a));
+  EXPECT_EQ(linen::init(to_linen_with<nnx::Linear>({.store_graphdef = false}, 2, 3), Key(0), ones({1, 2})).keys(),
+            std::vector<std::string>{"params"});
+}
+
+TEST(BridgeToLinen, B_099_B_100_BothWaysToRebuild) {
+  const Tensor x = normal({2, 3});
+  const linen::RngStreams both{{"params", Key(0)}, {"dropout", Key(1)}};
+  const auto model = to_linen<StatefulDropout>(3, 4, 0.5);
+  const Variables vars = linen::init(model, both, x);
+  Variables without;
+  without.at_path({"params"}) = vars["params"];
+  const linen::ApplyOptions options{.rngs = {{"dropout", Key(5)}}};
+  expect_equal(linen::apply_with(options, model, vars, x).first, linen::apply_with(options, model, without, x).first);
+  expect_equal(linen::apply(model, vars, x), linen::apply(model, without, x));
+}
+
+TEST(BridgeToLinen, B_101_B_111_RngsOfApply) {
+  const Tensor x = ones({4, 3});
+  const linen::RngStreams both{{"params", Key(0)}, {"dropout", Key(1)}};
+  const auto model = to_linen<StatefulDropout>(3, 16, 0.5);
+  const Variables vars = linen::init(model, both, x);
+  EXPECT_NO_THROW(linen::apply(model, vars, x));
+  const auto run = [&](int64_t seed) {
+    return linen::apply_with({.rngs = {{"dropout", Key(seed)}}}, model, vars, x).first;
+  };
+  expect_equal(run(2), run(2));
+  EXPECT_TRUE(differ(run(2), run(3)));
+}
+
+TEST(BridgeToLinen, B_102_BoxesAreOpened) {
+  const nnx::LinearOptions annotated{.kernel_metadata = {{"out_sharding", AxisNames{"in", "out"}}}};
+  const auto model = to_linen<nnx::Linear>(2, 3, annotated);
+  const Variables vars = linen::init(model, Key(0), ones({1, 2}));
+  expect_equal(linen::apply(model, linen::unbox(vars), ones({1, 2})), linen::apply(model, vars, ones({1, 2})));
+  const auto updates = linen::apply_with({.mutate = {"params"}}, model, linen::unbox(vars), ones({1, 2})).second;
+  EXPECT_EQ(updates["params"]["kernel"].box(), vars["params"]["kernel"].box());
+}
+
+TEST(BridgeToLinen, B_103_LaterCollectionsWin) {
+  const auto model = to_linen_with<NoRngs>({.store_graphdef = false}, 2);
+  Variables vars;
+  vars.at_path({"params", "w"}) = Variables(ones({2}));
+  vars.at_path({"zz_late", "w"}) = Variables(zeros({2}));
+  EXPECT_EQ(values(linen::apply(model, vars, ones({2}))), (std::vector<float>{0, 0}));
+}
+
+TEST(BridgeToLinen, B_104_B_105_B_106_PathsThatDoNotFit) {
+  const auto model = to_linen<nnx::Linear>(2, 3);
+  const Variables vars = linen::init(model, Key(0), ones({1, 2}));
+  Variables extra = vars, missing = vars;
+  extra.at_path({"params", "deep", "other"}) = Variables(ones({1}));
+  missing.at_path({"params"}).children().erase("bias");
+  EXPECT_NE(thrown<ModuleError>([&] { linen::apply(model, extra, ones({1, 2})); }).find("deep/other"), std::string::npos);
+  EXPECT_NE(thrown<ModuleError>([&] { linen::apply(model, missing, ones({1, 2})); }).find("bias"), std::string::npos);
+  extra.children().erase("nnx");
+  missing.children().erase("nnx");
+  EXPECT_NE(thrown<ModuleError>([&] { linen::apply(model, extra, ones({1, 2})); }).find("deep/other"), std::string::npos);
+  expect_near(linen::apply(model, missing, ones({1, 2})), sum(vars["params"]["kernel"].value(), Axes{0}).reshape({1, 3}));
+}
+
+TEST(BridgeToLinen, B_109_B_110_VariablesMadeByTheCall) {
+  const auto model = to_linen<Late>();
+  const Tensor x = ones({2});
+  const Variables vars = linen::init(model, Key(0), x, false);
+  EXPECT_TRUE(has_nnx_and(vars, {"params"}));
+  const auto updates = linen::apply_with({.mutate = {"intermediates"}}, model, vars, x, true).second;
+  EXPECT_EQ(Tensor(updates["intermediates"]["seen"]).item<float>(), 2);
+  EXPECT_THROW(linen::apply(model, vars | updates, x, false), ModuleError);
+  EXPECT_NO_THROW(linen::apply(model, vars, x, false));
+  const auto both = linen::apply_with({.mutate = {"intermediates", "nnx"}}, model, vars, x, true).second;
+  EXPECT_FALSE(both["nnx"]["graphdef"].fixed()->equals(*vars["nnx"]["graphdef"].fixed()));
+  EXPECT_NO_THROW(linen::apply(model, vars | both, x, false));
+}
+
+TEST(BridgeToLinen, B_113_RunningAverages) {
+  const Tensor x = normal({16, 3}) * 2 + 1;
+  const auto model = to_linen<nnx::BatchNorm>(3, nnx::BatchNormOptions{.momentum = 0.9});
+  const Variables vars = linen::init(model, Key(0), x, false);
+  EXPECT_EQ(values(vars["batch_stats"]["mean"]), (std::vector<float>{0, 0, 0}));
+  const auto updates = linen::apply_with({.mutate = {"batch_stats"}}, model, vars, x, false).second;
+  expect_near(updates["batch_stats"]["mean"], mean(x, Axes{0}) * 0.1f);
+  EXPECT_EQ(updates.keys(), std::vector<std::string>{"batch_stats"});
+  EXPECT_EQ(linen::apply_with({.mutate = {"params"}}, model, vars, x, false).second.keys(),
+            std::vector<std::string>{"params"});
+}
+
+TEST(BridgeToLinen, B_114_B_115_OtherMethods) {
+  const auto embed = to_linen<nnx::Embed>(10, 4);
+  const Tensor ids = tensor<int32_t>({1, 2, 3});
+  const Variables vars = linen::init(embed, Key(0), ids);
+  const Tensor z = normal({2, 4});
+  const Tensor logits = linen::apply(embed.method(&nnx::Embed::attend), vars, z);
+  expect_near(logits, matmul(z, vars["params"]["embedding"].value().transpose()));
+  const auto twice = [](nnx::Embed& e, const Tensor& i) { return e(i) * 2; };
+  expect_near(linen::apply(embed.method(twice), vars, ids), linen::apply(embed, vars, ids) * 2);
+  struct Tied {
+    Tensor operator()(linen::Scope& s, const Tensor& i) const {
+      const auto embedding = to_linen<nnx::Embed>(10, 4);
+      linen::Scope child = s.child("embedding");
+      const Tensor h = linen::Scope::call(child, embedding, i);
+      return linen::Scope::call(child, embedding.method(&nnx::Embed::attend), h);
+    }
+  };
+  const Variables tied = linen::init(Tied{}, Key(0), ids);
+  const Tensor table = tied["params"]["embedding"]["embedding"];
+  expect_near(linen::apply(Tied{}, tied, ids), matmul(take(table, ids, 0), table.transpose()));
+}
+
+TEST(BridgeToLinen, B_040_SameTreeWrappedWholeOrInPart) {
+  struct Whole {
+    nnx::Linear first, second;
+    explicit Whole(nnx::Rngs& rngs) : first(3, 4, rngs), second(4, 2, rngs) {}
+    LINNET_FIELDS(first, second)
+    Tensor operator()(const Tensor& x) const { return second(first(x)); }
+  };
+  struct Part {
+    Tensor operator()(linen::Scope& s, const Tensor& x) const {
+      return s("second", to_linen<nnx::Linear>(4, 2), s("first", to_linen<nnx::Linear>(3, 4), x));
+    }
+  };
+  const Variables whole = linen::init(to_linen<Whole>(), Key(0), ones({1, 3}));
+  const Variables part = linen::init(Part{}, Key(0), ones({1, 3}));
+  EXPECT_EQ(tree::structure(whole["params"]), tree::structure(part["params"]));
+}
+
+TEST(BridgeToLinen, PlainTensorsAreConstants) {
+  nnx::ConvOptions masked{.use_bias = false};
+  masked.mask = zeros({3, 1, 2});
+  const auto model = to_linen<nnx::Conv>(1, 2, nnx::PerDimension(3), masked);
+  const Variables vars = linen::init(model, Key(0), ones({1, 4, 1}));
+  EXPECT_EQ(vars.keys(), std::vector<std::string>{"params"});
+  expect_equal(linen::apply(model, vars, ones({1, 4, 1})), zeros({1, 4, 2}));
+  struct Changing {
+    Tensor count = zeros({});
+    LINNET_FIELDS(count)
+    Tensor operator()(const Tensor& x) { count = count + 1; return x; }
+  };
+  const std::string text = thrown<ValueError>([] { linen::init(to_linen<Changing>(), Key(0), ones({1})); });
+  EXPECT_NE(text.find("cannot infer collection"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace linnet::bridge_tests

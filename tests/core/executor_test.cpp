@@ -338,5 +338,19 @@ TEST(MemoryPlan, a_chain_needs_no_more_than_its_widest_step) {
   EXPECT_TRUE(same_bits(with->run(samples(graph))[0], without->run(samples(graph))[0]));
 }
 
+TEST(MemoryPlan, checkpoint_trades_memory_for_recomputation) {
+  const auto layer = [](const Tensor& x) { return sin(sort(tanh(sort(x * 1.5f)))); };
+  const auto arena = [&](bool recompute) {
+    const auto loss = [&](const Tensor& x) {
+      Tensor y = x;
+      for (int i = 0; i < 8; ++i) y = recompute ? checkpoint(layer)(y) : layer(y);
+      return sum(y);
+    };
+    const Graph graph = record({type({4096})}, [&](const TensorList& x) { return TensorList{grad(loss)(x[0])}; });
+    return compile(graph)->arena_bytes();
+  };
+  EXPECT_LT(arena(true), arena(false) / 2);
+}
+
 }  // namespace
 }  // namespace linnet

@@ -1,6 +1,7 @@
 // The rewrite rules, each by name: where it applies, and the nearest case where it must not.
 #include "tests/core/graph_support.h"
 
+#include <limits>
 #include <set>
 
 #include "core/ops/convert.h"

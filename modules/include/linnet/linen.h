@@ -11,9 +11,11 @@
 #pragma once
 
 #include "linnet/init.h"
+#include "linnet/linen/layers_attention.h"
 #include "linnet/linen/layers_conv.h"
 #include "linnet/linen/layers_linear.h"
 #include "linnet/linen/layers_norm.h"
+#include "linnet/linen/layers_sequential.h"
 #include "linnet/linen/scope.h"
 #include "linnet/linen/variables.h"
 #include "linnet/ops.h"

@@ -13,9 +13,11 @@
 
 #include "linnet/init.h"
 #include "linnet/nnx/graph.h"
+#include "linnet/nnx/layers_attention.h"
 #include "linnet/nnx/layers_conv.h"
 #include "linnet/nnx/layers_linear.h"
 #include "linnet/nnx/layers_norm.h"
+#include "linnet/nnx/layers_sequential.h"
 #include "linnet/nnx/rngs.h"
 #include "linnet/nnx/state.h"
 #include "linnet/nnx/transforms.h"

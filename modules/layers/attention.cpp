@@ -1,0 +1,181 @@
+#include "modules/layers/attention.h"
+
+#include <cmath>
+
+#include "core/base/format.h"
+#include "linnet/layers/dtypes.h"
+
+namespace linnet::layers {
+namespace {
+
+Tensor as_bool(const Tensor& mask) {
+  return !mask.defined() || mask.dtype() == DType::kBool ? mask : not_equal(mask, 0);
+}
+
+Shape with_front(int64_t front, const Shape& shape, size_t from) {
+  Shape out{front};
+  out.append(shape.begin() + from, shape.end());
+  return out;
+}
+
+/// [batch..., a, b, c] with all batch dimensions as one.
+Tensor with_one_batch(const Tensor& x, const Shape& batch) {
+  if (batch.size() == 1) return x;
+  return reshape(x, with_front(element_count(batch), x.shape(), batch.size()));
+}
+
+/// A bias or mask [batch..., heads, q_len, kv_len], of which leading dimensions may be missing
+/// or 1.
+Tensor scores_operand(const Tensor& x, const Shape& batch) {
+  if (!x.defined() || batch.size() == 1 || x.rank() <= 3) return x;
+  Shape full = batch;
+  full.append(x.shape().end() - 3, x.shape().end());
+  return reshape(broadcast_to(x, full), with_front(element_count(batch), full, batch.size()));
+}
+
+Tensor causal_mask(int64_t q_len, int64_t kv_len) {
+  const Shape shape{q_len, kv_len};
+  return greater_equal(iota(DType::kI32, shape, 0), iota(DType::kI32, shape, 1));
+}
+
+Tensor masked(const Tensor& scores, const Tensor& mask) {
+  return mask.defined() ? where(mask, scores, scalar(finfo(scores.dtype()).lowest, scores.dtype()))
+                        : scores;
+}
+
+/// softmax of the masked scores, [batch, heads, q_len, kv_len], in q's dtype.
+Tensor attention_weights(const Tensor& q, const Tensor& k, const Tensor& bias, const Tensor& mask,
+                         bool causal) {
+  const DType wide = promote_types(q.dtype(), DType::kF32);
+  const Tensor scaled = q / std::sqrt(static_cast<double>(q.shape(-1)));
+  Tensor scores = dot_general(
+      scaled, k,
+      {.lhs_contract = {3}, .rhs_contract = {3}, .lhs_batch = {0, 2}, .rhs_batch = {0, 2}}, wide);
+  if (bias.defined()) scores = scores + bias;
+  scores = masked(scores, mask);
+  if (causal) scores = masked(scores, causal_mask(q.shape(1), k.shape(1)));
+  return astype(softmax(scores, -1), q.dtype());
+}
+
+Tensor dropped(const Tensor& weights, const AttentionSettings& settings) {
+  if (!settings.dropout_key) {
+    fail<ModuleError>(
+        "attention: dropout needs a random key\n  hint: pass one, or set deterministic");
+  }
+  const Axes broadcast = settings.broadcast_dropout ? Axes{0, 1} : Axes{};
+  return dropout(weights, settings.dropout_key().data(), settings.dropout_rate, broadcast);
+}
+
+}  // namespace
+
+Tensor dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const AttentionSettings& settings) {
+  if (q.rank() < 3 || k.rank() != q.rank() || v.rank() != q.rank()) {
+    fail<ShapeError>(
+        "attention: expected q, k, v [batch..., length, heads, dim], got {}, {} and {}", type_of(q),
+        type_of(k), type_of(v));
+  }
+  const Shape batch(q.shape().begin(), q.shape().end() - 3);
+  if (Shape(k.shape().begin(), k.shape().end() - 3) != batch ||
+      Shape(v.shape().begin(), v.shape().end() - 3) != batch) {
+    fail<ShapeError>("attention: q {}, k {} and v {} differ in batch dimensions", type_of(q),
+                     type_of(k), type_of(v));
+  }
+  const TensorList same = promote_dtype({q, k, v}, {});
+  const Tensor query = with_one_batch(same[0], batch), key = with_one_batch(same[1], batch),
+               value = with_one_batch(same[2], batch);
+  const Tensor bias = scores_operand(settings.bias, batch);
+  const Tensor mask = scores_operand(as_bool(settings.mask), batch);
+  const bool drops = settings.dropout_rate > 0 && !settings.deterministic;
+  Tensor y;
+  if (!drops && !settings.on_weights) {
+    y = linnet::dot_product_attention(query, key, value, bias, mask, {.causal = settings.causal});
+  } else {
+    if (key.shape(2) == 0 || query.shape(2) % key.shape(2)) {
+      fail<ShapeError>("attention: {} query heads are no multiple of {} key heads", query.shape(2),
+                       key.shape(2));
+    }
+    const int64_t group = query.shape(2) / key.shape(2);
+    Tensor weights = attention_weights(query, group == 1 ? key : repeat(key, group, 2), bias, mask,
+                                       settings.causal);
+    if (settings.on_weights) {
+      Shape full = batch;
+      full.append(weights.shape().begin() + 1, weights.shape().end());
+      settings.on_weights(reshape(weights, full));
+    }
+    if (drops) weights = dropped(weights, settings);
+    // [batch, heads, q_len, kv_len] with [batch, kv_len, heads, dim] gives [batch, heads, q_len,
+    // dim].
+    y = dot_general(
+        weights, group == 1 ? value : repeat(value, group, 2),
+        {.lhs_contract = {3}, .rhs_contract = {1}, .lhs_batch = {0, 1}, .rhs_batch = {0, 2}});
+    y = transpose(y, {0, 2, 1, 3});
+  }
+  if (batch.size() == 1) return y;
+  Shape full = batch;
+  full.append(y.shape().begin() + 1, y.shape().end());
+  return reshape(y, full);
+}
+
+Tensor make_attention_mask(const Tensor& queries, const Tensor& keys,
+                           const std::function<Tensor(const Tensor&, const Tensor&)>& pairwise,
+                           int64_t extra_batch_dims, DType dtype) {
+  const Tensor q = expand_dims(queries, -1), k = expand_dims(keys, -2);
+  Tensor mask = expand_dims(pairwise ? pairwise(q, k) : mul(q, k), -3);
+  for (int64_t i = 0; i < extra_batch_dims; ++i) mask = expand_dims(mask, 0);
+  return astype(mask, dtype);
+}
+
+Tensor make_causal_mask(const Tensor& x, int64_t extra_batch_dims, DType dtype) {
+  const Tensor positions = iota(DType::kI32, x.shape(), static_cast<int64_t>(x.rank()) - 1);
+  return make_attention_mask(positions, positions, greater_equal, extra_batch_dims, dtype);
+}
+
+Tensor combine_masks(const TensorList& masks, DType dtype) {
+  Tensor out;
+  for (const Tensor& mask : masks) {
+    if (!mask.defined()) continue;
+    if (out.defined() && out.rank() != mask.rank()) {
+      fail<ValueError>("combine_masks: expected masks of one rank, got {} and {}", type_of(out),
+                       type_of(mask));
+    }
+    out = out.defined() ? logical_and(as_bool(out), as_bool(mask)) : mask;
+  }
+  return out.defined() ? astype(out, dtype) : out;
+}
+
+int64_t head_size(const char* layer, int64_t features, int64_t heads) {
+  if (heads < 1 || features % heads) {
+    fail<ValueError>("{}: {} heads do not divide {} features", layer, heads, features);
+  }
+  return features / heads;
+}
+
+DecodeStep decode_step(const char* layer, const DecodeCache& cache, const Tensor& query,
+                       const Tensor& key, const Tensor& value, const Tensor& mask) {
+  Shape expected = cache.key.shape();
+  const size_t length_axis = expected.size() - 3;
+  const int64_t max_length = expected[length_axis];
+  expected[length_axis] = 1;
+  if (query.rank() != expected.size() || query.shape(-3) != 1 || key.shape() != expected ||
+      value.shape() != expected) {
+    fail<ValueError>(
+        "{}: decoding takes one position per call; expected keys and values {}, got query {}, key "
+        "{} "
+        "and value {}",
+        layer, to_string(expected), type_of(query), type_of(key), type_of(value));
+  }
+  TensorList starts(expected.size(), scalar_integer(0, DType::kI32));
+  starts[length_axis] = cache.index;
+  DecodeStep out;
+  out.cache.key = dynamic_update_slice(cache.key, astype(key, cache.key.dtype()), starts);
+  out.cache.value = dynamic_update_slice(cache.value, astype(value, cache.value.dtype()), starts);
+  out.cache.index = cache.index + scalar_integer(1, DType::kI32);
+  Shape seen_shape(expected.begin(), expected.begin() + length_axis);
+  for (int64_t size : {int64_t{1}, int64_t{1}, max_length}) seen_shape.push_back(size);
+  const Tensor seen = less_equal(iota(DType::kI32, {max_length}), cache.index);
+  out.mask = combine_masks({mask, broadcast_to(seen, seen_shape)}, DType::kBool);
+  return out;
+}
+
+}  // namespace linnet::layers

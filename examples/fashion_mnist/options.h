@@ -11,7 +11,7 @@ enum class Api { kNnx, kLinen };
 
 struct Options {
   Api api = Api::kNnx;
-  int64_t epochs = 6;
+  int64_t epochs = 8;
   int64_t batch_size = 128;
   int64_t seed = 0;
   int threads = 0;                   ///< 0: as many as the machine has

@@ -215,9 +215,9 @@ std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Ten
 }
 
 Tensor emit_binary(const Primitive& primitive, const Tensor& a, const Tensor& b) {
-  if (a.dtype() == b.dtype() && a.shape() == b.shape()) return emit_one(primitive, {a, b});
+  if (a.dtype() == b.dtype() && a.shape() == b.shape()) return emit_one(primitive, BorrowedTensors<2>(a, b));
   const auto [x, y] = promote_and_broadcast(primitive.name.c_str(), a, b);
-  return emit_one(primitive, {x, y});
+  return emit_one(primitive, BorrowedTensors<2>(x, y));
 }
 
 Tensor emit_binary_floating(const Primitive& primitive, const Tensor& a, const Tensor& b) {
@@ -228,6 +228,7 @@ Tensor emit_binary_floating(const Primitive& primitive, const Tensor& a, const T
 }
 
 Tensor emit_floating(const Primitive& primitive, const Tensor& x, ParamsRef params) {
+  if (is_floating(x.dtype())) return emit_one(primitive, Inputs(&x, 1), params);
   return emit_one(primitive, {to_floating(x)}, params);
 }
 

@@ -3,19 +3,24 @@
 #include <cstring>
 
 #include "core/base/format.h"
+#include "core/memory/free_blocks.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/ops.h"
 
 namespace linnet {
 
+void* Buffer::operator new(size_t) { return ObjectPool<Buffer>::take(); }
+void Buffer::operator delete(void* block) noexcept { ObjectPool<Buffer>::give(block); }
+void* TensorImpl::operator new(size_t) { return ObjectPool<TensorImpl>::take(); }
+void TensorImpl::operator delete(void* block) noexcept { ObjectPool<TensorImpl>::give(block); }
+
 Buffer* Buffer::allocate(size_t bytes, Device device) {
   Allocator& allocator = allocator_of(device);
-  void* data = allocator.allocate(bytes);
-  Buffer* buffer = new Buffer;
+  auto buffer = std::unique_ptr<Buffer, void (*)(Buffer*)>(new Buffer, [](Buffer* b) { delete b; });
+  buffer->data_ = static_cast<std::byte*>(allocator.allocate(bytes));
   buffer->allocator_ = &allocator;
-  buffer->data_ = static_cast<std::byte*>(data);
   buffer->bytes_ = bytes;
-  return buffer;
+  return buffer.release();
 }
 
 Buffer* Buffer::wrap(void* data, size_t bytes, std::shared_ptr<const void> owner) {
@@ -122,7 +127,26 @@ bool dense(const TensorImpl& impl) {
   return true;
 }
 
+namespace {
+
+/// Bytes of a dense tensor.
+size_t byte_count(DType dtype, std::span<const int64_t> shape) {
+  int64_t bytes = static_cast<int64_t>(size_of(dtype));
+  bool too_many = false, empty = false;
+  for (int64_t size : shape) {
+    if (size < 0) fail<ShapeError>("tensor: negative size in shape {}", to_string(shape));
+    empty |= size == 0;
+    // Even an empty tensor must have addressable strides.
+    too_many |= __builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes);
+  }
+  if (too_many) fail<ShapeError>("tensor: {} has more bytes than can be addressed", type_string(dtype, shape));
+  return empty ? 0 : static_cast<size_t>(bytes);
+}
+
+}  // namespace
+
 Tensor make_uninitialized(DType dtype, const Shape& shape, Device device, bool weak) {
+  const size_t bytes = byte_count(dtype, shape);
   TensorImpl* impl = new TensorImpl;
   Tensor out(impl);
   impl->dtype = dtype;
@@ -130,17 +154,10 @@ Tensor make_uninitialized(DType dtype, const Shape& shape, Device device, bool w
   impl->device = device;
   impl->shape = shape;
   impl->strides = dense_strides(shape);
-  int64_t bytes = static_cast<int64_t>(size_of(dtype));
-  for (int64_t size : shape) {
-    if (size < 0) fail<ShapeError>("tensor: negative size in shape {}", to_string(shape));
-    if (__builtin_mul_overflow(bytes, size, &bytes)) {
-      fail<ShapeError>("tensor: {} has more bytes than can be addressed", type_string(dtype, shape));
-    }
-  }
   if (bytes <= 8 && device.type == DeviceType::kCpu) {
     impl->data = impl->inline_value;
   } else {
-    impl->buffer = BufferHandle(Buffer::allocate(static_cast<size_t>(bytes), device));
+    impl->buffer = BufferHandle(Buffer::allocate(bytes, device));
     impl->data = impl->buffer->data();
   }
   return out;
@@ -173,6 +190,16 @@ Tensor with_weak(const Tensor& tensor, bool weak) {
   Tensor out = make_view(tensor, tensor.shape(), tensor.impl()->strides, 0);
   out.impl()->weak = weak;
   return out;
+}
+
+void detail::fail_ragged(size_t row, size_t expected, size_t got) {
+  fail<ShapeError>("tensor: row {} has {} values, expected {} as in row 0", row, got, expected);
+}
+
+void require_defined(std::span<const Tensor> tensors, const char* operation, const char* what) {
+  for (const Tensor& tensor : tensors) {
+    if (!tensor.defined()) fail<ValueError>("{}: {} is an undefined tensor", operation, what);
+  }
 }
 
 void require_concrete(const Tensor& tensor, const char* operation) {
@@ -221,14 +248,14 @@ Tensor abstract(const TensorType& type) {
 
 Tensor from_bytes(const void* bytes, DType dtype, const Shape& shape, Device device) {
   Tensor out = make_uninitialized(dtype, shape, device);
-  const size_t count = static_cast<size_t>(element_count(shape)) * size_of(dtype);
+  const size_t count = byte_count(dtype, shape);
   if (count) std::memcpy(mutable_data(out), bytes, count);
   return out;
 }
 
 template <class T>
 Tensor from_span(std::span<const T> values, const Shape& shape, Device device) {
-  if (static_cast<int64_t>(values.size()) != element_count(shape)) {
+  if (values.size() * sizeof(T) != byte_count(dtype_of<T>(), shape)) {
     fail<ShapeError>("tensor: {} values do not fill {}", values.size(), type_string(dtype_of<T>(), shape));
   }
   return from_bytes(values.data(), dtype_of<T>(), shape, device);
@@ -239,14 +266,15 @@ Tensor from_external(const void* bytes, DType dtype, const Shape& shape, std::sh
     fail<ValueError>("from_external: the address is not aligned to {} bytes, as {} needs", size_of(dtype),
                      name_of(dtype));
   }
+  const size_t count = byte_count(dtype, shape);
   TensorImpl* impl = new TensorImpl;
+  Tensor out(impl);
   impl->dtype = dtype;
   impl->shape = shape;
   impl->strides = dense_strides(shape);
-  const size_t count = static_cast<size_t>(element_count(shape)) * size_of(dtype);
   impl->buffer = BufferHandle(Buffer::wrap(const_cast<void*>(bytes), count, std::move(owner)));
   impl->data = impl->buffer->data();
-  return Tensor(impl);
+  return out;
 }
 
 Tensor scalar(double value, DType dtype) {
@@ -345,7 +373,7 @@ DlpackView dlpack_view(const Tensor& tensor) {
 }
 
 std::string to_string(const TensorType& type) {
-  return (type.weak ? "~" : "") + type_string(type.dtype, type.shape);
+  return fmt::format("{}{}", type.weak ? "~" : "", type_string(type.dtype, type.shape));
 }
 
 std::string to_string(Device device) {

@@ -21,12 +21,16 @@ class Buffer {
 
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+    // Whoever holds the only reference cannot be joined by others: no read-modify-write needed.
+    if (unique() || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
   }
   bool unique() const { return references_.load(std::memory_order_acquire) == 1; }
   bool external() const { return allocator_ == nullptr; }
   std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
+
+  static void* operator new(size_t bytes);
+  static void operator delete(void* block) noexcept;
 
  private:
   Buffer() = default;
@@ -63,9 +67,12 @@ class TensorImpl {
 
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    if (unique() || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
   bool unique() const { return references_.load(std::memory_order_acquire) == 1; }
+
+  static void* operator new(size_t bytes);
+  static void operator delete(void* block) noexcept;
 
   bool concrete() const { return serial == kConcrete; }
 
@@ -86,6 +93,25 @@ class TensorImpl {
   std::atomic<uint32_t> references_{1};
 };
 
+/// Handles lent to a call without touching the reference counts; the tensors they were made from must
+/// outlive it.
+template <size_t N>
+class BorrowedTensors {
+ public:
+  template <class... T>
+    requires(sizeof...(T) == N)
+  explicit BorrowedTensors(const T&... tensors) : tensors_{Tensor(tensors.impl())...} {}
+  ~BorrowedTensors() {
+    for (Tensor& tensor : tensors_) tensor.release();
+  }
+  BorrowedTensors(const BorrowedTensors&) = delete;
+  BorrowedTensors& operator=(const BorrowedTensors&) = delete;
+  operator std::span<const Tensor>() const { return tensors_; }  // NOLINT(runtime/explicit)
+
+ private:
+  Tensor tensors_[N];
+};
+
 /// A dense, uninitialised tensor.
 Tensor make_uninitialized(DType dtype, const Shape& shape, Device device = kCpu, bool weak = false);
 /// Another look at the same memory; `offset` in elements from the first element of `base`.
@@ -97,6 +123,8 @@ inline std::byte* mutable_data(const Tensor& tensor) { return tensor.impl()->dat
 bool dense(const TensorImpl& impl);
 /// Copies a strided tensor into dense memory through the device's copy kernel.
 Tensor dense_copy(const Tensor& tensor);
+/// @throws ValueError if one of them is undefined: `operation: what is an undefined tensor`.
+void require_defined(std::span<const Tensor> tensors, const char* operation, const char* what);
 /// @throws TraceError unless the tensor is concrete; `operation` begins the text.
 void require_concrete(const Tensor& tensor, const char* operation);
 

@@ -1,47 +1,25 @@
 #include "core/trace/eval.h"
 
 #include <array>
-#include <list>
-#include <mutex>
-#include <unordered_map>
+#include <atomic>
 
 #include "core/base/format.h"
 #include "core/base/log.h"
 #include "core/tensor/tensor_impl.h"
-#include "linnet/parallel.h"
 
 namespace linnet {
 
-void KernelTable::add(const Primitive& primitive, KernelImplementation implementation) {
-  if (lists_.size() <= static_cast<size_t>(primitive.id)) lists_.resize(primitive.id + 1);
-  lists_[primitive.id].push_back(implementation);
-}
-
-std::span<const KernelImplementation> KernelTable::implementations(const Primitive& primitive) const {
-  if (static_cast<size_t>(primitive.id) >= lists_.size()) return {};
-  return lists_[primitive.id];
-}
-
-KernelTable& kernel_table(Device device) {
-  if (device.type != DeviceType::kCpu) {
-    fail<DeviceError>("{}: no kernels for this device are built in", to_string(device));
-  }
-  static KernelTable* table = [] {
-    define_all_primitives();
-    KernelTable* fresh = new KernelTable;
-    register_cpu_kernels(*fresh);
-    return fresh;
-  }();
-  return *table;
-}
-
 RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs) : input_count_(inputs.size()) {
-  output_strides_.reserve(outputs.size());
-  views_.reserve(inputs.size() + outputs.size());
   for (const Tensor& x : inputs) views_.push_back({x.dtype(), x.shape(), x.impl()->strides});
   for (const TensorType& y : outputs) {
-    output_strides_.push_back(dense_strides(y.shape));
-    views_.push_back({y.dtype, y.shape, output_strides_.back()});
+    const Strides strides = dense_strides(y.shape);
+    output_strides_.append(strides.begin(), strides.end());
+  }
+  // Only now do the strides stay where they are.
+  const int64_t* strides = output_strides_.data();
+  for (const TensorType& y : outputs) {
+    views_.push_back({y.dtype, y.shape, {strides, y.shape.size()}});
+    strides += y.shape.size();
   }
 }
 
@@ -54,215 +32,60 @@ void fail_no_kernel(const Primitive& primitive, Inputs inputs, const std::string
 
 namespace {
 
-bool is_dense(const OperandView& view) {
-  int64_t step = 1;
-  for (size_t i = view.shape.size(); i-- > 0;) {
-    if (view.shape[i] == 0) return true;
-    if (view.shape[i] != 1 && view.strides[i] != step) return false;
-    step *= view.shape[i];
+/// Room for `count` pointers, on the stack for the usual few.
+template <class T>
+class Pointers {
+ public:
+  explicit Pointers(size_t count) {
+    if (count > kMost) heap_.resize(count);
+  }
+  T* data() { return heap_.empty() ? fixed_.data() : heap_.data(); }
+
+ private:
+  static constexpr size_t kMost = 16;
+  std::array<T, kMost> fixed_;
+  std::vector<T> heap_;
+};
+
+bool all_dense(Inputs inputs) {
+  for (const Tensor& x : inputs) {
+    if (!dense(*x.impl())) return false;
   }
   return true;
 }
-
-/// Text that is equal exactly for requests that one prepared kernel serves.
-std::string request_key(const KernelRequest& request, const KernelImplementation& implementation) {
-  std::string key;
-  key.reserve(128);
-  const auto put = [&key](const void* bytes, size_t size) { key.append(static_cast<const char*>(bytes), size); };
-  const void* identity = &implementation;
-  put(&identity, sizeof identity);
-  // Libraries divide the work among the threads there are at preparation.
-  const int threads = num_threads();
-  put(&threads, sizeof threads);
-  for (const auto& operands : {request.inputs, request.outputs}) {
-    key.push_back(static_cast<char>(operands.size()));
-    for (const OperandView& operand : operands) {
-      key.push_back(static_cast<char>(operand.dtype));
-      key.push_back(static_cast<char>(operand.shape.size()));
-      put(operand.shape.data(), operand.shape.size_bytes());
-      put(operand.strides.data(), operand.strides.size_bytes());
-    }
-  }
-  return key;
-}
-
-/// Prepared kernels, least recently used out first. Locked; preparation happens outside the lock.
-class PreparedCache {
- public:
-  struct Entry {
-    std::string key;
-    Params params;
-    std::shared_ptr<const Kernel> kernel;
-    std::string declined;
-  };
-
-  bool find(const std::string& key, size_t hash, ParamsRef params, Entry& out) {
-    std::lock_guard lock(mutex_);
-    auto [begin, end] = index_.equal_range(hash);
-    for (auto it = begin; it != end; ++it) {
-      if (it->second->key == key && it->second->params.ref() == params) {
-        order_.splice(order_.begin(), order_, it->second);
-        out = *it->second;
-        return true;
-      }
-    }
-    return false;
-  }
-
-  void insert(size_t hash, Entry entry) {
-    std::lock_guard lock(mutex_);
-    order_.push_front(std::move(entry));
-    index_.emplace(hash, order_.begin());
-    if (order_.size() <= kCapacity) return;
-    auto last = std::prev(order_.end());
-    for (auto it = index_.begin(); it != index_.end(); ++it) {
-      if (it->second == last) {
-        index_.erase(it);
-        break;
-      }
-    }
-    order_.erase(last);
-  }
-
- private:
-  static constexpr size_t kCapacity = 4096;
-  std::mutex mutex_;
-  std::list<Entry> order_;
-  std::unordered_multimap<size_t, std::list<Entry>::iterator> index_;
-};
-
-PreparedCache& prepared_cache() {
-  static PreparedCache* cache = new PreparedCache;
-  return *cache;
-}
-
-void log_choice(const KernelRequest& request, const std::string& declined, const char* chosen) {
-  std::string operands;
-  for (const OperandView& x : request.inputs) {
-    operands += (operands.empty() ? "" : ", ") + type_string(x.dtype, x.shape);
-  }
-  log_line("kernels", fmt::format("{}({}) {{{}}}: {}{}", request.primitive.name, operands, request.params.text(),
-                                  chosen ? chosen : "none", declined));
-}
-
-/// The request as `implementation` wants to see it: with its own strides or dense ones.
-class AdaptedRequest {
- public:
-  AdaptedRequest(const KernelRequest& from, bool strided)
-      : inputs_(from.inputs.begin(), from.inputs.end()),
-        request{from.primitive, from.params, inputs_, from.outputs} {
-    if (strided) return;
-    strides_.reserve(inputs_.size());
-    for (OperandView& view : inputs_) {
-      if (is_dense(view)) continue;
-      strides_.push_back(dense_strides(view.shape));
-      view.strides = strides_.back();
-    }
-  }
-
- private:
-  std::vector<Strides> strides_;
-  std::vector<OperandView> inputs_;
-
- public:
-  KernelRequest request;
-};
-
-bool try_prepare(const KernelImplementation& implementation, const KernelRequest& request, ChosenKernel& chosen,
-                 std::string& reason) {
-  const std::string key = request_key(request, implementation);
-  const size_t hash = std::hash<std::string>{}(key) ^ request.params.hash();
-  PreparedCache::Entry entry;
-  if (!prepared_cache().find(key, hash, request.params, entry)) {
-    entry.key = key;
-    entry.params = Params(request.params);
-    cpu::apply_num_threads();
-    entry.kernel = implementation.prepare(request, entry.declined);
-    prepared_cache().insert(hash, entry);
-  }
-  reason = entry.declined;
-  if (!entry.kernel) return false;
-  chosen = {&implementation, entry.kernel};
-  return true;
-}
-
-}  // namespace
-
-ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined) {
-  ChosenKernel chosen;
-  for (const KernelImplementation& implementation : kernel_table(device).implementations(request.primitive)) {
-    std::string reason;
-    if (implementation.strided && !implementation.decline && implementation.run) {
-      chosen.implementation = &implementation;
-      break;
-    }
-    const AdaptedRequest adapted(request, implementation.strided);
-    if (implementation.decline) reason = implementation.decline(adapted.request);
-    if (reason.empty()) {
-      if (implementation.run) {
-        chosen.implementation = &implementation;
-        break;
-      }
-      if (try_prepare(implementation, adapted.request, chosen, reason)) break;
-    }
-    declined += fmt::format("; {} declined: {}", implementation.name, reason);
-  }
-  if (log_enabled("kernels")) {
-    log_choice(request, declined, chosen.implementation ? chosen.implementation->name : nullptr);
-  }
-  return chosen;
-}
-
-namespace {
 
 void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Inputs inputs, const TensorList& outputs) {
-  constexpr size_t kMost = 16;
-  std::array<const void*, kMost> in_fixed;
-  std::array<void*, kMost> out_fixed;
-  std::vector<const void*> in_heap;
-  std::vector<void*> out_heap;
-  const void** in = in_fixed.data();
-  void** out = out_fixed.data();
-  if (inputs.size() > kMost) { in_heap.resize(inputs.size()); in = in_heap.data(); }
-  if (outputs.size() > kMost) { out_heap.resize(outputs.size()); out = out_heap.data(); }
-
-  TensorList dense_inputs;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const TensorImpl& x = *inputs[i].impl();
-    if (chosen.implementation->strided || dense(x)) {
-      in[i] = x.data;
-    } else {
-      dense_inputs.push_back(dense_copy(inputs[i]));
-      in[i] = dense_inputs.back().impl()->data;
-    }
-  }
-  for (size_t i = 0; i < outputs.size(); ++i) out[i] = mutable_data(outputs[i]);
+  Pointers<const void*> in(inputs.size());
+  Pointers<void*> out(outputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) in.data()[i] = inputs[i].impl()->data;
+  for (size_t i = 0; i < outputs.size(); ++i) out.data()[i] = mutable_data(outputs[i]);
   if (!chosen.prepared) {
-    if (dense_inputs.empty()) {
-      chosen.implementation->run(request, in, out);
-    } else {
-      const AdaptedRequest adapted(request, false);
-      chosen.implementation->run(adapted.request, in, out);
-    }
+    chosen.implementation->run(request, in.data(), out.data());
     return;
   }
   const size_t bytes = chosen.prepared->workspace_bytes();
   const BufferHandle workspace(bytes ? Buffer::allocate(bytes, inputs.empty() ? kCpu : inputs[0].device()) : nullptr);
-  chosen.prepared->run(in, out, workspace ? workspace->data() : nullptr);
+  chosen.prepared->run(in.data(), out.data(), workspace ? workspace->data() : nullptr);
 }
 
-}  // namespace
+/// As `run_chosen`, for an implementation that wants dense operands.
+void run_on_dense(const ChosenKernel& chosen, const KernelRequest& request, Inputs inputs, const TypeList& types,
+                  const TensorList& outputs) {
+  TensorList copies;
+  copies.reserve(inputs.size());
+  for (const Tensor& x : inputs) copies.push_back(x.contiguous());
+  const RequestStorage storage(copies, types);
+  run_chosen(chosen, {request.primitive, request.params, storage.inputs(), storage.outputs()}, copies, outputs);
+}
 
-TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+void check_concrete(const Primitive& primitive, Inputs inputs) {
   for (const Tensor& input : inputs) {
     if (!input.impl()->concrete()) require_concrete(input, primitive.name.c_str());
   }
-  if (primitive.view) {
-    Tensor view = primitive.view(params, inputs[0]);
-    if (view.defined()) return {std::move(view)};
-  }
-  if (primitive.kind == Kind::kControl) return primitive.decompose(params, inputs);
+}
 
+TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  if (primitive.kind == Kind::kControl) return primitive.decompose(params, inputs);
   const Device device = inputs.empty() ? kCpu : inputs[0].device();
   if (primitive.kind == Kind::kComposite && kernel_table(device).implementations(primitive).empty()) {
     return primitive.decompose(params, inputs);
@@ -281,8 +104,103 @@ TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params)
   for (const TensorType& type : types) {
     outputs.push_back(make_uninitialized(type.dtype, type.shape, type.device, type.weak));
   }
-  run_chosen(chosen, request, inputs, outputs);
+  if (chosen.implementation->strided || all_dense(inputs)) {
+    run_chosen(chosen, request, inputs, outputs);
+  } else {
+    run_on_dense(chosen, request, inputs, types, outputs);
+  }
   return outputs;
+}
+
+/// Which elementwise primitives take which dtypes, as their typing rule has answered before: the number
+/// of operands by primitive and dtype, 0 where it has not been asked.
+class KnownTypings {
+ public:
+  bool knows(const Primitive& primitive, DType dtype, size_t operands) const {
+    const size_t at = index(primitive, dtype);
+    return at < kSize && arity_[at].load(std::memory_order_relaxed) == operands;
+  }
+  void learn(const Primitive& primitive, DType dtype, size_t operands) {
+    const size_t at = index(primitive, dtype);
+    if (at < kSize) arity_[at].store(static_cast<uint8_t>(operands), std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr size_t kDtypes = 16, kSize = 512 * kDtypes;
+  static size_t index(const Primitive& primitive, DType dtype) {
+    return static_cast<size_t>(primitive.id) * kDtypes + static_cast<size_t>(dtype);
+  }
+  std::array<std::atomic<uint8_t>, kSize> arity_{};
+};
+constinit KnownTypings known_typings;
+
+constexpr size_t kMostOperands = 3;
+
+/// Whether the operands agree as the typing rule of elementwise primitives wants: shapes, devices and,
+/// but for a leading predicate, dtypes.
+bool alike(const Primitive& primitive, Inputs inputs) {
+  const TensorImpl& last = *inputs.back().impl();
+  if (last.device != kCpu) return false;
+  const size_t first = primitive.nondifferentiable & 1u;
+  for (size_t i = 0; i + 1 < inputs.size(); ++i) {
+    const TensorImpl& x = *inputs[i].impl();
+    if (x.dtype != (i < first ? DType::kBool : last.dtype) || x.device != kCpu || x.shape != last.shape) return false;
+  }
+  return true;
+}
+
+/// The short way of most operations: an elementwise kernel without preparation on operands whose types have
+/// been found good before. Undefined if anything is different; the general way then says what.
+Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  if (inputs.empty() || inputs.size() > kMostOperands || !alike(primitive, inputs)) return {};
+  const TensorImpl& last = *inputs.back().impl();
+  if (!known_typings.knows(primitive, last.dtype, inputs.size()) || log_enabled("kernels")) return {};
+  const std::span<const KernelImplementation> list = kernel_table(kCpu).implementations(primitive);
+  if (list.empty() || !list[0].strided || list[0].decline || !list[0].run) return {};
+
+  bool weak = !primitive.all_boolean_result;
+  std::array<OperandView, kMostOperands> operands;
+  std::array<const void*, kMostOperands> in;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const TensorImpl& x = *inputs[i].impl();
+    operands[i] = {x.dtype, x.shape, x.strides};
+    in[i] = x.data;
+    weak = weak && (x.weak || i < (primitive.nondifferentiable & 1u));
+  }
+  const DType dtype = primitive.all_boolean_result ? DType::kBool : last.dtype;
+  Tensor result = make_uninitialized(dtype, last.shape, kCpu, weak);
+  const TensorImpl& y = *result.impl();
+  const OperandView output{dtype, y.shape, y.strides};
+  void* out = y.data;
+  list[0].run({primitive, params, {operands.data(), inputs.size()}, {&output, 1}}, in.data(), &out);
+  return result;
+}
+
+}  // namespace
+
+Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  check_concrete(primitive, inputs);
+  if (primitive.view) {
+    Tensor view = primitive.view(params, inputs[0]);
+    if (view.defined()) return view;
+  }
+  if (primitive.kind == Kind::kElementwise) {
+    Tensor result = try_elementwise(primitive, inputs, params);
+    if (result.defined()) return result;
+  }
+  TensorList results = evaluate_by_kernel(primitive, inputs, params);
+  if (primitive.kind == Kind::kElementwise) known_typings.learn(primitive, inputs.back().dtype(), inputs.size());
+  return std::move(results[0]);
+}
+
+TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  if (primitive.view || primitive.kind == Kind::kElementwise) {
+    TensorList results;
+    results.push_back(evaluate_one(primitive, inputs, params));
+    return results;
+  }
+  check_concrete(primitive, inputs);
+  return evaluate_by_kernel(primitive, inputs, params);
 }
 
 }  // namespace linnet

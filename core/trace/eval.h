@@ -10,6 +10,8 @@ namespace linnet {
 /// else the decomposition.
 /// @throws TraceError for traced operands, DeviceError if no kernel takes the operands.
 TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params);
+/// The first result; most primitives have no other, and this way there is no list to allocate.
+Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params);
 
 /// A kernel chosen for a request, ready to run, with what it wants done to its operands.
 struct ChosenKernel {
@@ -22,17 +24,19 @@ struct ChosenKernel {
 /// want dense inputs are asked with dense strides.
 ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined);
 
-/// Owns the shapes and strides of a request.
+/// Owns the strides of the results of a request; shapes are those of the tensors and types it is made of.
 class RequestStorage {
  public:
   RequestStorage(Inputs inputs, const TypeList& outputs);
   std::span<const OperandView> inputs() const { return {views_.data(), input_count_}; }
-  std::span<const OperandView> outputs() const { return {views_.data() + input_count_, views_.size() - input_count_}; }
+  std::span<const OperandView> outputs() const {
+    return {views_.data() + input_count_, views_.size() - input_count_};
+  }
 
  private:
   size_t input_count_;
-  std::vector<Strides> output_strides_;
-  std::vector<OperandView> views_;
+  SmallVector<int64_t, 16> output_strides_;
+  SmallVector<OperandView, 8> views_;
 };
 
 /// @throws DeviceError naming the primitive, the operand types and why each implementation declined.

@@ -19,7 +19,7 @@ Trace* current_trace() { return current; }
 
 Trace::Trace() : parent_(current), serial_(next_serial.fetch_add(1, std::memory_order_relaxed)) {}
 
-bool Trace::owns(const Tensor& tensor) const { return tensor.impl()->serial == serial_; }
+bool Trace::owns(const Tensor& tensor) const { return tensor.defined() && tensor.impl()->serial == serial_; }
 
 TraceScope::TraceScope(Trace* trace) : previous_(current) { current = trace; }
 TraceScope::~TraceScope() { current = previous_; }
@@ -32,10 +32,18 @@ ModulePathScope::ModulePathScope(std::string_view name) : previous_size_(path.si
 ModulePathScope::~ModulePathScope() { path.resize(previous_size_); }
 const std::string& module_path() { return path; }
 
-TensorList emit(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+namespace {
+
+void check_defined(const Primitive& primitive, Inputs inputs) {
   for (const Tensor& input : inputs) {
     if (!input.defined()) fail<ValueError>("{}: an operand is an undefined tensor", primitive.name);
   }
+}
+
+}  // namespace
+
+TensorList emit(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  check_defined(primitive, inputs);
   if (current == nullptr) return evaluate(primitive, inputs, params);
   return current->process(primitive, inputs, params);
 }
@@ -43,10 +51,12 @@ TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs
   return emit(primitive, Inputs(inputs.begin(), inputs.size()), params);
 }
 Tensor emit_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
-  return std::move(emit(primitive, inputs, params)[0]);
+  check_defined(primitive, inputs);
+  if (current == nullptr) return evaluate_one(primitive, inputs, params);
+  return std::move(current->process(primitive, inputs, params)[0]);
 }
 Tensor emit_one(const Primitive& primitive, std::initializer_list<Tensor> inputs, ParamsRef params) {
-  return std::move(emit(primitive, Inputs(inputs.begin(), inputs.size()), params)[0]);
+  return emit_one(primitive, Inputs(inputs.begin(), inputs.size()), params);
 }
 
 }  // namespace linnet

@@ -1,0 +1,62 @@
+// Times two ways of doing the same work in turns, so that both see the same clock and the same
+// neighbours, and reports their ratio.
+//
+//   void add(benchmark::State& state) {
+//     compare(state, [&] { keep(x + y); }, [&] { kernel(x_data, y_data, z_data); });
+//   }
+//   BENCHMARK(add)->UseManualTime();
+//
+// The reported time is that of the first; `bare_ns` is the second's, `over_ns` their difference, `ratio` the
+// first over the second. All three are medians over the batches.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+namespace linnet::bench {
+
+inline double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// Seconds that `count` calls take.
+template <class F>
+double seconds_of(int64_t count, F& function) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int64_t i = 0; i < count; ++i) function();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// Calls that fill about 100 us, so that reading the clock (20 ns) does not show.
+template <class F>
+int64_t batch_size(F& function) {
+  function();
+  function();
+  const double once = seconds_of(4, function) / 4;
+  return std::clamp<int64_t>(static_cast<int64_t>(100e-6 / std::max(once, 1e-9)), 1, 100'000);
+}
+
+template <class F, class G>
+void compare(benchmark::State& state, F ours, G bare) {
+  const int64_t batch = batch_size(ours);
+  seconds_of(batch, bare);
+  std::vector<double> bare_ns, over_ns, ratio;
+  while (state.KeepRunningBatch(batch)) {
+    const double first = seconds_of(batch, ours), second = seconds_of(batch, bare);
+    state.SetIterationTime(first);
+    bare_ns.push_back(second / static_cast<double>(batch) * 1e9);
+    over_ns.push_back((first - second) / static_cast<double>(batch) * 1e9);
+    ratio.push_back(first / second);
+  }
+  state.counters["bare_ns"] = median(bare_ns);
+  state.counters["over_ns"] = median(over_ns);
+  state.counters["ratio"] = median(ratio);
+}
+
+}  // namespace linnet::bench

@@ -1,0 +1,240 @@
+// Which kernel runs a request, and the caches of kernels that were prepared before.
+#include <atomic>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "core/base/format.h"
+#include "core/base/log.h"
+#include "core/trace/eval.h"
+#include "linnet/parallel.h"
+
+namespace linnet {
+namespace {
+
+/// Counts changes of the kernel tables, after which earlier choices mean nothing.
+std::atomic<uint64_t> table_version{0};
+
+}  // namespace
+
+void KernelTable::add(const Primitive& primitive, KernelImplementation implementation) {
+  if (lists_.size() <= static_cast<size_t>(primitive.id)) lists_.resize(primitive.id + 1);
+  lists_[primitive.id].push_back(implementation);
+  table_version.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::span<const KernelImplementation> KernelTable::implementations(const Primitive& primitive) const {
+  if (static_cast<size_t>(primitive.id) >= lists_.size()) return {};
+  return lists_[primitive.id];
+}
+
+KernelTable& kernel_table(Device device) {
+  if (device.type != DeviceType::kCpu) {
+    fail<DeviceError>("{}: no kernels for this device are built in", to_string(device));
+  }
+  static KernelTable* table = [] {
+    define_all_primitives();
+    KernelTable* fresh = new KernelTable;
+    register_cpu_kernels(*fresh);
+    return fresh;
+  }();
+  return *table;
+}
+
+namespace {
+
+bool is_dense(const OperandView& view) {
+  int64_t step = 1;
+  for (size_t i = view.shape.size(); i-- > 0;) {
+    if (view.shape[i] == 0) return true;
+    if (view.shape[i] != 1 && view.strides[i] != step) return false;
+    step *= view.shape[i];
+  }
+  return true;
+}
+
+/// Words that are equal exactly for the same question about requests with equal parameters.
+class RequestKey {
+ public:
+  RequestKey(std::initializer_list<uint64_t> question, const KernelRequest& request) {
+    for (uint64_t word : question) words_.push_back(word);
+    // Libraries divide the work among the threads there are at preparation.
+    words_.push_back(static_cast<uint64_t>(num_threads()));
+    for (const auto& operands : {request.inputs, request.outputs}) {
+      words_.push_back(operands.size());
+      for (const OperandView& operand : operands) {
+        words_.push_back(static_cast<uint64_t>(operand.dtype) | operand.shape.size() << 8);
+        for (int64_t size : operand.shape) words_.push_back(static_cast<uint64_t>(size));
+        for (int64_t stride : operand.strides) words_.push_back(static_cast<uint64_t>(stride));
+      }
+    }
+    hash_ = request.params.hash();
+    for (uint64_t word : words_) {
+      hash_ = (hash_ ^ word) * 0x9E3779B97F4A7C15ull;
+      hash_ ^= hash_ >> 32;
+    }
+  }
+
+  size_t hash() const { return hash_; }
+  bool operator==(const RequestKey& other) const { return hash_ == other.hash_ && words_ == other.words_; }
+
+ private:
+  SmallVector<uint64_t, 32> words_;
+  size_t hash_ = 0;
+};
+
+/// Prepared kernels, least recently used out first. Locked; preparation happens outside the lock.
+class PreparedCache {
+ public:
+  struct Entry {
+    RequestKey key;
+    Params params;
+    std::shared_ptr<const Kernel> kernel;
+    std::string declined;
+  };
+
+  std::optional<Entry> find(const RequestKey& key, ParamsRef params) {
+    std::lock_guard lock(mutex_);
+    auto [begin, end] = index_.equal_range(key.hash());
+    for (auto it = begin; it != end; ++it) {
+      if (it->second->key == key && it->second->params.ref() == params) {
+        order_.splice(order_.begin(), order_, it->second);
+        return *it->second;
+      }
+    }
+    return std::nullopt;
+  }
+
+  void insert(Entry entry) {
+    std::lock_guard lock(mutex_);
+    const size_t hash = entry.key.hash();
+    order_.push_front(std::move(entry));
+    index_.emplace(hash, order_.begin());
+    if (order_.size() <= kCapacity) return;
+    auto last = std::prev(order_.end());
+    auto [begin, end] = index_.equal_range(last->key.hash());
+    for (auto it = begin; it != end; ++it) {
+      if (it->second == last) {
+        index_.erase(it);
+        break;
+      }
+    }
+    order_.erase(last);
+  }
+
+ private:
+  static constexpr size_t kCapacity = 4096;
+  std::mutex mutex_;
+  std::list<Entry> order_;
+  std::unordered_multimap<size_t, std::list<Entry>::iterator> index_;
+};
+
+PreparedCache& prepared_cache() {
+  static PreparedCache* cache = new PreparedCache;
+  return *cache;
+}
+
+/// The latest choices of a thread, one per hash value. A hit asks no implementation and takes no lock.
+class RecentChoices {
+ public:
+  const ChosenKernel* find(const RequestKey& key, ParamsRef params) const {
+    const std::unique_ptr<Entry>& entry = entries_[key.hash() % kSize];
+    if (!entry || !(entry->key == key) || !(entry->params.ref() == params)) return nullptr;
+    return &entry->chosen;
+  }
+  void insert(const RequestKey& key, ParamsRef params, const ChosenKernel& chosen) {
+    entries_[key.hash() % kSize] = std::make_unique<Entry>(Entry{key, Params(params), chosen});
+  }
+
+ private:
+  struct Entry {
+    RequestKey key;
+    Params params;
+    ChosenKernel chosen;
+  };
+  static constexpr size_t kSize = 256;
+  std::unique_ptr<Entry> entries_[kSize];
+};
+
+void log_choice(const KernelRequest& request, const std::string& declined, const char* chosen) {
+  std::string operands;
+  for (const OperandView& x : request.inputs) {
+    operands += (operands.empty() ? "" : ", ") + type_string(x.dtype, x.shape);
+  }
+  log_line("kernels", fmt::format("{}({}) {{{}}}: {}{}", request.primitive.name, operands, request.params.text(),
+                                  chosen ? chosen : "none", declined));
+}
+
+/// The request as `implementation` wants to see it: with its own strides or dense ones.
+class AdaptedRequest {
+ public:
+  AdaptedRequest(const KernelRequest& from, bool strided)
+      : inputs_(from.inputs), request{from.primitive, from.params, inputs_, from.outputs} {
+    if (strided) return;
+    strides_.reserve(inputs_.size());
+    for (OperandView& view : inputs_) {
+      if (is_dense(view)) continue;
+      strides_.push_back(dense_strides(view.shape));
+      view.strides = strides_.back();
+    }
+  }
+
+ private:
+  std::vector<Strides> strides_;
+  SmallVector<OperandView, 8> inputs_;
+
+ public:
+  KernelRequest request;
+};
+
+bool try_prepare(const KernelImplementation& implementation, const KernelRequest& request, ChosenKernel& chosen,
+                 std::string& reason) {
+  const RequestKey key({reinterpret_cast<uintptr_t>(&implementation)}, request);
+  std::optional<PreparedCache::Entry> entry = prepared_cache().find(key, request.params);
+  if (!entry) {
+    entry.emplace(PreparedCache::Entry{key, Params(request.params), nullptr, {}});
+    cpu::apply_num_threads();
+    entry->kernel = implementation.prepare(request, entry->declined);
+    prepared_cache().insert(*entry);
+  }
+  reason = entry->declined;
+  if (!entry->kernel) return false;
+  chosen = {&implementation, entry->kernel};
+  return true;
+}
+
+ChosenKernel ask_implementations(const KernelRequest& request, Device device, std::string& declined) {
+  for (const KernelImplementation& implementation : kernel_table(device).implementations(request.primitive)) {
+    const AdaptedRequest adapted(request, implementation.strided);
+    std::string reason;
+    if (implementation.decline) reason = implementation.decline(adapted.request);
+    if (reason.empty()) {
+      ChosenKernel chosen;
+      if (implementation.run) return {&implementation, nullptr};
+      if (try_prepare(implementation, adapted.request, chosen, reason)) return chosen;
+    }
+    declined += fmt::format("; {} declined: {}", implementation.name, reason);
+  }
+  return {};
+}
+
+}  // namespace
+
+ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined) {
+  static thread_local RecentChoices recent;
+  const bool logged = log_enabled("kernels");
+  const RequestKey key({static_cast<uint64_t>(request.primitive.id),
+                        static_cast<uint64_t>(device.type) << 8 | device.index,
+                        table_version.load(std::memory_order_relaxed)},
+                       request);
+  if (!logged) {
+    if (const ChosenKernel* known = recent.find(key, request.params)) return *known;
+  }
+  const ChosenKernel chosen = ask_implementations(request, device, declined);
+  if (chosen.implementation) recent.insert(key, request.params, chosen);
+  if (logged) log_choice(request, declined, chosen.implementation ? chosen.implementation->name : nullptr);
+  return chosen;
+}
+
+}  // namespace linnet

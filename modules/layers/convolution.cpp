@@ -6,6 +6,8 @@
 namespace linnet::layers {
 namespace {
 
+int64_t mod_positive(int64_t a, int64_t b) { return ((a % b) + b) % b; }
+
 /// `axis` of x continued beyond its ends, as a ring or mirrored at the outer elements.
 Tensor extended(const Tensor& x, int64_t axis, int64_t low, int64_t high, bool mirrored) {
   if (low == 0 && high == 0) return x;
@@ -13,7 +15,7 @@ Tensor extended(const Tensor& x, int64_t axis, int64_t low, int64_t high, bool m
   const int64_t period = mirrored ? std::max<int64_t>(2 * (n - 1), 1) : n;
   std::vector<int32_t> source;
   for (int64_t i = -low; i < n + high; ++i) {
-    int64_t at = ((i % period) + period) % period;
+    int64_t at = mod_positive(i, period);
     if (at >= n) at = period - at;
     source.push_back(static_cast<int32_t>(at));
   }
@@ -52,6 +54,77 @@ std::vector<std::pair<int64_t, int64_t>> apply_padding(Tensor& x, const Padding&
   return resolve_padding(rule, std::span(x.shape().data() + 1, spatial), kernel, strides, dilation);
 }
 
+/// Padding that makes size * stride outputs (SAME), or size * stride + max(kernel - stride, 0)
+/// (VALID).
+std::vector<std::pair<int64_t, int64_t>> transposed_padding(const Padding& padding,
+                                                            const Shape& kernel,
+                                                            const Shape& strides,
+                                                            const Shape& dilation) {
+  if (padding.rule().empty()) return padding.edges(strides.size(), "conv_transpose");
+  const bool same = padding.rule() == "SAME";
+  if (!same && padding.rule() != "VALID" && padding.rule() != "CIRCULAR") {
+    fail<ValueError>("conv_transpose: expected SAME, VALID, CIRCULAR or numbers as padding, got {}",
+                     padding.rule());
+  }
+  std::vector<std::pair<int64_t, int64_t>> out;
+  for (size_t i = 0; i < strides.size(); ++i) {
+    const int64_t span = (kernel[i] - 1) * dilation[i] + 1, stride = strides[i];
+    int64_t total = span + stride - 2;
+    if (!same) total += std::max<int64_t>(span - stride, 0);
+    const int64_t low = !same || stride > span - 1 ? span - 1 : (total + 1) / 2;
+    out.emplace_back(low, total - low);
+  }
+  return out;
+}
+
+/// Sums y, an unpadded transposed convolution of an operand of shape x, over copies of the ring of
+/// size * stride positions. The odd position of a remainder goes to the left, for a transposed
+/// kernel to the right.
+Tensor folded(Tensor y, const Shape& x, const Shape& strides, bool odd_to_the_right) {
+  for (size_t i = 0; i < strides.size(); ++i) {
+    const int64_t axis = static_cast<int64_t>(i) + 1;
+    const int64_t period = x[axis] * strides[i];
+    const int64_t missing = mod_positive(period - y.shape(axis), 2 * period);
+    const int64_t more = (missing + 1) / 2, less = missing / 2;
+    std::vector<PadDim> edges(y.rank());
+    edges[axis] = odd_to_the_right ? PadDim{less, more, 0} : PadDim{more, less, 0};
+    y = pad(y, edges);
+    Shape split(y.shape().begin(), y.shape().begin() + axis);
+    split.push_back(y.shape(axis) / period);
+    split.push_back(period);
+    split.append(y.shape().begin() + axis + 1, y.shape().end());
+    y = sum(reshape(y, split), Axes{axis});
+  }
+  return y;
+}
+
+/// Applies `body` to x with one batch dimension and the kernel, both in the common dtype, and adds
+/// the bias.
+template <class F>
+Tensor convolved(const char* name, const Tensor& x, const Tensor& kernel, const Tensor& bias,
+                 const Tensor& mask, std::optional<DType> dtype, F&& body) {
+  const size_t spatial = kernel.rank() - 2;
+  if (x.rank() < spatial + 1) {
+    fail<ShapeError>("{}: expected x [batch..., {} spatial dimensions, features], got {}", name,
+                     spatial, to_string(x.type()));
+  }
+  if (mask.defined() && mask.shape() != kernel.shape()) {
+    fail<ValueError>("{}: expected a mask of the kernel's shape {}, got {}", name,
+                     to_string(kernel.shape()), to_string(mask.type()));
+  }
+  const TensorList in = promote_dtype(
+      {x, mask.defined() ? kernel * astype(mask, kernel.dtype()) : kernel, bias}, dtype);
+  const Shape batch(x.shape().begin(), x.shape().end() - static_cast<int64_t>(spatial) - 1);
+  Shape single{element_count(batch)};
+  single.append(x.shape().begin() + batch.size(), x.shape().end());
+  Tensor y = body(batch.size() == 1 ? in[0] : reshape(in[0], single), in[1]);
+  if (in[2].defined()) y = y + in[2];
+  if (batch.size() == 1) return y;
+  Shape restored = batch;
+  restored.append(y.shape().begin() + 1, y.shape().end());
+  return reshape(y, restored);
+}
+
 }  // namespace
 
 Shape conv_kernel_shape(const Shape& kernel, int64_t in, int64_t out, int64_t groups) {
@@ -72,37 +145,43 @@ Shape conv_kernel_shape(const Shape& kernel, int64_t in, int64_t out, int64_t gr
 Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Tensor& mask,
             const ConvSettings& settings) {
   const size_t spatial = kernel.rank() - 2;
-  if (x.rank() < spatial + 1) {
-    fail<ShapeError>("conv: expected x [batch..., {} spatial dimensions, features], got {}",
-                     spatial, to_string(x.type()));
-  }
-  if (mask.defined() && mask.shape() != kernel.shape()) {
-    fail<ValueError>("conv: expected a mask of the kernel's shape {}, got {}",
-                     to_string(kernel.shape()), to_string(mask.type()));
-  }
-  const TensorList in = promote_dtype(
-      {x, mask.defined() ? kernel * astype(mask, kernel.dtype()) : kernel, bias}, settings.dtype);
-  const Shape batch(x.shape().begin(), x.shape().end() - static_cast<int64_t>(spatial) - 1);
-  Shape single{element_count(batch)};
-  single.append(x.shape().begin() + batch.size(), x.shape().end());
-  Tensor operand = batch.size() == 1 ? in[0] : reshape(in[0], single);
-
   const Shape sizes(kernel.shape().begin(), kernel.shape().begin() + spatial);
   const Shape strides = settings.strides.expanded(spatial, "conv", "strides");
-  const Shape kernel_dilation =
-      settings.kernel_dilation.expanded(spatial, "conv", "kernel dilations");
+  const Shape dilation = settings.kernel_dilation.expanded(spatial, "conv", "kernel dilations");
   const Shape input_dilation = settings.input_dilation.expanded(spatial, "conv", "input dilations");
-  ConvOptions options{.strides = {strides.begin(), strides.end()},
-                      .lhs_dilation = {input_dilation.begin(), input_dilation.end()},
-                      .rhs_dilation = {kernel_dilation.begin(), kernel_dilation.end()},
-                      .feature_groups = settings.feature_groups};
-  options.padding = apply_padding(operand, settings.padding, sizes, strides, kernel_dilation);
-  Tensor y = conv_general_dilated(operand, in[1], options);
-  if (in[2].defined()) y = y + in[2];
-  if (batch.size() == 1) return y;
-  Shape restored = batch;
-  restored.append(y.shape().begin() + 1, y.shape().end());
-  return reshape(y, restored);
+  return convolved(
+      "conv", x, kernel, bias, mask, settings.dtype, [&](Tensor operand, const Tensor& weights) {
+        ConvOptions options{.strides = {strides.begin(), strides.end()},
+                            .lhs_dilation = {input_dilation.begin(), input_dilation.end()},
+                            .rhs_dilation = {dilation.begin(), dilation.end()},
+                            .feature_groups = settings.feature_groups};
+        options.padding = apply_padding(operand, settings.padding, sizes, strides, dilation);
+        return conv_general_dilated(operand, weights, options);
+      });
+}
+
+Tensor conv_transpose(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Tensor& mask,
+                      const ConvTransposeSettings& settings) {
+  const size_t spatial = kernel.rank() - 2;
+  const Shape strides = settings.strides.expanded(spatial, "conv_transpose", "strides");
+  const Shape dilation =
+      settings.kernel_dilation.expanded(spatial, "conv_transpose", "kernel dilations");
+  ConvOptions options{
+      .padding = transposed_padding(settings.padding, kernel.shape(), strides, dilation),
+      .lhs_dilation = {strides.begin(), strides.end()},
+      .rhs_dilation = {dilation.begin(), dilation.end()}};
+  return convolved("conv_transpose", x, kernel, bias, mask, settings.dtype,
+                   [&](const Tensor& operand, Tensor weights) {
+                     if (settings.transpose_kernel) {
+                       Axes axes;
+                       for (size_t i = 0; i < spatial; ++i) axes.push_back(static_cast<int64_t>(i));
+                       weights = swapaxes(flip(weights, axes), -2, -1);
+                     }
+                     const Tensor y = conv_general_dilated(operand, weights, options);
+                     return settings.padding.rule() == "CIRCULAR"
+                                ? folded(y, operand.shape(), strides, settings.transpose_kernel)
+                                : y;
+                   });
 }
 
 }  // namespace linnet::layers

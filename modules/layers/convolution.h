@@ -26,4 +26,20 @@ Shape conv_kernel_shape(const Shape& kernel, int64_t in, int64_t out, int64_t gr
 Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Tensor& mask,
             const ConvSettings& settings);
 
+/// Of one fractionally strided convolution layer.
+struct ConvTransposeSettings {
+  PerDimension strides = 1;
+  Padding padding = "SAME";
+  PerDimension kernel_dilation = 1;
+  /// The kernel is [spatial..., out, in] and also flipped: the transpose of the convolution with
+  /// the same kernel.
+  bool transpose_kernel = false;
+  std::optional<DType> dtype = {};
+};
+
+/// x [batch..., spatial..., in], kernel [spatial..., in, out] -> [batch..., spatial * stride (SAME
+/// and CIRCULAR)..., out] (L-124).
+Tensor conv_transpose(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Tensor& mask,
+                      const ConvTransposeSettings& settings);
+
 }  // namespace linnet::layers

@@ -37,4 +37,24 @@ struct Conv {
   Tensor operator()(Scope& s, const Tensor& x) const;
 };
 
+/// Fractionally strided convolution: x [batch..., spatial..., in] -> [batch..., spatial *
+/// stride..., features] with SAME padding (L-124). Parameters: kernel [kernel..., in, features],
+/// with transpose_kernel [kernel..., features, in] and flipped; bias [features].
+struct ConvTranspose {
+  int64_t features = 0;
+  PerDimension kernel = 1;
+  PerDimension strides = 1;
+  Padding padding = "SAME";
+  PerDimension kernel_dilation = 1;
+  bool use_bias = true;
+  std::optional<DType> dtype = {};
+  DType param_dtype = DType::kF32;
+  ParamInit kernel_init = {};
+  ParamInit bias_init = {};
+  bool transpose_kernel = false;
+  Tensor mask = {};  ///< of the kernel's shape, multiplies it; undefined: none
+
+  Tensor operator()(Scope& s, const Tensor& x) const;
+};
+
 }  // namespace linnet::linen

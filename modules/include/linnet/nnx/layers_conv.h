@@ -57,4 +57,44 @@ class Conv {
                 feature_group_count, dtype, mask)
 };
 
+struct ConvTransposeOptions {
+  PerDimension strides = 1;
+  Padding padding = "SAME";
+  PerDimension kernel_dilation = 1;
+  bool use_bias = true;
+  std::optional<DType> dtype = {};
+  DType param_dtype = DType::kF32;
+  ParamInit kernel_init = {};
+  ParamInit bias_init = {};
+  Metadata kernel_metadata = {};
+  Metadata bias_metadata = {};
+  bool transpose_kernel = false;
+  Tensor mask = {};  ///< of the kernel's shape, multiplies it; undefined: none
+};
+
+/// Fractionally strided convolution: x [batch..., spatial..., in] -> [batch..., spatial *
+/// stride..., out] with SAME padding (N-121); kernel [kernel_size..., in, out], with
+/// transpose_kernel [kernel_size..., out, in] and flipped.
+class ConvTranspose {
+ public:
+  using Options = ConvTransposeOptions;
+  ConvTranspose(int64_t in_features, int64_t out_features, const PerDimension& kernel_size,
+                Rngs& rngs);
+  ConvTranspose(int64_t in_features, int64_t out_features, const PerDimension& kernel_size,
+                const Options& options, Rngs& rngs);
+
+  Tensor operator()(const Tensor& x) const;
+
+  Param kernel;
+  std::optional<Param> bias;
+  PerDimension strides;
+  Padding padding;
+  PerDimension kernel_dilation;
+  std::optional<DType> dtype;
+  bool transpose_kernel;
+  std::optional<Tensor> mask;
+
+  LINNET_FIELDS(kernel, bias, strides, padding, kernel_dilation, dtype, transpose_kernel, mask)
+};
+
 }  // namespace linnet::nnx

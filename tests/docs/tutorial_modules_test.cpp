@@ -5,13 +5,10 @@
 #include "tests/docs/documents.h"
 
 // [namespaces]
-#include <linnet/linnet.h>         // everything but files
 #include <linnet/io/checkpoint.h>
+#include <linnet/linnet.h>         // everything but files
 
-using namespace linnet;
-namespace linen = linnet::linen;
-namespace nnx = linnet::nnx;
-namespace bridge = linnet::bridge;
+using namespace linnet;            // linen, nnx, bridge, optim and random are inside
 // [namespaces]
 
 namespace {

@@ -185,11 +185,11 @@ struct Network {
   int64_t classes = 2;
   LINNET_FIELDS(layers, classes)
 };
-// [trees]
 
 Network make_network() {
   return {{{ones({3, 4}), zeros({4})}, {ones({4, 2}), zeros({2})}}, 2};
 }
+// [trees]
 
 TEST_F(Tutorial, walking_trees) {
   // [walking-trees]

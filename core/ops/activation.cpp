@@ -113,11 +113,12 @@ namespace {
 /// Beyond this all the second derivatives below vanish in every floating type.
 Tensor bounded(const Tensor& x, double limit) { return clip(x, -limit, limit); }
 
-/// With s = logistic(x): s (1 - s) (2 + x (1 - 2 s)).
+/// With s = logistic(x): s (1 - s) (2 + x (1 - 2 s)). 1 - s is logistic(-x): where s rounds to one,
+/// which in 16 bits is soon, the difference would be zero.
 Tensor silu_second(const Tensor& x) {
   const Tensor z = bounded(x, 800);
   const Tensor s = sigmoid(z);
-  return s * (1 - s) * (2 + z * (1 - 2 * s));
+  return s * sigmoid(neg(z)) * (2 + z * (1 - 2 * s));
 }
 
 /// x logistic(g) with g = c (x + a x^3), c = 2 sqrt(2/pi): 2 s' g' + x (s'' g'^2 + s' g'').
@@ -126,8 +127,9 @@ Tensor gelu_tanh_second(const Tensor& x) {
   const double a = 0.044715;
   const Tensor z = bounded(x, 40);
   const Tensor square_of_z = square(z);
-  const Tensor s = sigmoid(z * (c + c * a * square_of_z));
-  const Tensor slope = s * (1 - s);
+  const Tensor inner = z * (c + c * a * square_of_z);
+  const Tensor s = sigmoid(inner);
+  const Tensor slope = s * sigmoid(neg(inner));
   const Tensor inner_slope = c + 3 * c * a * square_of_z;
   const Tensor inner_second = 6 * c * a * z;
   return slope * (2 * inner_slope + z * ((1 - 2 * s) * square(inner_slope) + inner_second));

@@ -69,6 +69,7 @@ GatherDims along_axis(int64_t axis, size_t rank) {
 }
 
 TensorList vjp_cummax(const CumulativeParams& p, Inputs x, Outputs y, Inputs cts) {
+  if (x[0].size() == 0) return {cts[0]};
   const GatherDims dims = along_axis(p.axis, x[0].rank());
   const Tensor at = expand_dims(positions(p, x[0], y[0]), -1);
   return {
@@ -78,6 +79,7 @@ TensorList vjp_cummax(const CumulativeParams& p, Inputs x, Outputs y, Inputs cts
 }
 
 TensorList jvp_cummax(const CumulativeParams& p, Inputs x, Outputs y, Inputs tangents) {
+  if (x[0].size() == 0) return {tangents[0]};
   const Tensor at = expand_dims(positions(p, x[0], y[0]), -1);
   return {gather(tangents[0], at, along_axis(p.axis, x[0].rank()), Shape(x[0].rank(), 1),
                  GatherMode::kPromiseInBounds)};

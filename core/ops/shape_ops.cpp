@@ -44,7 +44,7 @@ namespace {
 
 Tensor reshape_view(const ReshapeParams& p, const Tensor& x) {
   const TensorImpl& impl = *x.impl();
-  if (dense(impl)) return make_view(x, p.shape, dense_strides(p.shape), 0);
+  if (dense(impl) || x.size() == 0) return make_view(x, p.shape, dense_strides(p.shape), 0);
   // Groups of operand dimensions are matched with groups of new dimensions of the same size; a view
   // exists if each operand group is evenly spaced.
   Shape sizes;

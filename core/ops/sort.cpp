@@ -27,11 +27,13 @@ Tensor argsort_of(const SortParams& p, const Tensor& x) {
 /// The order is found again from the operand, so that sorting without derivatives need not keep it.
 /// The inverse permutation is the order of the order.
 TensorList vjp_sort(const SortParams& p, Inputs x, Outputs, Inputs cts) {
+  if (x[0].size() == 0) return {cts[0]};
   const Tensor inverse = argsort_of(p, argsort_of(p, x[0]));
   return {take_along_axis(cts[0], inverse, p.axis, GatherMode::kPromiseInBounds)};
 }
 
 TensorList jvp_sort(const SortParams& p, Inputs x, Outputs, Inputs tangents) {
+  if (x[0].size() == 0) return {tangents[0]};
   return {take_along_axis(tangents[0], argsort_of(p, x[0]), p.axis, GatherMode::kPromiseInBounds)};
 }
 

@@ -256,7 +256,9 @@ LINNET_SCALAR V acosh_native(V x) {
   const V t = x - constant<V>(1);
   const V y = log1p_native(t + sqrt(mul_add(t, t, t + t)));
   const V huge = log(x) + constant<V>(0.69314718055994531);
-  return select(x > constant<V>(0x1p28), huge, y);
+  // The root cancels `t` far below one, where the formula no longer gives NaN by itself.
+  const V inside = select(x > constant<V>(0x1p28), huge, y);
+  return select(x < constant<V>(1), not_a_number<V>(), inside);
 }
 
 template <class V>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -15,7 +16,8 @@ std::vector<int64_t> read_indices(const char* operation, DType dtype, const void
 
 /// Where the windows of all index vectors begin in the operand.
 struct WindowOffsets {
-  static constexpr int64_t kOutside = -1;
+  /// No offset: with negative strides, small negative numbers are offsets too.
+  static constexpr int64_t kOutside = std::numeric_limits<int64_t>::min();
   std::vector<int64_t> offsets;  ///< in elements, or kOutside
 };
 

@@ -1,0 +1,186 @@
+// Every row of the op table through every check, and what the table must cover.
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "linnet/kernel.h"
+#include "linnet/trace.h"
+#include "linnet/transforms.h"
+#include "op_checks.h"
+
+namespace linnet::testing {
+namespace {
+
+struct RowCheck {
+  const OpCase* row;
+  const Check* check;
+};
+void PrintTo(const RowCheck& item, std::ostream* out) {
+  *out << item.check->name << " of " << item.row->name;
+}
+
+class OpCheck : public ::testing::TestWithParam<RowCheck> {};
+
+TEST_P(OpCheck, holds) {
+  Findings findings;
+  GetParam().check->run(*GetParam().row, findings);
+  EXPECT_TRUE(findings.empty()) << findings.text();
+}
+
+std::vector<RowCheck> all_row_checks() {
+  std::vector<RowCheck> out;
+  for (const Check& check : all_checks()) {
+    for (const OpCase& row : op_table().rows()) {
+      if (check.applies(row)) out.push_back({&row, &check});
+    }
+  }
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(OpTable, OpCheck, ::testing::ValuesIn(all_row_checks()),
+                         [](const ::testing::TestParamInfo<RowCheck>& info) {
+                           return std::string(info.param.check->name) + "_" + info.param.row->name;
+                         });
+
+/// Notes the names of the primitives that pass.
+class RecordingTrace final : public Trace {
+ public:
+  explicit RecordingTrace(std::set<std::string>& names) : names_(names) {}
+  TensorList process(const Primitive& primitive, Inputs inputs, ParamsRef params) override {
+    names_.insert(primitive.name);
+    TraceScope scope(parent());
+    return emit(primitive, inputs, params);
+  }
+  const char* transformation() const override { return "recording"; }
+
+ private:
+  std::set<std::string>& names_;
+};
+
+std::set<std::string> emitted_by(const OpCase& row) {
+  std::set<std::string> names;
+  for (const Sample& sample : row.samples) {
+    const TensorList x = make_operands(sample, row.base_dtype(), 1);
+    RecordingTrace trace(names);
+    TraceScope scope(&trace);
+    row.function(x);
+  }
+  return names;
+}
+
+/// Primitives without a row, and why.
+const std::map<std::string, std::string>& without_row() {
+  static const std::map<std::string, std::string> kReasons{
+      {"call", "holds a program: tests of jit"},
+      {"remat", "holds a program: tests of recomputation"},
+      {"custom_vjp_call", "holds the caller's rule: tests of custom rules"},
+      {"custom_jvp_call", "holds the caller's rule: tests of custom rules"},
+      {"fused_elementwise", "made by the compiler only: tests of jit against eager"},
+  };
+  return kReasons;
+}
+
+bool defined_by_a_test(const Primitive& primitive) {
+  return primitive.name.find(' ') != std::string::npos || primitive.name.starts_with("test");
+}
+
+TEST(OpTableCoverage, every_row_emits_the_primitive_it_stands_for) {
+  for (const OpCase& row : op_table().rows()) {
+    EXPECT_EQ(emitted_by(row).count(row.primitive), 1u)
+        << row.name << " stands for " << row.primitive;
+  }
+}
+
+TEST(OpTableCoverage, every_primitive_has_a_row) {
+  define_all_primitives();
+  std::set<std::string> covered;
+  for (const OpCase& row : op_table().rows()) covered.insert(row.primitive);
+  for (const Primitive* primitive : all_primitives()) {
+    if (defined_by_a_test(*primitive) || without_row().count(primitive->name)) continue;
+    EXPECT_EQ(covered.count(primitive->name), 1u)
+        << primitive->name << " has no row in the op table (tests/ops/op_table_*.cpp)";
+  }
+  for (const auto& [name, reason] : without_row()) {
+    EXPECT_EQ(covered.count(name), 0u) << name << " has a row and an excuse: " << reason;
+  }
+}
+
+TEST(OpTableCoverage, rows_have_names_of_their_own) {
+  std::set<std::string> names;
+  for (const OpCase& row : op_table().rows()) {
+    EXPECT_TRUE(names.insert(row.name).second) << row.name;
+    EXPECT_FALSE(row.samples.empty()) << row.name;
+  }
+}
+
+std::string derivative_text(const Primitive& p) {
+  if (p.zero_derivative) return "zero";
+  switch (p.kind) {
+    case Kind::kElementwise:
+      return p.linear ? "linear" : p.vjp ? "partials, fused vjp" : "partials";
+    case Kind::kLinearMap:
+      return "transpose";
+    case Kind::kBilinear:
+      return "transposes";
+    case Kind::kSmooth:
+      return p.jvp ? "vjp, jvp" : "vjp";
+    case Kind::kComposite:
+      return p.vjp ? "vjp, of its parts" : "of its parts";
+    case Kind::kControl:
+      return "of its body";
+    case Kind::kOpaque:
+      break;
+  }
+  return "error";
+}
+
+std::string batching_text(const Primitive& p) {
+  if (p.kind == Kind::kElementwise) return "elementwise";
+  if (p.kind == Kind::kControl) return "of its body";
+  if (p.batch) return "rule";
+  return p.decompose ? "of its parts" : "error";
+}
+
+std::string primitives_page() {
+  std::map<std::string, const Primitive*> sorted;
+  for (const Primitive* primitive : all_primitives()) {
+    if (!defined_by_a_test(*primitive)) sorted[primitive->name] = primitive;
+  }
+  std::string out =
+      "# Primitives\n\n"
+      "What transformations know of every built-in operation. Written by the test "
+      "`OpTableCoverage.page_of_primitives_is_current`;\nrun it with `LINNET_UPDATE_DOCS=1` after "
+      "a change.\n\n"
+      "| Primitive | Kind | Derivative | Batching | CPU kernels, best first |\n"
+      "|---|---|---|---|---|\n";
+  for (const auto& [name, primitive] : sorted) {
+    std::string kernels;
+    for (const KernelImplementation& k : kernel_table(kCpu).implementations(*primitive)) {
+      kernels += (kernels.empty() ? "" : ", ") + std::string(k.name);
+    }
+    if (kernels.empty())
+      kernels = primitive->decompose ? "its parts" : primitive->view ? "view" : "";
+    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", name, name_of(primitive->kind),
+                       derivative_text(*primitive), batching_text(*primitive), kernels);
+  }
+  return out;
+}
+
+TEST(OpTableCoverage, page_of_primitives_is_current) {
+  kernel_table(kCpu);  // the compiler's own primitives are defined with their kernels
+  const std::string path = LINNET_TEST_DATA "/../docs/primitives.md";
+  const std::string page = primitives_page();
+  if (std::getenv("LINNET_UPDATE_DOCS")) std::ofstream(path) << page;
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  EXPECT_EQ(text.str(), page) << "run this test with LINNET_UPDATE_DOCS=1";
+}
+
+}  // namespace
+}  // namespace linnet::testing

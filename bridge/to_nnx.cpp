@@ -27,15 +27,13 @@ void NnxWrapper::visit(tree::Visitor& visitor, const std::type_info& type, std::
   visitor.child(std::string_view(kInitializing));
   visitor.flag(initializing_);
   visitor.child(std::string_view("to_nnx__rngs"));
-  if (key_) tree::visit(*key_, visitor);
-  else rngs_.visit(visitor);
+  rngs_.visit(visitor);
   attributes_.visit_children(visitor);
   visitor.leave();
 }
 
 linen::RngStreams NnxWrapper::draw_keys(const CallRngs& given) {
   if (given.key()) return *given.key();
-  if (!given.rngs() && key_) return Key(key_->value());
   nnx::Rngs& rngs = given.rngs() ? *given.rngs() : rngs_;
   std::map<std::string, Key> keys;
   for (const std::string& name : rngs.names()) keys.emplace(name, rngs.next(name));

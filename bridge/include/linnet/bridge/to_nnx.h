@@ -39,7 +39,7 @@ class Mutable {
   std::optional<linen::CollectionFilter> filter_;
 };
 
-/// Random streams for one call instead of the wrapper's: an Rngs (whose streams advance) or a key for `params`.
+/// Random streams for one call instead of the wrapper's: an Rngs (whose streams advance) or the key to pass as `params`.
 class CallRngs {
  public:
   CallRngs() = default;
@@ -70,14 +70,13 @@ class NnxWrapper {
  public:
   NnxWrapper() = default;
   explicit NnxWrapper(nnx::Rngs rngs) : rngs_(std::move(rngs)) {}
-  explicit NnxWrapper(const Key& key) : key_(nnx::RngKey(key.data(), Metadata{{"tag", "params"}})) {}
 
   /// Variables by scope and name: `model["dense"]["kernel"]`.
   AttributeTree& operator[](std::string_view name) { return attributes_[name]; }
   const AttributeTree& operator[](std::string_view name) const { return attributes_[name]; }
   AttributeTree& attributes() { return attributes_; }
   const AttributeTree& attributes() const { return attributes_; }
-  /// The wrapper's own streams; empty if it was made from a key or from nothing.
+  /// The wrapper's own streams; empty if it was made without any.
   nnx::Rngs& rngs() { return rngs_; }
   bool initializing() const { return initializing_; }
 
@@ -92,7 +91,6 @@ class NnxWrapper {
 
  private:
   nnx::Rngs rngs_;
-  std::optional<nnx::RngKey> key_;
   bool initializing_ = false;
   AttributeTree attributes_;
 };
@@ -129,8 +127,8 @@ class ToNNX : public detail::NnxWrapper {
   /// Forks the streams: each advances by one, and the wrapper owns new ones of the same names (B-043).
   ToNNX(M module, nnx::Rngs& rngs) : NnxWrapper(rngs.fork()), held_(hold(std::move(module))) {}
   ToNNX(M module, nnx::Rngs&& rngs) : NnxWrapper(rngs.fork()), held_(hold(std::move(module))) {}
-  /// One key, passed on as it is under the name `params` at every call.
-  ToNNX(M module, const Key& key) : NnxWrapper(key), held_(hold(std::move(module))) {}
+  /// The key becomes the stream `params`, without a fork.
+  ToNNX(M module, const Key& key) : NnxWrapper(nnx::Rngs{{"params", key}}), held_(hold(std::move(module))) {}
 
   /// Runs the module on the wrapper's variables. In initialising mode it makes them.
   /// @throws ModuleError as `linen::apply` does: missing variables, writes to immutable collections.

@@ -1,10 +1,12 @@
-// Every layer of both module APIs against JAX/Flax: variables made from the seed, outputs, gradients and
-// updated collections.
+// Every layer of both module APIs against JAX/Flax: variables made from the seed, outputs,
+// gradients and updated collections.
 #include "tests/modules/layers_support.h"
 
 namespace linnet {
 namespace {
 
+using linen::AttentionCall;
+using linen::MultiHeadDotProductAttention;
 using testing::check_linen;
 using testing::check_nnx;
 using testing::expect_golden;
@@ -12,8 +14,6 @@ using testing::expect_variables;
 using testing::golden_below;
 using testing::layers_golden;
 using testing::linen_run;
-using linen::AttentionCall;
-using linen::MultiHeadDotProductAttention;
 
 TEST(L115, Dense) {
   check_linen("dense", linen_run(linen::Dense{.features = 4}));
@@ -73,7 +73,8 @@ TEST(L120, ConvStridesDilationsGroups) {
   check_conv("conv2d_same_strided", {.features = 3, .kernel = {3, 3}, .strides = 2}, 2);
   check_conv("conv2d_dilated", {.features = 3, .kernel = {3, 3}, .kernel_dilation = {2, 3}}, 2);
   check_conv("conv2d_input_dilated",
-             {.features = 3, .kernel = {3, 3}, .padding = {{1, 1}, {2, 1}}, .input_dilation = 2}, 2);
+             {.features = 3, .kernel = {3, 3}, .padding = {{1, 1}, {2, 1}}, .input_dilation = 2},
+             2);
   check_conv("conv2d_grouped", {.features = 6, .kernel = {3, 3}, .feature_group_count = 2}, 4);
   check_conv("conv2d_depthwise", {.features = 4, .kernel = {3, 3}, .feature_group_count = 4}, 4);
   check_conv("conv2d_no_bias", {.features = 3, .kernel = {1, 1}, .use_bias = false}, 2);
@@ -87,7 +88,8 @@ TEST(L121, ConvPaddings) {
   check_conv("conv2d_explicit", {.features = 3, .kernel = {3, 3}, .padding = {{2, 0}, {1, 3}}}, 2);
 }
 
-void check_conv_transpose(const std::string& name, const linen::ConvTranspose& functional, int64_t in) {
+void check_conv_transpose(const std::string& name, const linen::ConvTranspose& functional,
+                          int64_t in) {
   check_linen(name, linen_run(functional));
   nnx::Rngs rngs(0);
   nnx::ConvTranspose object(in, functional.features, functional.kernel,
@@ -106,7 +108,8 @@ TEST(L124, ConvTranspose) {
   check_conv_transpose("conv_transpose2d_circular",
                        {.features = 3, .kernel = {3, 3}, .strides = 2, .padding = "CIRCULAR"}, 2);
   check_conv_transpose("conv_transpose2d_kernel",
-                       {.features = 3, .kernel = {3, 3}, .strides = 2, .transpose_kernel = true}, 2);
+                       {.features = 3, .kernel = {3, 3}, .strides = 2, .transpose_kernel = true},
+                       2);
 }
 
 TEST(L129, BatchNorm) {
@@ -114,12 +117,13 @@ TEST(L129, BatchNorm) {
               {.mutate = "batch_stats"});
   check_linen("batch_norm_eval", linen_run(linen::BatchNorm{.momentum = 0.9}, true));
   check_linen("batch_norm_slow",
-              linen_run(linen::BatchNorm{.use_running_average = false,
-                                         .use_scale = false,
-                                         .use_fast_variance = false}),
+              linen_run(linen::BatchNorm{
+                  .use_running_average = false, .use_scale = false, .use_fast_variance = false}),
               {.mutate = "batch_stats"});
-  const Tensor mask = broadcast_to(reshape(tensor({true, false, true, true}), {4, 1, 1}), {4, 3, 1});
-  check_linen("batch_norm_mask", linen_run(linen::BatchNorm{}, false, mask), {.mutate = "batch_stats"});
+  const Tensor mask =
+      broadcast_to(reshape(tensor({true, false, true, true}), {4, 1, 1}), {4, 3, 1});
+  check_linen("batch_norm_mask", linen_run(linen::BatchNorm{}, false, mask),
+              {.mutate = "batch_stats"});
 }
 
 TEST(N123, BatchNorm) {
@@ -151,8 +155,9 @@ TEST(L139, Attention) {
   const Tensor mask = linen::make_causal_mask(ones({2, 4}));
   check_linen("attention", linen_run(MultiHeadDotProductAttention{.heads = 2, .qkv_features = 8},
                                      AttentionCall{.mask = mask}));
-  check_linen("attention_cross", linen_run(MultiHeadDotProductAttention{.heads = 2, .qkv_features = 8},
-                                           layers_golden("linen/attention_cross/in/1")));
+  check_linen("attention_cross",
+              linen_run(MultiHeadDotProductAttention{.heads = 2, .qkv_features = 8},
+                        layers_golden("linen/attention_cross/in/1")));
   check_linen("attention_qk_norm",
               linen_run(MultiHeadDotProductAttention{.heads = 2, .normalize_qk = true}));
 }
@@ -162,12 +167,11 @@ TEST(L138, AttentionDropout) {
               linen_run(MultiHeadDotProductAttention{
                   .heads = 2, .dropout_rate = 0.4, .deterministic = false}),
               {.rngs = {{"dropout", Key(3)}}});
-  check_linen("attention_dropout_full",
-              linen_run(MultiHeadDotProductAttention{.heads = 2,
-                                                     .broadcast_dropout = false,
-                                                     .dropout_rate = 0.4,
-                                                     .deterministic = false}),
-              {.rngs = {{"dropout", Key(3)}}});
+  check_linen(
+      "attention_dropout_full",
+      linen_run(MultiHeadDotProductAttention{
+          .heads = 2, .broadcast_dropout = false, .dropout_rate = 0.4, .deterministic = false}),
+      {.rngs = {{"dropout", Key(3)}}});
 }
 
 TEST(L141, AttentionDecodes) {
@@ -202,7 +206,8 @@ TEST(N134, AttentionDecodes) {
   TensorList outs;
   for (int64_t t = 0; t < 4; ++t) outs.push_back(module(slice_axis(x, t, t + 1, 1)));
   expect_golden(concatenate(outs, 1), layers_golden(prefix + "out"), 3e-6, "steps");
-  expect_golden(module.cached_key->value(), layers_golden(prefix + "cache/cached_key"), 3e-6, "keys");
+  expect_golden(module.cached_key->value(), layers_golden(prefix + "cache/cached_key"), 3e-6,
+                "keys");
   EXPECT_EQ(module.cache_index->value().item<int>(), 4);
   EXPECT_THROW(module(x), ValueError);
 }
@@ -236,14 +241,29 @@ TEST(N129, DropoutDrawsAnewAtEachCall) {
 
 TEST(L157, Pooling) {
   using Pool = std::function<Tensor(const Tensor&)>;
-  const std::map<std::string, Pool> pools = {
-      {"max_pool", [](const Tensor& x) { return linen::max_pool(x, {2, 2}, {2, 2}); }},
-      {"max_pool_same", [](const Tensor& x) { return linen::max_pool(x, {3, 2}, {2, 1}, "SAME"); }},
-      {"avg_pool", [](const Tensor& x) { return linen::avg_pool(x, {2, 2}, {2, 2}); }},
-      {"avg_pool_same", [](const Tensor& x) { return linen::avg_pool(x, {3, 3}, 2, "SAME"); }},
-      {"avg_pool_same_no_pad",
-       [](const Tensor& x) { return linen::avg_pool(x, {3, 3}, 2, "SAME", false); }},
-      {"min_pool", [](const Tensor& x) { return nnx::min_pool(x, {2, 3}, {1, 2}); }}};
+  const std::map<std::string, Pool> pools = {{"max_pool",
+                                              [](const Tensor& x) {
+                                                return linen::max_pool(x, {2, 2}, {2, 2});
+                                              }},
+                                             {"max_pool_same",
+                                              [](const Tensor& x) {
+                                                return linen::max_pool(x, {3, 2}, {2, 1}, "SAME");
+                                              }},
+                                             {"avg_pool",
+                                              [](const Tensor& x) {
+                                                return linen::avg_pool(x, {2, 2}, {2, 2});
+                                              }},
+                                             {"avg_pool_same",
+                                              [](const Tensor& x) {
+                                                return linen::avg_pool(x, {3, 3}, 2, "SAME");
+                                              }},
+                                             {"avg_pool_same_no_pad",
+                                              [](const Tensor& x) {
+                                                return linen::avg_pool(x, {3, 3}, 2, "SAME", false);
+                                              }},
+                                             {"min_pool", [](const Tensor& x) {
+                                                return nnx::min_pool(x, {2, 3}, {1, 2});
+                                              }}};
   for (const auto& [name, pool] : pools) {
     const std::string prefix = "pool/" + name + "/";
     const Tensor x = layers_golden(prefix + "in"), expected = layers_golden(prefix + "out");

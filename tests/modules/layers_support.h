@@ -43,7 +43,8 @@ inline std::string path_text(const std::vector<std::string>& path) {
 }
 
 /// The same paths as the golden entries below `prefix`, with equal values.
-inline void expect_variables(const linen::Variables& got, const std::string& prefix, double tolerance) {
+inline void expect_variables(const linen::Variables& got, const std::string& prefix,
+                             double tolerance) {
   const auto leaves = linen::flat_leaves(got);
   EXPECT_EQ(leaves.size(), golden_below(prefix).size()) << prefix << "\n" << to_string(got);
   for (const auto& [path, leaf] : leaves) {
@@ -77,8 +78,10 @@ struct LinenCase {
   linen::CollectionFilter mutate = false;
 };
 
-/// Initial variables from key(0), output, updated collections, and gradients of sum(out * normal(key(2))).
-inline void check_linen(const std::string& name, const LinenRun& run, const LinenCase& options = {}) {
+/// Initial variables from key(0), output, updated collections, and gradients of sum(out *
+/// normal(key(2))).
+inline void check_linen(const std::string& name, const LinenRun& run,
+                        const LinenCase& options = {}) {
   const std::string prefix = "linen/" + name + "/";
   const Tensor x = layers_golden(prefix + "in/0");
   std::map<std::string, Key> keys = options.rngs;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "linnet/init.h"
+#include "linnet/layers/dtypes.h"
 #include "linnet/linen/layers_attention.h"
 #include "linnet/linen/layers_conv.h"
 #include "linnet/linen/layers_linear.h"

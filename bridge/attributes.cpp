@@ -26,7 +26,8 @@ void collect(const AttributeTree& node, std::vector<std::string>& path,
 
 }  // namespace
 
-AttributeTree::AttributeTree(std::initializer_list<std::pair<const std::string, AttributeTree>> children)
+AttributeTree::AttributeTree(
+    std::initializer_list<std::pair<const std::string, AttributeTree>> children)
     : children_(children) {}
 AttributeTree::AttributeTree(nnx::Variable variable) : variable_(std::move(variable)) {}
 AttributeTree::AttributeTree(Tensor plain) : plain_(std::move(plain)) {}
@@ -56,12 +57,16 @@ AttributeTree& AttributeTree::operator=(AttributeTree&& other) {
 }
 
 AttributeTree& AttributeTree::operator=(Tensor value) {
-  if (variable_) variable_->set_value(std::move(value));
-  else *this = AttributeTree(std::move(value));
+  if (variable_)
+    variable_->set_value(std::move(value));
+  else
+    *this = AttributeTree(std::move(value));
   return *this;
 }
 
-AttributeTree& AttributeTree::operator=(nnx::Variable variable) { return *this = AttributeTree(std::move(variable)); }
+AttributeTree& AttributeTree::operator=(nnx::Variable variable) {
+  return *this = AttributeTree(std::move(variable));
+}
 
 void AttributeTree::replace(AttributeTree&& other) {
   // Whoever holds the old variable keeps it: the node takes over the other's identity.
@@ -114,16 +119,20 @@ const AttributeTree* AttributeTree::find_path(const std::vector<std::string>& pa
 
 const nnx::Variable& AttributeTree::variable() const {
   if (!variable_) {
-    fail<ModuleError>("bridge: expected a variable, got {}",
-                      is_leaf() ? "a value that is none" : "a dictionary of " + names_of(children_));
+    fail<ModuleError>(
+        "bridge: expected a variable, got {}",
+        is_leaf() ? "a value that is none" : "a dictionary of " + names_of(children_));
   }
   return *variable_;
 }
-nnx::Variable& AttributeTree::variable() { return const_cast<nnx::Variable&>(std::as_const(*this).variable()); }
+nnx::Variable& AttributeTree::variable() {
+  return const_cast<nnx::Variable&>(std::as_const(*this).variable());
+}
 
 Tensor AttributeTree::value() const {
   if (plain_) return *plain_;
-  if (entry_) fail<ModuleError>("bridge: {} is a static entry, not a tensor", entry_->entry->text());
+  if (entry_)
+    fail<ModuleError>("bridge: {} is a static entry, not a tensor", entry_->entry->text());
   return variable().value();
 }
 
@@ -142,14 +151,16 @@ void AttributeTree::visit(tree::Visitor& visitor) {
 }
 
 void AttributeTree::visit_children(tree::Visitor& visitor) {
-  if (auto* informed = dynamic_cast<detail::AttributeVisitor*>(&visitor)) informed->attributes(*this);
+  if (auto* informed = dynamic_cast<detail::AttributeVisitor*>(&visitor))
+    informed->attributes(*this);
   for (auto& [name, child] : children_) {
     visitor.child(std::string_view(name));
     child.visit(visitor);
   }
 }
 
-std::vector<std::pair<std::vector<std::string>, const AttributeTree*>> flat_leaves(const AttributeTree& tree) {
+std::vector<std::pair<std::vector<std::string>, const AttributeTree*>> flat_leaves(
+    const AttributeTree& tree) {
   std::vector<std::pair<std::vector<std::string>, const AttributeTree*>> out;
   std::vector<std::string> path;
   collect(tree, path, out);

@@ -17,11 +17,14 @@ NNXMeta::NNXMeta(const linen::Variables& leaf)
 }
 
 Tensor NNXMeta::value() const {
-  if (!value_.single()) fail<ModuleError>("NNXMeta: expected a tensor, got a tuple of {}", value_.tensors.size());
+  if (!value_.single())
+    fail<ModuleError>("NNXMeta: expected a tensor, got a tuple of {}", value_.tensors.size());
   return value_.tensors[0];
 }
 
-NNXMeta NNXMeta::replace_boxed(state::Value value) const { return NNXMeta(*var_type_, std::move(value), metadata_); }
+NNXMeta NNXMeta::replace_boxed(state::Value value) const {
+  return NNXMeta(*var_type_, std::move(value), metadata_);
+}
 
 NNXMeta NNXMeta::replace(NNXMetaUpdates updates) const {
   return NNXMeta(updates.var_type ? *updates.var_type : *var_type_, updates.value.value_or(value_),
@@ -34,13 +37,17 @@ nnx::Variable NNXMeta::to_nnx_variable() const {
 
 AxisNames NNXMeta::get_partition_spec() const { return partition_spec(metadata_); }
 
-size_t NNXMeta::axis_count() const { return linnet::axis_count(metadata_, value_.single() ? value().rank() : 0); }
+size_t NNXMeta::axis_count() const {
+  return linnet::axis_count(metadata_, value_.single() ? value().rank() : 0);
+}
 
 NNXMeta NNXMeta::add_axis(int64_t position, const Metadata& parameters) const {
-  return NNXMeta(*var_type_, value_, linnet::add_axis(metadata_, position, parameters, axis_count()));
+  return NNXMeta(*var_type_, value_,
+                 linnet::add_axis(metadata_, position, parameters, axis_count()));
 }
 NNXMeta NNXMeta::remove_axis(int64_t position, const Metadata& parameters) const {
-  return NNXMeta(*var_type_, value_, linnet::remove_axis(metadata_, position, parameters, axis_count()));
+  return NNXMeta(*var_type_, value_,
+                 linnet::remove_axis(metadata_, position, parameters, axis_count()));
 }
 
 NNXMeta::operator linen::Variables() const {
@@ -49,16 +56,18 @@ NNXMeta::operator linen::Variables() const {
 
 bool NNXMeta::operator==(const NNXMeta& other) const {
   if (var_type_ != other.var_type_ || metadata_ != other.metadata_) return false;
-  if (value_.tuple != other.value_.tuple || value_.tensors.size() != other.value_.tensors.size()) return false;
+  if (value_.tuple != other.value_.tuple || value_.tensors.size() != other.value_.tensors.size())
+    return false;
   for (size_t i = 0; i < value_.tensors.size(); ++i) {
     if (value_.tensors[i].impl() != other.value_.tensors[i].impl()) return false;
   }
   return true;
 }
 
-std::function<nnx::Param(const Key&, const Shape&, DType)> with_partitioning(VariableInitializer init, AxisNames names,
-                                                                             std::optional<MeshAxes> mesh) {
-  Metadata metadata{{"out_sharding", std::move(names)}, {std::string(kLinenMetaType), std::string("Partitioned")}};
+std::function<nnx::Param(const Key&, const Shape&, DType)> with_partitioning(
+    VariableInitializer init, AxisNames names, std::optional<MeshAxes> mesh) {
+  Metadata metadata{{"out_sharding", std::move(names)},
+                    {std::string(kLinenMetaType), std::string("Partitioned")}};
   if (mesh) metadata.set("mesh", *mesh);
   return [init = std::move(init), metadata](const Key& key, const Shape& shape, DType dtype) {
     return nnx::Param(init(key, shape, dtype), metadata);

@@ -14,7 +14,8 @@ using Names = std::vector<std::string>;
 
 Names names_of(const tree::Path& path) {
   Names out;
-  for (const tree::Key& key : path) out.push_back(key.index >= 0 ? std::to_string(key.index) : key.name);
+  for (const tree::Key& key : path)
+    out.push_back(key.index >= 0 ? std::to_string(key.index) : key.name);
   return out;
 }
 
@@ -52,7 +53,8 @@ linen::Variables leaf_of(const nnx::Variable& variable, const ToLinenOptions& op
 std::string joined(const std::map<Names, Incoming>& paths) {
   std::string out;
   for (const auto& [path, incoming] : paths) {
-    out += (out.empty() ? "" : ", ") + fmt::format("{} (in {})", fmt::join(path, "/"), incoming.collection);
+    out += (out.empty() ? "" : ", ") +
+           fmt::format("{} (in {})", fmt::join(path, "/"), incoming.collection);
   }
   return out;
 }
@@ -100,7 +102,8 @@ class AttributeFiller final : public AttributeVisitor {
   std::set<const void*> seen_;
 };
 
-/// Key and count of every stream, in order: the next key of the stream of that name, else of `default`.
+/// Key and count of every stream, in order: the next key of the stream of that name, else of
+/// `default`.
 void seed_streams(const std::vector<nnx::detail::NodeLeaf>& leaves, nnx::Rngs& rngs) {
   for (const nnx::detail::NodeLeaf& leaf : leaves) {
     if (!is_random_state(leaf)) continue;
@@ -141,7 +144,8 @@ bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLea
     const nnx::Variable variable(std::static_pointer_cast<nnx::VariableCell>(leaf.cell));
     const std::string collection = nnx::variable_name_from_type(variable.type(), true);
     const Names path = names_of(leaf.path);
-    if (!scope.is_mutable_collection(collection) || (only_new && scope.find_leaf(collection, path))) continue;
+    if (!scope.is_mutable_collection(collection) || (only_new && scope.find_leaf(collection, path)))
+      continue;
     scope.put_leaf(collection, path, leaf_of(variable, options));
     stored = true;
   }
@@ -156,13 +160,15 @@ TensorList plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves) {
   return out;
 }
 
-void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves, const TensorList& before) {
+void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves,
+                         const TensorList& before) {
   size_t next = 0;
   for (const nnx::detail::NodeLeaf& leaf : leaves) {
     if (!leaf.tensor) continue;
     if (next < before.size() && leaf.tensor->impl() == before[next++].impl()) continue;
     fail<ValueError>(
-        "ToLinen: cannot infer collection name of '{}': the call changed it, and it is a tensor, not a variable\n"
+        "ToLinen: cannot infer collection name of '{}': the call changed it, and it is a tensor, "
+        "not a variable\n"
         "  hint: make it an nnx::Variable",
         tree::to_string(leaf.path));
   }
@@ -170,7 +176,9 @@ void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves, const
 
 void store_graphdef(linen::Scope& scope, const nnx::GraphDef& graphdef) {
   if (!scope.is_mutable_collection("nnx")) return;
-  scope.put_leaf("nnx", {"graphdef"}, linen::Variables(std::shared_ptr<const linen::StaticEntry>(graphdef.definition())));
+  scope.put_leaf(
+      "nnx", {"graphdef"},
+      linen::Variables(std::shared_ptr<const linen::StaticEntry>(graphdef.definition())));
 }
 
 nnx::GraphDef stored_graphdef(const linen::Scope& scope) {
@@ -181,7 +189,8 @@ nnx::GraphDef stored_graphdef(const linen::Scope& scope) {
   return nnx::GraphDef(std::move(definition));
 }
 
-void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves, nnx::Rngs rngs) {
+void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
+                  nnx::Rngs rngs) {
   const linen::Variables variables = scope.variables();
   std::map<Names, Incoming> incoming = incoming_variables(variables);
   std::string missing;
@@ -198,7 +207,8 @@ void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::Node
   if (missing.empty() && incoming.empty()) return seed_streams(leaves, rngs);
   fail<ModuleError>(
       "ToLinen: the variables do not fit the graph definition in 'nnx': missing {}, unknown {}\n"
-      "  hint: make 'nnx' mutable in the call that changes the structure, or leave the collection out",
+      "  hint: make 'nnx' mutable in the call that changes the structure, or leave the collection "
+      "out",
       missing.empty() ? "none" : missing, incoming.empty() ? "none" : joined(incoming));
 }
 
@@ -212,12 +222,14 @@ void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor
     incoming.erase(found);
   }
   if (incoming.empty()) return;
-  if (log_enabled("bridge")) log_line("bridge", "ToLinen: not in the module as built: " + joined(incoming));
+  if (log_enabled("bridge"))
+    log_line("bridge", "ToLinen: not in the module as built: " + joined(incoming));
   AttributeFiller filler(incoming);
   visit(filler);
   if (!incoming.empty()) {
-    fail<ModuleError>("ToLinen: the module has no variable for {}\n  hint: leave them out of the variables",
-                      joined(incoming));
+    fail<ModuleError>(
+        "ToLinen: the module has no variable for {}\n  hint: leave them out of the variables",
+        joined(incoming));
   }
 }
 

@@ -20,7 +20,8 @@ uint64_t unique_number() {
   return next.fetch_add(1, std::memory_order_relaxed);
 }
 
-void NnxWrapper::visit(tree::Visitor& visitor, const std::type_info& type, std::string_view identity) {
+void NnxWrapper::visit(tree::Visitor& visitor, const std::type_info& type,
+                       std::string_view identity) {
   visitor.enter(type, 3 + attributes_.size());
   visitor.child(std::string_view("to_nnx__module"));
   visitor.fixed(type, identity);
@@ -58,19 +59,21 @@ bool same_value(const state::Value& a, const state::Value& b) {
 }
 
 /// In place if the node holds a variable of that type already.
-void take_over(AttributeTree& node, const nnx::Variable& fresh, const std::vector<std::string>& path) {
+void take_over(AttributeTree& node, const nnx::Variable& fresh,
+               const std::vector<std::string>& path) {
   if (!node.is_variable()) {
     if (!node.empty()) {
       fail<ValueError>("ToNNX: duplicate variable path {}: the call made a {} where there is a {}",
-                       fmt::join(path, "/"), fresh.type().name(), node.is_leaf() ? "plain value" : "dictionary");
+                       fmt::join(path, "/"), fresh.type().name(),
+                       node.is_leaf() ? "plain value" : "dictionary");
     }
     node = AttributeTree(fresh);
     return;
   }
   nnx::Variable& variable = node.variable();
   if (&variable.type() != &fresh.type()) {
-    fail<ValueError>("ToNNX: duplicate variable path {}: there is a {}, and the call made a {}", fmt::join(path, "/"),
-                     variable.type().name(), fresh.type().name());
+    fail<ValueError>("ToNNX: duplicate variable path {}: there is a {}, and the call made a {}",
+                     fmt::join(path, "/"), variable.type().name(), fresh.type().name());
   }
   // Writing what is there already would make every variable an output of jitted programs.
   state::Value value = fresh.raw_value();
@@ -87,16 +90,21 @@ void NnxWrapper::write_back(const linen::Variables& updates) {
       fail<ValueError>("ToNNX: the name '{}' is reserved", path.front());
     }
     AttributeTree& node = attributes_.at_path(path);
-    if (leaf->is_static()) node = *leaf;
-    else take_over(node, leaf->variable(), path);
+    if (leaf->is_static())
+      node = *leaf;
+    else
+      take_over(node, leaf->variable(), path);
   }
 }
 
-InitializingScope::InitializingScope(std::function<void(tree::Visitor&)> visit) : visit_(std::move(visit)) {
+InitializingScope::InitializingScope(std::function<void(tree::Visitor&)> visit)
+    : visit_(std::move(visit)) {
   set(true);
 }
 InitializingScope::~InitializingScope() { set(false); }
-void InitializingScope::set(bool value) { nnx::detail::set_flags(visit_, {{kInitializing, value}}, false); }
+void InitializingScope::set(bool value) {
+  nnx::detail::set_flags(visit_, {{kInitializing, value}}, false);
+}
 
 }  // namespace detail
 }  // namespace linnet::bridge

@@ -17,8 +17,10 @@ std::string collection_of(const nnx::VariableType& type) {
 }
 
 std::vector<std::string> path_in_collection(const nnx::detail::NodeLeaf& leaf) {
-  std::vector<std::string> out{collection_of(*static_cast<const nnx::VariableCell&>(*leaf.cell).type)};
-  for (const tree::Key& key : leaf.path) out.push_back(key.index >= 0 ? std::to_string(key.index) : key.name);
+  std::vector<std::string> out{
+      collection_of(*static_cast<const nnx::VariableCell&>(*leaf.cell).type)};
+  for (const tree::Key& key : leaf.path)
+    out.push_back(key.index >= 0 ? std::to_string(key.index) : key.name);
   return out;
 }
 
@@ -36,7 +38,8 @@ linen::Variables variables_of(const std::vector<nnx::detail::NodeLeaf>& leaves) 
   return out;
 }
 
-void update_variables(const std::vector<nnx::detail::NodeLeaf>& leaves, const linen::Variables& variables) {
+void update_variables(const std::vector<nnx::detail::NodeLeaf>& leaves,
+                      const linen::Variables& variables) {
   std::map<std::vector<std::string>, const nnx::detail::NodeLeaf*> known;
   for (const nnx::detail::NodeLeaf& leaf : leaves) {
     if (leaf.cell) known[path_in_collection(leaf)] = &leaf;
@@ -50,7 +53,8 @@ void update_variables(const std::vector<nnx::detail::NodeLeaf>& leaves, const li
     if (leaf->fixed()) continue;
     const state::CellPtr& cell = known[path]->cell;
     state::write(cell, leaf->leaf());
-    if (leaf->box()) static_cast<nnx::VariableCell&>(*cell).metadata = to_nnx_var(path.front(), *leaf).metadata();
+    if (leaf->box())
+      static_cast<nnx::VariableCell&>(*cell).metadata = to_nnx_var(path.front(), *leaf).metadata();
   }
 }
 

@@ -14,7 +14,9 @@
 
 namespace linnet::bridge_tests {
 
-inline Tensor normal(const Shape& shape, int64_t seed = 1) { return random::normal(Key(seed), shape); }
+inline Tensor normal(const Shape& shape, int64_t seed = 1) {
+  return random::normal(Key(seed), shape);
+}
 
 inline std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
 
@@ -27,7 +29,9 @@ inline void expect_near(const Tensor& a, const Tensor& b, double tolerance = 1e-
   const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
   for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], y[i], tolerance) << "element " << i;
 }
-inline bool differ(const Tensor& a, const Tensor& b) { return a.to_vector<double>() != b.to_vector<double>(); }
+inline bool differ(const Tensor& a, const Tensor& b) {
+  return a.to_vector<double>() != b.to_vector<double>();
+}
 
 /// The text of the exception that `body` throws.
 template <class E, class F>
@@ -49,7 +53,8 @@ struct Count : nnx::VariableOf<Count> {
 /// Functional: a counter in a collection of its own, and a bias.
 struct Counter {
   Tensor operator()(linen::Scope& s, const Tensor& x) const {
-    linen::ScopeVariable count = s.variable("counter", "count", [] { return zeros({}, DType::kI32); });
+    linen::ScopeVariable count =
+        s.variable("counter", "count", [] { return zeros({}, DType::kI32); });
     if (!s.is_initializing()) count.set(count.value() + scalar_integer(1, DType::kI32));
     return x + s.param("bias", init::normal(0.01), {2});
   }

@@ -7,14 +7,17 @@ namespace {
 using bridge::AttributeTree;
 using linen::Variables;
 
-const std::string* text_of(const nnx::Variable& v, const char* name) { return v.metadata().get<std::string>(name); }
+const std::string* text_of(const nnx::Variable& v, const char* name) {
+  return v.metadata().get<std::string>(name);
+}
 
 /// Equal kind, metadata and values.
 void expect_same_leaf(const Variables& a, const Variables& b) {
   EXPECT_EQ(a.box(), b.box());
   ASSERT_EQ(a.leaf().tuple, b.leaf().tuple);
   ASSERT_EQ(a.leaf().tensors.size(), b.leaf().tensors.size());
-  for (size_t i = 0; i < a.leaf().tensors.size(); ++i) expect_equal(a.leaf().tensors[i], b.leaf().tensors[i]);
+  for (size_t i = 0; i < a.leaf().tensors.size(); ++i)
+    expect_equal(a.leaf().tensors[i], b.leaf().tensors[i]);
 }
 
 void expect_same_tree(const Variables& a, const Variables& b) {
@@ -26,17 +29,22 @@ void expect_same_tree(const Variables& a, const Variables& b) {
   }
 }
 
-Metadata sharded() { return {{"out_sharding", AxisNames{"in", "out"}}, {"nickname", std::string("nick")}}; }
+Metadata sharded() {
+  return {{"out_sharding", AxisNames{"in", "out"}}, {"nickname", std::string("nick")}};
+}
 
 TEST(BridgeLeaf, B_013_Vanilla) {
   const Tensor w = ones({2});
   EXPECT_TRUE(bridge::is_vanilla_variable(nnx::Param(w)));
-  EXPECT_TRUE(bridge::is_vanilla_variable(nnx::Param(w, {{"hijax", false}, {"ref", true}, {"eager_sharding", true}})));
-  EXPECT_TRUE(bridge::is_vanilla_variable(nnx::Param(w, {{"on_get_value", std::vector<ValueHook>{}}})));
+  EXPECT_TRUE(bridge::is_vanilla_variable(
+      nnx::Param(w, {{"hijax", false}, {"ref", true}, {"eager_sharding", true}})));
+  EXPECT_TRUE(
+      bridge::is_vanilla_variable(nnx::Param(w, {{"on_get_value", std::vector<ValueHook>{}}})));
   EXPECT_FALSE(bridge::is_vanilla_variable(nnx::Param(w, {{"tag", std::string("frozen")}})));
   EXPECT_FALSE(bridge::is_vanilla_variable(nnx::Param(w, sharded())));
   const ValueHook twice{[](const Tensor& t) { return t * 2; }};
-  EXPECT_FALSE(bridge::is_vanilla_variable(nnx::Param(w, {{"on_get_value", std::vector<ValueHook>{twice}}})));
+  EXPECT_FALSE(bridge::is_vanilla_variable(
+      nnx::Param(w, {{"on_get_value", std::vector<ValueHook>{twice}}})));
 }
 
 TEST(BridgeLeaf, B_014_VanillaIsBare) {
@@ -61,7 +69,8 @@ TEST(BridgeLeaf, B_016_B_026_LinenMetaType) {
   metadata.set("mesh", MeshAxes{{{"in", 2}}});
   const Variables leaf = bridge::to_linen_var(nnx::Param(normal({2, 3}), metadata));
   EXPECT_EQ(leaf.box()->kind, "Partitioned");
-  EXPECT_EQ(leaf.box()->metadata, (Metadata{{"out_sharding", AxisNames{"in", "out"}}, {"mesh", MeshAxes{{{"in", 2}}}}}));
+  EXPECT_EQ(leaf.box()->metadata,
+            (Metadata{{"out_sharding", AxisNames{"in", "out"}}, {"mesh", MeshAxes{{{"in", 2}}}}}));
   EXPECT_EQ(leaf.box()->variable_type, nullptr);
 }
 
@@ -92,7 +101,8 @@ TEST(BridgeLeaf, B_020_B_021_TypeOfTheCollection) {
 }
 
 TEST(BridgeLeaf, B_022_B_023_NnxMetaKeepsItsType) {
-  const Variables leaf(state::Value(ones({2, 3})), linen::Box{"NNXMeta", sharded(), &nnx::Param::static_type()});
+  const Variables leaf(state::Value(ones({2, 3})),
+                       linen::Box{"NNXMeta", sharded(), &nnx::Param::static_type()});
   const nnx::Variable v = bridge::to_nnx_var("params", leaf);
   EXPECT_EQ(v.metadata(), sharded());
   const std::string text = thrown<ModuleError>([&] { bridge::to_nnx_var("batch_stats", leaf); });
@@ -128,12 +138,14 @@ TEST(BridgeLeaf, B_028_OtherBoxClasses) {
     return Metadata{{"bits", *metadata.get<int64_t>("precision")}, {"dropped", true}};
   };
   bridge::register_box_class("Quantised", quantised);
-  const Variables leaf(state::Value(ones({2})), linen::Box{"Quantised", {{"bits", int64_t{4}}}, nullptr});
+  const Variables leaf(state::Value(ones({2})),
+                       linen::Box{"Quantised", {{"bits", int64_t{4}}}, nullptr});
   const nnx::Variable v = bridge::to_nnx_var("params", leaf);
   EXPECT_EQ(*v.metadata().get<int64_t>("precision"), 4);
   expect_same_leaf(bridge::to_linen_var(v), leaf);
 
-  const Variables unknown(state::Value(ones({2})), linen::Box{"Undescribed", {{"a", 1.5}, {"b", true}}, nullptr});
+  const Variables unknown(state::Value(ones({2})),
+                          linen::Box{"Undescribed", {{"a", 1.5}, {"b", true}}, nullptr});
   expect_same_leaf(bridge::to_linen_var(bridge::to_nnx_var("params", unknown)), unknown);
 }
 
@@ -144,17 +156,24 @@ TEST(BridgeLeaf, B_029_RoundTrips) {
       linen::partitioned(normal({2, 3}), {"in", std::nullopt}),
       linen::partitioned(normal({2, 3}), {"in", "out"}, MeshAxes{{{"in", 2}, {"out", 4}}}),
       linen::logically_partitioned(normal({2}), {"alias"}),
-      linen::logically_partitioned(normal({2}), {"alias"}, AxisRules{{{"alias", "in"}, {"other", std::nullopt}}}),
-      Variables(state::Value(normal({2, 3})), linen::Box{"NNXMeta", sharded(), &nnx::Param::static_type()}),
+      linen::logically_partitioned(normal({2}), {"alias"},
+                                   AxisRules{{{"alias", "in"}, {"other", std::nullopt}}}),
+      Variables(state::Value(normal({2, 3})),
+                linen::Box{"NNXMeta", sharded(), &nnx::Param::static_type()}),
   };
   for (const Variables& leaf : leaves) {
     expect_same_leaf(bridge::to_linen_var(bridge::to_nnx_var("params", leaf)), leaf);
   }
 
   int created = 0;
-  const ValueHook counting{[&](const Tensor& t) { ++created; return t; }};
-  const std::vector<Metadata> metadata = {
-      {}, sharded(), {{"tag", std::string("x")}}, {{"on_create_value", std::vector<ValueHook>{counting}}}};
+  const ValueHook counting{[&](const Tensor& t) {
+    ++created;
+    return t;
+  }};
+  const std::vector<Metadata> metadata = {{},
+                                          sharded(),
+                                          {{"tag", std::string("x")}},
+                                          {{"on_create_value", std::vector<ValueHook>{counting}}}};
   for (const Metadata& m : metadata) {
     const nnx::BatchStat v(normal({4}), m);
     const int before = created;
@@ -173,7 +192,8 @@ Variables sample_variables() {
   out.at_path({"params", "w"}) = Variables(normal({1}));
   out.at_path({"batch_stats", "norm", "mean"}) = Variables(zeros({3}));
   out.at_path({"batch_stats", "dense", "mean"}) = Variables(ones({3}));
-  out.at_path({"intermediates", "dense", "sown"}) = Variables(state::Value::tuple_of({ones({2}), ones({2})}));
+  out.at_path({"intermediates", "dense", "sown"}) =
+      Variables(state::Value::tuple_of({ones({2}), ones({2})}));
   out.at_path({"b036_counter", "count"}) = Variables(zeros({}, DType::kI32));
   return out;
 }
@@ -208,7 +228,9 @@ TEST(BridgeTree, B_035_WhatIsNoVariable) {
   AttributeTree attributes{{"w", nnx::Param(ones({1}))}, {"number", Tensor(3)}};
   const std::string text = thrown<ValueError>([&] { bridge::nnx_attrs_to_linen_vars(attributes); });
   EXPECT_NE(text.find("cannot infer collection name"), std::string::npos);
-  struct NeverRegistered : nnx::VariableOf<NeverRegistered> { using VariableOf::VariableOf; };
+  struct NeverRegistered : nnx::VariableOf<NeverRegistered> {
+    using VariableOf::VariableOf;
+  };
   const AttributeTree unknown{{"w", NeverRegistered(ones({1}))}};
   EXPECT_THROW(bridge::nnx_attrs_to_linen_vars(unknown), ValueError);
 }
@@ -216,7 +238,8 @@ TEST(BridgeTree, B_035_WhatIsNoVariable) {
 TEST(BridgeTree, B_037_EmptyDictionariesVanish) {
   Variables vars = sample_variables();
   vars.at_path({"empty", "scope"}) = Variables();
-  expect_same_tree(bridge::nnx_attrs_to_linen_vars(bridge::linen_vars_to_nnx_attrs(vars)), sample_variables());
+  expect_same_tree(bridge::nnx_attrs_to_linen_vars(bridge::linen_vars_to_nnx_attrs(vars)),
+                   sample_variables());
   EXPECT_FALSE(bridge::linen_vars_to_nnx_attrs(vars).contains("scope"));
 }
 

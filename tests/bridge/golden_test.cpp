@@ -24,7 +24,8 @@ template <class M>
 void expect_state(M& model, const std::string& prefix) {
   const nnx::State state = nnx::state(model, nnx::not_(nnx::of_type<nnx::RngState>()));
   EXPECT_FALSE(state.empty());
-  for (const auto& [path, leaf] : state.entries()) expect_recorded(leaf.value(), prefix + "/" + tree::to_string(path));
+  for (const auto& [path, leaf] : state.entries())
+    expect_recorded(leaf.value(), prefix + "/" + tree::to_string(path));
 }
 void expect_variables(const Variables& vars, const std::string& prefix) {
   size_t count = 0;
@@ -128,7 +129,8 @@ TEST(BridgeGolden, B_052_LazyInitUnderVmap) {
 
 TEST(BridgeGolden, BatchNormThroughBothWrappers) {
   const Tensor x = recorded("batch_norm_to_nnx/x");
-  auto object = ToNNX(linen::BatchNorm{.use_running_average = false, .momentum = 0.9}, nnx::Rngs(0)).lazy_init(x);
+  auto object = ToNNX(linen::BatchNorm{.use_running_average = false, .momentum = 0.9}, nnx::Rngs(0))
+                    .lazy_init(x);
   expect_state(object, "batch_norm_to_nnx/before");
   expect_recorded(object.call({.mutate = {"batch_stats"}}, x), "batch_norm_to_nnx/out");
   expect_state(object, "batch_norm_to_nnx/after");
@@ -161,8 +163,12 @@ TEST(BridgeGolden, GradientsThroughBothWrappers) {
   nnx::Rngs rngs = two_streams();
   StatefulBlock model(5, 4, 0.0, rngs);
   bridge::lazy_init(model, x);
-  const auto [loss, grads] =
-      nnx::value_and_grad([&](StatefulBlock& m) { const Tensor y = m(x); return mean(y * y); }, model);
+  const auto [loss, grads] = nnx::value_and_grad(
+      [&](StatefulBlock& m) {
+        const Tensor y = m(x);
+        return mean(y * y);
+      },
+      model);
   expect_recorded(loss, "gradients_stateful/loss");
   EXPECT_EQ(grads.size(), 4u);
   for (const auto& [path, leaf] : grads.entries()) {

@@ -14,7 +14,8 @@ Tensor mean_square(const Tensor& y) { return mean(y * y); }
 struct Top {
   nnx::Param scale;
   ToNNX<FunctionalOuter> inner;
-  Top(double rate, nnx::Rngs& rngs) : scale(random::normal(rngs.params(), {5})), inner(FunctionalOuter{rate}, rngs) {}
+  Top(double rate, nnx::Rngs& rngs)
+      : scale(random::normal(rngs.params(), {5})), inner(FunctionalOuter{rate}, rngs) {}
   LINNET_FIELDS(scale, inner)
   Tensor operator()(const Tensor& x) { return inner(x * scale.value()); }
 };
@@ -63,7 +64,8 @@ TEST(BridgeNesting, B_151_GradientsAndJitThroughAllLevels) {
   kernel.set_value(before - g * step);
   const float down = loss(model).item<float>();
   kernel.set_value(before);
-  EXPECT_NEAR((up - down) / (2 * step), sum(g * g).item<float>(), 1e-2f * sum(g * g).item<float>() + 1e-4f);
+  EXPECT_NEAR((up - down) / (2 * step), sum(g * g).item<float>(),
+              1e-2f * sum(g * g).item<float>() + 1e-4f);
 
   auto compiled = jit([](Top& m, const Tensor& input) {
     auto [v, gs] = nnx::value_and_grad([&](Top& inner) { return mean_square(inner(input)); }, m);
@@ -88,13 +90,16 @@ TEST(BridgeNesting, B_150_AnnotationsOfEveryLevel) {
   struct Middle {
     Tensor operator()(linen::Scope& s, const Tensor& x) const {
       const Tensor h = s("dot", to_linen<Inside>(), x);
-      const auto bias = linen::with_logical_partitioning(init::zeros(), {"out-alias"}, AxisRules{{{"out-alias", "out"}}});
+      const auto bias = linen::with_logical_partitioning(init::zeros(), {"out-alias"},
+                                                         AxisRules{{{"out-alias", "out"}}});
       return h + linen::param(s, "b", bias, {3}, DType::kF32);
     }
   };
   auto model = ToNNX(Middle{}, nnx::Rngs(0)).lazy_init(ones({1, 2}));
-  EXPECT_EQ(partition_spec(model["dot"]["linear"]["kernel"].variable().metadata()), (AxisNames{"in", "out"}));
-  EXPECT_EQ(*model["b"].variable().metadata().get<AxisNames>("out_sharding"), AxisNames{"out-alias"});
+  EXPECT_EQ(partition_spec(model["dot"]["linear"]["kernel"].variable().metadata()),
+            (AxisNames{"in", "out"}));
+  EXPECT_EQ(*model["b"].variable().metadata().get<AxisNames>("out_sharding"),
+            AxisNames{"out-alias"});
   EXPECT_EQ(model(ones({1, 2})).shape(), Shape({1, 3}));
 }
 
@@ -135,9 +140,11 @@ TEST(BridgeNesting, JitAgreesWithEagerForWrappedState) {
   };
   auto eager = make(), compiled = make();
   const auto step = [](ToNNX<ConvBlock>& m, const Tensor& input) {
-    auto [loss, grads] = nnx::value_and_grad([&](ToNNX<ConvBlock>& inner) {
-      return mean_square(inner.call({.mutate = {"batch_stats"}}, input, true));
-    }, m);
+    auto [loss, grads] = nnx::value_and_grad(
+        [&](ToNNX<ConvBlock>& inner) {
+          return mean_square(inner.call({.mutate = {"batch_stats"}}, input, true));
+        },
+        m);
     for (const auto& [path, leaf] : grads.entries()) {
       nnx::Variable target(nnx::state(m).find(path)->cell);
       target.set_value(target.value() - leaf.value() * 0.1f);
@@ -147,9 +154,11 @@ TEST(BridgeNesting, JitAgreesWithEagerForWrappedState) {
   auto program = jit(step);
   for (int i = 0; i < 3; ++i) expect_near(program(compiled, x), step(eager, x), 1e-5);
   EXPECT_EQ(program.trace_count(), 1u);
-  for (const char* name : {"mean", "var"}) expect_near(compiled["norm"][name], eager["norm"][name], 1e-5);
+  for (const char* name : {"mean", "var"})
+    expect_near(compiled["norm"][name], eager["norm"][name], 1e-5);
   expect_near(compiled["conv"]["kernel"], eager["conv"]["kernel"], 1e-5);
-  EXPECT_EQ(compiled.rngs()["default"].count().item<int>(), eager.rngs()["default"].count().item<int>());
+  EXPECT_EQ(compiled.rngs()["default"].count().item<int>(),
+            eager.rngs()["default"].count().item<int>());
 }
 
 TEST(BridgeNesting, JitAgreesWithEagerForObjectsInsideFunctions) {
@@ -163,12 +172,14 @@ TEST(BridgeNesting, JitAgreesWithEagerForObjectsInsideFunctions) {
   const Variables initial = linen::init(Network{}, Key(0), x, false);
   const auto step = [](Variables& vars, const Tensor& input) {
     auto [loss, updates, grads] = value_and_grad([&](const Variables& params) {
-      auto [y, changed] = linen::apply_with({.mutate = {"batch_stats"}}, Network{}, params, input, true);
+      auto [y, changed] =
+          linen::apply_with({.mutate = {"batch_stats"}}, Network{}, params, input, true);
       return std::make_pair(mean_square(y), changed);
     })(vars);
     Variables next;
-    next.at_path({"params"}) = tree::map(vars["params"], grads["params"],
-                                         [](const Tensor& p, const Tensor& g) { return p - g * 0.1f; });
+    next.at_path({"params"}) =
+        tree::map(vars["params"], grads["params"],
+                  [](const Tensor& p, const Tensor& g) { return p - g * 0.1f; });
     vars = vars | next | updates;
     return loss;
   };
@@ -179,7 +190,8 @@ TEST(BridgeNesting, JitAgreesWithEagerForObjectsInsideFunctions) {
   const TensorList a = tree::leaves(compiled), b = tree::leaves(eager);
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) expect_near(a[i], b[i], 1e-5);
-  EXPECT_TRUE(differ(compiled["batch_stats"]["stem"]["norm"]["mean"], initial["batch_stats"]["stem"]["norm"]["mean"]));
+  EXPECT_TRUE(differ(compiled["batch_stats"]["stem"]["norm"]["mean"],
+                     initial["batch_stats"]["stem"]["norm"]["mean"]));
 }
 
 TEST(BridgeNesting, LazyInitInsideJit) {
@@ -188,7 +200,8 @@ TEST(BridgeNesting, LazyInitInsideJit) {
     m.lazy_init(input);
     return m(input);
   };
-  ToNNX eager(linen::Dense{.features = 3}, nnx::Rngs(0)), compiled(linen::Dense{.features = 3}, nnx::Rngs(0));
+  ToNNX eager(linen::Dense{.features = 3}, nnx::Rngs(0)),
+      compiled(linen::Dense{.features = 3}, nnx::Rngs(0));
   auto program = jit(initialise);
   expect_near(program(compiled, x), initialise(eager, x), 1e-6);
   expect_near(compiled["kernel"], eager["kernel"], 1e-6);
@@ -223,7 +236,11 @@ TEST(BridgeNesting, VariablesMadeInsideAGradientArePlain) {
     }
   };
   auto model = ToNNX(Sowing{}, nnx::Rngs(0)).lazy_init(ones({1, 3}));
-  nnx::value_and_grad([](ToNNX<Sowing>& m) { return sum(m.call({.mutate = {"intermediates"}}, ones({1, 3}))); }, model);
+  nnx::value_and_grad(
+      [](ToNNX<Sowing>& m) {
+        return sum(m.call({.mutate = {"intermediates"}}, ones({1, 3})));
+      },
+      model);
   const Tensor sown = model["y"].variable().raw_value().tensors.at(0);
   EXPECT_FALSE(sown.traced());
   expect_near(sown, model(ones({1, 3})));
@@ -256,11 +273,13 @@ TEST(BridgeVariables, FunctionalAndObjectModelsAgreeOnTheSameVariables) {
   StatefulConvBlock block(1, 2, rngs);
   const Variables all = bridge::variables(block);
   for (const bool train : {false, true}) {
-    const Tensor y = train ? linen::apply_with({.mutate = {"batch_stats"}}, ConvBlock{2}, all, x, true).first
-                           : linen::apply(ConvBlock{2}, all, x, false);
+    const Tensor y =
+        train ? linen::apply_with({.mutate = {"batch_stats"}}, ConvBlock{2}, all, x, true).first
+              : linen::apply(ConvBlock{2}, all, x, false);
     expect_near(block(x, train), y, 1e-6);
   }
-  const auto updates = linen::apply_with({.mutate = {"batch_stats"}}, ConvBlock{2}, all, x, true).second;
+  const auto updates =
+      linen::apply_with({.mutate = {"batch_stats"}}, ConvBlock{2}, all, x, true).second;
   expect_near(updates["batch_stats"]["norm"]["mean"], block.norm.mean, 1e-6);
   expect_near(updates["batch_stats"]["norm"]["var"], block.norm.var, 1e-6);
 }

@@ -10,17 +10,21 @@ Metadata sharding(AxisNames names) { return {{"out_sharding", std::move(names)}}
 Metadata partition(std::optional<std::string> name) {
   return {{"partition_name", name ? MetadataValue(*name) : MetadataValue(std::monostate())}};
 }
-NNXMeta box(const Tensor& value, Metadata metadata) { return NNXMeta(nnx::Param::static_type(), value, std::move(metadata)); }
+NNXMeta box(const Tensor& value, Metadata metadata) {
+  return NNXMeta(nnx::Param::static_type(), value, std::move(metadata));
+}
 AxisNames names_of(const NNXMeta& meta) { return *meta.metadata().get<AxisNames>("out_sharding"); }
 
 TEST(BridgeMeta, B_125_ValueIsTheOnlyChild) {
   const linen::Variables leaf = box(ones({2, 3}), sharding({"in", "out"}));
   EXPECT_EQ(tree::leaves(leaf).size(), 1u);
   const linen::Variables other = box(ones({2, 3}), sharding({"in", "x"}));
-  const linen::Variables stat = NNXMeta(nnx::BatchStat::static_type(), ones({2, 3}), sharding({"in", "out"}));
+  const linen::Variables stat =
+      NNXMeta(nnx::BatchStat::static_type(), ones({2, 3}), sharding({"in", "out"}));
   EXPECT_NE(tree::structure(leaf), tree::structure(other));
   EXPECT_NE(tree::structure(leaf), tree::structure(stat));
-  EXPECT_EQ(tree::structure(leaf), tree::structure(linen::Variables(box(zeros({2, 3}), sharding({"in", "out"})))));
+  EXPECT_EQ(tree::structure(leaf),
+            tree::structure(linen::Variables(box(zeros({2, 3}), sharding({"in", "out"})))));
 }
 
 TEST(BridgeMeta, B_126_B_127_UnboxAndReplace) {
@@ -28,7 +32,8 @@ TEST(BridgeMeta, B_126_B_127_UnboxAndReplace) {
   expect_equal(meta.unbox().tensors[0], ones({2}));
   expect_equal(meta.replace_boxed(zeros({2})).value(), zeros({2}));
   EXPECT_EQ(meta.replace_boxed(zeros({2})).metadata(), meta.metadata());
-  const NNXMeta replaced = meta.replace({.var_type = &nnx::BatchStat::static_type(), .metadata = Metadata{{"a", true}}});
+  const NNXMeta replaced =
+      meta.replace({.var_type = &nnx::BatchStat::static_type(), .metadata = Metadata{{"a", true}}});
   EXPECT_EQ(&replaced.var_type(), &nnx::BatchStat::static_type());
   EXPECT_EQ(replaced.metadata(), (Metadata{{"a", true}}));
   expect_equal(replaced.value(), ones({2}));
@@ -47,9 +52,11 @@ TEST(BridgeMeta, B_128_ToVariable) {
 }
 
 TEST(BridgeMeta, B_129_B_130_PartitionSpec) {
-  EXPECT_EQ(box(ones({2, 3}), sharding({"in", "out"})).get_partition_spec(), (AxisNames{"in", "out"}));
+  EXPECT_EQ(box(ones({2, 3}), sharding({"in", "out"})).get_partition_spec(),
+            (AxisNames{"in", "out"}));
   EXPECT_EQ(box(ones({2, 3}), {}).get_partition_spec(), AxisNames{});
-  const Metadata logical{{"sharding_names", AxisNames{"alias"}}, {"sharding_rules", AxisRules{{{"alias", "in"}}}}};
+  const Metadata logical{{"sharding_names", AxisNames{"alias"}},
+                         {"sharding_rules", AxisRules{{{"alias", "in"}}}}};
   EXPECT_EQ(box(ones({2}), logical).get_partition_spec(), AxisNames{"in"});
   linen::Variables vars;
   vars.at_path({"params", "w"}) = box(ones({2, 3}), sharding({"in", "out"}));
@@ -62,7 +69,8 @@ TEST(BridgeMeta, B_131_B_132_B_140_B_144_EveryPerAxisTuple) {
                                    {"nickname", AxisNames{"in", "out"}},
                                    {"other", AxisNames{"a", "b"}},
                                    {"tag", std::string("t")}});
-  const Metadata parameters{{"partition_name", std::string("layers")}, {"nickname", std::string("nick")},
+  const Metadata parameters{{"partition_name", std::string("layers")},
+                            {"nickname", std::string("nick")},
                             {"tag", std::string("no tuple")}};
   const NNXMeta added = meta.add_axis(0, parameters);
   EXPECT_EQ(names_of(added), (AxisNames{"layers", "din", "dout"}));
@@ -74,8 +82,13 @@ TEST(BridgeMeta, B_131_B_132_B_140_B_144_EveryPerAxisTuple) {
 }
 
 TEST(BridgeMeta, B_133_B_136_B_137_B_138_AddAndRemoveAreInverse) {
-  const std::vector<AxisNames> tuples = {{}, {"in"}, {std::nullopt}, {"in", "out"}, {std::nullopt, "out"},
-                                         {"in", std::nullopt}, {std::nullopt, std::nullopt}};
+  const std::vector<AxisNames> tuples = {{},
+                                         {"in"},
+                                         {std::nullopt},
+                                         {"in", "out"},
+                                         {std::nullopt, "out"},
+                                         {"in", std::nullopt},
+                                         {std::nullopt, std::nullopt}};
   const std::vector<std::optional<std::string>> added_names = {"layers", std::nullopt};
   const Tensor value = ones({2, 3});
   for (const AxisNames& tuple : tuples) {
@@ -84,16 +97,20 @@ TEST(BridgeMeta, B_133_B_136_B_137_B_138_AddAndRemoveAreInverse) {
         const NNXMeta meta = box(value, sharding(tuple));
         const NNXMeta there = meta.add_axis(position, partition(name));
         EXPECT_EQ(there.remove_axis(position, partition(name)), meta)
-            << to_string(meta.metadata()) << " at " << position << " " << name.value_or("none") << " gave "
-            << to_string(there.metadata());
-        EXPECT_EQ(hash_of(there.remove_axis(position, partition(name)).metadata()), hash_of(meta.metadata()));
+            << to_string(meta.metadata()) << " at " << position << " " << name.value_or("none")
+            << " gave " << to_string(there.metadata());
+        EXPECT_EQ(hash_of(there.remove_axis(position, partition(name)).metadata()),
+                  hash_of(meta.metadata()));
       }
     }
   }
 }
 
 TEST(BridgeMeta, B_133_RemoveAndAddAreInverse) {
-  const std::vector<AxisNames> tuples = {{"layers", "in"}, {"in", "layers"}, {"layers"}, {std::nullopt, "layers", "x"},
+  const std::vector<AxisNames> tuples = {{"layers", "in"},
+                                         {"in", "layers"},
+                                         {"layers"},
+                                         {std::nullopt, "layers", "x"},
                                          {"a", "layers", std::nullopt}};
   const Tensor value = ones({2, 3, 4});
   int succeeded = 0;
@@ -107,24 +124,28 @@ TEST(BridgeMeta, B_133_RemoveAndAddAreInverse) {
         continue;
       }
       ++succeeded;
-      // The box describes one axis less than the value now; count negative positions from what it had.
+      // The box describes one axis less than the value now; count negative positions from what it
+      // had.
       const int64_t at = position < 0 ? position + 3 : position;
-      EXPECT_EQ(without->add_axis(at, partition("layers")), meta) << to_string(meta.metadata()) << " at " << position;
+      EXPECT_EQ(without->add_axis(at, partition("layers")), meta)
+          << to_string(meta.metadata()) << " at " << position;
     }
   }
   EXPECT_EQ(succeeded, 10);
 }
 
 TEST(BridgeMeta, B_134_WrongName) {
-  const std::string text =
-      thrown<ValueError>([] { box(ones({2, 3}), sharding({"in", "out"})).remove_axis(0, partition("layers")); });
+  const std::string text = thrown<ValueError>([] {
+    box(ones({2, 3}), sharding({"in", "out"})).remove_axis(0, partition("layers"));
+  });
   EXPECT_NE(text.find("'layers'"), std::string::npos);
   EXPECT_NE(text.find("'in'"), std::string::npos);
 }
 
 TEST(BridgeMeta, B_135_PartitionNameIsNeededOnlyWithSharding) {
-  const std::string text =
-      thrown<ModuleError>([] { box(ones({2, 3}), sharding({"in", "out"})).add_axis(0, {}); });
+  const std::string text = thrown<ModuleError>([] {
+    box(ones({2, 3}), sharding({"in", "out"})).add_axis(0, {});
+  });
   EXPECT_NE(text.find("PartitioningUnspecifiedError"), std::string::npos);
   EXPECT_THROW(box(ones({2, 3}), sharding({"in", "out"})).remove_axis(0, {}), ModuleError);
   const NNXMeta unsharded = box(ones({2}), {{"tag", std::string("t")}});
@@ -138,7 +159,8 @@ TEST(BridgeMeta, B_139_HooksRunOncePerCall) {
     calls.emplace_back(at, name.value_or("none"));
     m.set("seen", (*m.get<AxisNames>("out_sharding")).names.size() == 2);
   }};
-  const AxisHook removed{[&](Metadata& m, int64_t, const std::optional<std::string>&) { m.erase("seen"); }};
+  const AxisHook removed{
+      [&](Metadata& m, int64_t, const std::optional<std::string>&) { m.erase("seen"); }};
   const NNXMeta meta = box(ones({2}), {{"out_sharding", AxisNames{"in"}},
                                        {"on_add_axis", std::vector<AxisHook>{added}},
                                        {"on_remove_axis", std::vector<AxisHook>{removed}}});
@@ -170,7 +192,8 @@ TEST(BridgeMeta, B_145_BoxesPassThroughTreeMaps) {
 struct Annotated {
   nnx::Param w, b;
   explicit Annotated(nnx::Rngs& rngs)
-      : w(bridge::with_partitioning(init::lecun_normal(), {"in", "out"})(rngs.params(), {2, 6}, DType::kF32)),
+      : w(bridge::with_partitioning(init::lecun_normal(), {"in", "out"})(rngs.params(), {2, 6},
+                                                                         DType::kF32)),
         b(zeros({6})) {}
   LINNET_FIELDS(w, b)
   Tensor operator()(const Tensor& x) { return matmul(x, w) + b.value(); }

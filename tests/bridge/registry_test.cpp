@@ -4,11 +4,19 @@
 namespace linnet::bridge_tests {
 namespace {
 
-struct Unregistered : nnx::VariableOf<Unregistered> { using VariableOf::VariableOf; };
-struct Renamed : nnx::VariableOf<Renamed> { using VariableOf::VariableOf; };
-struct RenamedAgain : nnx::VariableOf<RenamedAgain> { using VariableOf::VariableOf; };
+struct Unregistered : nnx::VariableOf<Unregistered> {
+  using VariableOf::VariableOf;
+};
+struct Renamed : nnx::VariableOf<Renamed> {
+  using VariableOf::VariableOf;
+};
+struct RenamedAgain : nnx::VariableOf<RenamedAgain> {
+  using VariableOf::VariableOf;
+};
 struct OtherNamesake {
-  struct Unregistered : nnx::VariableOf<Unregistered> { using VariableOf::VariableOf; };
+  struct Unregistered : nnx::VariableOf<Unregistered> {
+    using VariableOf::VariableOf;
+  };
 };
 
 TEST(BridgeRegistry, B_001_ExactEntriesAtTheStart) {
@@ -25,7 +33,8 @@ TEST(BridgeRegistry, B_002_UnknownNamesMakeATypeOnce) {
   EXPECT_EQ(made.parent(), &nnx::Variable::static_type());
   EXPECT_EQ(&nnx::variable_type_from_name("b002", nullptr, true), &made);
   EXPECT_EQ(&nnx::variable_type_from_name("b002"), &made);
-  const nnx::VariableType& derived = nnx::variable_type_from_name("b002_param", &nnx::Param::static_type(), true);
+  const nnx::VariableType& derived =
+      nnx::variable_type_from_name("b002_param", &nnx::Param::static_type(), true);
   EXPECT_TRUE(derived.is(nnx::Param::static_type()));
 }
 
@@ -43,7 +52,8 @@ TEST(BridgeRegistry, B_005_B_006_B_007_UnregisteredTypes) {
   EXPECT_THROW(nnx::variable_name_from_type(Unregistered::static_type()), ValueError);
   EXPECT_EQ(nnx::variable_name_from_type(Unregistered::static_type(), true), "Unregistered");
   EXPECT_EQ(&nnx::variable_type_from_name("Unregistered"), &Unregistered::static_type());
-  EXPECT_THROW(nnx::variable_name_from_type(OtherNamesake::Unregistered::static_type(), true), ValueError);
+  EXPECT_THROW(nnx::variable_name_from_type(OtherNamesake::Unregistered::static_type(), true),
+               ValueError);
   EXPECT_EQ(&nnx::variable_type_from_name("Unregistered"), &Unregistered::static_type());
 }
 
@@ -63,8 +73,10 @@ TEST(BridgeRegistry, B_010_OneToOne) {
 }
 
 TEST(BridgeRegistry, B_012_MostDerivedFirstAndStable) {
-  const nnx::VariableType *param = &nnx::Param::static_type(), *lora = &nnx::LoRAParam::static_type(),
-                          *variable = &nnx::Variable::static_type(), *stat = &nnx::BatchStat::static_type();
+  const nnx::VariableType *param = &nnx::Param::static_type(),
+                          *lora = &nnx::LoRAParam::static_type(),
+                          *variable = &nnx::Variable::static_type(),
+                          *stat = &nnx::BatchStat::static_type();
   EXPECT_EQ(bridge::sort_variable_types({variable, stat, param, lora}),
             (std::vector<const nnx::VariableType*>{lora, stat, param, variable}));
 }

@@ -24,7 +24,9 @@ struct LoRAPair {
   nnx::LoRAParam lora_a;
   nnx::BatchStat mean;
   explicit LoRAPair(nnx::Rngs& rngs)
-      : kernel(random::normal(rngs.params(), {2, 2})), lora_a(random::normal(rngs.params(), {2, 1})), mean(zeros({2})) {}
+      : kernel(random::normal(rngs.params(), {2, 2})),
+        lora_a(random::normal(rngs.params(), {2, 1})),
+        mean(zeros({2})) {}
   LINNET_FIELDS(kernel, lora_a, mean)
   Tensor operator()(const Tensor& x) const { return matmul(x, kernel) + mean.value(); }
 };
@@ -60,7 +62,8 @@ TEST(BridgeToLinen, B_079_B_082_B_097_DocumentationExample) {
   EXPECT_EQ(y.shape(), Shape({1, 64}));
   EXPECT_EQ(vars["params"]["kernel"].shape(), Shape({32, 64}));
   EXPECT_TRUE(has_nnx_and(vars, {"params"}));
-  const auto entry = std::dynamic_pointer_cast<const nnx::graph::NodeDef::Definition>(vars["nnx"]["graphdef"].fixed());
+  const auto entry = std::dynamic_pointer_cast<const nnx::graph::NodeDef::Definition>(
+      vars["nnx"]["graphdef"].fixed());
   ASSERT_TRUE(entry);
   EXPECT_EQ(*entry->type, typeid(nnx::Linear));
   expect_equal(linen::apply(model, vars, x), y);
@@ -68,7 +71,10 @@ TEST(BridgeToLinen, B_079_B_082_B_097_DocumentationExample) {
 
 TEST(BridgeToLinen, B_080_BuiltOncePerInit) {
   int built = 0;
-  const bridge::ToLinen<NoRngs> model([&](nnx::Rngs&) { ++built; return NoRngs(2); });
+  const bridge::ToLinen<NoRngs> model([&](nnx::Rngs&) {
+    ++built;
+    return NoRngs(2);
+  });
   EXPECT_EQ(built, 0);
   const Variables vars = linen::init(model, Key(0), ones({2}));
   EXPECT_EQ(built, 1);
@@ -79,15 +85,19 @@ TEST(BridgeToLinen, B_080_BuiltOncePerInit) {
 TEST(BridgeToLinen, B_081_WithAndWithoutRngs) {
   const Variables vars = linen::init(to_linen<NoRngs>(3), Key(0), ones({3}));
   EXPECT_EQ(values(vars["params"]["w"]), (std::vector<float>{1, 1, 1}));
-  const auto conv = to_linen<nnx::Conv>(1, 2, nnx::PerDimension{3, 3}, nnx::ConvOptions{.use_bias = false});
-  EXPECT_EQ(linen::init(conv, Key(0), ones({1, 4, 4, 1}))["params"]["kernel"].shape(), Shape({3, 3, 1, 2}));
+  const auto conv =
+      to_linen<nnx::Conv>(1, 2, nnx::PerDimension{3, 3}, nnx::ConvOptions{.use_bias = false});
+  EXPECT_EQ(linen::init(conv, Key(0), ones({1, 4, 4, 1}))["params"]["kernel"].shape(),
+            Shape({3, 3, 1, 2}));
   struct RngsFirst {
     nnx::Param w;
     RngsFirst(nnx::Rngs& rngs, int64_t n) : w(random::normal(rngs.params(), {n})) {}
     LINNET_FIELDS(w)
     Tensor operator()(const Tensor& x) const { return x + w.value(); }
   };
-  EXPECT_EQ(linen::init(to_linen<RngsFirst>(bridge::kRngs, 4), Key(0), ones({4}))["params"]["w"].shape(), Shape({4}));
+  EXPECT_EQ(
+      linen::init(to_linen<RngsFirst>(bridge::kRngs, 4), Key(0), ones({4}))["params"]["w"].shape(),
+      Shape({4}));
 }
 
 TEST(BridgeToLinen, B_083_B_096_NamesInsideFunctionalModules) {
@@ -107,7 +117,8 @@ TEST(BridgeToLinen, B_083_B_096_NamesInsideFunctionalModules) {
 TEST(BridgeToLinen, B_085_B_086_B_087_Boxes) {
   const nnx::LinearOptions annotated{.kernel_metadata = {{"out_sharding", AxisNames{"in", "out"}}}};
   const auto init = [&](bridge::ToLinenOptions options) {
-    return linen::init(to_linen_with<nnx::Linear>(std::move(options), 2, 3, annotated), Key(0), ones({1, 2}));
+    return linen::init(to_linen_with<nnx::Linear>(std::move(options), 2, 3, annotated), Key(0),
+                       ones({1, 2}));
   };
   const Variables vars = init({});
   EXPECT_EQ(vars["params"]["kernel"].box()->kind, "NNXMeta");
@@ -129,7 +140,10 @@ TEST(BridgeToLinen, B_088_B_090_B_112_KeysOfTheScope) {
   };
   struct Plain {
     Tensor* out;
-    Tensor operator()(linen::Scope& s, const Tensor& x) const { *out = s.make_rng("params").data(); return x; }
+    Tensor operator()(linen::Scope& s, const Tensor& x) const {
+      *out = s.make_rng("params").data();
+      return x;
+    }
   };
   struct PlainOuter {
     Tensor* out;
@@ -140,7 +154,8 @@ TEST(BridgeToLinen, B_088_B_090_B_112_KeysOfTheScope) {
   EXPECT_TRUE(differ(vars["params"]["a"]["key"], vars["params"]["b"]["key"]));
   Tensor key;
   linen::init(PlainOuter{&key}, both, ones({1}));
-  expect_equal(vars["params"]["a"]["key"], random::fold_in(Key(key), 0u).data().astype(DType::kF32));
+  expect_equal(vars["params"]["a"]["key"],
+               random::fold_in(Key(key), 0u).data().astype(DType::kF32));
   EXPECT_THROW(linen::init(Outer{}, Key(0), ones({1})), ModuleError);
 }
 
@@ -171,7 +186,8 @@ TEST(BridgeToLinen, B_091_B_092_B_093_OneCollectionPerExactType) {
 
 TEST(BridgeToLinen, B_094_B_095_GraphdefIsStatic) {
   const auto model = to_linen<nnx::Linear>(2, 3);
-  const Variables a = linen::init(model, Key(0), ones({1, 2})), b = linen::init(to_linen<nnx::Linear>(2, 3), Key(1), ones({1, 2}));
+  const Variables a = linen::init(model, Key(0), ones({1, 2})),
+                  b = linen::init(to_linen<nnx::Linear>(2, 3), Key(1), ones({1, 2}));
   EXPECT_EQ(tree::leaves(a).size(), 2u);
   EXPECT_EQ(tree::structure(a), tree::structure(b));
   EXPECT_TRUE(a["nnx"]["graphdef"].fixed()->equals(*b["nnx"]["graphdef"].fixed()));
@@ -182,8 +198,10 @@ TEST(BridgeToLinen, B_094_B_095_GraphdefIsStatic) {
   expect_near(gradient["params"]["bias"], ones({3}));
   const auto compiled = jit([&](const Variables& v) { return loss(v); });
   expect_near(compiled(a), loss(a));
-  EXPECT_EQ(linen::init(to_linen_with<nnx::Linear>({.store_graphdef = false}, 2, 3), Key(0), ones({1, 2})).keys(),
-            std::vector<std::string>{"params"});
+  EXPECT_EQ(
+      linen::init(to_linen_with<nnx::Linear>({.store_graphdef = false}, 2, 3), Key(0), ones({1, 2}))
+          .keys(),
+      std::vector<std::string>{"params"});
 }
 
 TEST(BridgeToLinen, B_099_B_100_BothWaysToRebuild) {
@@ -194,8 +212,10 @@ TEST(BridgeToLinen, B_099_B_100_BothWaysToRebuild) {
   Variables without;
   without.at_path({"params"}) = vars["params"];
   const linen::ApplyOptions options{.rngs = {{"dropout", Key(5)}}};
-  expect_equal(linen::apply_with(options, model, vars, x).first, linen::apply_with(options, model, without, x).first);
-  // Without a stream of that name the keys come from `default`, which the constructor draws from for parameters too.
+  expect_equal(linen::apply_with(options, model, vars, x).first,
+               linen::apply_with(options, model, without, x).first);
+  // Without a stream of that name the keys come from `default`, which the constructor draws from
+  // for parameters too.
   EXPECT_EQ(linen::apply(model, vars, x).shape(), linen::apply(model, without, x).shape());
 }
 
@@ -216,8 +236,10 @@ TEST(BridgeToLinen, B_102_BoxesAreOpened) {
   const nnx::LinearOptions annotated{.kernel_metadata = {{"out_sharding", AxisNames{"in", "out"}}}};
   const auto model = to_linen<nnx::Linear>(2, 3, annotated);
   const Variables vars = linen::init(model, Key(0), ones({1, 2}));
-  expect_equal(linen::apply(model, linen::unbox(vars), ones({1, 2})), linen::apply(model, vars, ones({1, 2})));
-  const auto updates = linen::apply_with({.mutate = {"params"}}, model, linen::unbox(vars), ones({1, 2})).second;
+  expect_equal(linen::apply(model, linen::unbox(vars), ones({1, 2})),
+               linen::apply(model, vars, ones({1, 2})));
+  const auto updates =
+      linen::apply_with({.mutate = {"params"}}, model, linen::unbox(vars), ones({1, 2})).second;
   EXPECT_EQ(updates["params"]["kernel"].box(), vars["params"]["kernel"].box());
 }
 
@@ -235,12 +257,22 @@ TEST(BridgeToLinen, B_104_B_105_B_106_PathsThatDoNotFit) {
   Variables extra = vars, missing = vars;
   extra.at_path({"params", "deep", "other"}) = Variables(ones({1}));
   missing.at_path({"params"}).children().erase("bias");
-  EXPECT_NE(thrown<ModuleError>([&] { linen::apply(model, extra, ones({1, 2})); }).find("deep/other"), std::string::npos);
-  EXPECT_NE(thrown<ModuleError>([&] { linen::apply(model, missing, ones({1, 2})); }).find("bias"), std::string::npos);
+  EXPECT_NE(thrown<ModuleError>([&] {
+              linen::apply(model, extra, ones({1, 2}));
+            }).find("deep/other"),
+            std::string::npos);
+  EXPECT_NE(thrown<ModuleError>([&] {
+              linen::apply(model, missing, ones({1, 2}));
+            }).find("bias"),
+            std::string::npos);
   extra.children().erase("nnx");
   missing.children().erase("nnx");
-  EXPECT_NE(thrown<ModuleError>([&] { linen::apply(model, extra, ones({1, 2})); }).find("deep/other"), std::string::npos);
-  expect_near(linen::apply(model, missing, ones({1, 2})), sum(vars["params"]["kernel"].value(), Axes{0}).reshape({1, 3}));
+  EXPECT_NE(thrown<ModuleError>([&] {
+              linen::apply(model, extra, ones({1, 2}));
+            }).find("deep/other"),
+            std::string::npos);
+  expect_near(linen::apply(model, missing, ones({1, 2})),
+              sum(vars["params"]["kernel"].value(), Axes{0}).reshape({1, 3}));
 }
 
 TEST(BridgeToLinen, B_109_B_110_VariablesMadeByTheCall) {
@@ -248,11 +280,13 @@ TEST(BridgeToLinen, B_109_B_110_VariablesMadeByTheCall) {
   const Tensor x = ones({2});
   const Variables vars = linen::init(model, Key(0), x, false);
   EXPECT_TRUE(has_nnx_and(vars, {"params"}));
-  const auto updates = linen::apply_with({.mutate = {"intermediates"}}, model, vars, x, true).second;
+  const auto updates =
+      linen::apply_with({.mutate = {"intermediates"}}, model, vars, x, true).second;
   EXPECT_EQ(Tensor(updates["intermediates"]["seen"]).item<float>(), 2);
   EXPECT_THROW(linen::apply(model, vars | updates, x, false), ModuleError);
   EXPECT_NO_THROW(linen::apply(model, vars, x, false));
-  const auto both = linen::apply_with({.mutate = {"intermediates", "nnx"}}, model, vars, x, true).second;
+  const auto both =
+      linen::apply_with({.mutate = {"intermediates", "nnx"}}, model, vars, x, true).second;
   EXPECT_FALSE(both["nnx"]["graphdef"].fixed()->equals(*vars["nnx"]["graphdef"].fixed()));
   EXPECT_NO_THROW(linen::apply(model, vars | both, x, false));
 }
@@ -318,9 +352,13 @@ TEST(BridgeToLinen, PlainTensorsAreConstants) {
   struct Changing {
     Tensor count = zeros({});
     LINNET_FIELDS(count)
-    Tensor operator()(const Tensor& x) { count = count + 1; return x; }
+    Tensor operator()(const Tensor& x) {
+      count = count + 1;
+      return x;
+    }
   };
-  const std::string text = thrown<ValueError>([] { linen::init(to_linen<Changing>(), Key(0), ones({1})); });
+  const std::string text =
+      thrown<ValueError>([] { linen::init(to_linen<Changing>(), Key(0), ones({1})); });
   EXPECT_NE(text.find("cannot infer collection"), std::string::npos);
 }
 

@@ -10,9 +10,13 @@ struct TwoMethods {
   Tensor operator()(linen::Scope& s, const Tensor& x) const {
     return s("out", linen::Dense{.features = 2}, dot(s, x));
   }
-  Tensor dot(linen::Scope& s, const Tensor& x) const { return s("hidden", linen::Dense{.features = 3}, x); }
+  Tensor dot(linen::Scope& s, const Tensor& x) const {
+    return s("hidden", linen::Dense{.features = 3}, x);
+  }
   /// A method whose name the wrapper has too.
-  Tensor rngs(linen::Scope& s, const Tensor& x) const { return x + s.param("rngs", init::ones(), {1}); }
+  Tensor rngs(linen::Scope& s, const Tensor& x) const {
+    return x + s.param("rngs", init::ones(), {1});
+  }
 };
 
 /// Shows the keys of a call.
@@ -28,7 +32,10 @@ struct ShowKeys {
 Tensor path_key(const Key& key) {
   struct Show {
     Tensor* out;
-    Tensor operator()(linen::Scope& s, const Tensor& x) const { *out = s.make_rng("params").data(); return x; }
+    Tensor operator()(linen::Scope& s, const Tensor& x) const {
+      *out = s.make_rng("params").data();
+      return x;
+    }
   };
   Tensor out;
   linen::apply_with({.rngs = key}, Show{&out}, {}, ones({1}));
@@ -99,7 +106,9 @@ TEST(BridgeToNNX, B_049_B_067_B_068_OtherMethods) {
   expect_near(model.call_method({}, &TwoMethods::dot, x), matmul(x, model["hidden"]["kernel"]));
   const std::string text = thrown<ModuleError>([&] { model(x); });
   EXPECT_NE(text.find("ScopeParamNotFoundError"), std::string::npos);
-  const auto free = [](const TwoMethods& m, linen::Scope& s, const Tensor& y) { return m.dot(s, y) * 2; };
+  const auto free = [](const TwoMethods& m, linen::Scope& s, const Tensor& y) {
+    return m.dot(s, y) * 2;
+  };
   expect_near(model.call_method({}, free, x), matmul(x, model["hidden"]["kernel"]) * 2);
 }
 
@@ -178,7 +187,8 @@ TEST(BridgeToNNX, B_055_FlagIsClearedOnErrors) {
 
 TEST(BridgeToNNX, B_054_LazyInitOfAMethod) {
   struct Outer {
-    ToNNX<linen::Dense> a{linen::Dense{.features = 2}, nnx::Rngs(0)}, b{linen::Dense{.features = 2}, nnx::Rngs(1)};
+    ToNNX<linen::Dense> a{linen::Dense{.features = 2}, nnx::Rngs(0)},
+        b{linen::Dense{.features = 2}, nnx::Rngs(1)};
     LINNET_FIELDS(a, b)
     Tensor only_a(const Tensor& x) { return a(x); }
   };
@@ -311,14 +321,16 @@ TEST(BridgeToNNX, B_078_ReplacedValuesCount) {
 TEST(BridgeToNNX, B_039_SameTreeWrappedWholeOrInPart) {
   struct Whole {
     Tensor operator()(linen::Scope& s, const Tensor& x) const {
-      return s("tail", linen::Dense{.features = 2}, s("head", linen::BatchNorm{.use_running_average = true}, x));
+      return s("tail", linen::Dense{.features = 2},
+               s("head", linen::BatchNorm{.use_running_average = true}, x));
     }
   };
   struct Part {
     ToNNX<linen::BatchNorm> head;
     ToNNX<linen::Dense> tail;
     explicit Part(nnx::Rngs& rngs)
-        : head(linen::BatchNorm{.use_running_average = true}, rngs), tail(linen::Dense{.features = 2}, rngs) {}
+        : head(linen::BatchNorm{.use_running_average = true}, rngs),
+          tail(linen::Dense{.features = 2}, rngs) {}
     LINNET_FIELDS(head, tail)
     Tensor operator()(const Tensor& x) { return tail(head(x)); }
   };
@@ -330,7 +342,8 @@ TEST(BridgeToNNX, B_039_SameTreeWrappedWholeOrInPart) {
   const auto described = [](auto& model) {
     std::vector<std::string> out;
     const nnx::State state = nnx::state(model, nnx::not_(nnx::of_type<nnx::RngState>()));
-    for (const auto& [path, leaf] : state.entries()) out.push_back(tree::to_string(path) + ":" + leaf.type()->name());
+    for (const auto& [path, leaf] : state.entries())
+      out.push_back(tree::to_string(path) + ":" + leaf.type()->name());
     return out;
   };
   EXPECT_EQ(described(whole), described(part));
@@ -341,10 +354,13 @@ TEST(BridgeToNNX, B_148_B_149_AnnotationsOfInitialisers) {
   const linen::Dense annotated{
       .features = 2,
       .kernel_init = linen::with_partitioning(init::lecun_normal(), {"in", "out"}),
-      .bias_init = linen::with_logical_partitioning(init::zeros(), {"out-alias"}, AxisRules{{{"out-alias", "out"}}})};
+      .bias_init = linen::with_logical_partitioning(init::zeros(), {"out-alias"},
+                                                    AxisRules{{{"out-alias", "out"}}})};
   auto model = ToNNX(annotated, nnx::Rngs(0)).lazy_init(ones({1, 3}));
-  EXPECT_EQ(*model["kernel"].variable().metadata().get<AxisNames>("out_sharding"), (AxisNames{"in", "out"}));
-  EXPECT_EQ(*model["bias"].variable().metadata().get<AxisNames>("out_sharding"), AxisNames{"out-alias"});
+  EXPECT_EQ(*model["kernel"].variable().metadata().get<AxisNames>("out_sharding"),
+            (AxisNames{"in", "out"}));
+  EXPECT_EQ(*model["bias"].variable().metadata().get<AxisNames>("out_sharding"),
+            AxisNames{"out-alias"});
   EXPECT_EQ(partition_spec(model["bias"].variable().metadata()), AxisNames{"out"});
   EXPECT_EQ(model(ones({1, 3})).shape(), Shape({1, 2}));
 }

@@ -1,12 +1,12 @@
-// The bridge between the functional and the object module API: each kind of module can be used inside
-// the other, with the same parameters, random streams and gradients.
+// The bridge between the functional and the object module API: each kind of module can be used
+// inside the other, with the same parameters, random streams and gradients.
 //
 //   bridge::ToNNX mlp(linen_models::Mlp{.hidden = 256}, rngs);   // functional module as an object
 //   mlp.lazy_init(x);
 //   Tensor y = mlp(x);
 //   Shape kernel = mlp["up"]["kernel"].shape();
 //
-//   auto linear = bridge::to_linen<nnx::Linear>(32, 64);         // object module as a functional one
+//   auto linear = bridge::to_linen<nnx::Linear>(32, 64);         // object module as a function
 //   auto [out, vars] = linen::init_with_output(linear, Key(0), x);
 //   vars["params"]["kernel"].shape();                            // (32, 64)
 #pragma once

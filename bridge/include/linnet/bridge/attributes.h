@@ -4,8 +4,8 @@
 //   Tensor kernel = tree["dense"]["kernel"];
 //   tree["dense"]["kernel"] = kernel * 0.5f;           // writes into the variable
 //
-// Assigning one tree to another writes into the variables both have, so that programs which captured
-// them see the new values; copies are independent.
+// Assigning one tree to another writes into the variables both have, so that programs which
+// captured them see the new values; copies are independent.
 #pragma once
 
 #include <initializer_list>
@@ -35,10 +35,10 @@ class AttributeTree {
   /// An empty dictionary.
   AttributeTree() = default;
   AttributeTree(std::initializer_list<std::pair<const std::string, AttributeTree>> children);
-  AttributeTree(nnx::Variable variable);          // NOLINT(runtime/explicit)
+  AttributeTree(nnx::Variable variable);  // NOLINT(runtime/explicit)
   /// A value that is no variable; it belongs to no collection.
-  AttributeTree(Tensor plain);                    // NOLINT(runtime/explicit)
-  AttributeTree(StaticAttribute entry);           // NOLINT(runtime/explicit)
+  AttributeTree(Tensor plain);           // NOLINT(runtime/explicit)
+  AttributeTree(StaticAttribute entry);  // NOLINT(runtime/explicit)
 
   AttributeTree(const AttributeTree&) = default;
   AttributeTree(AttributeTree&&) = default;
@@ -91,7 +91,8 @@ class AttributeTree {
 };
 
 /// Every leaf with its path, in order.
-std::vector<std::pair<std::vector<std::string>, const AttributeTree*>> flat_leaves(const AttributeTree& tree);
+std::vector<std::pair<std::vector<std::string>, const AttributeTree*>> flat_leaves(
+    const AttributeTree& tree);
 
 /// Merges by leaf path: `later` wins, what only `earlier` has stays (B-038).
 AttributeTree merge(const AttributeTree& earlier, const AttributeTree& later);

@@ -31,7 +31,8 @@ class FunctionalCall {
   auto method(F&& function, A&&... args) const {
     M module = nnx::merge<M>(graphdef_, nnx::State(state_));
     auto output = std::invoke(std::forward<F>(function), module, std::forward<A>(args)...);
-    return std::make_pair(std::move(output), std::make_pair(nnx::graphdef(module), nnx::state(module)));
+    return std::make_pair(std::move(output),
+                          std::make_pair(nnx::graphdef(module), nnx::state(module)));
   }
 
  private:

@@ -1,8 +1,9 @@
 // A text that tells functional modules apart, for cache keys of jitted functions.
 //
-// Functional modules are plain structs, and their hyper-parameters decide what they compute. Members that can be
-// compared (numbers, strings, containers of them, LINNET_FIELDS) give a text that equal modules share.
-// A module with anything else inside, such as a callable, is equal to its copies only.
+// Functional modules are plain structs, and their hyper-parameters decide what they compute.
+// Members that can be compared (numbers, strings, containers of them, LINNET_FIELDS) give a text
+// that equal modules share. A module with anything else inside, such as a callable, is equal to its
+// copies only.
 #pragma once
 
 #include <array>
@@ -69,7 +70,8 @@ void identify(ModuleIdentity& out, const T& object) {
     std::apply([&](const auto&... element) { (identify(out, element), ...); }, object);
   } else if constexpr (HasFields<T>) {
     std::apply([&](const auto&... field) { (identify(out, field), ...); }, object.linnet_fields());
-  } else if constexpr (!std::is_pointer_v<T> && std::is_class_v<T> && std::has_unique_object_representations_v<T>) {
+  } else if constexpr (!std::is_pointer_v<T> && std::is_class_v<T> &&
+                       std::has_unique_object_representations_v<T>) {
     out.text.append(reinterpret_cast<const char*>(&object), sizeof(T));
   } else {
     out.opaque = true;

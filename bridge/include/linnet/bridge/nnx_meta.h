@@ -1,4 +1,5 @@
-// bridge::NNXMeta: the box that carries type and metadata of a variable through functional dictionaries.
+// bridge::NNXMeta: the box that carries type and metadata of a variable through functional
+// dictionaries.
 //
 //   bridge::NNXMeta box(nnx::Param::static_type(), w, {{"out_sharding", AxisNames{"in", "out"}}});
 //   NNXMeta mapped = box.add_axis(0, {{"partition_name", "layers"}});
@@ -44,8 +45,9 @@ class NNXMeta {
   AxisNames get_partition_spec() const;
 
   /// With a new entry at `position` of every per-axis tuple of the metadata: `out_sharding` gets
-  /// `parameters["partition_name"]`, others `parameters[their key]` if given (B-131 … B-140). The array
-  /// is not touched. @throws ModuleError (PartitioningUnspecifiedError) without a partition name.
+  /// `parameters["partition_name"]`, others `parameters[their key]` if given (B-131 … B-140). The
+  /// array is not touched. @throws ModuleError (PartitioningUnspecifiedError) without a partition
+  /// name.
   NNXMeta add_axis(int64_t position, const Metadata& parameters) const;
   /// The inverse. @throws ValueError stating expected and found name.
   NNXMeta remove_axis(int64_t position, const Metadata& parameters) const;
@@ -66,7 +68,7 @@ using VariableInitializer = std::function<Tensor(const Key&, const Shape&, DType
 
 /// An initialiser whose result is annotated: a Param with `out_sharding = names` that functional
 /// dictionaries show as `Partitioned` (B-146).
-std::function<nnx::Param(const Key&, const Shape&, DType)> with_partitioning(VariableInitializer init, AxisNames names,
-                                                                             std::optional<MeshAxes> mesh = {});
+std::function<nnx::Param(const Key&, const Shape&, DType)> with_partitioning(
+    VariableInitializer init, AxisNames names, std::optional<MeshAxes> mesh = {});
 
 }  // namespace linnet::bridge

@@ -1,12 +1,15 @@
-// bridge::ToLinen: an object module as a functional one. Its variables go to the collections of their
-// types, its random streams come from the scope.
+// bridge::ToLinen: an object module as a functional one. Its variables go to the collections of
+// their types, its random streams come from the scope.
 //
-//   auto model = bridge::to_linen<nnx::Linear>(32, 64);               // Linear(32, 64, rngs), built by init
+//   auto model = bridge::to_linen<nnx::Linear>(32, 64);        // init makes Linear(32, 64, rngs)
 //   auto [out, vars] = linen::init_with_output(model, Key(0), x);
-//   vars["params"]["kernel"].shape();                                 // (32, 64)
-//   vars["nnx"]["graphdef"];                                          // the static GraphDef of the module
-//   Tensor y = s("stem", bridge::to_linen<ConvBlock>(1, 32), x, train);    // inside another functional module
-//   linen::apply(model.method(&Embed::attend), vars, x);              // another method
+//   vars["params"]["kernel"].shape();                          // (32, 64)
+//   vars["nnx"]["graphdef"];                                   // the module's static GraphDef
+//   linen::apply(model.method(&Embed::attend), vars, x);       // another method
+//
+// Inside another functional module:
+//
+//   Tensor y = s("stem", bridge::to_linen<ConvBlock>(1, 32), x, train);
 #pragma once
 
 #include <functional>
@@ -27,8 +30,8 @@
 namespace linnet::bridge {
 
 struct ToLinenOptions {
-  /// Keep the graph definition as static entry `nnx/graphdef` and rebuild the module from it; otherwise,
-  /// and where the entry is missing, the constructor is called again at every apply.
+  /// Keep the graph definition as static entry `nnx/graphdef` and rebuild the module from it;
+  /// otherwise, and where the entry is missing, the constructor is called again at every apply.
   bool store_graphdef = true;
   /// Kind of the boxes that variables with metadata get.
   std::string metadata_type = "NNXMeta";
@@ -46,43 +49,50 @@ namespace detail {
 
 /// One key per stream of the scope, `make_rng` each, as streams of an Rngs.
 nnx::Rngs scope_streams(linen::Scope& scope, bool add_default);
-/// Writes every variable (random state left out) to the collection of its type, where that is mutable.
-/// `only_new`: those that are not there yet. True if something was written.
+/// Writes every variable (random state left out) to the collection of its type, where that is
+/// mutable. `only_new`: those that are not there yet. True if something was written.
 bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
                      const ToLinenOptions& options, bool only_new);
 void store_graphdef(linen::Scope& scope, const nnx::GraphDef& graphdef);
 /// Without a definition if there is no entry `nnx/graphdef`.
 nnx::GraphDef stored_graphdef(const linen::Scope& scope);
-/// Tensors a module holds directly. They are constants of its constructor: no collection holds them, and a
-/// module with any is always built by its constructor.
+/// Tensors a module holds directly. They are constants of its constructor: no collection holds
+/// them, and a module with any is always built by its constructor.
 TensorList plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves);
 /// @throws ValueError naming one that is not as before.
-void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves, const TensorList& before);
-/// Values of the scope's variables into a module made from its graph definition, random streams from `rngs` by
-/// name, as `reseed`. @throws ModuleError for missing and unknown paths.
-void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves, nnx::Rngs rngs);
+void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves,
+                         const TensorList& before);
+/// Values of the scope's variables into a module made from its graph definition, random streams
+/// from `rngs` by name, as `reseed`. @throws ModuleError for missing and unknown paths.
+void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
+                  nnx::Rngs rngs);
 /// The same into a module fresh from its constructor: what the scope lacks stays.
 void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor&)>& visit);
 
 template <class A>
 decltype(auto) constructor_argument(const A& argument, nnx::Rngs& rngs) {
-  if constexpr (std::is_same_v<A, RngsArgument>) return (rngs);
-  else return (argument);
+  if constexpr (std::is_same_v<A, RngsArgument>)
+    return (rngs);
+  else
+    return (argument);
 }
 
 template <class M, class... A>
 M construct(const std::tuple<A...>& arguments, nnx::Rngs& rngs) {
-  return std::apply([&](const A&... argument) -> M {
-    if constexpr ((std::is_same_v<A, RngsArgument> || ...)) {
-      return M(constructor_argument(argument, rngs)...);
-    } else if constexpr (std::is_constructible_v<M, const A&..., nnx::Rngs&>) {
-      return M(argument..., rngs);
-    } else {
-      static_assert(std::is_constructible_v<M, const A&...>,
-                    "to_linen: the module has no constructor (arguments..., nnx::Rngs&) and none without the Rngs&");
-      return M(argument...);
-    }
-  }, arguments);
+  return std::apply(
+      [&](const A&... argument) -> M {
+        if constexpr ((std::is_same_v<A, RngsArgument> || ...)) {
+          return M(constructor_argument(argument, rngs)...);
+        } else if constexpr (std::is_constructible_v<M, const A&..., nnx::Rngs&>) {
+          return M(argument..., rngs);
+        } else {
+          static_assert(std::is_constructible_v<M, const A&...>,
+                        "to_linen: the module has no constructor (arguments..., nnx::Rngs&) and "
+                        "none without the Rngs&");
+          return M(argument...);
+        }
+      },
+      arguments);
 }
 
 }  // namespace detail
@@ -103,9 +113,9 @@ struct ToLinenMethod {
   }
 };
 
-/// The functional form of the object module M (B-079 … B-117). `init` builds it, stores its variables
-/// as they are before the run, and runs it; `apply` builds it from the variables, runs it, and stores what is mutable.
-/// Writes to immutable collections are dropped.
+/// The functional form of the object module M (B-079 … B-117). `init` builds it, stores its
+/// variables as they are before the run, and runs it; `apply` builds it from the variables, runs
+/// it, and stores what is mutable. Writes to immutable collections are dropped.
 template <class M>
 class ToLinen {
  public:
@@ -120,13 +130,17 @@ class ToLinen {
   /// variables do not fit; ValueError if the call changes a tensor that is no variable.
   template <class... A>
   auto operator()(linen::Scope& scope, A&&... args) const {
-    return run(scope, [](M& module, auto&&... a) { return module(std::forward<decltype(a)>(a)...); },
-               std::forward<A>(args)...);
+    return run(
+        scope, [](M& module, auto&&... a) { return module(std::forward<decltype(a)>(a)...); },
+        std::forward<A>(args)...);
   }
 
-  /// The functional module that runs `function(module, args...)`; a member function works too (B-114).
+  /// The functional module that runs `function(module, args...)`; a member function works too
+  /// (B-114).
   template <class F>
-  ToLinenMethod<M, F> method(F function) const { return {*this, std::move(function)}; }
+  ToLinenMethod<M, F> method(F function) const {
+    return {*this, std::move(function)};
+  }
 
   template <class F, class... A>
   auto run(linen::Scope& scope, const F& function, A&&... args) const {
@@ -144,7 +158,8 @@ class ToLinen {
   void identify(detail::ModuleIdentity& out) const {
     out.text += identity_;
     out.opaque |= identity_.empty() || options_.metadata_fn != nullptr;
-    out.text += options_.metadata_type + (options_.store_graphdef ? "g" : "") + (options_.keep_metadata ? "m" : "");
+    out.text += options_.metadata_type + (options_.store_graphdef ? "g" : "") +
+                (options_.keep_metadata ? "m" : "");
   }
 
  private:
@@ -193,15 +208,16 @@ class ToLinen {
   std::string identity_;
 };
 
-/// The functional form of `M(args..., rngs)`; `kRngs` among the arguments marks another place for the
-/// streams. If M has no such constructor it is made without them.
+/// The functional form of `M(args..., rngs)`; `kRngs` among the arguments marks another place for
+/// the streams. If M has no such constructor it is made without them.
 template <class M, class... A>
 ToLinen<M> to_linen_with(ToLinenOptions options, A&&... args) {
   std::tuple<std::decay_t<A>...> arguments(std::forward<A>(args)...);
   detail::ModuleIdentity identity;
   detail::identify(identity, arguments);
   identity.text += typeid(M).name();
-  return ToLinen<M>([arguments = std::move(arguments)](nnx::Rngs& rngs) { return detail::construct<M>(arguments, rngs); },
+  return ToLinen<M>([arguments = std::move(arguments)](
+                        nnx::Rngs& rngs) { return detail::construct<M>(arguments, rngs); },
                     std::move(options), identity.opaque ? std::string() : std::move(identity.text));
 }
 template <class M, class... A>

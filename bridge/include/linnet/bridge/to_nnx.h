@@ -1,11 +1,11 @@
 // bridge::ToNNX: a functional module as an object with variables and random streams of its own.
 //
-//   bridge::ToNNX mlp(linen_models::Mlp{.hidden = 256}, rngs);    // forks rngs
-//   mlp.lazy_init(x);                                             // runs it once and keeps what it makes
+//   bridge::ToNNX mlp(linen_models::Mlp{.hidden = 256}, rngs);  // forks rngs
+//   mlp.lazy_init(x);                                           // one run; keeps what it makes
 //   Tensor y = mlp(x);
-//   Tensor z = mlp.call({.mutate = {"batch_stats"}}, x, true);    // running averages move
-//   Tensor t = mlp.call_method({}, &Mlp::encode, x);              // another method: (const M&, Scope&, args...)
-//   bridge::lazy_init(model, x);                                  // every wrapper inside `model`
+//   Tensor z = mlp.call({.mutate = {"batch_stats"}}, x, true);  // running averages move
+//   Tensor t = mlp.call_method({}, &Mlp::encode, x);            // (const M&, Scope&, args...)
+//   bridge::lazy_init(model, x);                                // every wrapper inside `model`
 #pragma once
 
 #include <functional>
@@ -24,28 +24,31 @@
 
 namespace linnet::bridge {
 
-/// Which collections a call may change: a filter, or (by default) what the functional call around it allows,
-/// and nothing outside of one (B-069).
+/// Which collections a call may change: a filter, or (by default) what the functional call around
+/// it allows, and nothing outside of one (B-069).
 class Mutable {
  public:
   Mutable() = default;
-  Mutable(bool all) : filter_(all) {}                                             // NOLINT(runtime/explicit)
-  Mutable(const char* name) : filter_(name) {}                                    // NOLINT(runtime/explicit)
+  Mutable(bool all) : filter_(all) {}           // NOLINT(runtime/explicit)
+  Mutable(const char* name) : filter_(name) {}  // NOLINT(runtime/explicit)
   Mutable(std::initializer_list<const char*> names) : filter_(names) {}
-  Mutable(linen::CollectionFilter filter) : filter_(std::move(filter)) {}         // NOLINT(runtime/explicit)
+  Mutable(linen::CollectionFilter filter)
+      : filter_(std::move(filter)) {}  // NOLINT(runtime/explicit)
   linen::CollectionFilter filter() const;
 
  private:
   std::optional<linen::CollectionFilter> filter_;
 };
 
-/// Random streams for one call instead of the wrapper's: an Rngs (whose streams advance) or the key to pass as `params`.
+/// Random streams for one call instead of the wrapper's: an Rngs (whose streams advance) or the key
+/// to pass as `params`.
 class CallRngs {
  public:
   CallRngs() = default;
-  CallRngs(nnx::Rngs& rngs) : rngs_(&rngs) {}                                     // NOLINT(runtime/explicit)
-  CallRngs(nnx::Rngs&& rngs) : owned_(std::make_shared<nnx::Rngs>(std::move(rngs))), rngs_(owned_.get()) {}  // NOLINT
-  CallRngs(const Key& key) : key_(key) {}                                         // NOLINT(runtime/explicit)
+  CallRngs(nnx::Rngs& rngs) : rngs_(&rngs) {}  // NOLINT(runtime/explicit)
+  CallRngs(nnx::Rngs&& rngs)
+      : owned_(std::make_shared<nnx::Rngs>(std::move(rngs))), rngs_(owned_.get()) {}  // NOLINT
+  CallRngs(const Key& key) : key_(key) {}  // NOLINT(runtime/explicit)
   nnx::Rngs* rngs() const { return rngs_; }
   const std::optional<Key>& key() const { return key_; }
 
@@ -86,7 +89,8 @@ class NnxWrapper {
   /// One key of every stream, by the names that functional modules use (B-059 … B-061).
   linen::RngStreams draw_keys(const CallRngs& given);
   linen::Variables variables() const;
-  /// Takes over what a call made or changed; existing variables are written in place (B-070 … B-074).
+  /// Takes over what a call made or changed; existing variables are written in place (B-070 …
+  /// B-074).
   void write_back(const linen::Variables& updates);
 
  private:
@@ -124,25 +128,32 @@ class ToNNX : public detail::NnxWrapper {
  public:
   /// For modules that need no random keys.
   explicit ToNNX(M module) : held_(hold(std::move(module))) {}
-  /// Forks the streams: each advances by one, and the wrapper owns new ones of the same names (B-043).
+  /// Forks the streams: each advances by one, and the wrapper owns new ones of the same names
+  /// (B-043).
   ToNNX(M module, nnx::Rngs& rngs) : NnxWrapper(rngs.fork()), held_(hold(std::move(module))) {}
   ToNNX(M module, nnx::Rngs&& rngs) : NnxWrapper(rngs.fork()), held_(hold(std::move(module))) {}
   /// The key becomes the stream `params`, without a fork.
-  ToNNX(M module, const Key& key) : NnxWrapper(nnx::Rngs{{"params", key}}), held_(hold(std::move(module))) {}
+  ToNNX(M module, const Key& key)
+      : NnxWrapper(nnx::Rngs{{"params", key}}), held_(hold(std::move(module))) {}
 
   /// Runs the module on the wrapper's variables. In initialising mode it makes them.
-  /// @throws ModuleError as `linen::apply` does: missing variables, writes to immutable collections.
+  /// @throws ModuleError as `linen::apply` does: missing variables, writes to immutable
+  /// collections.
   template <class... A>
   auto operator()(A&&... args) {
     return call({}, std::forward<A>(args)...);
   }
   template <class... A>
   auto call(const CallOptions& options, A&&... args) {
-    return call_method(options, [](const M& module, linen::Scope& scope, auto&&... a) {
-      return module(scope, std::forward<decltype(a)>(a)...);
-    }, std::forward<A>(args)...);
+    return call_method(
+        options,
+        [](const M& module, linen::Scope& scope, auto&&... a) {
+          return module(scope, std::forward<decltype(a)>(a)...);
+        },
+        std::forward<A>(args)...);
   }
-  /// Runs `method(module, scope, args...)` instead of the call operator; member functions work too (B-067).
+  /// Runs `method(module, scope, args...)` instead of the call operator; member functions work too
+  /// (B-067).
   template <class F, class... A>
   auto call_method(const CallOptions& options, F&& method, A&&... args) {
     const bool first = initializing();
@@ -150,7 +161,8 @@ class ToNNX : public detail::NnxWrapper {
         first ? linen::detail::default_init_filter() : options.mutate.filter();
     linen::Variables given = first ? linen::Variables() : variables();
     linen::detail::RootCall root(std::move(given), draw_keys(options.rngs), mutate, first);
-    auto output = std::invoke(std::forward<F>(method), held_->module, root.scope(), std::forward<A>(args)...);
+    auto output =
+        std::invoke(std::forward<F>(method), held_->module, root.scope(), std::forward<A>(args)...);
     if (!mutate.empty()) write_back(root.updates());
     return output;
   }
@@ -158,9 +170,11 @@ class ToNNX : public detail::NnxWrapper {
   /// Runs the module once in initialising mode: makes its variables (B-044 … B-047).
   template <class... A>
   ToNNX& lazy_init(A&&... args) & {
-    return lazy_init_method([](const M& module, linen::Scope& scope, auto&&... a) {
-      return module(scope, std::forward<decltype(a)>(a)...);
-    }, std::forward<A>(args)...);
+    return lazy_init_method(
+        [](const M& module, linen::Scope& scope, auto&&... a) {
+          return module(scope, std::forward<decltype(a)>(a)...);
+        },
+        std::forward<A>(args)...);
   }
   template <class... A>
   ToNNX lazy_init(A&&... args) && {
@@ -196,12 +210,13 @@ struct Traits<bridge::ToNNX<M>> {
 
 namespace linnet::bridge {
 
-/// Runs `method(model, args...)` with every wrapper reachable from `model` in initialising mode, which
-/// ends also if the run throws (B-054 … B-058). The run is a full forward pass: counters and running
-/// averages of object modules move. Gives the model.
+/// Runs `method(model, args...)` with every wrapper reachable from `model` in initialising mode,
+/// which ends also if the run throws (B-054 … B-058). The run is a full forward pass: counters and
+/// running averages of object modules move. Gives the model.
 template <class M, class F, class... A>
 M& lazy_init_method(M& model, F&& method, A&&... args) {
-  const detail::InitializingScope scope([&model](tree::Visitor& visitor) { tree::visit(model, visitor); });
+  const detail::InitializingScope scope(
+      [&model](tree::Visitor& visitor) { tree::visit(model, visitor); });
   std::invoke(std::forward<F>(method), model, std::forward<A>(args)...);
   return model;
 }
@@ -210,8 +225,9 @@ M& lazy_init_method(M& model, F&& method, A&&... args) {
 template <class M, class... A>
   requires std::is_invocable_v<M&, A...>
 M& lazy_init(M& model, A&&... args) {
-  return lazy_init_method(model, [](M& m, auto&&... a) { m(std::forward<decltype(a)>(a)...); },
-                          std::forward<A>(args)...);
+  return lazy_init_method(
+      model, [](M& m, auto&&... a) { m(std::forward<decltype(a)>(a)...); },
+      std::forward<A>(args)...);
 }
 
 }  // namespace linnet::bridge

@@ -13,11 +13,13 @@ namespace linnet::bridge {
 
 namespace detail {
 linen::Variables variables_of(const std::vector<nnx::detail::NodeLeaf>& leaves);
-void update_variables(const std::vector<nnx::detail::NodeLeaf>& leaves, const linen::Variables& variables);
+void update_variables(const std::vector<nnx::detail::NodeLeaf>& leaves,
+                      const linen::Variables& variables);
 }  // namespace detail
 
-/// Every variable at (collection of its type, path), random state and tensors that are no variables left
-/// out; variables with metadata are boxed. A type nobody registered makes a collection of its own name.
+/// Every variable at (collection of its type, path), random state and tensors that are no variables
+/// left out; variables with metadata are boxed. A type nobody registered makes a collection of its
+/// own name.
 template <class M>
 linen::Variables variables(M& module) {
   return detail::variables_of(nnx::detail::walk(nnx::detail::visitor_of(module)));

@@ -1,5 +1,6 @@
 #include "core/base/log.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -10,8 +11,9 @@ namespace linnet {
 namespace {
 
 struct LogState {
-  std::mutex mutex;
+  std::recursive_mutex mutex;  // a sink may use the library, and so log
   std::string topics = std::getenv("LINNET_LOG") ? std::getenv("LINNET_LOG") : "";
+  std::atomic<bool> any{!topics.empty()};  // spares the lock where nothing is logged
   LogSink sink;
 };
 LogState& log_state() {
@@ -23,7 +25,8 @@ LogState& log_state() {
 
 bool log_enabled(std::string_view topic) {
   LogState& state = log_state();
-  if (state.topics.empty()) return false;
+  if (!state.any.load(std::memory_order_relaxed)) return false;
+  std::lock_guard lock(state.mutex);
   const std::string_view topics = state.topics;
   for (size_t begin = 0; begin <= topics.size();) {
     size_t end = topics.find(',', begin);
@@ -37,8 +40,8 @@ bool log_enabled(std::string_view topic) {
 void log_line(std::string_view topic, std::string_view text) {
   LogState& state = log_state();
   std::lock_guard lock(state.mutex);
-  if (state.sink) {
-    state.sink(topic, text);
+  if (const LogSink sink = state.sink) {  // a copy: the sink may replace itself
+    sink(topic, text);
   } else {
     std::fprintf(stderr, "linnet %.*s: %.*s\n", static_cast<int>(topic.size()), topic.data(),
                  static_cast<int>(text.size()), text.data());
@@ -52,6 +55,7 @@ void set_log_sink(LogSink sink) {
 
 void set_log_topics(std::string topics) {
   std::lock_guard lock(log_state().mutex);
+  log_state().any = !topics.empty();
   log_state().topics = std::move(topics);
 }
 

@@ -1,5 +1,6 @@
 // custom_vjp and custom_jvp: functions that bring their own derivative rule.
 #include "core/base/format.h"
+#include "core/tensor/tensor_impl.h"
 #include "core/control/staged.h"
 #include "core/ops/families.h"
 #include "core/trace/batch.h"
@@ -57,7 +58,9 @@ FlatFunction batched_function(FlatFunction f, std::vector<uint8_t> batched, int6
       TraceScope scope(&trace);
       outputs = f(lifted);
     }
-    for (Tensor& output : outputs) output = trace.materialize(output);
+    for (Tensor& output : outputs) {
+      if (output.defined()) output = trace.materialize(output);
+    }
     return outputs;
   };
 }
@@ -91,9 +94,27 @@ const Primitive& custom_vjp_primitive() {
 struct ForwardResult {
   TensorList results, residuals;
 };
+/// The results of a rule must be those of the function that it stands for.
+void check_results(const char* name, const char* rule, const Graph& function, const TensorList& got, size_t count) {
+  if (count != function.outputs.size()) {
+    fail<TraceError>("{}: {} returned {} results, the function returns {}", name, rule, count,
+                     function.outputs.size());
+  }
+  for (size_t k = 0; k < count; ++k) {
+    const TensorType& wanted = function.types[function.outputs[k]];
+    if (!got[k].defined() || got[k].shape() != wanted.shape || got[k].dtype() != wanted.dtype) {
+      fail<TraceError>("{}: {} returned {} for result {}, the function returns {}", name, rule, type_of(got[k]), k,
+                       to_string(wanted));
+    }
+  }
+}
+
 ForwardResult run_forward(const CustomVjpParams& p, const TensorList& primals) {
   const TensorList all = p.rule->fwd(TensorList(primals.begin(), primals.begin() + p.arguments));
   const int64_t results = static_cast<int64_t>(p.program->graph().outputs.size());
+  check_results("custom_vjp", "the forward rule", p.program->graph(), all,
+                std::min(all.size(), static_cast<size_t>(results)));
+  require_defined(all, "custom_vjp", "a residual");
   return {TensorList(all.begin(), all.begin() + results), TensorList(all.begin() + results, all.end())};
 }
 
@@ -178,7 +199,7 @@ TensorList custom_vjp_batch(BatchTrace& trace, const Params& params, Inputs inpu
   rule->bwd = [bwd = batched_function(p.rule->bwd, {}, trace.size()), arguments](const TensorList& leaves) {
     TensorList grads = bwd(leaves);
     for (size_t i = 0; i < grads.size() && i < arguments.size(); ++i) {
-      if (!arguments[i]) grads[i] = sum(grads[i], Axes{0});
+      if (!arguments[i] && grads[i].defined()) grads[i] = sum(grads[i], Axes{0});
     }
     return grads;
   };
@@ -215,6 +236,14 @@ TensorList run_jvp_rule(const CustomJvpParams& p, const TensorList& primals, con
   if (out.size() != 2 * results) {
     fail<TraceError>("custom_jvp: the rule returned {} tensors; expected {} results and as many tangents", out.size(),
                      results);
+  }
+  check_results("custom_jvp", "the rule", p.program->graph(), out, results);
+  for (size_t k = 0; k < results; ++k) {
+    const Tensor& tangent = out[results + k];
+    if (!tangent.defined() || tangent.shape() != out[k].shape() || tangent.dtype() != out[k].dtype()) {
+      fail<TraceError>("custom_jvp: the rule returned the tangent {} for result {} of type {}", type_of(tangent), k,
+                       type_of(out[k]));
+    }
   }
   return out;
 }

@@ -1,6 +1,7 @@
 #include "core/control/staged.h"
 
 #include "core/base/format.h"
+#include "core/tensor/tensor_impl.h"
 #include "linnet/state.h"
 
 namespace linnet {
@@ -24,11 +25,17 @@ class StagedScope final : public state::Scope {
 
 Staged stage_function(const char* construct, const TensorList& inputs,
                       const std::function<TensorList(const TensorList&)>& f) {
+  require_defined(inputs, construct, "a leaf of the arguments");
   TypeList types;
   for (const Tensor& input : inputs) types.push_back(input.type());
   StagedScope scope(construct);
-  TracedFunction traced =
-      trace_to_graph([&](Inputs tracers) { return f(TensorList(tracers.begin(), tracers.end())); }, types);
+  TracedFunction traced = trace_to_graph(
+      [&](Inputs tracers) {
+        TensorList outputs = f(TensorList(tracers.begin(), tracers.end()));
+        require_defined(outputs, construct, "a result");
+        return outputs;
+      },
+      types);
   scope.commit();
   Staged out;
   out.operands = inputs;

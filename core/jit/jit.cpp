@@ -1,11 +1,15 @@
 #include "linnet/jit.h"
 
+#include <algorithm>
+#include <condition_variable>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
 
 #include "core/base/format.h"
 #include "core/base/log.h"
 #include "core/exec/executable.h"
+#include "core/tensor/tensor_impl.h"
 #include "core/trace/call.h"
 #include "core/trace/graph_trace.h"
 
@@ -43,12 +47,14 @@ struct JitCore::Entry {
   /// For each argument: range of outputs with all its leaves, if its structure changed.
   std::vector<std::pair<size_t, size_t>> changed;
   std::vector<WrittenCell> cells;
-  std::shared_ptr<void> prototypes;
+  std::shared_ptr<const void> prototypes;
 };
 
 struct JitCore::Cache {
   std::mutex mutex;
+  std::condition_variable traced;
   std::unordered_map<std::string, EntryPtr> entries;
+  std::unordered_map<std::string, std::thread::id> in_progress;
   size_t traces = 0;
 };
 
@@ -61,6 +67,23 @@ void append_type(std::string& key, const Tensor& tensor) {
   for (int64_t size : tensor.shape()) {
     key += std::to_string(size);
     key += ',';
+  }
+}
+
+/// Which leaves of the state arguments are one and the same: the program depends on it.
+void append_aliases(std::string& key, const std::vector<JitArgument>& arguments) {
+  std::vector<std::pair<const void*, size_t>> leaves;
+  for (const JitArgument& argument : arguments) {
+    if (!argument.state) continue;
+    for (const tree::LeafRef& leaf : argument.leaves) {
+      const void* address = leaf.tensor ? static_cast<const void*>(leaf.tensor) : leaf.cell.get();
+      leaves.emplace_back(address, leaves.size());
+    }
+  }
+  std::sort(leaves.begin(), leaves.end());
+  for (size_t k = 1; k < leaves.size(); ++k) {
+    if (leaves[k].first != leaves[k - 1].first) continue;
+    key += '=' + std::to_string(leaves[k - 1].second) + ',' + std::to_string(leaves[k].second);
   }
 }
 
@@ -116,6 +139,7 @@ class Recorder {
       TraceScope trace_scope(&stage_);
       place_state(scope);
       outputs = hooks.run(inputs_);
+      require_defined(outputs, "jit", "a result");
       entry.results = outputs.size();
       for (size_t i = 0; i < arguments_.size(); ++i) collect_state(i, hooks, entry, outputs);
       collect_cells(scope, entry, outputs);
@@ -151,14 +175,16 @@ class Recorder {
     }
   }
 
+  /// Leaves are compared by position: assigning a whole container moves them, but they stay the same leaves.
   void collect_state(size_t i, const JitCore::Hooks& hooks, JitCore::Entry& entry, TensorList& outputs) {
     entry.changed.emplace_back(0, 0);
     entry.state_outputs.emplace_back();
     if (!arguments_[i].state) return;
-    const std::vector<tree::LeafRef> leaves = hooks.state_leaves(i);
-    const TensorList after = tree::read(leaves);
-    const bool same = same_leaves(leaves, arguments_[i].leaves) && after.size() == inputs_[i].size();
-    if (!same) {
+    const tree::Flattened flat = hooks.flatten(i);
+    const TensorList after = tree::read(flat.leaves);
+    require_defined(after, "jit", "a state argument");
+    if (flat.structure != arguments_[i].structure) {
+      hooks.keep(i);
       entry.changed.back() = {outputs.size(), after.size()};
       outputs.insert(outputs.end(), after.begin(), after.end());
       return;
@@ -168,14 +194,6 @@ class Recorder {
       entry.state_outputs.back().push_back(written ? static_cast<int64_t>(outputs.size()) : -1);
       if (written) outputs.push_back(after[k]);
     }
-  }
-
-  static bool same_leaves(const std::vector<tree::LeafRef>& a, const std::vector<tree::LeafRef>& b) {
-    if (a.size() != b.size()) return false;
-    for (size_t k = 0; k < a.size(); ++k) {
-      if (a[k].tensor != b[k].tensor || a[k].cell != b[k].cell) return false;
-    }
-    return true;
   }
 
   static void collect_cells(JitScope& scope, JitCore::Entry& entry, TensorList& outputs) {
@@ -197,30 +215,89 @@ class Recorder {
 JitCore::JitCore() : cache_(std::make_unique<Cache>()) {}
 JitCore::~JitCore() = default;
 
-JitCore::EntryPtr JitCore::find_or_trace(std::vector<JitArgument>& arguments, const Hooks& hooks) {
-  std::vector<TensorList> values;
-  std::string key;
-  for (const JitArgument& argument : arguments) {
-    values.push_back(tree::read(argument.leaves));
-    key += argument.structure;
+JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::string& key) const {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    key += arguments[i].structure;
     key += '|';
-    for (const Tensor& value : values.back()) append_type(key, value);
+    for (const Tensor& value : tree::read(arguments[i].leaves)) {
+      if (!value.defined()) {
+        fail<ValueError>(
+            "jit: argument {} holds an undefined tensor\n"
+            "  hint: give it a value, or use std::optional<Tensor> for one that may be absent", i);
+      }
+      append_type(key, value);
+    }
   }
+  append_aliases(key, arguments);
+  std::lock_guard lock(cache_->mutex);
+  const auto found = cache_->entries.find(key);
+  return found != cache_->entries.end() ? found->second : nullptr;
+}
+
+namespace {
+
+/// Puts the state arguments back as they were before tracing. Variables need no restoring, since what
+/// was written while tracing stayed in its scope.
+void restore_state(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values,
+                   const JitCore::Hooks& hooks) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (!arguments[i].state) continue;
+    const tree::Flattened now = hooks.flatten(i);
+    bool same = now.structure == arguments[i].structure;
+    for (size_t k = 0; same && k < now.leaves.size(); ++k) {
+      same = now.leaves[k].tensor == arguments[i].leaves[k].tensor && now.leaves[k].cell == arguments[i].leaves[k].cell;
+    }
+    if (!same) {
+      hooks.restore(i);
+      arguments[i].leaves = hooks.flatten(i).leaves;  // assigning may have moved them
+      continue;
+    }
+    size_t next = 0;
+    for (tree::LeafRef& leaf : arguments[i].leaves) {
+      if (leaf.tensor) *leaf.tensor = values[i][next++];
+      else next += state::read(leaf.cell).tensors.size();
+    }
+  }
+}
+
+}  // namespace
+
+JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std::string& key, const Hooks& hooks) {
+  struct Claim {
+    Cache& cache;
+    const std::string& key;
+    bool held = false;
+    ~Claim() {
+      if (!held) return;
+      std::lock_guard lock(cache.mutex);
+      cache.in_progress.erase(key);
+      cache.traced.notify_all();
+    }
+  } claim{*cache_, key};
   {
-    std::lock_guard lock(cache_->mutex);
-    const auto found = cache_->entries.find(key);
-    if (found != cache_->entries.end()) return found->second;
+    std::unique_lock lock(cache_->mutex);
+    while (true) {
+      const auto found = cache_->entries.find(key);
+      if (found != cache_->entries.end()) return found->second;
+      const auto [other, free] = cache_->in_progress.try_emplace(key, std::this_thread::get_id());
+      claim.held = free;
+      if (free || other->second == std::this_thread::get_id()) break;
+      cache_->traced.wait(lock);
+    }
   }
+  std::vector<TensorList> values;
+  for (const JitArgument& argument : arguments) values.push_back(tree::read(argument.leaves));
   hooks.save();
   auto entry = std::make_shared<Entry>();
   Recorder recorder(arguments, values);
   try {
     recorder.run(hooks, *entry);
   } catch (...) {
-    hooks.restore();
+    restore_state(arguments, values, hooks);
     throw;
   }
-  hooks.restore();
+  restore_state(arguments, values, hooks);
+  entry->prototypes = hooks.prototypes;
   if (log_enabled("jit")) {
     log_line("jit", fmt::format("traced {} nodes, {} inputs, {} outputs", entry->program->graph().nodes.size(),
                                 entry->program->graph().inputs.size(), entry->program->graph().outputs.size()));
@@ -233,56 +310,60 @@ JitCore::EntryPtr JitCore::find_or_trace(std::vector<JitArgument>& arguments, co
 
 namespace {
 
-/// Reads the arguments; leaves of state that will be replaced are moved out so that their memory can
-/// be re-used. Puts them back unless `commit` is called.
+/// The values of a call's inputs. Once `release` is called they are held only here where state will be
+/// replaced, so that its memory can be re-used; they are put back unless `commit` is called.
 class BorrowedInputs {
  public:
-  BorrowedInputs(std::vector<JitArgument>& arguments, const JitCore::Entry& entry, bool may_donate) {
+  BorrowedInputs(std::vector<JitArgument>& arguments, const JitCore::Entry& entry) {
     for (size_t i = 0; i < arguments.size(); ++i) {
       size_t leaf_index = 0;
       for (tree::LeafRef& leaf : arguments[i].leaves) {
         if (leaf.tensor) {
-          const bool donate = may_donate && arguments[i].state && replaced(entry, i, leaf_index);
-          if (donate) {
-            tensors.push_back(std::move(*leaf.tensor));
-            moved_.emplace_back(leaf, tensors.size() - 1);
-          } else {
-            tensors.push_back(*leaf.tensor);
-          }
-          donated.push_back(donate);
-          ++leaf_index;
+          add(*leaf.tensor, replaced(entry, i, leaf_index++), leaf);
           continue;
         }
-        const bool single = state::read(leaf.cell).single();
-        const bool donate = may_donate && single && arguments[i].state && replaced(entry, i, leaf_index);
-        state::Value value = donate ? leaf.cell->take() : state::read(leaf.cell);
-        if (donate) moved_.emplace_back(leaf, tensors.size());
-        for (Tensor& tensor : value.tensors) {
-          tensors.push_back(std::move(tensor));
-          donated.push_back(donate);
-          ++leaf_index;
+        const state::Value value = state::read(leaf.cell);
+        for (const Tensor& tensor : value.tensors) {
+          add(tensor, replaced(entry, i, leaf_index++) && value.single(), leaf);
         }
       }
     }
   }
 
   ~BorrowedInputs() {
-    for (auto& [leaf, index] : moved_) {
-      if (leaf.tensor) *leaf.tensor = std::move(tensors[index]);
-      else leaf.cell->set_raw(state::Value(std::move(tensors[index])));
+    if (!released_) return;
+    for (auto& [leaf, index] : replaced_) {
+      if (leaf.tensor) *leaf.tensor = tensors[index];
+      else leaf.cell->set_raw(state::Value(tensors[index]));
     }
   }
-  void commit() { moved_.clear(); }
+
+  /// Outside all transformations only.
+  void release() {
+    for (auto& [leaf, index] : replaced_) {
+      if (leaf.tensor) *leaf.tensor = Tensor();
+      else leaf.cell->take();
+      donated[index] = 1;
+    }
+    released_ = true;
+  }
+  void commit() { released_ = false; }
 
   TensorList tensors;
   std::vector<uint8_t> donated;
 
  private:
+  void add(const Tensor& tensor, bool replaced, const tree::LeafRef& leaf) {
+    if (replaced) replaced_.emplace_back(leaf, tensors.size());
+    tensors.push_back(tensor);
+    donated.push_back(0);
+  }
   static bool replaced(const JitCore::Entry& entry, size_t argument, size_t index) {
     const auto& outputs = entry.state_outputs[argument];
     return index < outputs.size() && outputs[index] >= 0;
   }
-  std::vector<std::pair<tree::LeafRef, size_t>> moved_;
+  std::vector<std::pair<tree::LeafRef, size_t>> replaced_;
+  bool released_ = false;
 };
 
 void append_sources(const JitCore::Entry& entry, BorrowedInputs& inputs) {
@@ -298,7 +379,10 @@ void append_sources(const JitCore::Entry& entry, BorrowedInputs& inputs) {
       }
       state::Value value = state::read(cell);
       if (source.index >= value.tensors.size()) {
-        fail<TraceError>("jit: a captured variable changed its structure since the function was traced");
+        fail<TraceError>(
+            "jit: a variable that the function captured holds {} tensors now and held more when it was traced\n"
+            "  hint: pass what changes its structure as an argument instead of capturing it",
+            value.tensors.size());
       }
       inputs.tensors.push_back(value.tensors[source.index]);
     }
@@ -310,8 +394,10 @@ void check_types(const Graph& graph, const TensorList& inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     const TensorType& wanted = graph.types[graph.inputs[i]];
     if (inputs[i].dtype() != wanted.dtype || inputs[i].shape() != wanted.shape) {
-      fail<TraceError>("jit: a captured variable was {} when the function was traced and is {} now",
-                       to_string(wanted), to_string(inputs[i].type()));
+      fail<TraceError>(
+          "jit: a variable that the function captured was {} when it was traced and is {} now\n"
+          "  hint: pass what changes its type as an argument instead of capturing it",
+          to_string(wanted), to_string(inputs[i].type()));
     }
   }
 }
@@ -327,9 +413,8 @@ void write_state(std::vector<JitArgument>& arguments, const JitCore::Entry& entr
         continue;
       }
       // A donated cell is empty until its new value is written.
-      const int64_t first = entry.state_outputs[i][next];
       state::Value value = state::read(leaf.cell);
-      if (value.tensors.empty() && first >= 0) value = state::Value(Tensor());
+      if (value.tensors.empty() && !value.tuple) value = state::Value(Tensor());
       bool written = false;
       for (Tensor& tensor : value.tensors) {
         const int64_t output = entry.state_outputs[i][next++];
@@ -355,9 +440,10 @@ void write_state(std::vector<JitArgument>& arguments, const JitCore::Entry& entr
 
 TensorList JitCore::execute(const EntryPtr& entry, std::vector<JitArgument>& arguments) {
   const bool eager = current_trace() == nullptr && state::current_scope() == nullptr;
-  BorrowedInputs inputs(arguments, *entry, eager);
+  BorrowedInputs inputs(arguments, *entry);
   append_sources(*entry, inputs);
   check_types(entry->program->graph(), inputs.tensors);
+  if (eager) inputs.release();
   TensorList results = eager ? entry->program->executable().run(inputs.tensors, inputs.donated)
                              : call(entry->program, inputs.tensors);
   inputs.commit();
@@ -366,14 +452,14 @@ TensorList JitCore::execute(const EntryPtr& entry, std::vector<JitArgument>& arg
 }
 
 std::shared_ptr<const void> JitCore::program_of(const EntryPtr& entry) { return entry->program; }
-size_t JitCore::result_count(const EntryPtr& entry) const { return entry->results; }
+const void* JitCore::prototypes(const EntryPtr& entry) { return entry->prototypes.get(); }
+size_t JitCore::result_count(const EntryPtr& entry) { return entry->results; }
 size_t JitCore::trace_count() const {
   std::lock_guard lock(cache_->mutex);
   return cache_->traces;
 }
-std::shared_ptr<void>& JitCore::prototype_slot(const EntryPtr& entry) { return entry->prototypes; }
 
-TensorList JitCore::changed_state(const EntryPtr& entry, size_t argument, const TensorList& results) const {
+TensorList JitCore::changed_state(const EntryPtr& entry, size_t argument, const TensorList& results) {
   const auto [first, count] = entry->changed[argument];
   const auto begin = results.begin() + static_cast<int64_t>(first);
   return TensorList(begin, begin + static_cast<int64_t>(count));

@@ -150,6 +150,8 @@ Program::Vjp vjp_programs(const Graph& graph, const std::vector<uint8_t>& active
   return cut_vjp(whole, forward_nodes, graph.inputs.size(), results);
 }
 
+std::string key_of(const std::vector<uint8_t>& flags) { return std::string(flags.begin(), flags.end()); }
+
 TensorList call_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
   const ProgramPtr& program = params.as<CallParams>().program;
   TensorList operands, tangents;
@@ -230,21 +232,21 @@ const Executable& Program::executable() const {
 
 ProgramPtr Program::jvp(const std::vector<uint8_t>& active) const {
   std::lock_guard lock(mutex_);
-  ProgramPtr& slot = jvps_[active];
+  ProgramPtr& slot = jvps_[key_of(active)];
   if (!slot) slot = std::make_shared<Program>(jvp_graph(graph_, active));
   return slot;
 }
 
 Program::Vjp Program::vjp(const std::vector<uint8_t>& active) const {
   std::lock_guard lock(mutex_);
-  Vjp& slot = vjps_[active];
+  Vjp& slot = vjps_[key_of(active)];
   if (!slot.forward) slot = vjp_programs(graph_, active);
   return slot;
 }
 
 ProgramPtr Program::batch(const std::vector<uint8_t>& batched, int64_t size) const {
   std::lock_guard lock(mutex_);
-  ProgramPtr& slot = batches_[{batched, size}];
+  ProgramPtr& slot = batches_[{key_of(batched), size}];
   if (!slot) slot = std::make_shared<Program>(batch_graph(graph_, batched, size));
   return slot;
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "core/graph/graph.h"
@@ -39,9 +40,10 @@ class Program {
   Graph graph_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const Executable> executable_;
-  mutable std::map<std::vector<uint8_t>, std::shared_ptr<const Program>> jvps_;
-  mutable std::map<std::vector<uint8_t>, Vjp> vjps_;
-  mutable std::map<std::pair<std::vector<uint8_t>, int64_t>, std::shared_ptr<const Program>> batches_;
+  // Keys are the flags, one character each.
+  mutable std::map<std::string, std::shared_ptr<const Program>> jvps_;
+  mutable std::map<std::string, Vjp> vjps_;
+  mutable std::map<std::pair<std::string, int64_t>, std::shared_ptr<const Program>> batches_;
 };
 
 using ProgramPtr = std::shared_ptr<const Program>;

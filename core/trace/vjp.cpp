@@ -131,6 +131,10 @@ TensorList VjpTrace::pullback(Inputs outputs, Inputs cotangents, Inputs inputs, 
       fail<ShapeError>("vjp: cotangent {} does not fit output {}", to_string(cotangents[k].type()),
                        to_string(outputs[k].type()));
     }
+    if (cotangents[k].dtype() != outputs[k].dtype()) {
+      fail<DTypeError>("vjp: cotangent {} does not have the dtype of output {}", to_string(cotangents[k].type()),
+                       to_string(outputs[k].type()));
+    }
     const int64_t id = id_of(outputs[k]);
     if (id >= 0) slots[id] = add_tangents(slots[id], cotangents[k]);
   }

@@ -1,5 +1,6 @@
 // The template-free side of jvp, vmap and eval_shape.
 #include "core/base/format.h"
+#include "core/tensor/tensor_impl.h"
 #include "core/trace/batch.h"
 #include "core/trace/graph_trace.h"
 #include "core/trace/jvp.h"
@@ -54,7 +55,7 @@ class DiscardScope final : public state::Scope {
 int64_t mapped_size(const char* name, const TensorList& inputs, const std::vector<std::optional<int64_t>>& axes,
                     std::optional<int64_t> given) {
   std::optional<int64_t> size = given;
-  std::string sizes;
+  std::string sizes = given ? fmt::format("axis_size {}", *given) : std::string();
   bool differ = false;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!axes[i]) continue;
@@ -70,13 +71,34 @@ int64_t mapped_size(const char* name, const TensorList& inputs, const std::vecto
   return *size;
 }
 
+/// Moves the batch dimension of each result to its place.
+void place_axes(const char* name, const BatchTrace& trace, TensorList& outputs,
+                const std::vector<std::optional<int64_t>>& axes) {
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    if (axes[k]) {
+      const Tensor value = trace.materialize(outputs[k]);
+      outputs[k] = moveaxis(value, 0, normalize_axis(*axes[k], value.rank(), name));
+    } else if (trace.batched(outputs[k])) {
+      fail<ValueError>(
+          "{}: out_axes is none for result {}, but it differs between the elements of the batch: {}\n"
+          "  hint: give it an axis, or reduce it over the batch",
+          name, k, to_string(outputs[k].type()));
+    }
+  }
+}
+
 }  // namespace
+
+void fail_axes_count(const char* option, size_t given, size_t wanted, const char* what) {
+  fail<ValueError>("vmap: {} has {} entries for {} {}", option, given, wanted, what);
+}
 
 TensorList forward_call(const TensorList& primals, const TensorList& tangents,
                         const std::function<TensorList(const TensorList&)>& f, TensorList& tangents_out) {
   if (primals.size() != tangents.size()) {
     fail<TreeError>("jvp: {} tangents were given for {} primals", tangents.size(), primals.size());
   }
+  require_defined(primals, "jvp", "a leaf of the arguments");
   JvpTrace trace;
   TensorList lifted, outputs;
   for (size_t i = 0; i < primals.size(); ++i) {
@@ -88,12 +110,13 @@ TensorList forward_call(const TensorList& primals, const TensorList& tangents,
       TraceScope trace_scope(&trace);
       outputs = f(lifted);
     }
+    require_defined(outputs, "jvp", "a result");
+    for (Tensor& output : outputs) {
+      Tensor tangent = trace.tangent(output);
+      output = trace.primal(output);
+      tangents_out.push_back(tangent.defined() ? tangent : zeros(output.shape(), output.dtype()));
+    }
     scope.commit();
-  }
-  for (Tensor& output : outputs) {
-    Tensor tangent = trace.tangent(output);
-    output = trace.primal(output);
-    tangents_out.push_back(tangent.defined() ? tangent : zeros(output.shape(), output.dtype()));
   }
   return outputs;
 }
@@ -102,6 +125,7 @@ TensorList batch_call(const char* name, const TensorList& inputs, const std::vec
                       const std::function<TensorList(const TensorList&)>& f,
                       const std::function<std::vector<std::optional<int64_t>>(size_t)>& out_axes,
                       std::optional<int64_t> axis_size) {
+  require_defined(inputs, name, "a leaf of the arguments");
   BatchTrace trace(mapped_size(name, inputs, in_axes, axis_size));
   TensorList lifted, outputs;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -113,24 +137,15 @@ TensorList batch_call(const char* name, const TensorList& inputs, const std::vec
       TraceScope trace_scope(&trace);
       outputs = f(lifted);
     }
+    require_defined(outputs, name, "a result");
+    place_axes(name, trace, outputs, out_axes(outputs.size()));
     scope.commit();
-  }
-  const std::vector<std::optional<int64_t>> axes = out_axes(outputs.size());
-  for (size_t k = 0; k < outputs.size(); ++k) {
-    if (!axes[k]) {
-      if (trace.batched(outputs[k])) {
-        fail<ValueError>("{}: out_axes is none for result {}, but it was batched: {}", name, k,
-                         to_string(outputs[k].type()));
-      }
-      continue;
-    }
-    const Tensor value = trace.materialize(outputs[k]);
-    outputs[k] = moveaxis(value, 0, normalize_axis(*axes[k], value.rank(), name));
   }
   return outputs;
 }
 
 TensorList abstract_call(const TensorList& inputs, const std::function<TensorList(const TensorList&)>& f) {
+  require_defined(inputs, "eval_shape", "a leaf of the arguments");
   TypeList types;
   for (const Tensor& input : inputs) types.push_back(input.type());
   GraphTrace stage;
@@ -141,6 +156,7 @@ TensorList abstract_call(const TensorList& inputs, const std::function<TensorLis
     TraceScope trace_scope(&stage);
     outputs = f(traced);
   }
+  require_defined(outputs, "eval_shape", "a result");
   for (Tensor& output : outputs) output = abstract(output.type());
   return outputs;
 }

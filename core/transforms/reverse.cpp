@@ -1,5 +1,6 @@
 // The template-free side of grad, value_and_grad and vjp.
 #include "core/base/format.h"
+#include "core/tensor/tensor_impl.h"
 #include "core/trace/vjp.h"
 #include "linnet/transforms.h"
 
@@ -10,6 +11,14 @@ namespace {
 class ReverseScope final : public state::Scope {
  public:
   explicit ReverseScope(const VjpTrace& trace) : trace_(trace) {}
+
+  std::vector<std::pair<state::CellPtr, state::Value>> written() {
+    std::vector<std::pair<state::CellPtr, state::Value>> out;
+    for (const Entry& entry : entries()) {
+      if (entry.written) out.emplace_back(entry.cell, lower(entry));
+    }
+    return out;
+  }
 
  protected:
   state::Value lower(const Entry& entry) override {
@@ -28,11 +37,14 @@ struct ReverseCall::Impl {
   VjpTrace trace;
   TensorList inputs;
   bool scalar_loss;
+  /// Of a scalar loss: handed out with the gradients, so that a failing backward pass changes nothing.
+  std::vector<std::pair<state::CellPtr, state::Value>> written;
 };
 
 ReverseCall::ReverseCall(const char* name, const TensorList& primals, bool scalar_loss)
     : impl_(std::make_unique<Impl>()) {
   impl_->scalar_loss = scalar_loss;
+  require_defined(primals, name, "a leaf of the arguments");
   for (const Tensor& primal : primals) {
     if (scalar_loss && !is_floating(primal.dtype())) {
       fail<DTypeError>(
@@ -54,12 +66,14 @@ void ReverseCall::run(const std::function<void()>& body) {
     TraceScope trace_scope(&impl_->trace);
     body();
   }
-  scope.commit();
+  if (impl_->scalar_loss) impl_->written = scope.written();
+  else scope.commit();
 }
 
 Tensor ReverseCall::primal(const Tensor& tensor) const { return impl_->trace.primal(tensor); }
 
 TensorList ReverseCall::gradients(const Tensor& loss) {
+  require_defined(std::span(&loss, 1), "grad", "the loss");
   if (!is_floating(loss.dtype())) fail<DTypeError>("grad: expected a floating loss, got {}", to_string(loss.type()));
   if (!loss.shape().empty()) {
     fail<ShapeError>(
@@ -67,13 +81,16 @@ TensorList ReverseCall::gradients(const Tensor& loss) {
         to_string(loss.type()));
   }
   const Tensor one = ones({}, loss.dtype());
-  return impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), impl_->inputs, true);
+  TensorList out = impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), impl_->inputs, true);
+  for (auto& [cell, value] : impl_->written) state::write(cell, std::move(value));
+  return out;
 }
 
 TensorList ReverseCall::pullback(const TensorList& outputs, const TensorList& cotangents) {
   if (outputs.size() != cotangents.size()) {
     fail<TreeError>("vjp: {} cotangents were given for {} outputs", cotangents.size(), outputs.size());
   }
+  require_defined(outputs, "vjp", "a result");
   TensorList out = impl_->trace.pullback(outputs, cotangents, impl_->inputs);
   for (size_t i = 0; i < out.size(); ++i) {
     // Integer inputs have no derivative; zeros of their own type keep the tree whole.

@@ -112,7 +112,10 @@ void Flattener::leave() {
 }
 
 void Flattener::child(std::string_view name) {
+  // The length tells where the name ends, whatever it contains.
   result_.structure += '.';
+  result_.structure += std::to_string(name.size());
+  result_.structure += ':';
   result_.structure += name;
   if (with_paths_) {
     path_.resize(depth_.back());
@@ -121,17 +124,20 @@ void Flattener::child(std::string_view name) {
 }
 
 void Flattener::child(int64_t index) {
+  // Map keys need not count from 0.
+  result_.structure += std::to_string(index);
   result_.structure += ',';
   if (with_paths_) {
     path_.resize(depth_.back());
-    path_.push_back({"", index});
+    path_.push_back(index >= 0 ? Key{"", index} : Key{std::to_string(index), -1});
   }
 }
 
 bool Flattener::first_visit(const void* address) {
   const auto found = std::find(shared_.begin(), shared_.end(), address);
   if (found != shared_.end()) {
-    result_.structure += "@" + std::to_string(found - shared_.begin());
+    result_.structure += '@';
+    result_.structure += std::to_string(found - shared_.begin());
     return false;
   }
   shared_.push_back(address);
@@ -155,25 +161,20 @@ namespace {
 
 template <class Get, class Put>
 void distribute(const std::vector<LeafRef>& leaves, std::span<const Tensor> values, Get&& get, Put&& put) {
+  size_t count = 0;
+  for (const LeafRef& leaf : leaves) count += leaf.tensor ? 1 : get(leaf.cell).tensors.size();
+  if (count != values.size()) {
+    fail<TreeError>("tree: {} tensors were given for a tree of {} leaves", values.size(), count);
+  }
   size_t next = 0;
-  const auto need = [&](size_t count) {
-    if (next + count > values.size()) {
-      fail<TreeError>("tree: {} tensors do not fill a tree of more leaves", values.size());
-    }
-  };
   for (const LeafRef& leaf : leaves) {
     if (leaf.tensor) {
-      need(1);
       *leaf.tensor = values[next++];
       continue;
     }
     state::Value value = get(leaf.cell);
-    need(value.tensors.size());
     for (Tensor& tensor : value.tensors) tensor = values[next++];
     put(leaf.cell, std::move(value));
-  }
-  if (next != values.size()) {
-    fail<TreeError>("tree: {} tensors were given for a tree of {} leaves", values.size(), next);
   }
 }
 
@@ -189,10 +190,31 @@ void write_raw(const std::vector<LeafRef>& leaves, std::span<const Tensor> value
              [](const state::CellPtr& cell, state::Value value) { cell->set_raw(std::move(value)); });
 }
 
-void check_same_structure(const Flattened& a, const Flattened& b, const char* operation) {
-  if (a.structure == b.structure) return;
-  fail<TreeError>("{}: the trees differ in structure ({} and {} leaves, or other static members)", operation,
-                  a.leaves.size(), b.leaves.size());
+namespace {
+
+/// `a/b, a/c and 3 more`, or empty.
+std::string paths_missing_in(const std::vector<Path>& paths, const std::vector<Path>& other) {
+  std::vector<std::string> missing;
+  for (const Path& path : paths) {
+    if (std::find(other.begin(), other.end(), path) == other.end()) missing.push_back(to_string(path));
+  }
+  const size_t shown = std::min<size_t>(missing.size(), 3);
+  std::string out = fmt::format("{}", fmt::join(missing.begin(), missing.begin() + static_cast<int64_t>(shown), ", "));
+  if (missing.size() > shown) out += fmt::format(" and {} more", missing.size() - shown);
+  return out;
+}
+
+}  // namespace
+
+void fail_different_structure(const Flattened& a, const Flattened& b, const char* operation) {
+  const std::string first = paths_missing_in(a.paths, b.paths), second = paths_missing_in(b.paths, a.paths);
+  if (first.empty() && second.empty()) {
+    fail<TreeError>("{}: the trees have the same leaves but differ in types or static members", operation);
+  }
+  std::string text;
+  if (!first.empty()) text += fmt::format("\n  only in the first: {}", first);
+  if (!second.empty()) text += fmt::format("\n  only in the second: {}", second);
+  fail<TreeError>("{}: the trees differ in structure{}", operation, text);
 }
 
 }  // namespace linnet::tree

@@ -60,26 +60,32 @@ class JitCore {
     std::function<void()> save;
     /// Calls the function. `inputs[i]` are the traced leaves of argument i; gives the leaves of the result.
     std::function<TensorList(const std::vector<TensorList>& inputs)> run;
-    /// The leaves of state argument i after the call (its structure may have changed).
-    std::function<std::vector<tree::LeafRef>(size_t i)> state_leaves;
-    /// Puts the state arguments back as they were.
-    std::function<void()> restore;
+    /// State argument i as it is now.
+    std::function<tree::Flattened(size_t i)> flatten;
+    /// Keeps a copy of state argument i, whose structure the function changed.
+    std::function<void(size_t i)> keep;
+    /// Assigns the saved copy to state argument i.
+    std::function<void(size_t i)> restore;
+    /// Where the typed side keeps the result and what `keep` copied; lives as long as the entry.
+    std::shared_ptr<const void> prototypes;
   };
 
-  /// The entry for these arguments, traced if there is none yet.
-  EntryPtr find_or_trace(std::vector<JitArgument>& arguments, const Hooks& hooks);
+  /// The entry for these arguments, or null; `key` is needed to trace one.
+  /// @throws ValueError if an argument holds an undefined tensor.
+  EntryPtr find(const std::vector<JitArgument>& arguments, std::string& key) const;
+  /// Traces the function and keeps the entry. Of several threads that want the same one, one traces
+  /// and the others wait.
+  EntryPtr trace(std::vector<JitArgument>& arguments, const std::string& key, const Hooks& hooks);
   /// Runs: results first, then the new leaves of each state argument whose structure did not change.
   TensorList execute(const EntryPtr& entry, std::vector<JitArgument>& arguments);
 
   static std::shared_ptr<const void> program_of(const EntryPtr& entry);
-  size_t result_count(const EntryPtr& entry) const;
+  static const void* prototypes(const EntryPtr& entry);
+  static size_t result_count(const EntryPtr& entry);
   /// Values for the leaves of a state argument whose structure changed while tracing.
-  TensorList changed_state(const EntryPtr& entry, size_t argument, const TensorList& results) const;
+  static TensorList changed_state(const EntryPtr& entry, size_t argument, const TensorList& results);
 
   size_t trace_count() const;
-
-  /// Typed data kept with an entry: prototypes of the result and of changed state arguments.
-  static std::shared_ptr<void>& prototype_slot(const EntryPtr& entry);
 
  private:
   struct Cache;
@@ -92,6 +98,12 @@ template <class R, class... P>
 struct Signature<R (*)(P...)> { using Result = R; using Parameters = std::tuple<P...>; };
 template <class C, class R, class... P>
 struct Signature<R (C::*)(P...)> { using Result = R; using Parameters = std::tuple<P...>; };
+template <class R, class... P>
+struct Signature<R (*)(P...) noexcept> { using Result = R; using Parameters = std::tuple<P...>; };
+template <class C, class R, class... P>
+struct Signature<R (C::*)(P...) noexcept> { using Result = R; using Parameters = std::tuple<P...>; };
+template <class C, class R, class... P>
+struct Signature<R (C::*)(P...) const noexcept> { using Result = R; using Parameters = std::tuple<P...>; };
 template <class C, class R, class... P>
 struct Signature<R (C::*)(P...) const> { using Result = R; using Parameters = std::tuple<P...>; };
 template <class R, class... P>
@@ -109,21 +121,22 @@ class Jitted {
  public:
   explicit Jitted(F f) : f_(std::move(f)), core_(std::make_shared<JitCore>()) {}
 
-  R operator()(P... args) const { return call(std::index_sequence_for<P...>{}, args...); }
+  std::decay_t<R> operator()(P... args) const { return call(std::index_sequence_for<P...>{}, args...); }
   /// Traces without running.
   Lowered lower(P... args) const {
     std::vector<JitArgument> arguments{argument<P>(args)...};
-    return Lowered(JitCore::program_of(trace(std::index_sequence_for<P...>{}, arguments, args...)));
+    return Lowered(JitCore::program_of(entry_for(std::index_sequence_for<P...>{}, arguments, args...)));
   }
   /// How often the function has been traced.
   size_t trace_count() const { return core_->trace_count(); }
 
  private:
   using Result = std::conditional_t<std::is_void_v<R>, std::tuple<>, std::decay_t<R>>;
+  using Copies = std::tuple<std::optional<std::decay_t<P>>...>;
   /// Kept with an entry: the result, and those state arguments whose structure the function changed.
   struct Prototypes {
     std::optional<Result> result;
-    std::tuple<std::optional<std::decay_t<P>>...> state;
+    Copies state;
   };
 
   template <class Q, class A>
@@ -131,8 +144,6 @@ class Jitted {
     tree::Flattened flat = tree::flatten(const_cast<std::remove_const_t<A>&>(object));
     return {std::move(flat.leaves), std::move(flat.structure), is_state_parameter<Q>};
   }
-
-  using Copies = std::tuple<std::optional<std::decay_t<P>>...>;
 
   /// State arguments are traced in place, inputs as copies with traced leaves.
   template <class Q, size_t I, class A>
@@ -146,17 +157,21 @@ class Jitted {
     }
   }
 
-  template <class Q, size_t I, class A>
-  static void restore_state(Copies& copies, A& object) {
-    if constexpr (is_state_parameter<Q>) object = *std::get<I>(copies);
+  template <size_t... I>
+  JitCore::EntryPtr entry_for(std::index_sequence<I...> indices, std::vector<JitArgument>& arguments,
+                              std::add_lvalue_reference_t<P>... args) const {
+    std::string key;
+    JitCore::EntryPtr entry = core_->find(arguments, key);
+    return entry ? entry : trace(indices, arguments, key, args...);
   }
 
   template <size_t... I>
-  JitCore::EntryPtr trace(std::index_sequence<I...>, std::vector<JitArgument>& arguments,
+  JitCore::EntryPtr trace(std::index_sequence<I...>, std::vector<JitArgument>& arguments, const std::string& key,
                           std::add_lvalue_reference_t<P>... args) const {
     auto prototypes = std::make_shared<Prototypes>();
     Copies copies;
     JitCore::Hooks hooks;
+    hooks.prototypes = prototypes;
     hooks.save = [&] { (std::get<I>(copies).emplace(tree::copy(args)), ...); };
     hooks.run = [&](const std::vector<TensorList>& inputs) {
       if constexpr (std::is_void_v<R>) {
@@ -167,49 +182,49 @@ class Jitted {
       }
       return tree::read(tree::flatten(*prototypes->result).leaves);
     };
-    hooks.state_leaves = [&](size_t which) {
-      std::vector<tree::LeafRef> leaves;
-      ((I == which ? void(leaves = after_trace<P, I>(args, arguments[I], *prototypes)) : void()), ...);
-      return leaves;
+    hooks.flatten = [&](size_t which) {
+      tree::Flattened flat;
+      ((I == which ? void(flat = flatten_state<P>(args)) : void()), ...);
+      return flat;
     };
-    hooks.restore = [&] { (restore_state<P, I>(copies, args), ...); };
-    JitCore::EntryPtr entry = core_->find_or_trace(arguments, hooks);
-    if (prototypes->result) JitCore::prototype_slot(entry) = prototypes;
-    return entry;
+    hooks.keep = [&](size_t which) { ((I == which ? assign<P, I>(prototypes->state, args) : void()), ...); };
+    hooks.restore = [&](size_t which) { ((I == which ? restore_state<P, I>(copies, args) : void()), ...); };
+    return core_->trace(arguments, key, hooks);
+  }
+
+  template <class Q, class A>
+  static tree::Flattened flatten_state(A& object) {
+    if constexpr (is_state_parameter<Q>) return tree::flatten(object);
+    else return {};
+  }
+  template <class Q, size_t I, class A>
+  static void assign(Copies& to, const A& object) {
+    if constexpr (is_state_parameter<Q>) std::get<I>(to).emplace(tree::copy(object));
+  }
+  template <class Q, size_t I, class A>
+  static void restore_state(const Copies& copies, A& object) {
+    if constexpr (is_state_parameter<Q>) object = *std::get<I>(copies);
   }
 
   template <class Q, size_t I, class A>
-  static std::vector<tree::LeafRef> after_trace(A& object, const JitArgument& before, Prototypes& prototypes) {
-    if constexpr (is_state_parameter<Q>) {
-      tree::Flattened flat = tree::flatten(object);
-      if (flat.structure != before.structure) {
-        std::get<I>(prototypes.state).emplace(tree::copy(object));
-        flat = tree::flatten(object);
-      }
-      return std::move(flat.leaves);
-    } else {
-      return {};
-    }
-  }
-  template <class Q, size_t I, class A>
-  void apply_changed(const JitCore::EntryPtr& entry, A& object, const Prototypes& prototypes,
-                     const TensorList& results) const {
+  static void apply_changed(const JitCore::EntryPtr& entry, A& object, const Prototypes& prototypes,
+                            const TensorList& results) {
     if constexpr (is_state_parameter<Q>) {
       if (!std::get<I>(prototypes.state)) return;
       object = tree::copy(*std::get<I>(prototypes.state));
-      tree::write(tree::flatten(object).leaves, core_->changed_state(entry, I, results));
+      tree::write(tree::flatten(object).leaves, JitCore::changed_state(entry, I, results));
     }
   }
 
   template <size_t... I>
-  R call(std::index_sequence<I...> indices, std::add_lvalue_reference_t<P>... args) const {
+  std::decay_t<R> call(std::index_sequence<I...> indices, std::add_lvalue_reference_t<P>... args) const {
     std::vector<JitArgument> arguments{argument<P>(args)...};
-    const JitCore::EntryPtr entry = trace(indices, arguments, args...);
+    const JitCore::EntryPtr entry = entry_for(indices, arguments, args...);
     TensorList results = core_->execute(entry, arguments);
-    const Prototypes& prototypes = *static_cast<const Prototypes*>(JitCore::prototype_slot(entry).get());
+    const Prototypes& prototypes = *static_cast<const Prototypes*>(JitCore::prototypes(entry));
     (apply_changed<P, I>(entry, args, prototypes, results), ...);
     if constexpr (!std::is_void_v<R>) {
-      results.resize(core_->result_count(entry));
+      results.resize(JitCore::result_count(entry));
       return tree::unflatten(*prototypes.result, results);
     }
   }

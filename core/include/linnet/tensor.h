@@ -135,13 +135,22 @@ template <class T>
 Tensor tensor(std::initializer_list<T> values) {
   return from_span(std::span<const T>(values.begin(), values.size()), {static_cast<int64_t>(values.size())});
 }
+namespace detail {
+[[noreturn]] void fail_ragged(size_t row, size_t expected, size_t got);
+}
 /// Two-dimensional tensor of the listed rows.
+/// @throws ShapeError if they differ in length.
 template <class T>
 Tensor tensor(std::initializer_list<std::initializer_list<T>> rows) {
   std::vector<T> values;
-  for (const auto& row : rows) values.insert(values.end(), row.begin(), row.end());
-  const int64_t count = static_cast<int64_t>(rows.size());
-  return from_span(std::span<const T>(values), {count, count ? static_cast<int64_t>(values.size()) / count : 0});
+  const size_t width = rows.size() ? rows.begin()->size() : 0;
+  size_t count = 0;
+  for (const auto& row : rows) {
+    if (row.size() != width) detail::fail_ragged(count, width, row.size());
+    values.insert(values.end(), row.begin(), row.end());
+    ++count;
+  }
+  return from_span(std::span<const T>(values), {static_cast<int64_t>(count), static_cast<int64_t>(width)});
 }
 /// A strongly typed zero-dimensional tensor.
 Tensor scalar(double value, DType dtype);

@@ -322,14 +322,18 @@ T map(const T& object, F&& f) {
   return unflatten(object, tensors);
 }
 
-void check_same_structure(const Flattened& a, const Flattened& b, const char* operation);
+/// Throws TreeError that lists what only one of them has; both were flattened with paths.
+[[noreturn]] void fail_different_structure(const Flattened& a, const Flattened& b, const char* operation);
 
 /// Leaf by leaf over two trees of one structure.
+/// @throws TreeError naming the leaves that only one of them has.
 template <class T, class F>
 T map(const T& first, const T& second, F&& f) {
   Flattened a = flatten(const_cast<T&>(first));
   Flattened b = flatten(const_cast<T&>(second));
-  check_same_structure(a, b, "tree::map");
+  if (a.structure != b.structure) {
+    fail_different_structure(flatten(const_cast<T&>(first), true), flatten(const_cast<T&>(second), true), "tree::map");
+  }
   TensorList x = read(a.leaves), y = read(b.leaves);
   for (size_t i = 0; i < x.size(); ++i) x[i] = f(x[i], y[i]);
   return unflatten(first, x);

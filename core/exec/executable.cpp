@@ -22,7 +22,9 @@ TypeList types_of_outputs(const Graph& graph) {
 class CompiledGraph final : public Executable {
  public:
   explicit CompiledGraph(const Graph& graph)
-      : options_(compile_options()), output_types_(types_of_outputs(graph)), graph_(optimize(graph, options_)) {
+      : options_(compile_options()),
+        output_types_(types_of_outputs(graph)),
+        graph_(optimize(graph, options_)) {
     if (log_enabled("graph")) log_line("graph", to_string(graph_));
     plan_ = make_plan();
   }
@@ -57,7 +59,8 @@ class CompiledGraph final : public Executable {
     if (fits) return;
     std::string given, wanted;
     for (const Tensor& x : inputs) given += (given.empty() ? "" : ", ") + type_of(x);
-    for (ValueId id : graph_.inputs) wanted += (wanted.empty() ? "" : ", ") + to_string(graph_.types[id]);
+    for (ValueId id : graph_.inputs)
+      wanted += (wanted.empty() ? "" : ", ") + to_string(graph_.types[id]);
     fail<ShapeError>("compiled program: expected ({}), got ({})", wanted, given);
   }
 
@@ -70,6 +73,8 @@ class CompiledGraph final : public Executable {
 
 }  // namespace
 
-std::shared_ptr<const Executable> compile(const Graph& graph) { return std::make_shared<CompiledGraph>(graph); }
+std::shared_ptr<const Executable> compile(const Graph& graph) {
+  return std::make_shared<CompiledGraph>(graph);
+}
 
 }  // namespace linnet

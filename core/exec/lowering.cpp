@@ -24,8 +24,8 @@ bool is_whole(const Place& place, const Root& root) {
   return place.offset == 0 && bytes == root.bytes && is_dense(place);
 }
 
-StepRequest::StepRequest(const Primitive& primitive, ParamsRef params, const std::vector<Place>& inputs,
-                         const std::vector<Place>& outputs)
+StepRequest::StepRequest(const Primitive& primitive, ParamsRef params,
+                         const std::vector<Place>& inputs, const std::vector<Place>& outputs)
     : places_(inputs), request_{primitive, params, {}, {}} {
   places_.insert(places_.end(), outputs.begin(), outputs.end());
   for (const Place& place : places_) views_.push_back({place.dtype, place.shape, place.strides});
@@ -52,7 +52,8 @@ Tensor phantom(const Place& place) {
 
 Place place_of(const Tensor& view, const Tensor& of, const Place& from) {
   const TensorImpl& impl = *view.impl();
-  return {from.root, impl.dtype, impl.shape, impl.strides, from.offset + (impl.data - of.impl()->data)};
+  return {from.root, impl.dtype, impl.shape, impl.strides,
+          from.offset + (impl.data - of.impl()->data)};
 }
 
 Place dense_place(int32_t root, const TensorType& type) {
@@ -90,7 +91,8 @@ class Lowering {
   bool lower_as_view(const Graph::Node& node) {
     const Primitive* p = node.primitive;
     if (p == &optimization_barrier_primitive()) {
-      for (size_t k = 0; k < node.outputs.size(); ++k) places_[node.outputs[k]] = places_[node.inputs[k]];
+      for (size_t k = 0; k < node.outputs.size(); ++k)
+        places_[node.outputs[k]] = places_[node.inputs[k]];
       return true;
     }
     if (node.inputs.empty()) return false;
@@ -122,14 +124,16 @@ class Lowering {
     out_.steps.push_back(std::move(step));
   }
 
-  /// A kernel for the operands as they are, else for dense copies; none for what is evaluated whole.
+  /// A kernel for the operands as they are, else for dense copies; none for what is evaluated
+  /// whole.
   void choose(const Graph::Node& node, LoweredStep& step, const std::vector<Place>& outputs) {
     if (node.primitive->kind == Kind::kControl) return;
     const Device device = node.inputs.empty() ? kCpu : graph_.types[node.inputs[0]].device;
     std::string declined;
     for (const bool dense : {false, true}) {
       if (dense && !make_dense(step.inputs)) break;
-      auto request = std::make_shared<StepRequest>(*node.primitive, step.params, step.inputs, outputs);
+      auto request =
+          std::make_shared<StepRequest>(*node.primitive, step.params, step.inputs, outputs);
       ChosenKernel kernel = choose_kernel(request->request(), device, declined);
       if (!kernel.implementation) continue;
       if (!kernel.implementation->strided && make_dense(step.inputs)) {
@@ -170,7 +174,8 @@ class Lowering {
     LoweredStep step{.primitive = &copy_primitive(), .params = {}};
     step.inputs = {place};
     const std::vector<Place> outputs{dense_place(-1, type)};
-    step.request = std::make_shared<StepRequest>(copy_primitive(), step.params, step.inputs, outputs);
+    step.request =
+        std::make_shared<StepRequest>(copy_primitive(), step.params, step.inputs, outputs);
     std::string declined;
     step.kernel = choose_kernel(step.request->request(), type.device, declined);
     read(place);
@@ -184,7 +189,9 @@ class Lowering {
   }
 
   /// Marks a place as read by the step that is about to be appended.
-  void read(const Place& place) { out_.roots[place.root].last = static_cast<int32_t>(out_.steps.size()); }
+  void read(const Place& place) {
+    out_.roots[place.root].last = static_cast<int32_t>(out_.steps.size());
+  }
 
   /// Results are views of inputs and constants, or memory of their own.
   Place result(const Place& place) {

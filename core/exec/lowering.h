@@ -1,5 +1,5 @@
-// Private: from an optimised graph to kernels over values whose layouts are known: views disappear, and
-// operands that a kernel does not take as they are get a copy.
+// Private: from an optimised graph to kernels over values whose layouts are known: views disappear,
+// and operands that a kernel does not take as they are get a copy.
 #pragma once
 
 #include <deque>
@@ -11,23 +11,23 @@
 
 namespace linnet {
 
-/// Where a value lies: somewhere in the memory of a root, which is an input of the program, a constant,
-/// or the result of a step.
+/// Where a value lies: somewhere in the memory of a root, which is an input of the program, a
+/// constant, or the result of a step.
 struct Place {
   int32_t root = -1;
   DType dtype = DType::kF32;
   Shape shape;
-  Strides strides;        ///< in elements
-  int64_t offset = 0;     ///< in bytes
+  Strides strides;     ///< in elements
+  int64_t offset = 0;  ///< in bytes
 };
 
 struct Root {
   enum class Kind : uint8_t { kInput, kConstant, kComputed };
   Kind kind = Kind::kComputed;
-  int32_t index = 0;      ///< among inputs or constants
+  int32_t index = 0;  ///< among inputs or constants
   size_t bytes = 0;
-  int32_t first = 0;      ///< step that makes it
-  int32_t last = -1;      ///< last step that reads it
+  int32_t first = 0;  ///< step that makes it
+  int32_t last = -1;  ///< last step that reads it
 };
 
 /// Types and layouts of one kernel's operands and results, at fixed addresses.
@@ -49,17 +49,17 @@ class StepRequest {
 struct LoweredStep {
   const Primitive* primitive = nullptr;
   Params params = {};
-  ChosenKernel kernel = {};                   ///< empty: evaluated on tensors
+  ChosenKernel kernel = {};  ///< empty: evaluated on tensors
   std::shared_ptr<const StepRequest> request = {};
   std::vector<Place> inputs = {};
-  std::vector<Place> outputs = {};            ///< dense, each the whole of its root
+  std::vector<Place> outputs = {};  ///< dense, each the whole of its root
 };
 
 struct LoweredProgram {
   std::vector<Root> roots;
   std::vector<LoweredStep> steps;
-  std::vector<Place> outputs;                 ///< of the program
-  TensorList constants;                       ///< dense
+  std::vector<Place> outputs;  ///< of the program
+  TensorList constants;        ///< dense
 };
 
 /// Whether a place is the whole memory of its root in row-major order.

@@ -7,10 +7,13 @@
 namespace linnet {
 
 size_t assign_offsets(std::span<MemoryBlock> blocks) {
-  const auto aligned = [](size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; };
+  const auto aligned = [](size_t bytes) {
+    return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+  };
   std::vector<size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
   std::vector<const MemoryBlock*> placed;  // ascending by offset
   size_t total = 0;
   for (size_t index : order) {
@@ -24,8 +27,9 @@ size_t assign_offsets(std::span<MemoryBlock> blocks) {
     }
     block.offset = offset;
     total = std::max(total, offset + bytes);
-    const auto after = std::upper_bound(placed.begin(), placed.end(), offset,
-                                        [](size_t value, const MemoryBlock* other) { return value < other->offset; });
+    const auto after = std::upper_bound(
+        placed.begin(), placed.end(), offset,
+        [](size_t value, const MemoryBlock* other) { return value < other->offset; });
     if (bytes > 0) placed.insert(after, &block);
   }
   return total;

@@ -20,8 +20,8 @@ struct MemoryBlock {
   size_t offset = 0;
 };
 
-/// Chooses offsets such that blocks that live at the same time do not overlap, the largest first, each
-/// at the lowest place that is free.
+/// Chooses offsets such that blocks that live at the same time do not overlap, the largest first,
+/// each at the lowest place that is free.
 /// @return bytes of the arena.
 size_t assign_offsets(std::span<MemoryBlock> blocks);
 

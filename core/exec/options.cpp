@@ -38,7 +38,8 @@ CompileOptions parse_compile_options(std::string_view text) {
     if (!option || (item[0] != '-' && item[0] != '+')) {
       fail<ValueError>(
           "compile options: `{}` is not understood\n"
-          "  hint: + or - followed by simplify, epilogues, fusion, memory_plan or verify, separated by commas",
+          "  hint: + or - followed by simplify, epilogues, fusion, memory_plan or verify, "
+          "separated by commas",
           item);
     }
     *option = item[0] == '+';

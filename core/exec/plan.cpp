@@ -21,7 +21,9 @@ Plan::Plan(const Graph& graph, const TypeList& output_types, bool reuse_memory)
 Plan::Address Plan::address_of_block(int32_t block) const {
   const StorageBlock& b = storage_.blocks[block];
   if (b.output < 0) return {kArena, static_cast<int64_t>(b.memory.offset)};
-  return {static_cast<uint32_t>(kFirstInput + graph_.inputs.size()) + static_cast<uint32_t>(b.output), 0};
+  return {
+      static_cast<uint32_t>(kFirstInput + graph_.inputs.size()) + static_cast<uint32_t>(b.output),
+      0};
 }
 
 Plan::Address Plan::address_of(const Place& place) const {
@@ -96,7 +98,8 @@ bool may_take(const Tensor& input, size_t bytes) {
 
 }  // namespace
 
-/// One run: all memory is had before the first kernel starts, and only then is anything overwritten.
+/// One run: all memory is had before the first kernel starts, and only then is anything
+/// overwritten.
 class Plan::Call {
  public:
   Call(const Plan& plan, TensorList& inputs, std::span<const uint8_t> donated)
@@ -122,7 +125,8 @@ class Plan::Call {
     for (size_t i = 0; i < plan_.addresses_.size(); ++i) {
       const Address& address = plan_.addresses_[i];
       // The null base makes the offset an address.
-      addresses_[i] = reinterpret_cast<std::byte*>(reinterpret_cast<intptr_t>(bases_[address.base]) + address.offset);
+      addresses_[i] = reinterpret_cast<std::byte*>(
+          reinterpret_cast<intptr_t>(bases_[address.base]) + address.offset);
     }
     for (const Step& step : plan_.steps_) {
       const void* const* in = reinterpret_cast<const void* const*>(addresses_ + step.inputs);
@@ -137,7 +141,8 @@ class Plan::Call {
     }
     for (const auto& [result, owner] : inline_copies_) {
       const TensorImpl& from = *outputs_[owner].impl();
-      std::memcpy(outputs_[result].impl()->inline_value, from.inline_value, sizeof from.inline_value);
+      std::memcpy(outputs_[result].impl()->inline_value, from.inline_value,
+                  sizeof from.inline_value);
     }
     for (int32_t input : taken_) inputs_[input] = Tensor();
     return std::move(outputs_);
@@ -169,8 +174,10 @@ class Plan::Call {
   /// An input or a constant, or a view of it.
   Tensor handle(const Place& place) const {
     const Root& root = plan_.program_.roots[place.root];
-    const Tensor& whole = root.kind == Root::Kind::kInput ? inputs_[root.index] : plan_.program_.constants[root.index];
-    if (is_whole(place, root) && place.dtype == whole.dtype() && place.shape == whole.shape()) return whole;
+    const Tensor& whole = root.kind == Root::Kind::kInput ? inputs_[root.index]
+                                                          : plan_.program_.constants[root.index];
+    if (is_whole(place, root) && place.dtype == whole.dtype() && place.shape == whole.shape())
+      return whole;
     const Tensor base = whole.contiguous();
     const int64_t offset = place.offset / static_cast<int64_t>(size_of(base.dtype()));
     Tensor view = make_view(base, place.shape, place.strides, offset);
@@ -181,7 +188,8 @@ class Plan::Call {
   Tensor fresh(const OutputStorage& storage, bool weak) {
     const size_t bytes = plan_.program_.roots[storage.place.root].bytes;
     for (int32_t donor : storage.donors) {
-      if (donated_.empty() || !donated_[donor] || !inputs_[donor].defined() || is_taken(donor)) continue;
+      if (donated_.empty() || !donated_[donor] || !inputs_[donor].defined() || is_taken(donor))
+        continue;
       if (!may_take(inputs_[donor], bytes)) continue;
       taken_.push_back(donor);
       return over(inputs_[donor].impl()->buffer, storage.place, weak);

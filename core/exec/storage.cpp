@@ -67,23 +67,26 @@ class StoragePlanner {
   bool may_overwrite(const LoweredStep& step, size_t i, size_t result) const {
     const KernelImplementation* kernel = step.kernel.implementation;
     if (!kernel || !kernel->in_place) return false;
-    const bool elementwise =
-        step.primitive->kind == Kind::kElementwise || step.primitive == &fused_elementwise_primitive();
+    const bool elementwise = step.primitive->kind == Kind::kElementwise ||
+                             step.primitive == &fused_elementwise_primitive();
     if (kernel->in_place_operand) {
-      if (kernel->in_place_operand(step.request->request(), result) != static_cast<int>(i)) return false;
+      if (kernel->in_place_operand(step.request->request(), result) != static_cast<int>(i))
+        return false;
     } else if (!elementwise && (i != 0 || step.outputs.size() != 1)) {
       return false;
     }
     const Place& output = step.outputs[result];
     const Place& operand = step.inputs[i];
-    if (!is_whole(operand, root_of(operand)) || operand.dtype != output.dtype || operand.shape != output.shape) {
+    if (!is_whole(operand, root_of(operand)) || operand.dtype != output.dtype ||
+        operand.shape != output.shape) {
       return false;
     }
     // Every other look at the same memory must see each element where it is written.
     for (size_t k = 0; k < step.inputs.size(); ++k) {
       const Place& other = step.inputs[k];
       if (k == i || other.root != operand.root) continue;
-      const bool same = other.offset == 0 && other.shape == operand.shape && other.dtype == operand.dtype;
+      const bool same =
+          other.offset == 0 && other.shape == operand.shape && other.dtype == operand.dtype;
       if (!elementwise || !same || !is_dense(other)) return false;
     }
     return true;
@@ -110,7 +113,8 @@ class StoragePlanner {
   void find_donors() {
     std::vector<uint8_t> returned(program_.roots.size(), 0);
     for (const Place& place : program_.outputs) returned[place.root] = 1;
-    // A step evaluated on tensors may throw; what was overwritten before it could not be given back.
+    // A step evaluated on tensors may throw; what was overwritten before it could not be given
+    // back.
     int32_t last_evaluated = -1;
     for (int32_t s = 0; s < steps_; ++s) {
       if (!program_.steps[s].kernel.implementation) last_evaluated = s;
@@ -120,7 +124,8 @@ class StoragePlanner {
       std::vector<int32_t> partners, others;
       for (size_t r = 0; r < program_.roots.size(); ++r) {
         const Root& root = program_.roots[r];
-        if (root.kind != Root::Kind::kInput || returned[r] || root.bytes != block.memory.bytes) continue;
+        if (root.kind != Root::Kind::kInput || returned[r] || root.bytes != block.memory.bytes)
+          continue;
         if (root.last < block.memory.first) others.push_back(root.index);
         if (root.last == block.memory.first && is_overwritten_by(block, static_cast<int32_t>(r))) {
           partners.push_back(root.index);
@@ -157,7 +162,8 @@ class StoragePlanner {
       }
     }
     plan_.arena_bytes = assign_offsets(memory);
-    for (size_t i = 0; i < index.size(); ++i) plan_.blocks[index[i]].memory.offset = memory[i].offset;
+    for (size_t i = 0; i < index.size(); ++i)
+      plan_.blocks[index[i]].memory.offset = memory[i].offset;
   }
 
   const LoweredProgram& program_;
@@ -169,6 +175,8 @@ class StoragePlanner {
 
 }  // namespace
 
-StoragePlan plan_storage(const LoweredProgram& program, bool reuse) { return StoragePlanner(program, reuse).run(); }
+StoragePlan plan_storage(const LoweredProgram& program, bool reuse) {
+  return StoragePlanner(program, reuse).run();
+}
 
 }  // namespace linnet

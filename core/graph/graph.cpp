@@ -19,9 +19,11 @@ std::string ids_text(const std::vector<ValueId>& ids) {
 
 void append_body(std::string& out, const Graph& graph, const std::string& indent);
 
-void append_node(std::string& out, const Graph& graph, const Graph::Node& node, const std::string& indent) {
+void append_node(std::string& out, const Graph& graph, const Graph::Node& node,
+                 const std::string& indent) {
   out += indent;
-  for (size_t k = 0; k < node.outputs.size(); ++k) out += (k ? ", " : "") + value_text(graph, node.outputs[k]);
+  for (size_t k = 0; k < node.outputs.size(); ++k)
+    out += (k ? ", " : "") + value_text(graph, node.outputs[k]);
   out += fmt::format(" = {}({})", node.primitive->name, ids_text(node.inputs));
   if (node.params.ref().is<FusedElementwiseParams>()) {
     const Graph& body = *node.params.as<FusedElementwiseParams>().body;
@@ -48,7 +50,8 @@ void append_body(std::string& out, const Graph& graph, const std::string& indent
 
 std::string to_string(const Graph& graph) {
   std::string out = "graph(";
-  for (size_t i = 0; i < graph.inputs.size(); ++i) out += (i ? ", " : "") + value_text(graph, graph.inputs[i]);
+  for (size_t i = 0; i < graph.inputs.size(); ++i)
+    out += (i ? ", " : "") + value_text(graph, graph.inputs[i]);
   out += ") {\n";
   append_body(out, graph, "  ");
   return out + "}\n";
@@ -71,8 +74,8 @@ void verify(const Graph& graph, const char* pass) {
   for (const auto& [id, value] : graph.constants) {
     define_value(id);
     if (value.dtype() != graph.types[id].dtype || value.shape() != graph.types[id].shape) {
-      fail<TraceError>("verify after {}: constant %{} is {} but declared {}", pass, id, to_string(value.type()),
-                       to_string(graph.types[id]));
+      fail<TraceError>("verify after {}: constant %{} is {} but declared {}", pass, id,
+                       to_string(value.type()), to_string(graph.types[id]));
     }
   }
   for (const Graph::Node& node : graph.nodes) {
@@ -83,14 +86,14 @@ void verify(const Graph& graph, const char* pass) {
     }
     const TypeList types = node.primitive->infer(node.params, operands);
     if (types.size() != node.outputs.size()) {
-      fail<TraceError>("verify after {}: {} has {} results, expected {}", pass, node.primitive->name,
-                       node.outputs.size(), types.size());
+      fail<TraceError>("verify after {}: {} has {} results, expected {}", pass,
+                       node.primitive->name, node.outputs.size(), types.size());
     }
     for (size_t k = 0; k < types.size(); ++k) {
       const TensorType& declared = graph.types[node.outputs[k]];
       if (declared.dtype != types[k].dtype || declared.shape != types[k].shape) {
-        fail<TraceError>("verify after {}: {} gives {} but is declared {}", pass, node.primitive->name,
-                         to_string(types[k]), to_string(declared));
+        fail<TraceError>("verify after {}: {} gives {} but is declared {}", pass,
+                         node.primitive->name, to_string(types[k]), to_string(declared));
       }
       define_value(node.outputs[k]);
     }

@@ -12,8 +12,8 @@ namespace linnet {
 
 namespace {
 
-/// Clusters visited in search of a path before it is taken for granted that there is one: this bounds
-/// the time that very large programs take.
+/// Clusters visited in search of a path before it is taken for granted that there is one: this
+/// bounds the time that very large programs take.
 constexpr int kMostVisited = 4096;
 
 }  // namespace
@@ -21,7 +21,8 @@ constexpr int kMostVisited = 4096;
 bool is_fusable(const Graph& graph, const Graph::Node& node) {
   if (node.outputs.size() != 1) return false;
   if (node.primitive == &convert_primitive()) return true;
-  if (node.primitive->kind != Kind::kElementwise || !find_scalar_op(node.primitive->name)) return false;
+  if (node.primitive->kind != Kind::kElementwise || !find_scalar_op(node.primitive->name))
+    return false;
   const Shape& shape = graph.types[node.outputs[0]].shape;
   return std::all_of(node.inputs.begin(), node.inputs.end(),
                      [&](ValueId id) { return graph.types[id].shape == shape; });
@@ -32,7 +33,9 @@ ValueId embedded_number(const Graph& graph, const std::vector<int32_t>& producer
   const int32_t made = producers[id];
   if (made >= 0) {
     const Graph::Node& node = graph.nodes[made];
-    if (node.primitive != &broadcast_in_dim_primitive() || !graph.types[node.inputs[0]].shape.empty()) return -1;
+    if (node.primitive != &broadcast_in_dim_primitive() ||
+        !graph.types[node.inputs[0]].shape.empty())
+      return -1;
     id = node.inputs[0];
   }
   if (producers[id] >= 0 || !graph.types[id].shape.empty()) return -1;
@@ -61,8 +64,8 @@ Clusters::Clusters(const Graph& graph)
     members_[n] = {n};
     fusable[n] = is_fusable(graph, graph.nodes[n]);
   }
-  // Backward, so that a node joins what consumes it before what it is computed from: a value that only
-  // the backward pass needs is then computed there and not kept from the forward pass.
+  // Backward, so that a node joins what consumes it before what it is computed from: a value that
+  // only the backward pass needs is then computed there and not kept from the forward pass.
   for (int32_t n = count; n-- > 0;) {
     if (!fusable[n]) continue;
     for (int32_t reader : consumers_[graph.nodes[n].outputs[0]]) {
@@ -83,7 +86,9 @@ int32_t Clusters::find(int32_t node) const {
   return node;
 }
 
-const Shape& Clusters::shape_of(int32_t node) const { return graph_.types[graph_.nodes[node].outputs[0]].shape; }
+const Shape& Clusters::shape_of(int32_t node) const {
+  return graph_.types[graph_.nodes[node].outputs[0]].shape;
+}
 
 bool Clusters::try_merge(int32_t producer, int32_t consumer) {
   const int32_t a = find(producer), b = find(consumer);
@@ -96,7 +101,9 @@ bool Clusters::try_merge(int32_t producer, int32_t consumer) {
 
 bool Clusters::within_limits(int32_t a, int32_t b) const {
   if (members_[a].size() + members_[b].size() > kMostInstructions) return false;
-  const auto inside = [&](int32_t node) { return node >= 0 && (find(node) == a || find(node) == b); };
+  const auto inside = [&](int32_t node) {
+    return node >= 0 && (find(node) == a || find(node) == b);
+  };
   std::set<ValueId> operands;
   size_t results = 0;
   for (int32_t cluster : {a, b}) {
@@ -106,7 +113,8 @@ bool Clusters::within_limits(int32_t a, int32_t b) const {
       }
       const ValueId result = graph_.nodes[n].outputs[0];
       const auto& readers = consumers_[result];
-      results += returned_[result] || std::any_of(readers.begin(), readers.end(), [&](int32_t r) { return !inside(r); });
+      results += returned_[result] ||
+                 std::any_of(readers.begin(), readers.end(), [&](int32_t r) { return !inside(r); });
     }
   }
   return operands.size() <= kMostOperands && results <= kMostResults;

@@ -30,7 +30,8 @@ void merge_constants(Graph& graph, Replacements& replaced) {
 }
 
 size_t hash_of(const Graph::Node& node) {
-  size_t hash = detail::mix_hash(node.params.ref().hash(), static_cast<uint64_t>(node.primitive->id));
+  size_t hash =
+      detail::mix_hash(node.params.ref().hash(), static_cast<uint64_t>(node.primitive->id));
   for (ValueId id : node.inputs) hash = detail::mix_hash(hash, static_cast<uint64_t>(id));
   return hash;
 }
@@ -56,7 +57,8 @@ void merge_common_subexpressions(Graph& graph) {
       seen.emplace(hash, &node);
       continue;
     }
-    for (size_t k = 0; k < node.outputs.size(); ++k) replaced.set(node.outputs[k], found->second->outputs[k]);
+    for (size_t k = 0; k < node.outputs.size(); ++k)
+      replaced.set(node.outputs[k], found->second->outputs[k]);
   }
   replaced.apply(graph);
 }

@@ -5,7 +5,8 @@
 
 namespace linnet {
 
-bool has_kernel(const Primitive& primitive, ParamsRef params, const TypeList& operands, const TypeList& results) {
+bool has_kernel(const Primitive& primitive, ParamsRef params, const TypeList& operands,
+                const TypeList& results) {
   std::vector<Strides> strides;
   std::vector<OperandView> views;
   strides.reserve(operands.size() + results.size());
@@ -16,17 +17,19 @@ bool has_kernel(const Primitive& primitive, ParamsRef params, const TypeList& op
     }
   }
   const std::span<const OperandView> all(views);
-  const KernelRequest request{primitive, params, all.first(operands.size()), all.subspan(operands.size())};
+  const KernelRequest request{primitive, params, all.first(operands.size()),
+                              all.subspan(operands.size())};
   const Device device = operands.empty() ? kCpu : operands[0].device;
   std::string declined;
   return choose_kernel(request, device, declined).implementation != nullptr;
 }
 
 Graph select_composites(const Graph& graph) {
-  return expand_nodes(graph, [](const Graph::Node& node, const TypeList& operands, const TypeList& results) {
-    if (node.primitive->kind != Kind::kComposite) return false;
-    return !has_kernel(*node.primitive, node.params, operands, results);
-  });
+  return expand_nodes(
+      graph, [](const Graph::Node& node, const TypeList& operands, const TypeList& results) {
+        if (node.primitive->kind != Kind::kComposite) return false;
+        return !has_kernel(*node.primitive, node.params, operands, results);
+      });
 }
 
 }  // namespace linnet

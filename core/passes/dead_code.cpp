@@ -11,7 +11,8 @@ void remove_dead_code(Graph& graph) {
   std::vector<uint8_t> kept(graph.nodes.size(), 0);
   for (size_t n = graph.nodes.size(); n-- > 0;) {
     const Graph::Node& node = graph.nodes[n];
-    kept[n] = std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) { return wanted[id] != 0; });
+    kept[n] = std::any_of(node.outputs.begin(), node.outputs.end(),
+                          [&](ValueId id) { return wanted[id] != 0; });
     if (!kept[n]) continue;
     for (ValueId id : node.inputs) wanted[id] = 1;
   }

@@ -33,7 +33,10 @@ struct Chain {
 class EpiloguePass {
  public:
   explicit EpiloguePass(Graph& graph)
-      : graph_(graph), uses_(use_counts(graph)), producers_(producers(graph)), consumers_(consumers(graph)) {}
+      : graph_(graph),
+        uses_(use_counts(graph)),
+        producers_(producers(graph)),
+        consumers_(consumers(graph)) {}
 
   void run() {
     std::vector<uint8_t> absorbed(graph_.nodes.size(), 0);
@@ -53,7 +56,9 @@ class EpiloguePass {
   }
 
  private:
-  const TensorType& type_of(int32_t node) const { return graph_.types[graph_.nodes[node].outputs[0]]; }
+  const TensorType& type_of(int32_t node) const {
+    return graph_.types[graph_.nodes[node].outputs[0]];
+  }
 
   /// The only reader of a node's result; -1 if there are others or the program returns it.
   int32_t only_reader(int32_t node) const {
@@ -98,7 +103,8 @@ class EpiloguePass {
     Chain chain{.root = root, .last = root};
     const auto next_of = [&](const Primitive* wanted) {
       const int32_t next = only_reader(chain.last);
-      if (next < 0 || (wanted && graph_.nodes[next].primitive != wanted) || !same_type(next, type)) return -1;
+      if (next < 0 || (wanted && graph_.nodes[next].primitive != wanted) || !same_type(next, type))
+        return -1;
       return next;
     };
     const auto extend = [&](int32_t to) {
@@ -119,8 +125,9 @@ class EpiloguePass {
     if (const int32_t next = next_of(&add_primitive()); next >= 0) {
       const ValueId residual = addend(next, graph_.nodes[chain.last].outputs[0]);
       // Something repeated is cheaper to add where it is read; x + x has no other operand.
-      const bool repeated = producers_[residual] >= 0 &&
-                            graph_.nodes[producers_[residual]].primitive == &broadcast_in_dim_primitive();
+      const bool repeated =
+          producers_[residual] >= 0 &&
+          graph_.nodes[producers_[residual]].primitive == &broadcast_in_dim_primitive();
       if (!repeated && residual != graph_.nodes[chain.last].outputs[0]) {
         chain.residual = residual;
         extend(next);
@@ -147,7 +154,8 @@ class EpiloguePass {
     return node;
   }
 
-  /// Puts the fused node where the chain ends, since the bias or the residual may be made in between.
+  /// Puts the fused node where the chain ends, since the bias or the residual may be made in
+  /// between.
   bool fuse(const Chain& chain, std::vector<uint8_t>& absorbed) {
     Graph::Node node = fused_node(chain);
     if (!has_kernel(*node.primitive, node.params, operand_types(graph_, node.inputs),

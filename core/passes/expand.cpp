@@ -39,7 +39,8 @@ class Expander {
     return outputs;
   }
 
-  std::vector<ValueId> place(const Graph::Node& node, const std::vector<ValueId>& operands, const TypeList& results) {
+  std::vector<ValueId> place(const Graph::Node& node, const std::vector<ValueId>& operands,
+                             const TypeList& results) {
     const TypeList types = operand_types(out_, operands);
     if (decide_(node, types, results)) return expand(node, operands, types);
     Graph::Node kept{node.primitive, node.params, operands, {}, node.path};
@@ -48,7 +49,8 @@ class Expander {
     return out_.nodes.back().outputs;
   }
 
-  std::vector<ValueId> expand(const Graph::Node& node, std::vector<ValueId> operands, const TypeList& types) {
+  std::vector<ValueId> expand(const Graph::Node& node, std::vector<ValueId> operands,
+                              const TypeList& types) {
     TracedFunction traced =
         trace_to_graph([&](Inputs x) { return node.primitive->decompose(node.params, x); }, types);
     for (const Tensor& captured : traced.captured) operands.push_back(constant(captured));
@@ -56,7 +58,8 @@ class Expander {
     return copy(traced.graph, operands);
   }
 
-  /// Nodes of a decomposition belong to the module that emitted the whole, unless they bring a path.
+  /// Nodes of a decomposition belong to the module that emitted the whole, unless they bring a
+  /// path.
   static void name_nodes(Graph& graph, const std::string& path) {
     const std::string& here = module_path();
     for (Graph::Node& node : graph.nodes) {
@@ -78,8 +81,9 @@ class Expander {
 
 }  // namespace
 
-Graph expand_nodes(const Graph& graph,
-                   const std::function<bool(const Graph::Node&, const TypeList&, const TypeList&)>& decide) {
+Graph expand_nodes(
+    const Graph& graph,
+    const std::function<bool(const Graph::Node&, const TypeList&, const TypeList&)>& decide) {
   // What surrounds the compilation must not leak into the decompositions.
   const TraceScope isolated(nullptr);
   return Expander(decide).run(graph);

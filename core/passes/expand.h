@@ -7,9 +7,10 @@
 
 namespace linnet {
 
-/// A copy of `graph` in which every node that `decide` picks is replaced by its decomposition, whose
-/// nodes are decided upon in turn.
+/// A copy of `graph` in which every node that `decide` picks is replaced by its decomposition,
+/// whose nodes are decided upon in turn.
 Graph expand_nodes(const Graph& graph,
-                   const std::function<bool(const Graph::Node&, const TypeList& operands, const TypeList& results)>& decide);
+                   const std::function<bool(const Graph::Node&, const TypeList& operands,
+                                            const TypeList& results)>& decide);
 
 }  // namespace linnet

@@ -28,8 +28,8 @@ bool is_cheap(const Graph& graph, const std::vector<int32_t>& made, const Graph:
          size_of(graph.types[operand].dtype) <= size_of(graph.types[node.outputs[0]].dtype);
 }
 
-/// Gives every consumer of a cheap node a copy of its own, if all of them can compute it on the way:
-/// then its result is never stored. Copies that end up in one cluster are merged again.
+/// Gives every consumer of a cheap node a copy of its own, if all of them can compute it on the
+/// way: then its result is never stored. Copies that end up in one cluster are merged again.
 void copy_cheap_producers(Graph& graph) {
   const std::vector<int32_t> made = producers(graph);
   const std::vector<std::vector<int32_t>> readers = consumers(graph);
@@ -43,7 +43,8 @@ void copy_cheap_producers(Graph& graph) {
     if (!is_cheap(graph, made, node)) continue;
     const bool all = std::all_of(readers[id].begin(), readers[id].end(), [&](int32_t r) {
       const Graph::Node& reader = graph.nodes[r];
-      return is_fusable(graph, reader) && graph.types[reader.outputs[0]].shape == graph.types[id].shape;
+      return is_fusable(graph, reader) &&
+             graph.types[reader.outputs[0]].shape == graph.types[id].shape;
     });
     if (!all) continue;
     // The first reader keeps the original.
@@ -66,7 +67,8 @@ void copy_cheap_producers(Graph& graph) {
 /// Makes the node of one cluster.
 class ClusterBuilder {
  public:
-  ClusterBuilder(const Graph& graph, const std::vector<int32_t>& made, const std::vector<uint8_t>& outside)
+  ClusterBuilder(const Graph& graph, const std::vector<int32_t>& made,
+                 const std::vector<uint8_t>& outside)
       : graph_(graph), made_(made), outside_(outside) {}
 
   Graph::Node run(const std::vector<int32_t>& group) {
@@ -98,7 +100,8 @@ class ClusterBuilder {
     const auto found = map_.find(id);
     if (found != map_.end()) return found->second;
     const ValueId number = embedded_number(graph_, made_, id);
-    const ValueId inner = number >= 0 ? embed(number, graph_.types[id]) : body_.add_value(graph_.types[id]);
+    const ValueId inner =
+        number >= 0 ? embed(number, graph_.types[id]) : body_.add_value(graph_.types[id]);
     if (number < 0) {
       body_.inputs.push_back(inner);
       node.inputs.push_back(id);
@@ -114,8 +117,11 @@ class ClusterBuilder {
     body_.constants.emplace_back(id, constant->second);
     if (shape_.empty()) return id;
     const ValueId repeated = body_.add_value(type);
-    body_.nodes.push_back(
-        {&broadcast_in_dim_primitive(), Params(BroadcastInDimParams{shape_, {}}), {id}, {repeated}, {}});
+    body_.nodes.push_back({&broadcast_in_dim_primitive(),
+                           Params(BroadcastInDimParams{shape_, {}}),
+                           {id},
+                           {repeated},
+                           {}});
     return repeated;
   }
 
@@ -134,7 +140,8 @@ std::vector<uint8_t> read_outside(const Graph& graph, const std::vector<int32_t>
   for (ValueId id : graph.outputs) out[id] = 1;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     for (ValueId id : graph.nodes[n].inputs) {
-      if (made[id] >= 0 && (group_of[made[id]] < 0 || group_of[made[id]] != group_of[n])) out[id] = 1;
+      if (made[id] >= 0 && (group_of[made[id]] < 0 || group_of[made[id]] != group_of[n]))
+        out[id] = 1;
     }
   }
   return out;

@@ -8,11 +8,13 @@
 namespace linnet {
 namespace {
 
-/// Control primitives whose meaning, once derivatives are taken, is their body. Loops and branches stay
-/// whole, since how often their bodies run depends on values.
+/// Control primitives whose meaning, once derivatives are taken, is their body. Loops and branches
+/// stay whole, since how often their bodies run depends on values.
 bool is_only_its_body(const Primitive& primitive) {
-  constexpr std::array<std::string_view, 4> kNames{"call", "remat", "custom_vjp_call", "custom_jvp_call"};
-  return primitive.kind == Kind::kControl && std::find(kNames.begin(), kNames.end(), primitive.name) != kNames.end();
+  constexpr std::array<std::string_view, 4> kNames{"call", "remat", "custom_vjp_call",
+                                                   "custom_jvp_call"};
+  return primitive.kind == Kind::kControl &&
+         std::find(kNames.begin(), kNames.end(), primitive.name) != kNames.end();
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ std::vector<std::string_view> rule_names();
 bool apply_rule(std::string_view name, Graph& graph);
 
 /// Whether the device has a kernel for a node with dense operands of these types.
-bool has_kernel(const Primitive& primitive, ParamsRef params, const TypeList& operands, const TypeList& results);
+bool has_kernel(const Primitive& primitive, ParamsRef params, const TypeList& operands,
+                const TypeList& results);
 
 }  // namespace linnet

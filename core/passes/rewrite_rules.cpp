@@ -32,7 +32,8 @@ const P& params_of(const Node& node) {
 }
 
 bool fold_scalars(Rewriter& r, Node& node) {
-  if (!is_elementwise(node) || !r.type(node.outputs[0]).shape.empty() || node.inputs.empty()) return false;
+  if (!is_elementwise(node) || !r.type(node.outputs[0]).shape.empty() || node.inputs.empty())
+    return false;
   TensorList operands;
   for (ValueId id : node.inputs) {
     const Tensor* value = r.number(id);
@@ -149,7 +150,8 @@ bool broadcast_of_broadcast(Rewriter& r, Node& node) {
   if (!inner || inner->primitive != &broadcast_in_dim_primitive()) return false;
   const auto& outer = params_of<BroadcastInDimParams>(node);
   Axes combined;
-  for (int64_t axis : params_of<BroadcastInDimParams>(*inner).dimensions) combined.push_back(outer.dimensions[axis]);
+  for (int64_t axis : params_of<BroadcastInDimParams>(*inner).dimensions)
+    combined.push_back(outer.dimensions[axis]);
   const BroadcastInDimParams params{outer.shape, combined};
   node.inputs[0] = inner->inputs[0];
   node.params = Params(params);
@@ -163,11 +165,12 @@ bool slice_of_all(Rewriter& r, Node& node) {
 /// Whatever is rearranged, if all elements are equal the result is a broadcast of one.
 bool rearranged_number(Rewriter& r, Node& node) {
   const Primitive* p = node.primitive;
-  const bool rearranges = p == &reshape_primitive() || p == &transpose_primitive() || p == &slice_primitive() ||
-                          p == &reverse_primitive();
+  const bool rearranges = p == &reshape_primitive() || p == &transpose_primitive() ||
+                          p == &slice_primitive() || p == &reverse_primitive();
   if (!rearranges) return false;
   const Node* inner = r.producer(node.inputs[0]);
-  if (!inner || inner->primitive != &broadcast_in_dim_primitive() || !r.type(inner->inputs[0]).shape.empty()) {
+  if (!inner || inner->primitive != &broadcast_in_dim_primitive() ||
+      !r.type(inner->inputs[0]).shape.empty()) {
     return false;
   }
   node.inputs[0] = inner->inputs[0];
@@ -176,8 +179,8 @@ bool rearranged_number(Rewriter& r, Node& node) {
   return true;
 }
 
-/// Where all operands of an elementwise node are repeated from one smaller shape, or from numbers, the
-/// node is computed on the smaller shape and its result repeated.
+/// Where all operands of an elementwise node are repeated from one smaller shape, or from numbers,
+/// the node is computed on the smaller shape and its result repeated.
 bool hoist_broadcast(Rewriter& r, Node& node) {
   const TensorType result = r.type(node.outputs[0]);
   if (!is_elementwise(node) || result.shape.empty()) return false;
@@ -200,7 +203,8 @@ bool hoist_broadcast(Rewriter& r, Node& node) {
     ValueId x = r.producer(id)->inputs[0];
     if (r.type(x).shape != small) {
       const TensorType type{r.type(x).dtype, small, r.type(x).weak, r.type(x).device};
-      x = r.emit(broadcast_in_dim_primitive(), BroadcastInDimParams{small, {}}, {x}, type, node.path);
+      x = r.emit(broadcast_in_dim_primitive(), BroadcastInDimParams{small, {}}, {x}, type,
+                 node.path);
     }
     operands.push_back(x);
   }

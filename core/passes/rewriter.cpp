@@ -7,7 +7,8 @@
 
 namespace linnet {
 
-Rewriter::Rewriter(Graph& graph) : graph_(graph), replaced_(graph), made_by_(graph.types.size(), -1) {
+Rewriter::Rewriter(Graph& graph)
+    : graph_(graph), replaced_(graph), made_by_(graph.types.size(), -1) {
   for (const auto& [id, value] : graph.constants) constants_.emplace(id, value);
 }
 
@@ -53,7 +54,8 @@ ValueId Rewriter::operand_of(ValueId id, const Primitive& primitive) const {
 
 const Tensor* Rewriter::number(ValueId id) const {
   for (const Graph::Node* node = producer(id); node; node = producer(id)) {
-    if (node->primitive != &broadcast_in_dim_primitive() && node->primitive != &reshape_primitive()) return nullptr;
+    if (node->primitive != &broadcast_in_dim_primitive() && node->primitive != &reshape_primitive())
+      return nullptr;
     id = node->inputs[0];
   }
   const auto found = constants_.find(id);
@@ -65,8 +67,8 @@ ValueId Rewriter::relu_of(ValueId id) const {
   return found == relus_.end() ? -1 : found->second;
 }
 
-ValueId Rewriter::emit(const Primitive& primitive, ParamsRef params, std::vector<ValueId> inputs, TensorType type,
-                       const std::string& path) {
+ValueId Rewriter::emit(const Primitive& primitive, ParamsRef params, std::vector<ValueId> inputs,
+                       TensorType type, const std::string& path) {
   const ValueId id = graph_.add_value(std::move(type));
   append({&primitive, Params(params), std::move(inputs), {id}, path});
   return id;

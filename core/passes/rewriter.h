@@ -1,5 +1,6 @@
-// Private: the engine of the rewrite rules. It walks over the nodes in order; a rule looks at one node
-// and at what made its operands, and changes the node, adds nodes in front of it, or replaces its result.
+// Private: the engine of the rewrite rules. It walks over the nodes in order; a rule looks at one
+// node and at what made its operands, and changes the node, adds nodes in front of it, or replaces
+// its result.
 #pragma once
 
 #include <deque>
@@ -34,10 +35,11 @@ class Rewriter {
   ValueId relu_of(ValueId id) const;
 
   /// Appends a node with one result in front of the current one.
-  ValueId emit(const Primitive& primitive, ParamsRef params, std::vector<ValueId> inputs, TensorType type,
-               const std::string& path);
+  ValueId emit(const Primitive& primitive, ParamsRef params, std::vector<ValueId> inputs,
+               TensorType type, const std::string& path);
   ValueId constant(const Tensor& value);
-  /// Makes `by` stand for the node's only result. Refused, without effect, unless both have one type.
+  /// Makes `by` stand for the node's only result. Refused, without effect, unless both have one
+  /// type.
   bool replace(Graph::Node& node, ValueId by);
 
  private:

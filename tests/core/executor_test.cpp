@@ -48,7 +48,8 @@ TEST(Executor, constants_and_repeated_results) {
   const Graph graph = record({type({4, 4}), type({})}, [](const TensorList& x) {
     const Tensor y = exp(x[0]);
     const Tensor z = x[1] * 2;
-    return TensorList{y, y, y.reshape({16}), y.transpose(), Tensor(3.5f), z, z.reshape({1, 1}), zeros({2, 3})};
+    return TensorList{
+        y, y, y.reshape({16}), y.transpose(), Tensor(3.5f), z, z.reshape({1, 1}), zeros({2, 3})};
   });
   expect_compiled_agrees(graph, samples(graph));
   const TensorList out = compile(graph)->run(samples(graph));
@@ -62,7 +63,8 @@ TEST(Executor, strided_inputs_are_accepted) {
   });
   const Tensor a = sample(type({4, 3})).transpose(), b = broadcast_to(sample(type({4}), 1), {3, 4});
   ASSERT_FALSE(a.is_contiguous());
-  const TensorList got = compile(graph)->run(TensorList{a, b}), wanted = run_graph(graph, TensorList{a, b});
+  const TensorList got = compile(graph)->run(TensorList{a, b}),
+                   wanted = run_graph(graph, TensorList{a, b});
   for (size_t k = 0; k < got.size(); ++k) EXPECT_TRUE(same_bits(got[k], wanted[k])) << k;
   EXPECT_EQ(got[2].impl(), b.impl());
 }
@@ -75,7 +77,8 @@ TEST(Executor, empty_and_zero_dimensional_values) {
 }
 
 TEST(Executor, wrong_inputs_are_refused) {
-  const auto executable = compile(record({type({4})}, [](const TensorList& x) { return TensorList{exp(x[0])}; }));
+  const auto executable =
+      compile(record({type({4})}, [](const TensorList& x) { return TensorList{exp(x[0])}; }));
   EXPECT_THROW(executable->run(TensorList{zeros({5})}), ShapeError);
   EXPECT_THROW(executable->run(TensorList{zeros({4}, DType::kF64)}), ShapeError);
   EXPECT_THROW(executable->run(TensorList{}), ShapeError);
@@ -94,9 +97,8 @@ TEST(Executor, donated_memory_becomes_that_of_the_result) {
   EXPECT_TRUE(same_bits(out[0], wanted));
   EXPECT_NE(address(out[0]), memory) << "the second result is a view of the first input";
 
-  const Graph alone = record({type({256}), type({256})}, [](const TensorList& x) {
-    return TensorList{x[0] - x[1] * 0.1f};
-  });
+  const Graph alone = record({type({256}), type({256})},
+                             [](const TensorList& x) { return TensorList{x[0] - x[1] * 0.1f}; });
   TensorList again = samples(alone);
   const void* given = address(again[0]);
   const TensorList result = compile(alone)->run(again, donated);
@@ -105,7 +107,8 @@ TEST(Executor, donated_memory_becomes_that_of_the_result) {
 }
 
 TEST(Executor, donation_never_changes_what_the_caller_still_holds) {
-  const Graph graph = record({type({256})}, [](const TensorList& x) { return TensorList{x[0] * 2.0f}; });
+  const Graph graph =
+      record({type({256})}, [](const TensorList& x) { return TensorList{x[0] * 2.0f}; });
   const auto executable = compile(graph);
   const std::vector<uint8_t> donated{1};
   const Tensor before = sample(type({256}));
@@ -166,7 +169,8 @@ TEST(Executor, a_failed_allocation_leaves_donated_inputs_as_they_were) {
     if (failed) {
       ++failures;
       const TensorList fresh = samples(graph);
-      for (size_t i = 0; i < fresh.size(); ++i) EXPECT_TRUE(same_bits(inputs[i], fresh[i])) << allowed;
+      for (size_t i = 0; i < fresh.size(); ++i)
+        EXPECT_TRUE(same_bits(inputs[i], fresh[i])) << allowed;
     } else {
       for (size_t k = 0; k < out.size(); ++k) EXPECT_TRUE(same_bits(out[k], wanted[k])) << allowed;
     }
@@ -238,17 +242,18 @@ TEST(Executor, programs_follow_the_number_of_threads) {
 
 /// Doubles its operand until the sum exceeds 100: how often depends on the value.
 const Primitive& doubling_primitive() {
-  static const Primitive& p = define(Control{
-      .name = "test_doubling",
-      .infer = [](ParamsRef, Inputs x) { return TypeList{x[0].type()}; },
-      .decompose =
-          [](ParamsRef, Inputs x) {
-            Tensor y = x[0];
-            while (sum(y).item<float>() < 100) y = y + y;
-            if (sum(y).item<float>() > 1e6f) throw ValueError("too large, as the test wants it");
-            return TensorList{y};
-          },
-      .rules = {}});
+  static const Primitive& p =
+      define(Control{.name = "test_doubling",
+                     .infer = [](ParamsRef, Inputs x) { return TypeList{x[0].type()}; },
+                     .decompose =
+                         [](ParamsRef, Inputs x) {
+                           Tensor y = x[0];
+                           while (sum(y).item<float>() < 100) y = y + y;
+                           if (sum(y).item<float>() > 1e6f)
+                             throw ValueError("too large, as the test wants it");
+                           return TensorList{y};
+                         },
+                     .rules = {}});
   return p;
 }
 
@@ -300,7 +305,9 @@ TEST(Executor, the_log_shows_the_optimised_graph) {
 TEST(MemoryPlan, blocks_that_live_together_do_not_overlap) {
   std::vector<MemoryBlock> blocks;
   unsigned state = 1;
-  const auto next = [&](unsigned n) { return (state = state * 1664525u + 1013904223u) / 65536u % n; };
+  const auto next = [&](unsigned n) {
+    return (state = state * 1664525u + 1013904223u) / 65536u % n;
+  };
   for (int i = 0; i < 300; ++i) {
     const int32_t first = static_cast<int32_t>(next(100));
     blocks.push_back({next(5000), first, first + static_cast<int32_t>(next(12))});
@@ -346,7 +353,8 @@ TEST(MemoryPlan, checkpoint_trades_memory_for_recomputation) {
       for (int i = 0; i < 8; ++i) y = recompute ? checkpoint(layer)(y) : layer(y);
       return sum(y);
     };
-    const Graph graph = record({type({4096})}, [&](const TensorList& x) { return TensorList{grad(loss)(x[0])}; });
+    const Graph graph =
+        record({type({4096})}, [&](const TensorList& x) { return TensorList{grad(loss)(x[0])}; });
     return compile(graph)->arena_bytes();
   };
   EXPECT_LT(arena(true), arena(false) / 2);

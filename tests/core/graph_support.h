@@ -35,15 +35,16 @@ inline Graph record(const TypeList& types, const GraphFunction& f) {
 }
 
 inline size_t count_nodes(const Graph& graph, const std::string& name) {
-  return static_cast<size_t>(std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Graph::Node& node) {
-    return node.primitive->name == name;
-  }));
+  return static_cast<size_t>(
+      std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                    [&](const Graph::Node& node) { return node.primitive->name == name; }));
 }
 
 /// Names of the nodes in order: `add mul`.
 inline std::string names(const Graph& graph) {
   std::string out;
-  for (const Graph::Node& node : graph.nodes) out += (out.empty() ? "" : " ") + node.primitive->name;
+  for (const Graph::Node& node : graph.nodes)
+    out += (out.empty() ? "" : " ") + node.primitive->name;
   return out;
 }
 
@@ -68,12 +69,15 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
   const auto fine = logical_or(both_nan, equal_bits).to_vector<bool>();
   if (!std::all_of(fine.begin(), fine.end(), [](bool f) { return f; })) return false;
   // Zeros of different sign compare equal; their reciprocals do not.
-  const auto signs = equal(where(both_nan, ones_like(x), 1 / x), where(both_nan, ones_like(y), 1 / y)).to_vector<bool>();
+  const auto signs =
+      equal(where(both_nan, ones_like(x), 1 / x), where(both_nan, ones_like(y), 1 / y))
+          .to_vector<bool>();
   return std::all_of(signs.begin(), signs.end(), [](bool f) { return f; });
 }
 
 /// Runs the program node by node and compiled under `options`, and compares all bits.
-inline void expect_compiled_agrees(const Graph& graph, const TensorList& inputs, CompileOptions options = {}) {
+inline void expect_compiled_agrees(const Graph& graph, const TensorList& inputs,
+                                   CompileOptions options = {}) {
   options.verify = true;
   const TensorList wanted = run_graph(graph, inputs);
   const ScopedCompileOptions scope(options);
@@ -83,7 +87,8 @@ inline void expect_compiled_agrees(const Graph& graph, const TensorList& inputs,
     ASSERT_EQ(got.size(), wanted.size());
     for (size_t k = 0; k < got.size(); ++k) {
       EXPECT_TRUE(same_bits(got[k], wanted[k]))
-          << "result " << k << ": got " << to_string(got[k]) << ", wanted " << to_string(wanted[k]) << "\n"
+          << "result " << k << ": got " << to_string(got[k]) << ", wanted " << to_string(wanted[k])
+          << "\n"
           << to_string(graph) << to_string(executable->graph());
     }
   }
@@ -102,7 +107,8 @@ inline Tensor sample(const TensorType& type, int seed = 0) {
 
 inline TensorList samples(const Graph& graph) {
   TensorList out;
-  for (ValueId id : graph.inputs) out.push_back(sample(graph.types[id], static_cast<int>(out.size())));
+  for (ValueId id : graph.inputs)
+    out.push_back(sample(graph.types[id], static_cast<int>(out.size())));
   return out;
 }
 

@@ -73,7 +73,8 @@ TEST(Graph, producers_uses_and_consumers) {
 }
 
 TEST(Graph, replacements_follow_chains) {
-  Graph graph = record({type({4})}, [](const TensorList& x) { return TensorList{exp(neg(abs(x[0])))}; });
+  Graph graph =
+      record({type({4})}, [](const TensorList& x) { return TensorList{exp(neg(abs(x[0])))}; });
   Replacements replaced(graph);
   replaced.set(2, 1);
   replaced.set(3, 2);

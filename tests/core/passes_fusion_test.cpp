@@ -23,7 +23,8 @@ Graph with_epilogues(Graph graph) {
 }
 
 TEST(Fusion, a_chain_becomes_one_node_with_its_numbers_inside) {
-  const Graph graph = record({type({4, 5})}, [](const TensorList& x) { return TensorList{tanh(x[0] * 0.5f + 1.0f)}; });
+  const Graph graph = record(
+      {type({4, 5})}, [](const TensorList& x) { return TensorList{tanh(x[0] * 0.5f + 1.0f)}; });
   const Graph out = fused(graph);
   EXPECT_EQ(names(out), "fused_elementwise");
   EXPECT_TRUE(out.constants.empty());
@@ -32,9 +33,9 @@ TEST(Fusion, a_chain_becomes_one_node_with_its_numbers_inside) {
 }
 
 TEST(Fusion, broadcast_and_transposed_operands_are_read_in_place) {
-  const Graph graph = record({type({4, 5}), type({5}), type({5, 4}), type({})}, [](const TensorList& x) {
-    return TensorList{exp(x[0] + x[1]) * x[2].transpose() - x[3]};
-  });
+  const Graph graph = record(
+      {type({4, 5}), type({5}), type({5, 4}), type({})},
+      [](const TensorList& x) { return TensorList{exp(x[0] + x[1]) * x[2].transpose() - x[3]}; });
   const Graph out = fused(graph);
   EXPECT_EQ(count_nodes(out, "fused_elementwise"), 1u);
   expect_compiled_agrees(graph, samples(graph));
@@ -99,10 +100,12 @@ TEST(Fusion, size_limits_hold) {
 }
 
 TEST(Fusion, a_cluster_decomposes_into_its_body) {
-  const Graph graph = record({type({4}), type({4})}, [](const TensorList& x) { return TensorList{exp(x[0]) * x[1]}; });
+  const Graph graph = record({type({4}), type({4})},
+                             [](const TensorList& x) { return TensorList{exp(x[0]) * x[1]}; });
   const Graph out = fused(graph);
   const TensorList x = samples(graph);
-  EXPECT_TRUE(same_bits(fused_elementwise_primitive().decompose(out.nodes[0].params, x)[0], exp(x[0]) * x[1]));
+  EXPECT_TRUE(same_bits(fused_elementwise_primitive().decompose(out.nodes[0].params, x)[0],
+                        exp(x[0]) * x[1]));
 }
 
 /// Random programs over several shapes and types; every operation is deterministic to the bit.
@@ -125,15 +128,24 @@ class RandomProgram {
   Tensor step(const TensorList& pool) {
     const Tensor x = pick(pool);
     switch (below(12)) {
-      case 0: return is_floating(x.dtype()) ? sin(x) : -x.astype(DType::kI32);
-      case 1: return x.dtype() == DType::kBool ? logical_not(x) : abs(x);
-      case 2: return x.astype(below(2) ? DType::kF32 : DType::kBF16);
-      case 3: return x.rank() < 2 ? x + 1 : x.transpose();
-      case 4: return reshape(x, {x.size()});
-      case 5: return x.rank() == 0 ? x * 2 : slice_axis(x, 0, (x.shape(0) + 1) / 2, 0);
-      case 6: return x.rank() == 0 ? x : max(x, Axes{static_cast<int64_t>(x.rank()) - 1});
-      case 7: return x.rank() == 0 ? x - 3 : flip(x, {0});
-      default: return binary(x, partner(x, pool));
+      case 0:
+        return is_floating(x.dtype()) ? sin(x) : -x.astype(DType::kI32);
+      case 1:
+        return x.dtype() == DType::kBool ? logical_not(x) : abs(x);
+      case 2:
+        return x.astype(below(2) ? DType::kF32 : DType::kBF16);
+      case 3:
+        return x.rank() < 2 ? x + 1 : x.transpose();
+      case 4:
+        return reshape(x, {x.size()});
+      case 5:
+        return x.rank() == 0 ? x * 2 : slice_axis(x, 0, (x.shape(0) + 1) / 2, 0);
+      case 6:
+        return x.rank() == 0 ? x : max(x, Axes{static_cast<int64_t>(x.rank()) - 1});
+      case 7:
+        return x.rank() == 0 ? x - 3 : flip(x, {0});
+      default:
+        return binary(x, partner(x, pool));
     }
   }
 
@@ -147,12 +159,18 @@ class RandomProgram {
 
   Tensor binary(const Tensor& x, const Tensor& y) {
     switch (below(6)) {
-      case 0: return x.dtype() == DType::kBool ? logical_or(x, not_equal(y, 0)) : x - y;
-      case 1: return x * y;
-      case 2: return maximum(x, y);
-      case 3: return where(less(x, y), x, y);
-      case 4: return greater_equal(x, y);
-      default: return x + y;
+      case 0:
+        return x.dtype() == DType::kBool ? logical_or(x, not_equal(y, 0)) : x - y;
+      case 1:
+        return x * y;
+      case 2:
+        return maximum(x, y);
+      case 3:
+        return where(less(x, y), x, y);
+      case 4:
+        return greater_equal(x, y);
+      default:
+        return x + y;
     }
   }
 
@@ -160,8 +178,8 @@ class RandomProgram {
 };
 
 TEST(Fusion, random_programs_keep_every_bit) {
-  const TypeList types{type({4, 6}), type({4, 6}, DType::kI32), type({6}), type({}), type({6, 4}, DType::kBF16),
-                       type({4, 6}, DType::kBool)};
+  const TypeList types{type({4, 6}), type({4, 6}, DType::kI32),  type({6}),
+                       type({}),     type({6, 4}, DType::kBF16), type({4, 6}, DType::kBool)};
   for (unsigned seed = 0; seed < 60; ++seed) {
     const Graph graph = record(types, RandomProgram(seed));
     SCOPED_TRACE(seed);
@@ -174,9 +192,9 @@ TEST(Fusion, random_programs_keep_every_bit) {
 }
 
 TEST(Epilogues, bias_activation_and_residual_join_a_product) {
-  const Graph graph = record({type({4, 6}), type({6, 5}), type({5}), type({4, 5})}, [](const TensorList& x) {
-    return TensorList{relu(matmul(x[0], x[1]) + x[2]) + x[3]};
-  });
+  const Graph graph = record(
+      {type({4, 6}), type({6, 5}), type({5}), type({4, 5})},
+      [](const TensorList& x) { return TensorList{relu(matmul(x[0], x[1]) + x[2]) + x[3]}; });
   const Graph out = with_epilogues(graph);
   EXPECT_EQ(names(out), "linear_bias_activation");
   EXPECT_EQ(out.nodes[0].inputs.size(), 4u);
@@ -187,9 +205,10 @@ TEST(Epilogues, bias_activation_and_residual_join_a_product) {
 }
 
 TEST(Epilogues, bias_and_activation_join_a_convolution) {
-  const Graph graph = record({type({2, 6, 6, 3}), type({3, 3, 3, 4}), type({4})}, [](const TensorList& x) {
-    return TensorList{relu(conv_general_dilated(x[0], x[1]) + x[2])};
-  });
+  const Graph graph =
+      record({type({2, 6, 6, 3}), type({3, 3, 3, 4}), type({4})}, [](const TensorList& x) {
+        return TensorList{relu(conv_general_dilated(x[0], x[1]) + x[2])};
+      });
   EXPECT_EQ(names(with_epilogues(graph)), "conv_bias_activation");
   const TensorList x = samples(graph);
   const auto a = compile(graph)->run(TensorList(x))[0].to_vector<float>();
@@ -215,7 +234,8 @@ TEST(Epilogues, an_addend_that_is_no_bias_is_a_residual_or_stays) {
   const Graph column = record({type({4, 6}), type({6, 5}), type({4, 1})}, [](const TensorList& x) {
     return TensorList{matmul(x[0], x[1]) + x[2]};
   });
-  EXPECT_EQ(count_nodes(with_epilogues(column), "dot_general"), 1u) << to_string(with_epilogues(column));
+  EXPECT_EQ(count_nodes(with_epilogues(column), "dot_general"), 1u)
+      << to_string(with_epilogues(column));
   const Graph twice = record({type({4, 6}), type({6, 5})}, [](const TensorList& x) {
     const Tensor y = matmul(x[0], x[1]);
     return TensorList{y + y};
@@ -233,7 +253,8 @@ TEST(Epilogues, gradients_of_a_dense_layer_agree_with_eager_ones) {
   const auto [jw, jb] = jit([&](const Tensor& w_, const Tensor& b_) { return both(w_, b_); })(w, b);
   const auto near = [](const Tensor& got, const Tensor& wanted) {
     const auto p = got.to_vector<float>(), q = wanted.to_vector<float>();
-    for (size_t i = 0; i < p.size(); ++i) EXPECT_NEAR(p[i], q[i], 1e-4f * std::max(1.0f, std::abs(q[i])));
+    for (size_t i = 0; i < p.size(); ++i)
+      EXPECT_NEAR(p[i], q[i], 1e-4f * std::max(1.0f, std::abs(q[i])));
   };
   near(jw, dw);
   near(jb, db);

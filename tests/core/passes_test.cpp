@@ -64,13 +64,15 @@ TEST(Passes, control_that_is_only_its_body_is_inlined) {
                                     return std::make_pair(std::get<0>(x), std::get<0>(t));
                                   });
   const auto f = [&](const TensorList& x) {
-    return TensorList{checkpoint([&](const Tensor& y) { return inner(y) + ruled(y) + forward(y); })(x[0])};
+    return TensorList{
+        checkpoint([&](const Tensor& y) { return inner(y) + ruled(y) + forward(y); })(x[0])};
   };
   const Graph graph = record({type({4})}, f);
   EXPECT_EQ(names(graph), "remat");
   const Graph flat = inline_control(graph);
   verify(flat, "inline_control");
-  for (const Graph::Node& node : flat.nodes) EXPECT_NE(node.primitive->kind, Kind::kControl) << to_string(flat);
+  for (const Graph::Node& node : flat.nodes)
+    EXPECT_NE(node.primitive->kind, Kind::kControl) << to_string(flat);
   EXPECT_EQ(count_nodes(flat, "sin") + count_nodes(flat, "cos") + count_nodes(flat, "tanh"), 3u);
   expect_compiled_agrees(graph, samples(graph), {.epilogues = false});
 }
@@ -91,7 +93,8 @@ TEST(Passes, recomputation_survives_common_subexpressions) {
 }
 
 TEST(Passes, composites_stay_whole_where_a_kernel_takes_them) {
-  const Graph graph = record({type({2, 8})}, [](const TensorList& x) { return TensorList{softmax(x[0])}; });
+  const Graph graph =
+      record({type({2, 8})}, [](const TensorList& x) { return TensorList{softmax(x[0])}; });
   EXPECT_EQ(names(select_composites(graph)), "softmax");
 }
 
@@ -118,7 +121,8 @@ TEST(Passes, nodes_of_a_decomposition_keep_the_module_path) {
     return TensorList{dot_product_attention(x[0], x[0], x[0])};
   });
   const ModulePathScope surroundings("elsewhere");
-  for (const Graph::Node& node : select_composites(graph).nodes) EXPECT_EQ(node.path, "model/attention");
+  for (const Graph::Node& node : select_composites(graph).nodes)
+    EXPECT_EQ(node.path, "model/attention");
 }
 
 }  // namespace

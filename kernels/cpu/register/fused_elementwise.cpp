@@ -39,7 +39,8 @@ class Translator {
     for (const auto& [id, value] : body_.constants) registers_[id] = immediate(value);
     for (const Graph::Node& node : body_.nodes) {
       if (!add(node)) {
-        reason = fmt::format("{} of {}", node.primitive->name, to_string(body_.types[node.outputs[0]]));
+        reason =
+            fmt::format("{} of {}", node.primitive->name, to_string(body_.types[node.outputs[0]]));
         return false;
       }
     }
@@ -52,7 +53,8 @@ class Translator {
   static constexpr uint16_t kNone = 0xFFFF;
 
   uint16_t immediate(const Tensor& value) {
-    if (is_floating(value.dtype())) return program_.add_immediate(value.dtype(), value.item<double>());
+    if (is_floating(value.dtype()))
+      return program_.add_immediate(value.dtype(), value.item<double>());
     return program_.add_immediate(value.dtype(), integer_of(value));
   }
 
@@ -96,7 +98,8 @@ class FusedKernel final : public Kernel {
   void run(const void* const* inputs, void* const* outputs, void*) const override {
     std::array<cpu::Operand, kMostOperands> in;
     std::array<cpu::Destination, kMostOperands> out;
-    const size_t in_count = program_.program().inputs.size(), out_count = program_.program().outputs.size();
+    const size_t in_count = program_.program().inputs.size(),
+                 out_count = program_.program().outputs.size();
     for (size_t i = 0; i < in_count; ++i) in[i] = {inputs[i], strides_[i].data()};
     for (size_t k = 0; k < out_count; ++k) out[k] = {outputs[k], strides_[in_count + k].data()};
     program_.run(shape_, {in.data(), in_count}, {out.data(), out_count});
@@ -111,7 +114,8 @@ class FusedKernel final : public Kernel {
 };
 
 std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string& reason) {
-  if (request.inputs.size() > FusedKernel::kMostOperands || request.outputs.size() > FusedKernel::kMostOperands) {
+  if (request.inputs.size() > FusedKernel::kMostOperands ||
+      request.outputs.size() > FusedKernel::kMostOperands) {
     reason = "too many operands";
     return nullptr;
   }

@@ -7,7 +7,8 @@
 namespace linnet {
 
 inline double scalar_param(ParamsRef params) {
-  if (params.is<IntegerPowParams>()) return static_cast<double>(params.as<IntegerPowParams>().exponent);
+  if (params.is<IntegerPowParams>())
+    return static_cast<double>(params.as<IntegerPowParams>().exponent);
   if (params.is<AlphaParams>()) return params.as<AlphaParams>().alpha;
   return 0;
 }

@@ -51,6 +51,8 @@ Tensor to_tensor(const HostArray& array) {
   return from_external(array.data, array.dtype, array.shape, array.owner);
 }
 
+Json checkpoint_manifest(const std::string& directory) { return read_json(manifest_path(directory)); }
+
 bool has_checkpoint(const std::string& directory) {
   std::error_code ignored;
   return fs::exists(manifest_path(directory), ignored);
@@ -83,7 +85,7 @@ void save_leaves(const std::string& directory, const std::vector<std::pair<std::
 
 std::pair<TensorList, Json> load_leaves(const std::string& directory,
                                         const std::vector<std::pair<std::string, Tensor>>& leaves) {
-  Json manifest = read_json(manifest_path(directory));
+  Json manifest = checkpoint_manifest(directory);
   const Json& info = manifest.at("linnet");
   if (info.at("format").as_string() != kFormat) {
     fail<IoError>("{}: expected format {}, got {}", manifest_path(directory), kFormat, info.at("format").as_string());

@@ -36,7 +36,7 @@ class BatchScope final : public state::Scope {
       if (!trace_.batched(tensor)) continue;
       fail<TraceError>(
           "vmap: {} was given a value that differs between the elements of the batch, {}\n"
-          "  hint: reduce the value over the batch, or map the variable too (StateAxes)",
+          "  hint: reduce the value over the batch, or return it and write the variable outside",
           entry.cell->label.empty() ? "a variable" : "variable " + entry.cell->label, to_string(tensor.type()));
     }
     return entry.inner;

@@ -51,7 +51,7 @@ class Run {
 
   void resume() {
     if (!linnet::has_checkpoint(checkpoint_)) throw UsageError("--resume: there is no checkpoint in " + checkpoint_);
-    const linnet::Json manifest = trainer_->load(checkpoint_);
+    const linnet::Json manifest = linnet::checkpoint_manifest(checkpoint_);
     const auto require = [&](const char* name, const linnet::Json& wanted) {
       if (!(manifest.at(name) == wanted)) {
         throw UsageError("--resume: the checkpoint was made with " + std::string(name) + " " +
@@ -62,6 +62,7 @@ class Run {
     require("seed", options_.seed);
     require("batch_size", options_.batch_size);
     require("epochs", options_.epochs);
+    trainer_->load(checkpoint_);
     progress_.epoch = manifest.at("epoch").as_integer();
     progress_.batch = manifest.at("batch").as_integer();
     progress_.loss_sum = manifest.at("loss_sum").as_double();

@@ -32,7 +32,7 @@ class StatefulTrainer final : public Trainer {
   void save(const std::string& directory, const linnet::Json& manifest) const override {
     linnet::save_checkpoint(directory, state_, manifest);
   }
-  linnet::Json load(const std::string& directory) override { return linnet::load_checkpoint(directory, state_); }
+  void load(const std::string& directory) override { linnet::load_checkpoint(directory, state_); }
   int64_t parameter_count() const override {
     return count_elements(linnet::tree::leaves(nnx::state(state_.network, nnx::of_type<nnx::Param>())));
   }
@@ -69,7 +69,7 @@ class FunctionalTrainer final : public Trainer {
   void save(const std::string& directory, const linnet::Json& manifest) const override {
     linnet::save_checkpoint(directory, state_, manifest);
   }
-  linnet::Json load(const std::string& directory) override { return linnet::load_checkpoint(directory, state_); }
+  void load(const std::string& directory) override { linnet::load_checkpoint(directory, state_); }
   int64_t parameter_count() const override { return count_elements(linnet::tree::leaves(state_.params)); }
 
  private:

@@ -23,7 +23,7 @@ class Trainer {
   virtual linnet::Tensor logits(const linnet::Tensor& image) = 0;
   /// Parameters, batch statistics, optimiser and random streams, with the manifest.
   virtual void save(const std::string& directory, const linnet::Json& manifest) const = 0;
-  virtual linnet::Json load(const std::string& directory) = 0;
+  virtual void load(const std::string& directory) = 0;
   virtual int64_t parameter_count() const = 0;
 };
 

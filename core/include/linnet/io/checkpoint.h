@@ -46,6 +46,9 @@ Json load_checkpoint(const std::string& directory, T& state) {
   return manifest;
 }
 
+/// The manifest alone, to see whether the values fit before loading them. @throws IoError.
+Json checkpoint_manifest(const std::string& directory);
+
 /// True if `directory` holds a checkpoint.
 bool has_checkpoint(const std::string& directory);
 

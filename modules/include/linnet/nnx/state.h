@@ -66,7 +66,9 @@ class State {
   State& operator=(const State& other);
   State& operator=(State&&) noexcept = default;
 
-  const std::vector<Entry>& entries() const { return entries_; }
+  const std::vector<Entry>& entries() const& { return entries_; }
+  /// Deleted: a loop over the entries of a temporary state would dangle. Name the state first.
+  const std::vector<Entry>& entries() const&& = delete;
   size_t size() const { return entries_.size(); }
   bool empty() const { return entries_.empty(); }
 

@@ -1,5 +1,6 @@
 # Each folder of benchmarks/ is one program, linnet_bench_<folder>. The comparison with a GPU
-# library needs CUDA and is built by hand.
+# library needs CUDA and is built by hand. benchmarks/peer does the same work in libtorch and is built
+# where that is installed, without Linnet: run.sh runs the two in turns.
 find_package(benchmark QUIET)
 if(NOT benchmark_FOUND)
   message(STATUS "Google Benchmark was not found: the benchmarks are left out")
@@ -7,7 +8,7 @@ if(NOT benchmark_FOUND)
 endif()
 
 file(GLOB folders CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/benchmarks/*")
-list(REMOVE_ITEM folders "${PROJECT_SOURCE_DIR}/benchmarks/gpu")
+list(REMOVE_ITEM folders "${PROJECT_SOURCE_DIR}/benchmarks/gpu" "${PROJECT_SOURCE_DIR}/benchmarks/peer")
 foreach(folder IN LISTS folders)
   get_filename_component(area "${folder}" NAME)
   linnet_glob(sources FOLDERS "benchmarks/${area}")
@@ -19,3 +20,12 @@ foreach(folder IN LISTS folders)
       benchmark::benchmark_main benchmark::benchmark linnet_flags)
   endif()
 endforeach()
+
+find_package(Torch QUIET)
+if(Torch_FOUND)
+  linnet_glob(sources FOLDERS benchmarks/peer)
+  add_executable(linnet_bench_peer ${sources})
+  target_include_directories(linnet_bench_peer PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_link_libraries(linnet_bench_peer PRIVATE
+    ${TORCH_LIBRARIES} benchmark::benchmark_main benchmark::benchmark)
+endif()

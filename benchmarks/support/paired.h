@@ -7,10 +7,13 @@
 //   BENCHMARK(add)->UseManualTime();
 //
 // The reported time is that of the first; `bare_ns` is the second's, `over_ns` their difference, `ratio` the
-// first over the second. All three are medians over the batches.
+// first over the second. All three are medians over the batches. `cpu_ns` is the time the calling thread had a
+// processor during the first: less than the reported time if something else ran in between.
 #pragma once
 
 #include <benchmark/benchmark.h>
+
+#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -33,6 +36,12 @@ double seconds_of(int64_t count, F& function) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+inline double thread_cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 /// Calls that fill about 100 us, so that reading the clock (20 ns) does not show.
 template <class F>
 int64_t batch_size(F& function) {
@@ -47,13 +56,18 @@ void compare(benchmark::State& state, F ours, G bare) {
   const int64_t batch = batch_size(ours);
   seconds_of(batch, bare);
   std::vector<double> bare_ns, over_ns, ratio;
+  double cpu = 0;
   while (state.KeepRunningBatch(batch)) {
-    const double first = seconds_of(batch, ours), second = seconds_of(batch, bare);
+    cpu -= thread_cpu_seconds();
+    const double first = seconds_of(batch, ours);
+    cpu += thread_cpu_seconds();
+    const double second = seconds_of(batch, bare);
     state.SetIterationTime(first);
     bare_ns.push_back(second / static_cast<double>(batch) * 1e9);
     over_ns.push_back((first - second) / static_cast<double>(batch) * 1e9);
     ratio.push_back(first / second);
   }
+  state.counters["cpu_ns"] = cpu * 1e9 / static_cast<double>(state.iterations());
   state.counters["bare_ns"] = median(bare_ns);
   state.counters["over_ns"] = median(over_ns);
   state.counters["ratio"] = median(ratio);

@@ -1,5 +1,6 @@
 // Which kernel runs a request, and the caches of kernels that were prepared before.
 #include <atomic>
+#include <bit>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -61,25 +62,26 @@ class RequestKey {
     for (uint64_t word : question) words_.push_back(word);
     // Libraries divide the work among the threads there are at preparation.
     words_.push_back(static_cast<uint64_t>(num_threads()));
-    for (const auto& operands : {request.inputs, request.outputs}) {
-      words_.push_back(operands.size());
-      for (const OperandView& operand : operands) {
-        words_.push_back(static_cast<uint64_t>(operand.dtype) | operand.shape.size() << 8);
-        for (int64_t size : operand.shape) words_.push_back(static_cast<uint64_t>(size));
-        for (int64_t stride : operand.strides) words_.push_back(static_cast<uint64_t>(stride));
-      }
+    words_.push_back(request.inputs.size() << 32 | request.outputs.size());
+    for (const OperandView& operand : request.inputs) {
+      add_type(operand);
+      for (int64_t stride : operand.strides) words_.push_back(static_cast<uint64_t>(stride));
     }
+    for (const OperandView& operand : request.outputs) add_type(operand);  // dense
     hash_ = request.params.hash();
-    for (uint64_t word : words_) {
-      hash_ = (hash_ ^ word) * 0x9E3779B97F4A7C15ull;
-      hash_ ^= hash_ >> 32;
-    }
+    for (uint64_t word : words_) hash_ = std::rotl(hash_, 7) ^ word * 0x9E3779B97F4A7C15ull;
+    hash_ ^= hash_ >> 32;
   }
 
   size_t hash() const { return hash_; }
   bool operator==(const RequestKey& other) const { return hash_ == other.hash_ && words_ == other.words_; }
 
  private:
+  void add_type(const OperandView& operand) {
+    words_.push_back(static_cast<uint64_t>(operand.dtype) | operand.shape.size() << 8);
+    for (int64_t size : operand.shape) words_.push_back(static_cast<uint64_t>(size));
+  }
+
   SmallVector<uint64_t, 32> words_;
   size_t hash_ = 0;
 };

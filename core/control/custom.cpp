@@ -34,6 +34,17 @@ struct CustomJvpParams {
   LINNET_FIELDS(program, rule, arguments)
 };
 
+/// A rule says nothing about what its function captured, so that must not carry derivatives.
+void check_captured(const char* name, const Trace& trace, Inputs inputs, int64_t arguments) {
+  for (size_t i = static_cast<size_t>(arguments); i < inputs.size(); ++i) {
+    if (!trace.owns(inputs[i])) continue;
+    fail<TraceError>(
+        "{}: the function captures {}, which is being differentiated\n"
+        "  hint: make it an argument, so that the rule covers it, or capture stop_gradient of it",
+        name, to_string(inputs[i].type()));
+  }
+}
+
 template <class P>
 TypeList custom_types(ParamsRef params, Inputs) {
   const Graph& graph = params.as<P>().program->graph();
@@ -137,6 +148,7 @@ TypeList types_of(const TensorList& tensors) {
 
 TensorList custom_vjp_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
   const CustomVjpParams p = params.as<CustomVjpParams>();
+  check_captured("custom_vjp", trace, inputs, p.arguments);
   const TensorList primals = trace.primals(inputs);
   ForwardResult forward;
   {
@@ -154,6 +166,7 @@ TensorList custom_vjp_vjp(VjpTrace& trace, const Params& params, Inputs inputs) 
 /// Forward mode by transposing the reverse rule, which is linear in the cotangents.
 TensorList custom_vjp_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
   const CustomVjpParams& p = params.as<CustomVjpParams>();
+  check_captured("custom_vjp", trace, inputs, p.arguments);
   TensorList primals, tangents;
   std::vector<size_t> active;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -250,6 +263,7 @@ TensorList run_jvp_rule(const CustomJvpParams& p, const TensorList& primals, con
 
 TensorList custom_jvp_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
   const CustomJvpParams& p = params.as<CustomJvpParams>();
+  check_captured("custom_jvp", trace, inputs, p.arguments);
   TensorList primals, tangents;
   for (const Tensor& input : inputs) {
     primals.push_back(trace.primal(input));
@@ -267,6 +281,7 @@ TensorList custom_jvp_jvp(JvpTrace& trace, const Params& params, Inputs inputs) 
 
 TensorList custom_jvp_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
   const CustomJvpParams p = params.as<CustomJvpParams>();
+  check_captured("custom_jvp", trace, inputs, p.arguments);
   const TensorList primals = trace.primals(inputs);
   std::vector<uint8_t> active;
   TypeList active_types;

@@ -97,10 +97,7 @@ void Flattener::enter(const std::type_info& type, size_t children) {
   result_.structure += '{';
   result_.structure += type.name();
   result_.structure += std::to_string(children);
-  if (with_paths_) {
-    depth_.push_back(path_.size());
-    path_.emplace_back();
-  }
+  if (with_paths_) depth_.push_back(path_.size());
 }
 
 void Flattener::leave() {

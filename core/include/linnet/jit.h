@@ -9,6 +9,7 @@
 // jitted function from several threads is allowed if the state arguments differ.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -133,6 +134,7 @@ class Jitted {
  private:
   using Result = std::conditional_t<std::is_void_v<R>, std::tuple<>, std::decay_t<R>>;
   using Copies = std::tuple<std::optional<std::decay_t<P>>...>;
+  using Leaves = std::array<std::vector<tree::LeafRef>, sizeof...(P)>;
   /// Kept with an entry: the result, and those state arguments whose structure the function changed.
   struct Prototypes {
     std::optional<Result> result;
@@ -147,14 +149,20 @@ class Jitted {
 
   /// State arguments are traced in place, inputs as copies with traced leaves.
   template <class Q, size_t I, class A>
-  static decltype(auto) traced_argument(A& object, Copies& copies, const TensorList& leaves) {
+  static decltype(auto) traced_argument(A& object, Copies& copies, const Leaves& copied, const TensorList& traced) {
     if constexpr (is_state_parameter<Q>) {
       return (object);
     } else {
-      auto& copy = *std::get<I>(copies);
-      tree::write_raw(tree::flatten(copy).leaves, leaves);
-      return static_cast<const std::decay_t<Q>&>(copy);
+      tree::write_raw(copied[I], traced);
+      return static_cast<const std::decay_t<Q>&>(*std::get<I>(copies));
     }
+  }
+
+  /// The leaves are listed before the transformation begins, which would take what it sees for captured.
+  template <class Q, size_t I, class A>
+  static void copy_argument(const A& object, Copies& copies, Leaves& copied) {
+    auto& copy = std::get<I>(copies).emplace(tree::copy(object));
+    if constexpr (!is_state_parameter<Q>) copied[I] = tree::flatten(copy).leaves;
   }
 
   template <size_t... I>
@@ -170,15 +178,16 @@ class Jitted {
                           std::add_lvalue_reference_t<P>... args) const {
     auto prototypes = std::make_shared<Prototypes>();
     Copies copies;
+    Leaves copied;
     JitCore::Hooks hooks;
     hooks.prototypes = prototypes;
-    hooks.save = [&] { (std::get<I>(copies).emplace(tree::copy(args)), ...); };
+    hooks.save = [&] { (copy_argument<P, I>(args, copies, copied), ...); };
     hooks.run = [&](const std::vector<TensorList>& inputs) {
       if constexpr (std::is_void_v<R>) {
-        f_(traced_argument<P, I>(args, copies, inputs[I])...);
+        f_(traced_argument<P, I>(args, copies, copied, inputs[I])...);
         prototypes->result.emplace();
       } else {
-        prototypes->result.emplace(f_(traced_argument<P, I>(args, copies, inputs[I])...));
+        prototypes->result.emplace(f_(traced_argument<P, I>(args, copies, copied, inputs[I])...));
       }
       return tree::read(tree::flatten(*prototypes->result).leaves);
     };

@@ -13,7 +13,23 @@ TensorList zeros_of(const TensorList& params) {
 }
 
 Tensor zero_count() { return scalar_integer(0, DType::kI32); }
-Tensor& count_of(TransformState& state) { return state.lists.at("count")[0]; }
+
+/// @throws TreeError if the state was made by another transformation.
+TensorList& list_of(TransformState& state, const char* name) {
+  const auto found = state.lists.find(name);
+  if (found == state.lists.end()) {
+    fail<TreeError>("optim: the state has no '{}'\n  hint: it was made by another transformation's init", name);
+  }
+  return found->second;
+}
+TransformState& part_of(TransformState& state, size_t i, size_t parts) {
+  if (state.parts.size() != parts) {
+    fail<TreeError>("optim: a chain of {} parts was given a state of {}\n  hint: it was made by another "
+                    "transformation's init", parts, state.parts.size());
+  }
+  return state.parts[i];
+}
+Tensor& count_of(TransformState& state) { return list_of(state, "count").at(0); }
 void advance(TransformState& state) { count_of(state) = count_of(state) + scalar_integer(1, DType::kI32); }
 
 template <class F>
@@ -72,14 +88,14 @@ GradientTransformation chain(std::vector<GradientTransformation> parts) {
   };
   out.update_list = [parts](const TensorList& grads, TransformState& state, const TensorList& params) {
     TensorList updates = grads;
-    for (size_t i = 0; i < parts.size(); ++i) updates = parts[i].update_list(updates, state.parts[i], params);
+    for (size_t i = 0; i < parts.size(); ++i) updates = parts[i].update_list(updates, part_of(state, i, parts.size()), params);
     return updates;
   };
   if (!parts.empty() && parts.back().step_list) {
     out.step_list = [parts](const TensorList& grads, TransformState& state, const TensorList& params) {
       TensorList updates = grads;
-      for (size_t i = 0; i + 1 < parts.size(); ++i) updates = parts[i].update_list(updates, state.parts[i], params);
-      return parts.back().step_list(updates, state.parts.back(), params);
+      for (size_t i = 0; i + 1 < parts.size(); ++i) updates = parts[i].update_list(updates, part_of(state, i, parts.size()), params);
+      return parts.back().step_list(updates, part_of(state, parts.size() - 1, parts.size()), params);
     };
   }
   return out;
@@ -125,8 +141,8 @@ GradientTransformation scale_by_adam(AdamOptions o) {
     return state;
   };
   out.update_list = [o](const TensorList& grads, TransformState& state, const TensorList&) {
-    TensorList& mu = state.lists.at("mu");
-    TensorList& nu = state.lists.at("nu");
+    TensorList& mu = list_of(state, "mu");
+    TensorList& nu = list_of(state, "nu");
     advance(state);
     const Tensor& step = count_of(state);
     const Tensor c1 = bias_correction(o.b1, step), c2 = bias_correction(o.b2, step);
@@ -153,7 +169,7 @@ GradientTransformation scale_by_rms(double decay, double eps, double initial_sca
     return state;
   };
   out.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
-    TensorList& nu = state.lists.at("nu");
+    TensorList& nu = list_of(state, "nu");
     return map(grads, [&](size_t i, const Tensor& g) {
       nu[i] = (1 - decay) * square(g) + decay * nu[i];
       return g * rsqrt(nu[i] + eps);
@@ -171,7 +187,7 @@ GradientTransformation scale_by_lion(double b1, double b2) {
     return state;
   };
   out.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
-    TensorList& mu = state.lists.at("mu");
+    TensorList& mu = list_of(state, "mu");
     return map(grads, [&](size_t i, const Tensor& g) {
       const Tensor update = sign((1 - b1) * g + b1 * mu[i]);
       mu[i] = (1 - b2) * g + b2 * mu[i];
@@ -198,7 +214,7 @@ GradientTransformation trace(double decay, bool nesterov) {
     return state;
   };
   out.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
-    TensorList& momentum = state.lists.at("trace");
+    TensorList& momentum = list_of(state, "trace");
     return map(grads, [&](size_t i, const Tensor& g) {
       momentum[i] = g + decay * momentum[i];
       return nesterov ? g + decay * momentum[i] : momentum[i];
@@ -229,13 +245,14 @@ namespace {
 TensorList adamw_step(const Rate& rate, const AdamWOptions& o, const TensorList& grads, TransformState& state,
                       const TensorList& params) {
   require_params("adamw", grads, params);
+  if (state.parts.empty()) fail<TreeError>("adamw: the state was made by another transformation's init");
   TransformState& adam = state.parts[0];
   const Tensor rate_now = astype(rate.at(count_of(adam)), DType::kF32);
   advance(adam);
   const Tensor& step = count_of(adam);
   TensorList operands{rate_now, bias_correction(o.b1, step), bias_correction(o.b2, step)};
-  TensorList& mu = adam.lists.at("mu");
-  TensorList& nu = adam.lists.at("nu");
+  TensorList& mu = list_of(adam, "mu");
+  TensorList& nu = list_of(adam, "nu");
   for (const TensorList* list : std::initializer_list<const TensorList*>{&params, &grads, &mu, &nu}) operands.insert(operands.end(), list->begin(), list->end());
   const int64_t n = static_cast<int64_t>(params.size());
   TensorList out = emit(adamw_update_primitive(), operands,
@@ -291,7 +308,7 @@ GradientTransformation adagrad(Rate rate, double initial_accumulator, double eps
     return state;
   };
   sums.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
-    TensorList& total = state.lists.at("sum_of_squares");
+    TensorList& total = list_of(state, "sum_of_squares");
     return map(grads, [&](size_t i, const Tensor& g) {
       total[i] = square(g) + total[i];
       return where(total[i] > 0, rsqrt(total[i] + eps), 0.0) * g;

@@ -206,11 +206,13 @@ def main():
                                     check=False).stdout.split("\n")[0]],
         ["libtorch", (package("libtorch1.13") + ", tuned as run.sh says") if peer else "not built"],
         ["rounds", f"{rounds}, Linnet and libtorch in turns"],
+        ["scheduling", "real time" if os.sched_getscheduler(0) == os.SCHED_FIFO else f"nice {os.nice(0)}"],
         ["load average before the runs", f"{min(loads):.1f} to {max(loads):.1f}"],
         ["disturbed samples", f"{disturbed} of {len(samples)}"],
     ])
     print("Medians over the rounds. A load average well above the number of threads in use means that other"
-          " programs ran too: then only ratios say something, and those with wide quartiles say little.\n")
+          " programs ran too, and shared caches and memory even where they did not take the processor: then ratios"
+          " say more than times, and those with wide quartiles say little.\n")
     print_against_peer(ours, peer)
     print_over_bare(ours)
     print_alone(ours, peer)

@@ -12,14 +12,14 @@ using namespace linnet;
 
 Tensor eight() { return tensor({1.f, 2.f, 3.f, 4.f, 5.f, 6.f, 7.f, 8.f}); }
 
-void one_operation(benchmark::State& state) {
+void compiled_addition(benchmark::State& state) {
   const Tensor x = eight();
   const auto compiled = jit([](const Tensor& v) { return v + v; });
   benchmark::DoNotOptimize(compiled(x).impl());
   for (auto _ : state) benchmark::DoNotOptimize(compiled(x).impl());
 }
 
-void ten_products(benchmark::State& state) {
+void compiled_ten_products(benchmark::State& state) {
   const Tensor x = ones({8, 8});
   const auto compiled = jit([](const Tensor& v) {
     Tensor y = v;
@@ -30,7 +30,7 @@ void ten_products(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(compiled(x).impl());
 }
 
-void gradient_of_ten_tanh(benchmark::State& state) {
+void compiled_gradient_of_ten_tanh(benchmark::State& state) {
   const Tensor x = eight();
   const auto compiled = jit([](const Tensor& x) {
     return grad([](const Tensor& v) {
@@ -44,7 +44,7 @@ void gradient_of_ten_tanh(benchmark::State& state) {
 }
 
 /// A step that updates every leaf of a tree of parameters.
-void parameter_tree(benchmark::State& state) {
+void compiled_parameter_tree(benchmark::State& state) {
   std::vector<Tensor> parameters(static_cast<size_t>(state.range(0)), eight());
   for (Tensor& parameter : parameters) parameter = parameter + 0;
   const auto step = jit([](std::vector<Tensor>& tree) {
@@ -54,9 +54,9 @@ void parameter_tree(benchmark::State& state) {
   for (auto _ : state) step(parameters);
 }
 
-BENCHMARK(one_operation);
-BENCHMARK(ten_products);
-BENCHMARK(gradient_of_ten_tanh);
-BENCHMARK(parameter_tree)->ArgName("leaves")->Arg(10)->Arg(100);
+BENCHMARK(compiled_addition);
+BENCHMARK(compiled_ten_products);
+BENCHMARK(compiled_gradient_of_ten_tanh);
+BENCHMARK(compiled_parameter_tree)->ArgName("leaves")->Arg(10)->Arg(100);
 
 }  // namespace

@@ -25,7 +25,7 @@ const Tensor& input() {
   return x;
 }
 
-TEST(L006, MissingCollectionAndParameter) {
+TEST(Layers, L_006_MissingCollectionAndParameter) {
   const std::string none =
       message<ModuleError>([] { linen::apply(linen::Dense{.features = 4}, {}, input()); });
   EXPECT_HAS(none, "ScopeCollectionNotFound");
@@ -43,7 +43,7 @@ struct Wrapper {
   }
 };
 
-TEST(L006, WrongParameterShape) {
+TEST(Layers, L_006_WrongParameterShape) {
   const linen::Variables variables = linen::init(Wrapper{}, Key(0), input());
   const std::string text = message<ModuleError>([&] {
     linen::apply(Wrapper{}, variables, ones({2, 5}));
@@ -52,7 +52,7 @@ TEST(L006, WrongParameterShape) {
   EXPECT_HAS(text, "expected shape [5,4], got f32[3,4]");
 }
 
-TEST(L130, ImmutableCollection) {
+TEST(Layers, L_130_ImmutableCollection) {
   const linen::BatchNorm norm;
   const linen::Variables variables = linen::init(norm, Key(0), input(), true);
   const std::string text =
@@ -62,7 +62,7 @@ TEST(L130, ImmutableCollection) {
   EXPECT_HAS(text, "apply_with({.mutate = {\"batch_stats\"}}");
 }
 
-TEST(L014, MissingRandomStream) {
+TEST(Layers, L_014_MissingRandomStream) {
   const std::string text =
       message<ModuleError>([] { linen::apply(linen::Dropout{0.5}, {}, input(), false); });
   EXPECT_HAS(text, "InvalidRngError");
@@ -76,12 +76,12 @@ struct SameName {
   }
 };
 
-TEST(L032, NameInUse) {
+TEST(Layers, L_032_NameInUse) {
   const std::string text = message<ModuleError>([] { linen::init(SameName{}, Key(0), input()); });
   EXPECT_HAS(text, "NameInUseError: cannot create submodule 'dense'");
 }
 
-TEST(L129, ModeGivenOnce) {
+TEST(Layers, L_129_ModeGivenOnce) {
   const linen::BatchNorm norm{.use_running_average = true};
   EXPECT_HAS(message<ValueError>([&] { linen::init(norm, Key(0), input(), true); }),
              "BatchNorm: 'use_running_average' must be given once, to the layer or to the call; it "
@@ -93,7 +93,7 @@ TEST(L129, ModeGivenOnce) {
              "Dropout: 'deterministic'");
 }
 
-TEST(L118, BatchDimensions) {
+TEST(Layers, L_118_BatchDimensions) {
   const linen::DenseGeneral layer{.features = {2}, .axis = {-1}, .batch_dims = {1}};
   EXPECT_HAS(message<ValueError>([&] {
                linen::init(layer, Key(0), ones({2, 3, 4}));
@@ -101,7 +101,7 @@ TEST(L118, BatchDimensions) {
              "batch dimensions must be consecutive and start at 0, got [1]");
 }
 
-TEST(L119, EinsumEquations) {
+TEST(Layers, L_119_EinsumEquations) {
   const Tensor x = ones({2, 3, 5});
   const linen::Einsum once{.shape = {5, 2}, .equation = "abc,cd->abd"};
   EXPECT_HAS(message<ValueError>([&] { linen::init(once, Key(0), x, "abc,cd->abd"); }),
@@ -119,7 +119,7 @@ TEST(L119, EinsumEquations) {
   EXPECT_EQ(dots(x).shape(), (Shape{2, 3, 2}));
 }
 
-TEST(L121, Paddings) {
+TEST(Layers, L_121_Paddings) {
   EXPECT_HAS(message<ValueError>([] { linen::Padding("same"); }), "got 'same'");
   nnx::Rngs rngs(0);
   const nnx::Conv causal(1, 1, {3, 3}, {.padding = "CAUSAL"}, rngs);
@@ -136,14 +136,14 @@ TEST(L121, Paddings) {
              "2 groups do not divide 3 input and 4 output features");
 }
 
-TEST(L125, EmbedWantsIntegers) {
+TEST(Layers, L_125_EmbedWantsIntegers) {
   EXPECT_HAS(message<DTypeError>([] {
                linen::init(linen::Embed{5, 3}, Key(0), ones({2}));
              }),
              "embed: expected integer indices, got f32[2]");
 }
 
-TEST(L139, AttentionArguments) {
+TEST(Layers, L_139_AttentionArguments) {
   const Tensor x = ones({2, 4, 6});
   EXPECT_HAS(message<ValueError>([&] { linen::init(linen::SelfAttention{.heads = 4}, Key(0), x); }),
              "SelfAttention: 4 heads do not divide 6 features");
@@ -157,7 +157,7 @@ TEST(L139, AttentionArguments) {
              "'deterministic' must be given once");
 }
 
-TEST(N117, WrongInputs) {
+TEST(Layers, N_117_WrongInputs) {
   nnx::Rngs rngs(0);
   const nnx::Linear linear(3, 4, rngs);
   EXPECT_HAS(message<ShapeError>([&] { linear(ones({2, 5})); }), "expected x [..., 3]");

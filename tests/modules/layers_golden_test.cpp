@@ -15,32 +15,32 @@ using testing::golden_below;
 using testing::layers_golden;
 using testing::linen_run;
 
-TEST(L115, Dense) {
+TEST(Layers, L_115_Dense) {
   check_linen("dense", linen_run(linen::Dense{.features = 4}));
   check_linen("dense_no_bias", linen_run(linen::Dense{.features = 4, .use_bias = false}));
   check_linen("dense_batch", linen_run(linen::Dense{.features = 2}));
 }
 
-TEST(L117, DenseComputesInItsDtype) {
+TEST(Layers, L_117_DenseComputesInItsDtype) {
   check_linen("dense_bf16", linen_run(linen::Dense{.features = 4, .dtype = DType::kBF16}),
               {.tolerance = 8e-3});
 }
 
-TEST(L118, DenseGeneral) {
+TEST(Layers, L_118_DenseGeneral) {
   check_linen("dense_general", linen_run(linen::DenseGeneral{.features = {2, 3}, .axis = {1, -1}}));
   check_linen("dense_general_batch",
               linen_run(linen::DenseGeneral{.features = {3}, .axis = {-1}, .batch_dims = {0}}));
 }
 
-TEST(L119, Einsum) {
+TEST(Layers, L_119_Einsum) {
   check_linen("einsum", linen_run(linen::Einsum{.shape = {5, 2, 3}, .equation = "abc,cde->abde"}));
 }
 
-TEST(L125, Embed) {
+TEST(Layers, L_125_Embed) {
   check_linen("embed", linen_run(linen::Embed{.num_embeddings = 5, .features = 3}));
 }
 
-TEST(N117, LinearFamily) {
+TEST(Layers, N_117_LinearFamily) {
   nnx::Rngs a(0), b(0), c(0), d(0);
   check_nnx("dense", nnx::Linear(3, 4, a));
   check_nnx("dense_general", nnx::LinearGeneral({3, 5}, {2, 3}, {.axis = {1, -1}}, b));
@@ -63,7 +63,7 @@ void check_conv(const std::string& name, const linen::Conv& functional, int64_t 
   check_nnx(name, object);
 }
 
-TEST(L120, ConvStridesDilationsGroups) {
+TEST(Layers, L_120_ConvStridesDilationsGroups) {
   check_conv("conv1d", {.features = 4, .kernel = {3}}, 3);
   check_conv("conv1d_dilated",
              {.features = 3, .kernel = 3, .padding = "VALID", .kernel_dilation = 2}, 2);
@@ -81,7 +81,7 @@ TEST(L120, ConvStridesDilationsGroups) {
   check_conv("conv3d", {.features = 3, .kernel = {2, 3, 2}, .strides = {1, 2, 1}}, 2);
 }
 
-TEST(L121, ConvPaddings) {
+TEST(Layers, L_121_ConvPaddings) {
   check_conv("conv1d_causal", {.features = 4, .kernel = {3}, .padding = "CAUSAL"}, 3);
   check_conv("conv2d_circular", {.features = 3, .kernel = {3, 3}, .padding = "CIRCULAR"}, 2);
   check_conv("conv2d_reflect", {.features = 3, .kernel = {3, 3}, .padding = "REFLECT"}, 2);
@@ -100,7 +100,7 @@ void check_conv_transpose(const std::string& name, const linen::ConvTranspose& f
   check_nnx(name, object);
 }
 
-TEST(L124, ConvTranspose) {
+TEST(Layers, L_124_ConvTranspose) {
   check_conv_transpose("conv_transpose1d", {.features = 2, .kernel = {3}, .strides = {2}}, 3);
   check_conv_transpose("conv_transpose2d_same", {.features = 3, .kernel = {3, 3}, .strides = 2}, 2);
   check_conv_transpose("conv_transpose2d_valid",
@@ -112,7 +112,7 @@ TEST(L124, ConvTranspose) {
                        2);
 }
 
-TEST(L129, BatchNorm) {
+TEST(Layers, L_129_BatchNorm) {
   check_linen("batch_norm_train", linen_run(linen::BatchNorm{.momentum = 0.9}, false),
               {.mutate = "batch_stats"});
   check_linen("batch_norm_eval", linen_run(linen::BatchNorm{.momentum = 0.9}, true));
@@ -126,7 +126,7 @@ TEST(L129, BatchNorm) {
               {.mutate = "batch_stats"});
 }
 
-TEST(N123, BatchNorm) {
+TEST(Layers, N_123_BatchNorm) {
   for (const bool train : {true, false}) {
     nnx::Rngs rngs(0);
     nnx::BatchNorm norm(5, {.momentum = 0.9}, rngs);
@@ -135,7 +135,7 @@ TEST(N123, BatchNorm) {
   }
 }
 
-TEST(L131, OtherNormalisations) {
+TEST(Layers, L_131_OtherNormalisations) {
   check_linen("layer_norm", linen_run(linen::LayerNorm{}));
   check_linen("layer_norm_axes", linen_run(linen::LayerNorm{.reduction_axes = {1, 2}}));
   check_linen("rms_norm", linen_run(linen::RMSNorm{}));
@@ -143,7 +143,7 @@ TEST(L131, OtherNormalisations) {
   check_linen("instance_norm", linen_run(linen::InstanceNorm{}));
 }
 
-TEST(N124, OtherNormalisations) {
+TEST(Layers, N_124_OtherNormalisations) {
   nnx::Rngs rngs(0);
   check_nnx("layer_norm", nnx::LayerNorm(5, rngs));
   check_nnx("rms_norm", nnx::RMSNorm(5, rngs));
@@ -151,7 +151,7 @@ TEST(N124, OtherNormalisations) {
   check_nnx("instance_norm", nnx::InstanceNorm(6, rngs));
 }
 
-TEST(L139, Attention) {
+TEST(Layers, L_139_Attention) {
   const Tensor mask = linen::make_causal_mask(ones({2, 4}));
   check_linen("attention", linen_run(MultiHeadDotProductAttention{.heads = 2, .qkv_features = 8},
                                      AttentionCall{.mask = mask}));
@@ -162,7 +162,7 @@ TEST(L139, Attention) {
               linen_run(MultiHeadDotProductAttention{.heads = 2, .normalize_qk = true}));
 }
 
-TEST(L138, AttentionDropout) {
+TEST(Layers, L_138_AttentionDropout) {
   check_linen("attention_dropout",
               linen_run(MultiHeadDotProductAttention{
                   .heads = 2, .dropout_rate = 0.4, .deterministic = false}),
@@ -174,7 +174,7 @@ TEST(L138, AttentionDropout) {
       {.rngs = {{"dropout", Key(3)}}});
 }
 
-TEST(L141, AttentionDecodes) {
+TEST(Layers, L_141_AttentionDecodes) {
   const std::string prefix = "linen/attention_decode/";
   const MultiHeadDotProductAttention module{.heads = 2, .decode = true};
   const Tensor x = layers_golden(prefix + "in");
@@ -192,7 +192,7 @@ TEST(L141, AttentionDecodes) {
   expect_variables(cache["cache"], prefix + "cache/", 3e-6);
 }
 
-TEST(N134, AttentionDecodes) {
+TEST(Layers, N_134_AttentionDecodes) {
   const std::string prefix = "linen/attention_decode/";
   nnx::Rngs rngs(0);
   nnx::MultiHeadAttention module(2, 6, {.decode = true}, rngs);
@@ -212,7 +212,7 @@ TEST(N134, AttentionDecodes) {
   EXPECT_THROW(module(x), ValueError);
 }
 
-TEST(N133, Attention) {
+TEST(Layers, N_133_Attention) {
   nnx::Rngs rngs(0);
   nnx::MultiHeadAttention attention(2, 6, {.qkv_features = 8}, rngs);
   const Tensor mask = nnx::make_causal_mask(ones({2, 4}));
@@ -223,7 +223,7 @@ TEST(N133, Attention) {
   check_nnx("attention", causal);
 }
 
-TEST(L145, Dropout) {
+TEST(Layers, L_145_Dropout) {
   check_linen("dropout", linen_run(linen::Dropout{.rate = 0.3, .deterministic = false}),
               {.rngs = {{"dropout", Key(3)}}});
   check_linen("dropout_broadcast",
@@ -231,7 +231,7 @@ TEST(L145, Dropout) {
               {.rngs = {{"dropout", Key(3)}}});
 }
 
-TEST(N129, DropoutDrawsAnewAtEachCall) {
+TEST(Layers, N_129_DropoutDrawsAnewAtEachCall) {
   nnx::Rngs rngs{{"dropout", Key(3)}};
   nnx::Dropout dropout(0.3, rngs);
   const Tensor x = layers_golden("nnx/dropout/in/0");
@@ -239,7 +239,7 @@ TEST(N129, DropoutDrawsAnewAtEachCall) {
   expect_golden(stack({first, second}), layers_golden("nnx/dropout/out"), 1e-6, "dropout");
 }
 
-TEST(L157, Pooling) {
+TEST(Layers, L_157_Pooling) {
   using Pool = std::function<Tensor(const Tensor&)>;
   const std::map<std::string, Pool> pools = {{"max_pool",
                                               [](const Tensor& x) {

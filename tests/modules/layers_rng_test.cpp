@@ -8,7 +8,7 @@ namespace {
 using linen::Scope;
 using testing::expect_values;
 
-TEST(L012, EmbedAndDense) {
+TEST(Layers, L_012_EmbedAndDense) {
   expect_values(
       linen::init(linen::Embed{5, 3}, Key(0), tensor({0}))["params"]["embedding"],
       {0.04396089, -0.9328513, -0.97328115, 0.41147125, 0.66334754, 0.49469155, 0.09719624,
@@ -30,7 +30,7 @@ struct TwoDense {
   }
 };
 
-TEST(L012, TwoDenseNamedAutomatically) {
+TEST(Layers, L_012_TwoDenseNamedAutomatically) {
   const auto [y, variables] = linen::init_with_output(TwoDense{3, 2, false}, Key(0), ones({2, 9}));
   expect_values(y, {-0.04579116, 0.50412744, -0.04579116, 0.50412744}, 1e-6, "linear");
   EXPECT_TRUE(variables["params"].contains("Dense_0") && variables["params"].contains("Dense_1"));
@@ -45,7 +45,7 @@ struct DenseDropout {
   }
 };
 
-TEST(L145, DenseThenDropout) {
+TEST(Layers, L_145_DenseThenDropout) {
   const Tensor x = ones({1, 3});
   const linen::Variables variables = linen::init(DenseDropout{}, Key(0), x, false);
   const std::vector<double> expected = {-0.17875527, 1.6255447, -1.2431065, -0.02554005};
@@ -55,7 +55,7 @@ TEST(L145, DenseThenDropout) {
   expect_values(dropped, {2 * expected[0], 2 * expected[1], 0, 0}, 1e-6, "training");
 }
 
-TEST(N078, EmbedAndLinear) {
+TEST(Layers, N_078_EmbedAndLinear) {
   nnx::Rngs a(0), b(42), c(0);
   expect_values(nnx::Embed(5, 3, a).embedding,
                 {0.57966787, -0.523274, -0.43195742, -0.676289, -0.50300646, 0.33996582, 0.41796115,
@@ -73,7 +73,7 @@ TEST(N078, EmbedAndLinear) {
                 {-0.5123713, -0.23335123, 0.4374407, 0.63321066}, 1e-6, "second");
 }
 
-TEST(N078, LossesOfSmallModels) {
+TEST(Layers, N_078_LossesOfSmallModels) {
   nnx::Rngs rngs(0);
   nnx::Linear layer(2, 3, rngs);
   const Tensor x = rngs.uniform({4, 2}), y = rngs.uniform({4, 3});
@@ -85,7 +85,7 @@ TEST(N078, LossesOfSmallModels) {
   EXPECT_NEAR(mean(square(z - 1)).item<double>(), 2.3359997, 2e-6);
 }
 
-TEST(N129, DropoutStreams) {
+TEST(Layers, N_129_DropoutStreams) {
   nnx::Rngs rngs(0);
   nnx::Linear linear(3, 4, rngs);
   nnx::Dropout dropout(0.5, rngs);
@@ -125,7 +125,7 @@ struct ConvolutionNetwork {
   }
 };
 
-TEST(N078, ConvolutionNetworkOnOnes) {
+TEST(Layers, N_078_ConvolutionNetworkOnOnes) {
   nnx::Rngs rngs(0);
   ConvolutionNetwork network(rngs);
   nnx::Rngs of_call(0);

@@ -11,7 +11,7 @@ using testing::expect_golden;
 using testing::expect_identical;
 using testing::expect_values;
 
-TEST(L116, PromoteDtype) {
+TEST(Layers, L_116_PromoteDtype) {
   const Tensor f16 = ones({2}, DType::kF16), f32 = ones({2}), i32 = arange(2);
   EXPECT_EQ(linen::canonicalize_dtype({f16, f32}, {}), DType::kF32);
   EXPECT_EQ(linen::canonicalize_dtype({f16, i32, Tensor()}, {}), DType::kF16);
@@ -23,7 +23,7 @@ TEST(L116, PromoteDtype) {
   EXPECT_FALSE(same[1].defined());
 }
 
-TEST(L117, ParametersKeepTheirDtype) {
+TEST(Layers, L_117_ParametersKeepTheirDtype) {
   const linen::Dense layer{.features = 3, .dtype = DType::kBF16, .param_dtype = DType::kF16};
   const auto [y, variables] = linen::init_with_output(layer, Key(0), ones({2, 4}));
   EXPECT_EQ(y.dtype(), DType::kBF16);
@@ -33,14 +33,14 @@ TEST(L117, ParametersKeepTheirDtype) {
   EXPECT_EQ(of_integers.dtype(), DType::kF32);
 }
 
-TEST(L118, DenseIsDenseGeneral) {
+TEST(Layers, L_118_DenseIsDenseGeneral) {
   const Tensor x = random::normal(Key(5), {2, 3, 4});
   expect_identical(linen::init_with_output(linen::Dense{.features = 5}, Key(0), x).first,
                    linen::init_with_output(linen::DenseGeneral{.features = {5}}, Key(0), x).first,
                    "values");
 }
 
-TEST(L120, ConvWithoutAndWithSeveralBatchDimensions) {
+TEST(Layers, L_120_ConvWithoutAndWithSeveralBatchDimensions) {
   const Tensor x = random::normal(Key(1), {2, 3, 5, 6, 2});
   const linen::Conv layer{.features = 4, .kernel = {3, 3}, .strides = 2};
   const auto [y, variables] = linen::init_with_output(layer, Key(0), x);
@@ -49,7 +49,7 @@ TEST(L120, ConvWithoutAndWithSeveralBatchDimensions) {
   expect_golden(linen::apply(layer, variables, x[1][2]), y[1][2], 1e-6, "none");
 }
 
-TEST(L122, ConvMask) {
+TEST(Layers, L_122_ConvMask) {
   const Tensor x = random::normal(Key(1), {1, 5, 2});
   const Tensor mask = concatenate({zeros({1, 2, 3}), ones({2, 2, 3})});
   const linen::Conv masked{.features = 3, .kernel = 3, .mask = mask};
@@ -61,14 +61,14 @@ TEST(L122, ConvMask) {
                 "mask");
 }
 
-TEST(L121, CircularConvIsPeriodic) {
+TEST(Layers, L_121_CircularConvIsPeriodic) {
   nnx::Rngs rngs(0);
   const nnx::Conv conv(2, 3, {3, 4}, {.padding = "CIRCULAR"}, rngs);
   const Tensor x = random::normal(Key(1), {1, 5, 6, 2});
   expect_golden(conv(roll(roll(x, 2, 1), 1, 2)), roll(roll(conv(x), 2, 1), 1, 2), 1e-5, "shifted");
 }
 
-TEST(L126, EmbedAttendsWithTheSameTable) {
+TEST(Layers, L_126_EmbedAttendsWithTheSameTable) {
   nnx::Rngs rngs(0);
   const nnx::Embed embed(7, 3, rngs);
   const Tensor query = random::normal(Key(1), {2, 3});
@@ -93,7 +93,7 @@ TEST(L126, EmbedAttendsWithTheSameTable) {
   EXPECT_EQ(linen::flat_leaves(variables).size(), 1u);
 }
 
-TEST(L129, BatchNormFollowsTheRunningRule) {
+TEST(Layers, L_129_BatchNormFollowsTheRunningRule) {
   const Tensor x = random::normal(Key(1), {8, 3}) * 3 + 2;
   const linen::BatchNorm norm{.momentum = 0.75};
   const linen::Variables variables = linen::init(norm, Key(0), x, false);
@@ -108,7 +108,7 @@ TEST(L129, BatchNormFollowsTheRunningRule) {
   expect_golden(again, (x - m) * rsqrt(v + 1e-5), 1e-6, "running averages in use");
 }
 
-TEST(L129, BatchNormOnAnotherAxis) {
+TEST(Layers, L_129_BatchNormOnAnotherAxis) {
   const Tensor x = random::normal(Key(1), {4, 3, 5});
   nnx::Rngs a(0), b(0);
   nnx::BatchNorm first(3, {.axis = {1}}, a), last(3, b);
@@ -119,7 +119,7 @@ TEST(L129, BatchNormOnAnotherAxis) {
   EXPECT_EQ(half(zeros({2, 3}, DType::kBF16), true).dtype(), DType::kBF16);
 }
 
-TEST(L133, GroupNormChecksItsGroups) {
+TEST(Layers, L_133_GroupNormChecksItsGroups) {
   nnx::Rngs rngs(0);
   EXPECT_THROW(nnx::GroupNorm(6, {.num_groups = 4}, rngs), ValueError);
   EXPECT_THROW(nnx::GroupNorm(6, {.num_groups = 3, .group_size = 2}, rngs), ValueError);
@@ -132,7 +132,7 @@ TEST(L133, GroupNormChecksItsGroups) {
   EXPECT_THROW(first(x), ValueError);
 }
 
-TEST(L131, MaskedNormIgnoresWhatIsMasked) {
+TEST(Layers, L_131_MaskedNormIgnoresWhatIsMasked) {
   nnx::Rngs rngs(0);
   const nnx::LayerNorm norm(6, rngs);
   const Tensor x = random::normal(Key(1), {3, 6});
@@ -144,7 +144,7 @@ TEST(L131, MaskedNormIgnoresWhatIsMasked) {
   expect_golden(slice_axis(y, 0, 4, 1), expected, 2e-6, "statistics of four elements");
 }
 
-TEST(L137, AttentionFastAndSlowPathsAgree) {
+TEST(Layers, L_137_AttentionFastAndSlowPathsAgree) {
   const Tensor q = random::normal(Key(1), {2, 3, 5, 4, 8}),
                k = random::normal(Key(2), {2, 3, 6, 2, 8});
   const Tensor v = random::normal(Key(3), {2, 3, 6, 2, 8}),
@@ -163,7 +163,7 @@ TEST(L137, AttentionFastAndSlowPathsAgree) {
   expect_golden(slow, fast, 3e-6, "grouped heads, bias, mask, causal");
 }
 
-TEST(L144, Masks) {
+TEST(Layers, L_144_Masks) {
   EXPECT_EQ(linen::make_causal_mask(ones({2, 3})).shape(), (Shape{2, 1, 3, 3}));
   expect_values(linen::make_causal_mask(ones({3})), {1, 0, 0, 1, 1, 0, 1, 1, 1}, 0, "causal");
   EXPECT_EQ(linen::make_causal_mask(ones({3}), 2).shape(), (Shape{1, 1, 1, 3, 3}));
@@ -174,7 +174,7 @@ TEST(L144, Masks) {
   EXPECT_THROW(linen::combine_masks({ones({2}), ones({2, 2})}), ValueError);
 }
 
-TEST(L142, AttentionSowsItsWeights) {
+TEST(Layers, L_142_AttentionSowsItsWeights) {
   const Tensor x = random::normal(Key(1), {2, 4, 6});
   const linen::SelfAttention layer{.heads = 3};
   const linen::Variables variables = linen::init(layer, Key(0), x);
@@ -185,7 +185,7 @@ TEST(L142, AttentionSowsItsWeights) {
   expect_golden(y, linen::apply(layer, variables, x), 2e-6, "same output");
 }
 
-TEST(N137, AttentionSowsItsWeights) {
+TEST(Layers, N_137_AttentionSowsItsWeights) {
   nnx::Rngs rngs(0);
   nnx::MultiHeadAttention layer(3, 6, {.num_kv_heads = 1}, rngs);
   layer(random::normal(Key(1), {2, 4, 6}), {.sow_weights = true});
@@ -197,7 +197,7 @@ TEST(N137, AttentionSowsItsWeights) {
   EXPECT_THROW(layer(ones({2, 4, 5})), ValueError);
 }
 
-TEST(L145, DropoutAtTheEnds) {
+TEST(Layers, L_145_DropoutAtTheEnds) {
   const Tensor x = random::normal(Key(1), {3, 4});
   const linen::RngStreams rngs{{"dropout", Key(1)}};
   const auto apply = [&](double rate) {
@@ -214,7 +214,7 @@ TEST(L145, DropoutAtTheEnds) {
   expect_identical(by_key, dropout(x, Key(7).data(), 0.5), "key of the call");
 }
 
-TEST(N129, DropoutModes) {
+TEST(Layers, N_129_DropoutModes) {
   nnx::Rngs rngs(0);
   nnx::Dropout drop(0.5, rngs);
   const Tensor x = ones({64});
@@ -228,7 +228,7 @@ TEST(N129, DropoutModes) {
   EXPECT_THROW(without(x), ModuleError);
 }
 
-TEST(L161, Sequential) {
+TEST(Layers, L_161_Sequential) {
   const linen::Sequential chain{
       linen::Dense{4}, relu, [](const Tensor& x) { return std::make_tuple(x, 2 * x); },
       [](const Tensor& a, const Tensor& b) { return b - a; }, linen::Dense{2}};
@@ -243,7 +243,7 @@ TEST(L161, Sequential) {
   EXPECT_THROW(linen::apply(empty, {}, x), ValueError);
 }
 
-TEST(N041, Sequential) {
+TEST(Layers, N_041_Sequential) {
   nnx::Rngs rngs(0);
   nnx::Sequential chain{nnx::Linear(5, 4, rngs), relu, nnx::Linear(4, 2, rngs)};
   const Tensor x = random::normal(Key(1), {3, 5});
@@ -258,7 +258,7 @@ TEST(N041, Sequential) {
   expect_identical(dropping.call(a, x), dropping.call(b, x), "random streams are handed on");
 }
 
-TEST(L107, PartitionedParameters) {
+TEST(Layers, L_107_PartitionedParameters) {
   const linen::Dense layer{
       .features = 4, .kernel_init = linen::with_partitioning(init::lecun_normal(), {"in", "out"})};
   const Tensor x = ones({2, 3});
@@ -277,7 +277,7 @@ TEST(L107, PartitionedParameters) {
   EXPECT_TRUE(flattened["params"]["kernel"].box().has_value());
 }
 
-TEST(N149, PartitionedVariables) {
+TEST(Layers, N_149_PartitionedVariables) {
   nnx::Rngs rngs(0);
   const nnx::Linear layer(
       3, 4,
@@ -288,7 +288,7 @@ TEST(N149, PartitionedVariables) {
   EXPECT_EQ(*layer.bias->metadata().get<std::string>("tag"), "frozen");
 }
 
-TEST(N115, KeysAreUsedOnlyForWhatExists) {
+TEST(Layers, N_115_KeysAreUsedOnlyForWhatExists) {
   nnx::Rngs a(0), b(0);
   const nnx::Linear without(3, 4, {.use_bias = false}, a);
   const nnx::BatchNorm norm(4, {.use_bias = false, .use_scale = false}, a);
@@ -298,7 +298,7 @@ TEST(N115, KeysAreUsedOnlyForWhatExists) {
   EXPECT_FALSE(without.bias.has_value() || norm.scale.has_value());
 }
 
-TEST(N116, BothApisAgreeOnTheSameVariables) {
+TEST(Layers, N_116_BothApisAgreeOnTheSameVariables) {
   nnx::Rngs rngs(0);
   nnx::MultiHeadAttention object(2, 6, {.out_features = 5, .normalize_qk = true}, rngs);
   const Tensor x = random::normal(Key(1), {2, 4, 6});

@@ -27,7 +27,7 @@ struct DoubleModel {
   }
 };
 
-TEST(L115, GradientsAgreeWithDifferences) {
+TEST(Layers, L_115_GradientsAgreeWithDifferences) {
   const Tensor x = random::normal(Key(1), {2, 5, 3}, DType::kF64);
   const linen::Variables variables = linen::init(DoubleModel{}, Key(0), x);
   const Tensor weights = random::normal(Key(2), {2, 5, 2}, DType::kF64);
@@ -86,7 +86,7 @@ Tensor train_step(Network& network, const Tensor& x, const Tensor& labels) {
   return loss;
 }
 
-TEST(N085, CompiledTrainingStepKeepsStatisticsAndStreams) {
+TEST(Layers, N_085_CompiledTrainingStepKeepsStatisticsAndStreams) {
   nnx::Rngs rngs(0);
   Network eager(rngs);
   Network compiled = nnx::clone(eager);
@@ -140,7 +140,7 @@ Tensor functional_step(TrainState& state, const Tensor& x, const Tensor& labels)
   return loss;
 }
 
-TEST(L130, CompiledTrainingStepOfAFunctionalNetwork) {
+TEST(Layers, L_130_CompiledTrainingStepOfAFunctionalNetwork) {
   TrainState eager{linen::init(FunctionalNetwork{}, Key(0), zeros({1, 6, 6, 1}), false), Key(1)};
   TrainState compiled = eager;
   const auto step =

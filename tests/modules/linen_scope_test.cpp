@@ -1,0 +1,237 @@
+// The functional module machinery: scopes, collections, names, keys, init and apply.
+#include <gtest/gtest.h>
+
+#include "linnet/core.h"
+#include "linnet/error.h"
+#include "linnet/linen.h"
+
+namespace linnet {
+namespace {
+
+using linen::CollectionFilter;
+using linen::Scope;
+using linen::Variables;
+
+Tensor x() { return ones({2, 3}); }
+
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// Writes a counter at each call.
+struct Counter {
+  Tensor operator()(Scope& s, const Tensor& y) const {
+    const bool exists = s.has_variable("counts", "count");
+    const auto count = s.variable("counts", "count", [] { return scalar(0, DType::kF32); });
+    if (exists) count.set(count.value() + 1);
+    return y + count.value();
+  }
+};
+
+struct Nested {
+  Tensor operator()(Scope& s, const Tensor& y) const {
+    return s("outer", [](Scope& t, const Tensor& z) { return t("inner", linen::Dense{.features = 2}, z); }, y);
+  }
+};
+
+TEST(LinenScope, L_001_L_002_nested_scopes_and_missing_collections) {
+  const Variables vars = linen::init(Nested{}, Key(0), x());
+  EXPECT_EQ(vars.keys(), std::vector<std::string>{"params"});
+  EXPECT_EQ(to_string(vars["params"]["outer"]["inner"]["kernel"].shape()), "[3,2]");
+  EXPECT_THROW(vars["batch_stats"], ModuleError);
+}
+
+TEST(LinenScope, L_003_names_are_reserved_by_collection) {
+  const auto two_collections = [](Scope& s) {
+    s.variable("a", "v", [] { return scalar(1, DType::kF32); });
+    s.variable("b", "v", [] { return scalar(2, DType::kF32); });
+    return Tensor(0.f);
+  };
+  const Variables vars = linen::init(two_collections, Key(0));
+  EXPECT_EQ(vars["b"]["v"].value().item<float>(), 2.f);
+  const auto clash = [](Scope& s) {
+    s.variable("a", "v", [] { return scalar(1, DType::kF32); });
+    return s("v", linen::Dense{.features = 2}, ones({2, 3}));
+  };
+  EXPECT_NE(error_of([&] { linen::init(clash, Key(0)); }).find("NameInUseError"), std::string::npos);
+}
+
+TEST(LinenScope, L_004_L_005_L_008_L_009_reading_and_writing_variables) {
+  const Variables vars = linen::init(Counter{}, Key(0), x());
+  EXPECT_EQ(vars["counts"]["count"].value().item<float>(), 0.f);
+  auto [y, updates] = linen::apply_with({.mutate = {"counts"}}, Counter{}, vars, x());
+  EXPECT_EQ(updates["counts"]["count"].value().item<float>(), 1.f);
+  EXPECT_EQ(vars["counts"]["count"].value().item<float>(), 0.f) << "the input never changes";
+  const std::string text = error_of([&] { linen::apply(Counter{}, vars, x()); });
+  EXPECT_NE(text.find("ModifyScopeVariableError"), std::string::npos) << text;
+  EXPECT_NE(text.find("counts"), std::string::npos) << text;
+  const auto reads = [](Scope& s) {
+    EXPECT_FALSE(s.get_variable("nowhere", "v").defined());
+    EXPECT_FALSE(s.is_mutable_collection("counts"));
+    return Tensor(0.f);
+  };
+  linen::apply(reads, vars);
+}
+
+TEST(LinenScope, L_010_collection_filters) {
+  const CollectionFilter some{"a", "b"}, all = true, none = false;
+  EXPECT_TRUE(some.contains("a"));
+  EXPECT_FALSE(some.contains("c"));
+  EXPECT_TRUE(all.contains("c"));
+  EXPECT_TRUE(none.empty());
+  const CollectionFilter deny_a = CollectionFilter::deny("a"), deny_ab = CollectionFilter::deny({"a", "b"});
+  EXPECT_EQ(deny_a | deny_ab, deny_a);
+  EXPECT_EQ(deny_a & deny_ab, deny_ab);
+  EXPECT_EQ(deny_ab | CollectionFilter("a"), CollectionFilter::deny("b"));
+  EXPECT_EQ(all - CollectionFilter("a"), deny_a);
+  EXPECT_EQ(some - CollectionFilter("a"), CollectionFilter("b"));
+  EXPECT_EQ(deny_a & some, CollectionFilter("b"));
+}
+
+TEST(LinenScope, L_012_L_014_L_015_random_streams) {
+  const auto module = [](Scope& s) {
+    EXPECT_TRUE(s.has_rng("params"));
+    EXPECT_FALSE(s.has_rng("dropout"));
+    const Key a = s.make_rng("params"), b = s.make_rng("dropout");
+    return stack({a.data(), b.data()});
+  };
+  // docs/rng.md section 11.2: stream 0 at the root, counts 1 and 2 (`dropout` falls back to `params`).
+  const Tensor keys = linen::init_with_output(module, Key(0)).first;
+  EXPECT_EQ(keys.to_vector<uint32_t>(), (std::vector<uint32_t>{1428664606, 3351135085, 3456700291, 3873160899}));
+  EXPECT_NE(error_of([] {
+              linen::apply([](Scope& s) { return s.make_rng("noise").data(); }, Variables());
+            }).find("InvalidRngError"), std::string::npos);
+}
+
+TEST(LinenScope, L_016_a_scope_entered_again_frees_its_names_and_goes_on_counting) {
+  const auto module = [](Scope& s) {
+    Scope child = s.child("shared");
+    const auto draw = [](Scope& t) { return t.make_rng().data(); };
+    return stack({Scope::call(child, draw), Scope::call(child, draw)});
+  };
+  const auto keys = linen::init_with_output(module, Key(0)).first.to_vector<uint32_t>();
+  EXPECT_NE(keys[0], keys[2]);
+  const auto tied = [](Scope& s, const Tensor& y) {
+    Scope child = s.child("dense");
+    const linen::Dense dense{.features = 3};
+    return Scope::call(child, dense, Scope::call(child, dense, y));
+  };
+  const Variables vars = linen::init(tied, Key(0), x());
+  EXPECT_EQ(vars["params"].keys(), std::vector<std::string>{"dense"});
+}
+
+TEST(LinenScope, L_017_scopes_end_with_their_call) {
+  std::optional<Scope> kept;
+  linen::init([&](Scope& s) {
+    kept = s;
+    return Tensor(0.f);
+  }, Key(0));
+  EXPECT_NE(error_of([&] { kept->make_rng(); }).find("InvalidScopeError"), std::string::npos);
+}
+
+TEST(LinenScope, L_018_L_064_apply_returns_the_mutable_collections_only) {
+  Variables vars = linen::init(Counter{}, Key(0), x());
+  vars.children()["other"] = Variables{{"v", scalar(3, DType::kF32)}};
+  EXPECT_EQ(linen::apply_with({.mutate = {"counts"}}, Counter{}, vars, x()).second.keys(),
+            std::vector<std::string>{"counts"});
+  EXPECT_EQ(linen::apply_with({.mutate = CollectionFilter::deny("counts")}, linen::Dense{.features = 2},
+                              linen::init(linen::Dense{.features = 2}, Key(0), x()), x()).second.keys(),
+            std::vector<std::string>{"params"});
+  EXPECT_EQ(linen::apply_with({.mutate = true}, Counter{}, vars, x()).second.keys(),
+            (std::vector<std::string>{"counts", "other"}));
+}
+
+TEST(LinenScope, L_019_L_020_arguments_are_checked) {
+  EXPECT_NE(error_of([] { linen::apply(Counter{}, Variables{{"params", ones({2})}}, x()); })
+                .find("ApplyScopeInvalidVariablesTypeError"), std::string::npos);
+  const Variables twice{{"params", Variables{{"params", Variables{{"w", ones({2})}}}}}};
+  EXPECT_NE(error_of([&] { linen::apply(Counter{}, twice, x()); }).find("ApplyScopeInvalidVariablesStructureError"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { linen::init(Counter{}, {{"params", random::split(Key(0), 2)}}, x()); })
+                .find("InvalidRngError"), std::string::npos);
+}
+
+TEST(LinenScope, L_030_L_031_automatic_names_and_names_given) {
+  const auto module = [](Scope& s, const Tensor& y) {
+    const Tensor a = s(linen::Dense{.features = 3}, y);
+    const Tensor b = s("named", linen::Dense{.features = 3}, a);
+    return s(linen::Dense{.features = 3}, b);
+  };
+  EXPECT_EQ(linen::init(module, Key(0), x())["params"].keys(),
+            (std::vector<std::string>{"Dense_0", "Dense_1", "named"}));
+}
+
+TEST(LinenScope, L_045_L_048_L_056_variables_path_and_initializing) {
+  const auto module = [](Scope& s, bool init) {
+    EXPECT_EQ(s.is_initializing(), init);
+    s("a", [](Scope& t) {
+      EXPECT_EQ(t.path(), std::vector<std::string>{"a"});
+      return t.param("w", init::ones(), {2});
+    });
+    EXPECT_EQ(s.variables()["params"]["a"].keys(), std::vector<std::string>{"w"});
+    return Tensor(0.f);
+  };
+  const Variables vars = linen::init(module, Key(0), true);
+  linen::apply(module, vars, false);
+}
+
+TEST(LinenScope, L_049_sow_appends_to_a_tuple) {
+  const auto module = [](Scope& s, const Tensor& y) {
+    s.sow("intermediates", "h", y);
+    s.sow("intermediates", "h", y * 2);
+    return y;
+  };
+  EXPECT_FALSE(linen::init(module, Key(0), x()).contains("intermediates"));
+  const Variables updates = linen::apply_with({.mutate = {"intermediates"}}, module, Variables(), x()).second;
+  EXPECT_EQ(updates["intermediates"]["h"].leaf().tensors.size(), 2u);
+  EXPECT_TRUE(updates["intermediates"]["h"].leaf().tuple);
+}
+
+TEST(LinenScope, L_050_perturb_gives_gradients_of_intermediates) {
+  const auto module = [](Scope& s, const Tensor& y) { return sum(square(s.perturb("h", y * 3))); };
+  const Variables vars = linen::init(module, Key(0), x());
+  EXPECT_EQ(linen::apply(module, Variables(), x()).item<float>(), 54.f) << "identity without the collection";
+  const Variables grads = grad([&](const Variables& v) { return linen::apply(module, v, x()); })(vars);
+  EXPECT_EQ(grads["perturbations"]["h"].value().to_vector<float>(), std::vector<float>(6, 6.f));
+  EXPECT_THROW(linen::apply(module, Variables{{"perturbations", Variables()}}, x()), ModuleError);
+}
+
+TEST(LinenScope, L_062_L_063_L_066_init_and_purity) {
+  const linen::Dense dense{.features = 4};
+  auto [y, vars] = linen::init_with_output(dense, Key(7), x());
+  EXPECT_EQ(linen::apply(dense, vars, x()).to_vector<float>(), y.to_vector<float>());
+  EXPECT_EQ(tree::leaves(linen::init(dense, {{"params", Key(7)}}, x()))[1].to_vector<float>(),
+            tree::leaves(vars)[1].to_vector<float>());
+}
+
+TEST(LinenScope, L_068_init_under_eval_shape_and_jit) {
+  const linen::Dense dense{.features = 4};
+  const auto make = [&](const Tensor& y) { return linen::init(dense, Key(3), y); };
+  const Variables shapes = eval_shape(make, x());
+  EXPECT_EQ(to_string(shapes["params"]["kernel"].shape()), "[3,4]");
+  const Variables plain = make(x());
+  const Variables jitted = jit([&](const Tensor& y) { return make(y); })(x());
+  EXPECT_EQ(jitted["params"]["kernel"].value().to_vector<float>(), plain["params"]["kernel"].value().to_vector<float>());
+}
+
+TEST(LinenScope, L_103_to_L_108_boxes) {
+  const Variables boxed = linen::partitioned(ones({2, 3}), AxisNames{"in", "out"});
+  const Variables tree{{"params", Variables{{"w", boxed}, {"b", ones({3})}}}};
+  EXPECT_EQ(linen::get_partition_spec(tree).at("params/w"), (AxisNames{"in", "out"}));
+  EXPECT_EQ(linen::get_partition_spec(tree).at("params/b"), AxisNames{});
+  EXPECT_FALSE(linen::unbox(tree)["params"]["w"].box());
+  const Metadata layer{{"partition_name", std::string("layers")}};
+  const Variables stacked{{"w", Variables(state::Value(ones({4, 2, 3})), boxed.box())}};
+  (void)stacked;
+  EXPECT_EQ(linen::get_partition_spec(linen::add_axis(tree, 0, layer)).at("params/w"),
+            (AxisNames{"layers", "in", "out"}));
+}
+
+}  // namespace
+}  // namespace linnet

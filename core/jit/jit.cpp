@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -51,9 +52,20 @@ struct JitCore::Entry {
 };
 
 struct JitCore::Cache {
+  /// More programs of one function than this come from types that never repeat; the oldest goes.
+  static constexpr size_t kCapacity = 256;
+
+  void keep(const std::string& key, const EntryPtr& entry) {
+    if (entries.insert_or_assign(key, entry).second) oldest_first.push_back(key);
+    if (entries.size() <= kCapacity) return;
+    entries.erase(oldest_first.front());
+    oldest_first.pop_front();
+  }
+
   std::mutex mutex;
   std::condition_variable traced;
   std::unordered_map<std::string, EntryPtr> entries;
+  std::deque<std::string> oldest_first;
   std::unordered_map<std::string, std::thread::id> in_progress;
   size_t traces = 0;
 };
@@ -304,7 +316,7 @@ JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std:
   }
   std::lock_guard lock(cache_->mutex);
   ++cache_->traces;
-  if (recorder.keepable()) cache_->entries[key] = entry;
+  if (recorder.keepable()) cache_->keep(key, entry);
   return entry;
 }
 

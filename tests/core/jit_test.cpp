@@ -506,6 +506,18 @@ TEST(Jit, the_cache_goes_with_the_function) {
   EXPECT_EQ(memory_stats().live_bytes, before);
 }
 
+TEST(Jit, R_059_the_cache_is_bounded) {
+  const auto f = jit([](const Tensor& x, int n) { return x + n; });
+  const Tensor x = zeros({2});
+  for (int n = 0; n < 257; ++n) f(x, n);
+  EXPECT_EQ(f.trace_count(), 257u);
+  f(x, 256);
+  f(x, 1);
+  EXPECT_EQ(f.trace_count(), 257u);
+  EXPECT_EQ(values(f(x, 0)), floats({0, 0}));
+  EXPECT_EQ(f.trace_count(), 258u) << "the oldest had gone";
+}
+
 TEST(Jit, long_loops_keep_memory_constant) {
   struct Net {
     std::vector<Tensor> w{test::ramp({8, 8}), test::ramp({8, 8})};

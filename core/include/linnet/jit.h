@@ -5,8 +5,9 @@
 //   std::string program = step.lower(model, opt, batch).text();
 //
 // A `T&` parameter is state: what the function writes to it is seen by the caller. Everything else is
-// input. Captured variables are state too; captured tensors are inputs fixed at tracing. Calling one
-// jitted function from several threads is allowed if the state arguments differ.
+// input. Captured variables are state too; captured tensors are inputs fixed at tracing. A variable is
+// either passed or captured, not both. Calling one jitted function from several threads is allowed if
+// the state arguments differ. The programs for the last 256 types of arguments are kept.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
-// A vector of trivially copyable values with inline room for the usual few, used for shapes and axes.
+// A vector of trivially copyable values with inline room for the usual few, used for shapes and
+// axes.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <initializer_list>
@@ -23,12 +23,18 @@ class SmallVector {
 
   SmallVector() = default;
   SmallVector(std::initializer_list<T> values) { assign(values.begin(), values.size()); }
-  SmallVector(std::span<const T> values) { assign(values.data(), values.size()); }  // NOLINT(runtime/explicit)
-  SmallVector(const std::vector<T>& values) { assign(values.data(), values.size()); }  // NOLINT(runtime/explicit)
+  SmallVector(std::span<const T> values) {
+    assign(values.data(), values.size());
+  }  // NOLINT(runtime/explicit)
+  SmallVector(const std::vector<T>& values) {
+    assign(values.data(), values.size());
+  }  // NOLINT(runtime/explicit)
   explicit SmallVector(size_t count, T value = T{}) { resize(count, value); }
   template <class It>
     requires(!std::is_arithmetic_v<It>)
-  SmallVector(It first, It last) { for (; first != last; ++first) push_back(static_cast<T>(*first)); }
+  SmallVector(It first, It last) {
+    for (; first != last; ++first) push_back(static_cast<T>(*first));
+  }
   SmallVector(const SmallVector& other) { assign(other.data(), other.size_); }
   SmallVector(SmallVector&& other) noexcept { take(other); }
   SmallVector& operator=(const SmallVector& other) {
@@ -72,14 +78,17 @@ class SmallVector {
   }
   void insert(size_t index, T value) {
     push_back(value);
-    std::rotate(begin() + index, end() - 1, end());
+    std::memmove(data() + index + 1, data() + index, (size_ - 1 - index) * sizeof(T));
+    data()[index] = value;
   }
   void erase(size_t index) {
-    std::copy(begin() + index + 1, end(), begin() + index);
     --size_;
+    std::memmove(data() + index, data() + index + 1, (size_ - index) * sizeof(T));
   }
   template <class It>
-  void append(It first, It last) { for (; first != last; ++first) push_back(*first); }
+  void append(It first, It last) {
+    for (; first != last; ++first) push_back(*first);
+  }
 
   friend bool operator==(const SmallVector& a, const SmallVector& b) {
     return a.size_ == b.size_ && std::equal(a.begin(), a.end(), b.begin());

@@ -20,7 +20,8 @@ std::string text_of(const MetadataValue& value) {
     std::string operator()(const std::string& v) const { return "'" + v + "'"; }
     std::string operator()(const AxisNames& v) const {
       std::string out = "(";
-      for (size_t i = 0; i < v.names.size(); ++i) out += (i ? ", " : "") + v.names[i].value_or("none");
+      for (size_t i = 0; i < v.names.size(); ++i)
+        out += (i ? ", " : "") + v.names[i].value_or("none");
       return out + ")";
     }
     std::string operator()(const AxisRules& v) const {
@@ -35,12 +36,14 @@ std::string text_of(const MetadataValue& value) {
     }
     std::string operator()(const std::vector<ValueHook>& v) const {
       std::string out = "hooks[";
-      for (const ValueHook& hook : v) out += fmt::format("{};", static_cast<const void*>(hook.id.get()));
+      for (const ValueHook& hook : v)
+        out += fmt::format("{};", static_cast<const void*>(hook.id.get()));
       return out + "]";
     }
     std::string operator()(const std::vector<AxisHook>& v) const {
       std::string out = "hooks[";
-      for (const AxisHook& hook : v) out += fmt::format("{};", static_cast<const void*>(hook.id.get()));
+      for (const AxisHook& hook : v)
+        out += fmt::format("{};", static_cast<const void*>(hook.id.get()));
       return out + "]";
     }
   };
@@ -58,7 +61,8 @@ void for_each_axis_entry(Metadata& out, const Metadata& parameters, F&& f) {
     if (name == "out_sharding") {
       if (!parameters.has("partition_name")) {
         fail<ModuleError>(
-            "PartitioningUnspecifiedError: the value has sharding {} but no 'partition_name' is given for the new axis",
+            "PartitioningUnspecifiedError: the value has sharding {} but no 'partition_name' is "
+            "given for the new axis",
             text_of(value));
       }
       if (const std::string* text = parameters.get<std::string>("partition_name")) axis = *text;
@@ -115,7 +119,9 @@ std::string to_string(const Metadata& metadata) {
 bool AxisNames::operator==(const AxisNames& other) const {
   const size_t count = std::max(names.size(), other.names.size());
   for (size_t i = 0; i < count; ++i) {
-    const auto at = [i](const AxisNames& axes) { return i < axes.names.size() ? axes.names[i] : std::nullopt; };
+    const auto at = [i](const AxisNames& axes) {
+      return i < axes.names.size() ? axes.names[i] : std::nullopt;
+    };
     if (at(*this) != at(other)) return false;
   }
   return true;
@@ -135,46 +141,56 @@ size_t hash_of(const Metadata& metadata) {
 
 size_t axis_count(const Metadata& metadata, size_t rank) {
   for (const auto& [name, value] : metadata.entries()) {
-    if (const AxisNames* axes = std::get_if<AxisNames>(&value)) rank = std::max(rank, axes->names.size());
+    if (const AxisNames* axes = std::get_if<AxisNames>(&value))
+      rank = std::max(rank, axes->names.size());
   }
   return rank;
 }
 
-Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank) {
+Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters,
+                  size_t rank) {
   Metadata out = metadata;
   const int64_t after = static_cast<int64_t>(rank) + 1;
   const int64_t at = position < 0 ? position + after : position;
-  for_each_axis_entry(out, parameters, [&](const std::string&, const AxisNames& names,
-                                           const std::optional<std::string>& axis) {
-    AxisNames result = names;
-    // A short tuple stands for one padded with none (B-137). The padding is written down, so that a negative
-    // position means the same axis on the way back.
-    if (static_cast<int64_t>(result.names.size()) < after - 1) result.names.resize(static_cast<size_t>(after - 1));
-    if (static_cast<int64_t>(result.names.size()) < at) result.names.resize(static_cast<size_t>(at));
-    result.names.insert(result.names.begin() + at, axis);
-    return result;
-  });
+  for_each_axis_entry(
+      out, parameters,
+      [&](const std::string&, const AxisNames& names, const std::optional<std::string>& axis) {
+        AxisNames result = names;
+        // A short tuple stands for one padded with none (B-137). The padding is written down, so
+        // that a negative position means the same axis on the way back.
+        if (static_cast<int64_t>(result.names.size()) < after - 1)
+          result.names.resize(static_cast<size_t>(after - 1));
+        if (static_cast<int64_t>(result.names.size()) < at)
+          result.names.resize(static_cast<size_t>(at));
+        result.names.insert(result.names.begin() + at, axis);
+        return result;
+      });
   run_axis_hooks(out, "on_add_axis", at, parameters);
   return out;
 }
 
-Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank) {
+Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters,
+                     size_t rank) {
   Metadata out = metadata;
   const int64_t at = position < 0 ? position + static_cast<int64_t>(rank) : position;
-  for_each_axis_entry(out, parameters, [&](const std::string& name, const AxisNames& names,
-                                           const std::optional<std::string>& axis) {
-    AxisNames result = names;
-    const bool present = at < static_cast<int64_t>(names.names.size());
-    const std::optional<std::string> found = present ? names.names[static_cast<size_t>(at)] : std::nullopt;
-    if (found != axis) {
-      fail<ValueError>("remove_axis: expected axis name '{}' at position {} of {}={}, found '{}'",
-                        axis.value_or("none"), at, name, text_of(MetadataValue(names)), found.value_or("none"));
-    }
-    if (!present) return result;
-    result.names.erase(result.names.begin() + at);
-    drop_trailing_none(result.names);
-    return result;
-  });
+  for_each_axis_entry(
+      out, parameters,
+      [&](const std::string& name, const AxisNames& names, const std::optional<std::string>& axis) {
+        AxisNames result = names;
+        const bool present = at < static_cast<int64_t>(names.names.size());
+        const std::optional<std::string> found =
+            present ? names.names[static_cast<size_t>(at)] : std::nullopt;
+        if (found != axis) {
+          fail<ValueError>(
+              "remove_axis: expected axis name '{}' at position {} of {}={}, found '{}'",
+              axis.value_or("none"), at, name, text_of(MetadataValue(names)),
+              found.value_or("none"));
+        }
+        if (!present) return result;
+        result.names.erase(result.names.begin() + at);
+        drop_trailing_none(result.names);
+        return result;
+      });
   run_axis_hooks(out, "on_remove_axis", at, parameters);
   return out;
 }

@@ -1,5 +1,5 @@
-// A training step of the demo's convolutional network (examples/fashion_mnist) on 64 images, in both module
-// APIs, compiled, with the demo's optimiser.
+// A training step of the demo's convolutional network (examples/fashion_mnist) on 64 images, in
+// both module APIs, compiled, with the demo's optimiser.
 #include <benchmark/benchmark.h>
 
 #include <vector>
@@ -15,11 +15,13 @@ using namespace linnet;
 constexpr int64_t kSteps = 100'000;
 
 demo::Batch make_batch() {
-  const std::vector<float> values = workload::uniform(98, static_cast<size_t>(workload::kBatch * 28 * 28), 127.5f);
+  const std::vector<float> values =
+      workload::uniform(98, static_cast<size_t>(workload::kBatch * 28 * 28), 127.5f);
   std::vector<uint8_t> pixels;
   for (float value : values) pixels.push_back(static_cast<uint8_t>(value + 127.5f));
   std::vector<int32_t> labels;
-  for (int64_t i = 0; i < workload::kBatch; ++i) labels.push_back(static_cast<int32_t>(workload::label(i)));
+  for (int64_t i = 0; i < workload::kBatch; ++i)
+    labels.push_back(static_cast<int32_t>(workload::label(i)));
   demo::Batch batch;
   batch.image = from_vector(pixels, {workload::kBatch, 28, 28, 1});
   batch.label = from_vector(labels, {workload::kBatch});
@@ -31,9 +33,8 @@ void cnn_step(benchmark::State& state) {
   demo::StatefulNetwork network = demo::make_stateful(0);
   optim::Optimizer optimizer(network, demo::make_optimizer(kSteps));
   const demo::Batch batch = make_batch();
-  const auto step = jit([](demo::StatefulNetwork& net, optim::Optimizer& opt, const demo::Batch& b) {
-    return demo::stateful_step(net, opt, b).loss;
-  });
+  const auto step = jit([](demo::StatefulNetwork& net, optim::Optimizer& opt,
+                           const demo::Batch& b) { return demo::stateful_step(net, opt, b).loss; });
   for (int i = 0; i < 3; ++i) benchmark::DoNotOptimize(step(network, optimizer, batch).impl());
   for (auto _ : state) benchmark::DoNotOptimize(step(network, optimizer, batch).impl());
 }

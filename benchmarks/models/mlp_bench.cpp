@@ -1,5 +1,6 @@
-// A training step of a multilayer perceptron, 784-256-128-10 with relu, batch 64: forward, cross entropy,
-// backward and update, compiled. The `loss` counter is the loss after twenty steps; the peer must get the same.
+// A training step of a multilayer perceptron, 784-256-128-10 with relu, batch 64: forward, cross
+// entropy, backward and update, compiled. The `loss` counter is the loss after twenty steps; the
+// peer must get the same.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
@@ -27,8 +28,9 @@ Mlp make_mlp() {
   for (size_t i = 0; i + 1 < std::size(workload::kLayers); ++i) {
     const int64_t in = workload::kLayers[i], out = workload::kLayers[i + 1];
     const float bound = std::sqrt(6.f / static_cast<float>(in));
-    layers.push_back({from_vector(workload::uniform(i + 1, static_cast<size_t>(in * out), bound), {in, out}),
-                      zeros({out}).contiguous()});
+    layers.push_back(
+        {from_vector(workload::uniform(i + 1, static_cast<size_t>(in * out), bound), {in, out}),
+         zeros({out}).contiguous()});
   }
   return layers;
 }
@@ -48,13 +50,17 @@ struct Batch {
 
 Batch make_batch() {
   std::vector<int32_t> labels;
-  for (int64_t i = 0; i < workload::kBatch; ++i) labels.push_back(static_cast<int32_t>(workload::label(i)));
-  return {from_vector(workload::uniform(99, static_cast<size_t>(workload::kBatch * workload::kLayers[0]), 1),
+  for (int64_t i = 0; i < workload::kBatch; ++i)
+    labels.push_back(static_cast<int32_t>(workload::label(i)));
+  return {from_vector(workload::uniform(
+                          99, static_cast<size_t>(workload::kBatch * workload::kLayers[0]), 1),
                       {workload::kBatch, workload::kLayers[0]}),
           from_vector(labels, {workload::kBatch})};
 }
 
-Tensor loss_of(const Mlp& layers, const Batch& batch) { return cross_entropy(forward(layers, batch.x), batch.label); }
+Tensor loss_of(const Mlp& layers, const Batch& batch) {
+  return cross_entropy(forward(layers, batch.x), batch.label);
+}
 
 void train(benchmark::State& state, const optim::GradientTransformation& tx, bool compiled) {
   set_num_threads(static_cast<int>(state.range(0)));
@@ -62,12 +68,15 @@ void train(benchmark::State& state, const optim::GradientTransformation& tx, boo
   optim::TransformState memory = tx.init(layers);
   const Batch batch = make_batch();
   const auto step = [tx](Mlp& model, optim::TransformState& s, const Batch& b) {
-    const auto [loss, gradients] = value_and_grad([&](const Mlp& m) { return loss_of(m, b); })(model);
+    const auto [loss, gradients] =
+        value_and_grad([&](const Mlp& m) { return loss_of(m, b); })(model);
     optim::step(tx, model, gradients, s);
     return loss;
   };
   const auto jitted = jit(step);
-  const auto run = [&] { return compiled ? jitted(layers, memory, batch) : step(layers, memory, batch); };
+  const auto run = [&] {
+    return compiled ? jitted(layers, memory, batch) : step(layers, memory, batch);
+  };
   Tensor loss;
   for (int i = 0; i < workload::kGateSteps; ++i) loss = run();
   state.counters["loss"] = loss.item<double>();
@@ -78,7 +87,9 @@ void train(benchmark::State& state, const optim::GradientTransformation& tx, boo
 }
 
 void mlp_sgd_step(benchmark::State& state) { train(state, optim::sgd(0.01, 0.9), true); }
-void mlp_adamw_step(benchmark::State& state) { train(state, optim::adamw(1e-3, {.weight_decay = 1e-2}), true); }
+void mlp_adamw_step(benchmark::State& state) {
+  train(state, optim::adamw(1e-3, {.weight_decay = 1e-2}), true);
+}
 void mlp_sgd_step_eager(benchmark::State& state) { train(state, optim::sgd(0.01, 0.9), false); }
 
 void mlp_forward(benchmark::State& state) {
@@ -89,7 +100,8 @@ void mlp_forward(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(compiled(layers, batch.x).impl());
 }
 
-/// From an uncompiled function to the end of its first call, with kernels that were prepared before.
+/// From an uncompiled function to the end of its first call, with kernels that were prepared
+/// before.
 void mlp_compile(benchmark::State& state) {
   set_num_threads(static_cast<int>(state.range(0)));
   const Batch batch = make_batch();
@@ -100,7 +112,8 @@ void mlp_compile(benchmark::State& state) {
     optim::TransformState memory = tx.init(layers);
     state.ResumeTiming();
     const auto step = jit([tx](Mlp& model, optim::TransformState& s, const Batch& b) {
-      const auto [loss, gradients] = value_and_grad([&](const Mlp& m) { return loss_of(m, b); })(model);
+      const auto [loss, gradients] =
+          value_and_grad([&](const Mlp& m) { return loss_of(m, b); })(model);
       optim::step(tx, model, gradients, s);
       return loss;
     });

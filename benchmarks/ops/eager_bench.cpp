@@ -1,5 +1,5 @@
-// What one small eager operation costs above the kernel it runs. The operands have eight elements, so
-// almost all of the time is the way from the public function to the kernel and back.
+// What one small eager operation costs above the kernel it runs. The operands have eight elements,
+// so almost all of the time is the way from the public function to the kernel and back.
 #include <benchmark/benchmark.h>
 
 #include <vector>
@@ -21,7 +21,8 @@ Tensor eight() { return tensor({1.f, 2.f, 3.f, 4.f, 5.f, 6.f, 7.f, 8.f}); }
 /// One elementwise kernel on eight elements, without Linnet above it.
 class BareKernel {
  public:
-  BareKernel(ScalarOp op, std::vector<cpu::Operand> operands) : op_(op), operands_(std::move(operands)) {}
+  BareKernel(ScalarOp op, std::vector<cpu::Operand> operands)
+      : op_(op), operands_(std::move(operands)) {}
   void operator()() {
     cpu::elementwise(op_, DType::kF32, {}, kShape, operands_, {out_, kDense});
     benchmark::ClobberMemory();
@@ -35,21 +36,25 @@ class BareKernel {
 
 void add(benchmark::State& state) {
   const Tensor x = eight(), y = eight();
-  compare(state, [&] { benchmark::DoNotOptimize((x + y).impl()); },
-          BareKernel(ScalarOp::kAdd, {{x.data<float>().data(), kDense}, {y.data<float>().data(), kDense}}));
+  compare(
+      state, [&] { benchmark::DoNotOptimize((x + y).impl()); },
+      BareKernel(ScalarOp::kAdd,
+                 {{x.data<float>().data(), kDense}, {y.data<float>().data(), kDense}}));
 }
 
 void times_two(benchmark::State& state) {
   const Tensor x = eight();
   const float two = 2;
-  compare(state, [&] { benchmark::DoNotOptimize((x * 2).impl()); },
-          BareKernel(ScalarOp::kMul, {{x.data<float>().data(), kDense}, {&two, kRepeat}}));
+  compare(
+      state, [&] { benchmark::DoNotOptimize((x * 2).impl()); },
+      BareKernel(ScalarOp::kMul, {{x.data<float>().data(), kDense}, {&two, kRepeat}}));
 }
 
 void exponential(benchmark::State& state) {
   const Tensor x = eight();
-  compare(state, [&] { benchmark::DoNotOptimize(exp(x).impl()); },
-          BareKernel(ScalarOp::kExp, {{x.data<float>().data(), kDense}}));
+  compare(
+      state, [&] { benchmark::DoNotOptimize(exp(x).impl()); },
+      BareKernel(ScalarOp::kExp, {{x.data<float>().data(), kDense}}));
 }
 
 void product_8x8(benchmark::State& state) {
@@ -61,24 +66,28 @@ void product_8x8(benchmark::State& state) {
   problem = cpu::canonical(problem);
   std::vector<float> out(64);
   std::vector<char> workspace(cpu::gemm_workspace_bytes(problem, DType::kF32, 1) + 64);
-  const cpu::GemmOperands<float> operands{.a = a.data<float>().data(), .b = b.data<float>().data(), .out = out.data()};
-  compare(state, [&] { benchmark::DoNotOptimize(matmul(a, b).impl()); },
-          [&] {
-            cpu::gemm(problem, operands, workspace.data(), 1);
-            benchmark::ClobberMemory();
-          });
+  const cpu::GemmOperands<float> operands{
+      .a = a.data<float>().data(), .b = b.data<float>().data(), .out = out.data()};
+  compare(
+      state, [&] { benchmark::DoNotOptimize(matmul(a, b).impl()); },
+      [&] {
+        cpu::gemm(problem, operands, workspace.data(), 1);
+        benchmark::ClobberMemory();
+      });
 }
 
 void row_of_bias(benchmark::State& state) {
   const Tensor x = ones({8, 8}), bias = eight();
   const int64_t shape[] = {8, 8}, dense[] = {8, 1}, row[] = {0, 1};
-  const cpu::Operand operands[] = {{x.data<float>().data(), dense}, {bias.data<float>().data(), row}};
+  const cpu::Operand operands[] = {{x.data<float>().data(), dense},
+                                   {bias.data<float>().data(), row}};
   std::vector<float> out(64);
-  compare(state, [&] { benchmark::DoNotOptimize((x + bias).impl()); },
-          [&] {
-            cpu::elementwise(ScalarOp::kAdd, DType::kF32, {}, shape, operands, {out.data(), dense});
-            benchmark::ClobberMemory();
-          });
+  compare(
+      state, [&] { benchmark::DoNotOptimize((x + bias).impl()); },
+      [&] {
+        cpu::elementwise(ScalarOp::kAdd, DType::kF32, {}, shape, operands, {out.data(), dense});
+        benchmark::ClobberMemory();
+      });
 }
 
 void selection(benchmark::State& state) {

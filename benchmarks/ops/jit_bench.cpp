@@ -1,5 +1,5 @@
-// What calling a compiled function costs: programs of one and of ten small operations, and one that only
-// passes a tree of parameters through.
+// What calling a compiled function costs: programs of one and of ten small operations, and one that
+// only passes a tree of parameters through.
 #include <benchmark/benchmark.h>
 
 #include <vector>

@@ -1,5 +1,5 @@
-// How fast memory passes through the operations that are bound by it. Read each next to `copy`, which is
-// what the machine can do at the moment.
+// How fast memory passes through the operations that are bound by it. Read each next to `copy`,
+// which is what the machine can do at the moment.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -22,11 +22,13 @@ Tensor spread(const Shape& shape) {
   return from_vector(workload::spread(static_cast<size_t>(element_count(shape))), shape);
 }
 
-void use_threads(const benchmark::State& state) { set_num_threads(static_cast<int>(state.range(0))); }
+void use_threads(const benchmark::State& state) {
+  set_num_threads(static_cast<int>(state.range(0)));
+}
 
 void count_bytes(benchmark::State& state, int64_t bytes_each) {
-  state.counters["GB/s"] =
-      benchmark::Counter(1e-9 * static_cast<double>(bytes_each), benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["GB/s"] = benchmark::Counter(1e-9 * static_cast<double>(bytes_each),
+                                              benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void copy(benchmark::State& state) {
@@ -35,7 +37,8 @@ void copy(benchmark::State& state) {
   std::vector<float> to(from.size());
   for (auto _ : state) {
     cpu::parallel_for(static_cast<int64_t>(from.size()), 1 << 16, [&](int64_t begin, int64_t end) {
-      std::memcpy(to.data() + begin, from.data() + begin, static_cast<size_t>(end - begin) * sizeof(float));
+      std::memcpy(to.data() + begin, from.data() + begin,
+                  static_cast<size_t>(end - begin) * sizeof(float));
     });
     benchmark::ClobberMemory();
   }
@@ -67,13 +70,14 @@ void fused_chain(benchmark::State& state) {
   std::vector<float> out(static_cast<size_t>(count));
   const auto compiled = jit([](const Tensor& a, const Tensor& b) { return chain(a, b); });
   const float *x_data = x.data<float>().data(), *y_data = y.data<float>().data();
-  bench::compare(state, [&] { benchmark::DoNotOptimize(compiled(x, y).impl()); },
-                 [&] {
-                   cpu::parallel_for(count, 1 << 15, [&](int64_t begin, int64_t end) {
-                     hand_written_chain(x_data + begin, y_data + begin, out.data() + begin, end - begin);
-                   });
-                   benchmark::ClobberMemory();
-                 });
+  bench::compare(
+      state, [&] { benchmark::DoNotOptimize(compiled(x, y).impl()); },
+      [&] {
+        cpu::parallel_for(count, 1 << 15, [&](int64_t begin, int64_t end) {
+          hand_written_chain(x_data + begin, y_data + begin, out.data() + begin, end - begin);
+        });
+        benchmark::ClobberMemory();
+      });
   count_bytes(state, count * 12);
 }
 
@@ -88,7 +92,8 @@ void eager_chain(benchmark::State& state) {
 }
 
 template <class F>
-void one_operand(benchmark::State& state, const Shape& shape, int64_t bytes_per_element, F function) {
+void one_operand(benchmark::State& state, const Shape& shape, int64_t bytes_per_element,
+                 F function) {
   use_threads(state);
   const Tensor x = spread(shape);
   benchmark::DoNotOptimize(function(x).impl());  // the memory of the result is had once
@@ -127,7 +132,8 @@ void random_normal_4m(benchmark::State& state) {
   const random::Key key(7);
   benchmark::DoNotOptimize(random::normal(key, {1 << 22}).impl());
   for (auto _ : state) benchmark::DoNotOptimize(random::normal(key, {1 << 22}).impl());
-  state.counters["numbers/s"] = benchmark::Counter(1 << 22, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["numbers/s"] =
+      benchmark::Counter(1 << 22, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 /// Reads parameter, gradient and two moments, writes all but the gradient: 28 bytes each.

@@ -30,7 +30,8 @@ struct Mlp : torch::nn::Module {
       const float bound = std::sqrt(6.f / static_cast<float>(in));
       const torch::NoGradGuard guard;
       // The numbers fill [in, out] row by row; libtorch stores the transpose.
-      linear->weight.copy_(from(workload::uniform(i + 1, static_cast<size_t>(in * out), bound), {in, out}).t());
+      linear->weight.copy_(
+          from(workload::uniform(i + 1, static_cast<size_t>(in * out), bound), {in, out}).t());
       linear->bias.zero_();
       layers.push_back(register_module("layer" + std::to_string(i), linear));
     }
@@ -46,8 +47,9 @@ struct Mlp : torch::nn::Module {
 };
 
 Tensor make_mlp_batch() {
-  return from(workload::uniform(99, static_cast<size_t>(workload::kBatch * workload::kLayers[0]), 1),
-              {workload::kBatch, workload::kLayers[0]});
+  return from(
+      workload::uniform(99, static_cast<size_t>(workload::kBatch * workload::kLayers[0]), 1),
+      {workload::kBatch, workload::kLayers[0]});
 }
 
 template <class MakeOptimizer>
@@ -90,7 +92,9 @@ void mlp_forward(benchmark::State& state) {
 /// 3x3 convolution without bias, 2x2 max pooling, batch normalisation, relu.
 struct ConvBlock : torch::nn::Module {
   ConvBlock(int64_t in, int64_t out)
-      : conv(register_module("conv", torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 3).padding(1).bias(false)))),
+      : conv(register_module(
+            "conv",
+            torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 3).padding(1).bias(false)))),
         norm(register_module("norm", torch::nn::BatchNorm2d(out))) {}
   Tensor forward(const Tensor& x) { return relu(norm(max_pool2d(conv(x), 2))); }
   torch::nn::Conv2d conv;
@@ -118,8 +122,10 @@ void cnn_step(benchmark::State& state) {
   at::set_num_threads(static_cast<int>(state.range(0)));
   Network model;
   model.to(torch::kFloat32);
-  torch::optim::AdamW optimizer(model.parameters(), torch::optim::AdamWOptions(3e-3).weight_decay(0.05));
-  const std::vector<float> values = workload::uniform(98, static_cast<size_t>(workload::kBatch * 28 * 28), 127.5f);
+  torch::optim::AdamW optimizer(model.parameters(),
+                                torch::optim::AdamWOptions(3e-3).weight_decay(0.05));
+  const std::vector<float> values =
+      workload::uniform(98, static_cast<size_t>(workload::kBatch * 28 * 28), 127.5f);
   const Tensor pixels = (from(values, {workload::kBatch, 1, 28, 28}) + 127.5f).to(torch::kUInt8);
   const Tensor labels = make_labels();
   const auto run = [&] {

@@ -11,7 +11,9 @@ namespace {
 
 using torch::Tensor;
 
-void use_threads(const benchmark::State& state) { at::set_num_threads(static_cast<int>(state.range(0))); }
+void use_threads(const benchmark::State& state) {
+  at::set_num_threads(static_cast<int>(state.range(0)));
+}
 
 Tensor from(const std::vector<float>& values, at::IntArrayRef shape) {
   return torch::from_blob(const_cast<float*>(values.data()), shape).clone();
@@ -124,7 +126,8 @@ void softmax_256x50304(benchmark::State& state) {
 }
 void layer_norm_1024x768(benchmark::State& state) {
   const Tensor scale = torch::ones({768}), bias = torch::zeros({768});
-  one_operand(state, {1024, 768}, [&](const Tensor& x) { return layer_norm(x, {768}, scale, bias, 1e-6); });
+  one_operand(state, {1024, 768},
+              [&](const Tensor& x) { return layer_norm(x, {768}, scale, bias, 1e-6); });
 }
 void transpose_2048(benchmark::State& state) {
   one_operand(state, {2048, 2048}, [](const Tensor& x) { return x.t().contiguous(); });
@@ -165,14 +168,17 @@ void product(benchmark::State& state) {
 
 /// Channels-last memory, as in Linnet; that is libtorch's faster way for these shapes.
 void convolution(benchmark::State& state) {
-  const int64_t n = state.range(0), in = state.range(1), size = state.range(2), out = state.range(3);
+  const int64_t n = state.range(0), in = state.range(1), size = state.range(2),
+                out = state.range(3);
   const int64_t kernel = state.range(4);
   at::set_num_threads(static_cast<int>(state.range(5)));
   const torch::NoGradGuard guard;
   const Tensor x = torch::full({n, in, size, size}, 0.5).contiguous(at::MemoryFormat::ChannelsLast);
-  const Tensor w = torch::full({out, in, kernel, kernel}, 0.25).contiguous(at::MemoryFormat::ChannelsLast);
+  const Tensor w =
+      torch::full({out, in, kernel, kernel}, 0.25).contiguous(at::MemoryFormat::ChannelsLast);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(conv2d(x, w, {}, 1, at::IntArrayRef(kernel / 2)).unsafeGetTensorImpl());
+    benchmark::DoNotOptimize(
+        conv2d(x, w, {}, 1, at::IntArrayRef(kernel / 2)).unsafeGetTensorImpl());
   }
 }
 
@@ -200,7 +206,9 @@ void product_shapes(benchmark::internal::Benchmark* b) {
   }
 }
 void convolution_shapes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"n", "in", "size", "out", "kernel", "threads"})->UseRealTime()->Unit(benchmark::kMicrosecond);
+  b->ArgNames({"n", "in", "size", "out", "kernel", "threads"})
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
   for (int64_t count : {1, 2}) {
     b->Args({64, 1, 28, 32, 3, count})
         ->Args({64, 32, 14, 64, 3, count})

@@ -1,5 +1,5 @@
-// Numbers that two programs agree on without sharing a library: the same weights, images and labels for
-// Linnet and for whatever it is compared with.
+// Numbers that two programs agree on without sharing a library: the same weights, images and labels
+// for Linnet and for whatever it is compared with.
 #pragma once
 
 #include <cstddef>

@@ -6,9 +6,10 @@
 //   }
 //   BENCHMARK(add)->UseManualTime();
 //
-// The reported time is that of the first; `bare_ns` is the second's, `over_ns` their difference, `ratio` the
-// first over the second. All three are medians over the batches. `cpu_ns` is the time the calling thread had a
-// processor during the first: less than the reported time if something else ran in between.
+// The reported time is that of the first; `bare_ns` is the second's, `over_ns` their difference,
+// `ratio` the first over the second. All three are medians over the batches. `cpu_ns` is the time
+// the calling thread had a processor during the first: less than the reported time if something
+// else ran in between.
 #pragma once
 
 #include <benchmark/benchmark.h>

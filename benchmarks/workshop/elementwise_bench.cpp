@@ -22,7 +22,8 @@ void unary(benchmark::State& state, ScalarOp op, DType dtype) {
   const size_t size = size_of(dtype);
   std::vector<char> x(static_cast<size_t>(n) * size), y(x.size());
   std::vector<double> values(static_cast<size_t>(n));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = 6.0 * std::sin(0.1 * static_cast<double>(i)) + 6.5;
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = 6.0 * std::sin(0.1 * static_cast<double>(i)) + 6.5;
   cast(DType::kF64, dtype, {&n, 1}, {values.data(), &kOne}, {x.data(), &kOne});
   const Operand in[] = {{x.data(), &kOne}};
   for (auto _ : state) {
@@ -59,10 +60,13 @@ TileProgram gelu_chain() {
   TileProgram p;
   const uint16_t x = p.add_input(DType::kF32);
   const auto number = [&](double value) { return p.add_immediate(DType::kF32, value); };
-  const auto apply = [&](ScalarOp op, uint16_t a, uint16_t b) { return p.apply(op, DType::kF32, {a, b}); };
+  const auto apply = [&](ScalarOp op, uint16_t a, uint16_t b) {
+    return p.apply(op, DType::kF32, {a, b});
+  };
   const uint16_t cube = apply(ScalarOp::kMul, apply(ScalarOp::kMul, x, x), x);
   const uint16_t inner = apply(ScalarOp::kAdd, x, apply(ScalarOp::kMul, cube, number(0.044715)));
-  const uint16_t t = p.apply(ScalarOp::kTanh, DType::kF32, {apply(ScalarOp::kMul, inner, number(0.7978845608))});
+  const uint16_t t =
+      p.apply(ScalarOp::kTanh, DType::kF32, {apply(ScalarOp::kMul, inner, number(0.7978845608))});
   const uint16_t half = apply(ScalarOp::kMul, x, number(0.5));
   p.add_output(apply(ScalarOp::kMul, half, apply(ScalarOp::kAdd, t, number(1))));
   return p;
@@ -86,12 +90,15 @@ void single_steps(benchmark::State& state) {
   set_num_threads(static_cast<int>(state.range(1)));
   const int64_t n = state.range(0);
   const TileProgram program = gelu_chain();
-  std::vector<std::vector<float>> registers(program.registers.size(), std::vector<float>(static_cast<size_t>(n), 0.5f));
+  std::vector<std::vector<float>> registers(program.registers.size(),
+                                            std::vector<float>(static_cast<size_t>(n), 0.5f));
   for (auto _ : state) {
     for (const TileInstruction& code : program.code) {
-      const Operand in[] = {{registers[code.src[0]].data(), &kOne}, {registers[code.src[1]].data(), &kOne}};
+      const Operand in[] = {{registers[code.src[0]].data(), &kOne},
+                            {registers[code.src[1]].data(), &kOne}};
       const auto arity = static_cast<size_t>(scalar_op_info(code.op).arity);
-      elementwise(code.op, DType::kF32, {}, {&n, 1}, {in, arity}, {registers[code.dst].data(), &kOne});
+      elementwise(code.op, DType::kF32, {}, {&n, 1}, {in, arity},
+                  {registers[code.dst].data(), &kOne});
     }
     benchmark::ClobberMemory();
   }
@@ -123,9 +130,20 @@ void bias_rows(benchmark::State& state) {
 }
 
 BENCHMARK(copy_by_library)->Arg(1 << 12)->Arg(1 << 18)->Arg(1 << 24);
-BENCHMARK(add)->Args({8, 1})->Args({1024, 1})->Args({16384, 1})->Args({1 << 20, 1})->Args({1 << 24, 1})->Args({1 << 24, 2});
-BENCHMARK_CAPTURE(unary, exp_f32, ScalarOp::kExp, DType::kF32)->Args({1 << 18, 1})->Args({1 << 18, 2});
-BENCHMARK_CAPTURE(unary, tanh_f32, ScalarOp::kTanh, DType::kF32)->Args({8, 1})->Args({1 << 18, 1})->Args({1 << 18, 2});
+BENCHMARK(add)
+    ->Args({8, 1})
+    ->Args({1024, 1})
+    ->Args({16384, 1})
+    ->Args({1 << 20, 1})
+    ->Args({1 << 24, 1})
+    ->Args({1 << 24, 2});
+BENCHMARK_CAPTURE(unary, exp_f32, ScalarOp::kExp, DType::kF32)
+    ->Args({1 << 18, 1})
+    ->Args({1 << 18, 2});
+BENCHMARK_CAPTURE(unary, tanh_f32, ScalarOp::kTanh, DType::kF32)
+    ->Args({8, 1})
+    ->Args({1 << 18, 1})
+    ->Args({1 << 18, 2});
 BENCHMARK_CAPTURE(unary, log_f32, ScalarOp::kLog, DType::kF32)->Args({1 << 18, 1});
 BENCHMARK_CAPTURE(unary, logistic_f32, ScalarOp::kLogistic, DType::kF32)->Args({1 << 18, 1});
 BENCHMARK_CAPTURE(unary, erf_f32, ScalarOp::kErf, DType::kF32)->Args({1 << 18, 1});

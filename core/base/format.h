@@ -12,9 +12,13 @@
 namespace linnet {
 
 /// `\n  in model/head` if a module is running, else empty.
-inline std::string where() { return module_path().empty() ? std::string() : "\n  in " + module_path(); }
+inline std::string where() {
+  return module_path().empty() ? std::string() : "\n  in " + module_path();
+}
 
-inline std::string type_of(const Tensor& t) { return t.defined() ? to_string(t.type()) : "undefined"; }
+inline std::string type_of(const Tensor& t) {
+  return t.defined() ? to_string(t.type()) : "undefined";
+}
 
 template <class E, class... A>
 [[noreturn]] void fail(fmt::format_string<A...> text, A&&... args) {

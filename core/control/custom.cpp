@@ -1,8 +1,8 @@
 // custom_vjp and custom_jvp: functions that bring their own derivative rule.
 #include "core/base/format.h"
-#include "core/tensor/tensor_impl.h"
 #include "core/control/staged.h"
 #include "core/ops/families.h"
+#include "core/tensor/tensor_impl.h"
 #include "core/trace/batch.h"
 #include "core/trace/jvp.h"
 #include "core/trace/rules.h"
@@ -78,12 +78,14 @@ FlatFunction batched_function(FlatFunction f, std::vector<uint8_t> batched, int6
 
 void check_rule(const char* name, const TensorList& cts, Inputs inputs, size_t arguments) {
   if (cts.size() != arguments) {
-    fail<TraceError>("{}: the backward rule returned {} cotangents for {} inputs", name, cts.size(), arguments);
+    fail<TraceError>("{}: the backward rule returned {} cotangents for {} inputs", name, cts.size(),
+                     arguments);
   }
   for (size_t i = 0; i < arguments; ++i) {
-    if (cts[i].defined() && (cts[i].shape() != inputs[i].shape() || cts[i].dtype() != inputs[i].dtype())) {
-      fail<TraceError>("{}: the backward rule returned {} for input {} of type {}", name, to_string(cts[i].type()), i,
-                       to_string(inputs[i].type()));
+    if (cts[i].defined() &&
+        (cts[i].shape() != inputs[i].shape() || cts[i].dtype() != inputs[i].dtype())) {
+      fail<TraceError>("{}: the backward rule returned {} for input {} of type {}", name,
+                       to_string(cts[i].type()), i, to_string(inputs[i].type()));
     }
   }
 }
@@ -93,12 +95,11 @@ TensorList custom_vjp_vjp(VjpTrace& trace, const Params& params, Inputs inputs);
 TensorList custom_vjp_batch(BatchTrace& trace, const Params& params, Inputs inputs);
 
 const Primitive& custom_vjp_primitive() {
-  static const Primitive& p = define(Control{.name = "custom_vjp_call",
-                                             .infer = custom_types<CustomVjpParams>,
-                                             .decompose = custom_run<CustomVjpParams>,
-                                             .rules = {.jvp = custom_vjp_jvp,
-                                                       .vjp = custom_vjp_vjp,
-                                                       .batch = custom_vjp_batch}});
+  static const Primitive& p = define(
+      Control{.name = "custom_vjp_call",
+              .infer = custom_types<CustomVjpParams>,
+              .decompose = custom_run<CustomVjpParams>,
+              .rules = {.jvp = custom_vjp_jvp, .vjp = custom_vjp_vjp, .batch = custom_vjp_batch}});
   return p;
 }
 
@@ -106,7 +107,8 @@ struct ForwardResult {
   TensorList results, residuals;
 };
 /// The results of a rule must be those of the function that it stands for.
-void check_results(const char* name, const char* rule, const Graph& function, const TensorList& got, size_t count) {
+void check_results(const char* name, const char* rule, const Graph& function, const TensorList& got,
+                   size_t count) {
   if (count != function.outputs.size()) {
     fail<TraceError>("{}: {} returned {} results, the function returns {}", name, rule, count,
                      function.outputs.size());
@@ -114,8 +116,8 @@ void check_results(const char* name, const char* rule, const Graph& function, co
   for (size_t k = 0; k < count; ++k) {
     const TensorType& wanted = function.types[function.outputs[k]];
     if (!got[k].defined() || got[k].shape() != wanted.shape || got[k].dtype() != wanted.dtype) {
-      fail<TraceError>("{}: {} returned {} for result {}, the function returns {}", name, rule, type_of(got[k]), k,
-                       to_string(wanted));
+      fail<TraceError>("{}: {} returned {} for result {}, the function returns {}", name, rule,
+                       type_of(got[k]), k, to_string(wanted));
     }
   }
 }
@@ -126,11 +128,12 @@ ForwardResult run_forward(const CustomVjpParams& p, const TensorList& primals) {
   check_results("custom_vjp", "the forward rule", p.program->graph(), all,
                 std::min(all.size(), static_cast<size_t>(results)));
   require_defined(all, "custom_vjp", "a residual");
-  return {TensorList(all.begin(), all.begin() + results), TensorList(all.begin() + results, all.end())};
+  return {TensorList(all.begin(), all.begin() + results),
+          TensorList(all.begin() + results, all.end())};
 }
 
-TensorList run_backward(const CustomVjpParams& p, const TensorList& residuals, Inputs cts, const TypeList& types,
-                        Inputs inputs) {
+TensorList run_backward(const CustomVjpParams& p, const TensorList& residuals, Inputs cts,
+                        const TypeList& types, Inputs inputs) {
   TensorList operands = residuals;
   for (size_t k = 0; k < types.size(); ++k) {
     operands.push_back(cts[k].defined() ? cts[k] : zeros(types[k].shape, types[k].dtype));
@@ -158,9 +161,8 @@ TensorList custom_vjp_vjp(VjpTrace& trace, const Params& params, Inputs inputs) 
   TensorList shapes;
   for (const Tensor& input : inputs) shapes.push_back(abstract(input.type()));
   return trace.record(inputs, forward.results,
-                      [p, residuals = forward.residuals, types = types_of(forward.results), shapes](Inputs cts) {
-                        return run_backward(p, residuals, cts, types, shapes);
-                      });
+                      [p, residuals = forward.residuals, types = types_of(forward.results), shapes](
+                          Inputs cts) { return run_backward(p, residuals, cts, types, shapes); });
 }
 
 /// Forward mode by transposing the reverse rule, which is linear in the cotangents.
@@ -185,13 +187,15 @@ TensorList custom_vjp_jvp(JvpTrace& trace, const Params& params, Inputs inputs) 
         const TensorList grads = run_backward(p, forward.residuals, cts, types, primals);
         TensorList out;
         for (size_t i : active) {
-          out.push_back(grads[i].defined() ? grads[i] : zeros(primals[i].shape(), primals[i].dtype()));
+          out.push_back(grads[i].defined() ? grads[i]
+                                           : zeros(primals[i].shape(), primals[i].dtype()));
         }
         return out;
       },
       types, tangents);
   for (size_t k = 0; k < forward.results.size(); ++k) {
-    if (is_floating(types[k].dtype)) forward.results[k] = trace.lift(forward.results[k], out_tangents[k]);
+    if (is_floating(types[k].dtype))
+      forward.results[k] = trace.lift(forward.results[k], out_tangents[k]);
   }
   return forward.results;
 }
@@ -209,7 +213,8 @@ TensorList custom_vjp_batch(BatchTrace& trace, const Params& params, Inputs inpu
   rule->f = batched_function(p.rule->f, arguments, trace.size());
   rule->fwd = batched_function(p.rule->fwd, arguments, trace.size());
   // Cotangents of operands that were not batched are summed over the batch.
-  rule->bwd = [bwd = batched_function(p.rule->bwd, {}, trace.size()), arguments](const TensorList& leaves) {
+  rule->bwd = [bwd = batched_function(p.rule->bwd, {}, trace.size()),
+               arguments](const TensorList& leaves) {
     TensorList grads = bwd(leaves);
     for (size_t i = 0; i < grads.size() && i < arguments.size(); ++i) {
       if (!arguments[i] && grads[i].defined()) grads[i] = sum(grads[i], Axes{0});
@@ -217,8 +222,9 @@ TensorList custom_vjp_batch(BatchTrace& trace, const Params& params, Inputs inpu
     return grads;
   };
   TraceScope scope(trace.parent());
-  TensorList results = emit(custom_vjp_primitive(), operands,
-                            CustomVjpParams{p.program->batch(batched, trace.size()), rule, p.arguments});
+  TensorList results =
+      emit(custom_vjp_primitive(), operands,
+           CustomVjpParams{p.program->batch(batched, trace.size()), rule, p.arguments});
   for (Tensor& result : results) result = trace.lift(result);
   return results;
 }
@@ -228,17 +234,17 @@ TensorList custom_jvp_vjp(VjpTrace& trace, const Params& params, Inputs inputs);
 TensorList custom_jvp_batch(BatchTrace& trace, const Params& params, Inputs inputs);
 
 const Primitive& custom_jvp_primitive() {
-  static const Primitive& p = define(Control{.name = "custom_jvp_call",
-                                             .infer = custom_types<CustomJvpParams>,
-                                             .decompose = custom_run<CustomJvpParams>,
-                                             .rules = {.jvp = custom_jvp_jvp,
-                                                       .vjp = custom_jvp_vjp,
-                                                       .batch = custom_jvp_batch}});
+  static const Primitive& p = define(
+      Control{.name = "custom_jvp_call",
+              .infer = custom_types<CustomJvpParams>,
+              .decompose = custom_run<CustomJvpParams>,
+              .rules = {.jvp = custom_jvp_jvp, .vjp = custom_jvp_vjp, .batch = custom_jvp_batch}});
   return p;
 }
 
 /// Results and tangents from the rule; operands beyond the arguments are captured constants.
-TensorList run_jvp_rule(const CustomJvpParams& p, const TensorList& primals, const TensorList& tangents) {
+TensorList run_jvp_rule(const CustomJvpParams& p, const TensorList& primals,
+                        const TensorList& tangents) {
   TensorList operands(primals.begin(), primals.begin() + p.arguments);
   for (int64_t i = 0; i < p.arguments; ++i) {
     const Tensor& tangent = tangents[static_cast<size_t>(i)];
@@ -247,15 +253,17 @@ TensorList run_jvp_rule(const CustomJvpParams& p, const TensorList& primals, con
   TensorList out = p.rule->jvp(operands);
   const size_t results = p.program->graph().outputs.size();
   if (out.size() != 2 * results) {
-    fail<TraceError>("custom_jvp: the rule returned {} tensors; expected {} results and as many tangents", out.size(),
-                     results);
+    fail<TraceError>(
+        "custom_jvp: the rule returned {} tensors; expected {} results and as many tangents",
+        out.size(), results);
   }
   check_results("custom_jvp", "the rule", p.program->graph(), out, results);
   for (size_t k = 0; k < results; ++k) {
     const Tensor& tangent = out[results + k];
-    if (!tangent.defined() || tangent.shape() != out[k].shape() || tangent.dtype() != out[k].dtype()) {
-      fail<TraceError>("custom_jvp: the rule returned the tangent {} for result {} of type {}", type_of(tangent), k,
-                       type_of(out[k]));
+    if (!tangent.defined() || tangent.shape() != out[k].shape() ||
+        tangent.dtype() != out[k].dtype()) {
+      fail<TraceError>("custom_jvp: the rule returned the tangent {} for result {} of type {}",
+                       type_of(tangent), k, type_of(out[k]));
     }
   }
   return out;
@@ -301,28 +309,30 @@ TensorList custom_jvp_vjp(VjpTrace& trace, const Params& params, Inputs inputs) 
   {
     TraceScope scope(trace.parent());
     TensorList zero_tangents;
-    for (const TensorType& type : active_types) zero_tangents.push_back(zeros(type.shape, type.dtype));
+    for (const TensorType& type : active_types)
+      zero_tangents.push_back(zeros(type.shape, type.dtype));
     results = split_rule(zero_tangents);
     results.resize(results.size() / 2);
   }
-  return trace.record(inputs, results, [split_rule, active, active_types, types = types_of(results)](Inputs cts) {
-    TensorList given;
-    for (size_t k = 0; k < types.size(); ++k) {
-      given.push_back(cts[k].defined() ? cts[k] : zeros(types[k].shape, types[k].dtype));
-    }
-    const TensorList grads = transpose_linear(
-        [&](Inputs directions) {
-          TensorList all = split_rule(directions);
-          return TensorList(all.begin() + static_cast<int64_t>(all.size() / 2), all.end());
-        },
-        active_types, given);
-    TensorList out(active.size());
-    size_t next = 0;
-    for (size_t i = 0; i < active.size(); ++i) {
-      if (active[i]) out[i] = grads[next++];
-    }
-    return out;
-  });
+  return trace.record(
+      inputs, results, [split_rule, active, active_types, types = types_of(results)](Inputs cts) {
+        TensorList given;
+        for (size_t k = 0; k < types.size(); ++k) {
+          given.push_back(cts[k].defined() ? cts[k] : zeros(types[k].shape, types[k].dtype));
+        }
+        const TensorList grads = transpose_linear(
+            [&](Inputs directions) {
+              TensorList all = split_rule(directions);
+              return TensorList(all.begin() + static_cast<int64_t>(all.size() / 2), all.end());
+            },
+            active_types, given);
+        TensorList out(active.size());
+        size_t next = 0;
+        for (size_t i = 0; i < active.size(); ++i) {
+          if (active[i]) out[i] = grads[next++];
+        }
+        return out;
+      });
 }
 
 TensorList custom_jvp_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
@@ -336,11 +346,13 @@ TensorList custom_jvp_batch(BatchTrace& trace, const Params& params, Inputs inpu
   std::vector<uint8_t> rule_batched(batched.begin(), batched.begin() + p.arguments);
   rule_batched.insert(rule_batched.end(), batched.begin(), batched.begin() + p.arguments);
   auto rule = std::make_shared<CustomJvpRule>();
-  rule->f = batched_function(p.rule->f, {batched.begin(), batched.begin() + p.arguments}, trace.size());
+  rule->f =
+      batched_function(p.rule->f, {batched.begin(), batched.begin() + p.arguments}, trace.size());
   rule->jvp = batched_function(p.rule->jvp, rule_batched, trace.size());
   TraceScope scope(trace.parent());
-  TensorList results = emit(custom_jvp_primitive(), operands,
-                            CustomJvpParams{p.program->batch(batched, trace.size()), rule, p.arguments});
+  TensorList results =
+      emit(custom_jvp_primitive(), operands,
+           CustomJvpParams{p.program->batch(batched, trace.size()), rule, p.arguments});
   for (Tensor& result : results) result = trace.lift(result);
   return results;
 }
@@ -358,14 +370,16 @@ namespace detail {
 
 TensorList custom_vjp_call(const TensorList& inputs, std::shared_ptr<const CustomVjpRule> rule) {
   const Staged staged = stage_function("custom_vjp", inputs, rule->f);
-  return emit(custom_vjp_primitive(), staged.operands,
-              CustomVjpParams{staged.program, std::move(rule), static_cast<int64_t>(inputs.size())});
+  return emit(
+      custom_vjp_primitive(), staged.operands,
+      CustomVjpParams{staged.program, std::move(rule), static_cast<int64_t>(inputs.size())});
 }
 
 TensorList custom_jvp_call(const TensorList& inputs, std::shared_ptr<const CustomJvpRule> rule) {
   const Staged staged = stage_function("custom_jvp", inputs, rule->f);
-  return emit(custom_jvp_primitive(), staged.operands,
-              CustomJvpParams{staged.program, std::move(rule), static_cast<int64_t>(inputs.size())});
+  return emit(
+      custom_jvp_primitive(), staged.operands,
+      CustomJvpParams{staged.program, std::move(rule), static_cast<int64_t>(inputs.size())});
 }
 
 }  // namespace detail

@@ -46,11 +46,12 @@ TensorList remat_jvp(JvpTrace& trace, const Params& params, Inputs inputs);
 TensorList remat_batch(BatchTrace& trace, const Params& params, Inputs inputs);
 
 const Primitive& remat_primitive() {
-  static const Primitive& p = define(Control{
-      .name = "remat",
-      .infer = [](ParamsRef params, Inputs) { return result_types(called_graph(params)); },
-      .decompose = [](ParamsRef params, Inputs inputs) { return run_graph(called_graph(params), inputs); },
-      .rules = {.jvp = remat_jvp, .vjp = remat_vjp, .batch = remat_batch}});
+  static const Primitive& p = define(
+      Control{.name = "remat",
+              .infer = [](ParamsRef params, Inputs) { return result_types(called_graph(params)); },
+              .decompose = [](ParamsRef params,
+                              Inputs inputs) { return run_graph(called_graph(params), inputs); },
+              .rules = {.jvp = remat_jvp, .vjp = remat_vjp, .batch = remat_batch}});
   return p;
 }
 
@@ -110,7 +111,8 @@ void define_remat() { remat_primitive(); }
 
 namespace detail {
 
-TensorList remat_call(const TensorList& inputs, const std::function<TensorList(const TensorList&)>& f) {
+TensorList remat_call(const TensorList& inputs,
+                      const std::function<TensorList(const TensorList&)>& f) {
   const Staged staged = stage_function("checkpoint", inputs, f);
   return emit(remat_primitive(), staged.operands, CallParams{staged.program});
 }

@@ -13,8 +13,9 @@ class StagedScope final : public state::Scope {
 
  protected:
   state::Value lower(const Entry& entry) override {
-    fail<TraceError>("{}: {} was written inside\n  hint: return the new value and write the variable outside",
-                     construct_, entry.cell->label.empty() ? "a variable" : "variable " + entry.cell->label);
+    fail<TraceError>(
+        "{}: {} was written inside\n  hint: return the new value and write the variable outside",
+        construct_, entry.cell->label.empty() ? "a variable" : "variable " + entry.cell->label);
   }
 
  private:

@@ -1,4 +1,5 @@
-// A function staged for a control primitive: its graph, and the outside values it reads as operands.
+// A function staged for a control primitive: its graph, and the outside values it reads as
+// operands.
 #pragma once
 
 #include <functional>

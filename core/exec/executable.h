@@ -15,8 +15,7 @@ class Executable {
   /// Runs on concrete tensors of the graph's input types (strided ones are accepted). Safe to call
   /// from several threads. Results are values: nothing a caller holds changes.
   /// @param donated marks inputs whose memory may be re-used for results when `inputs` holds the
-  /// only
-  ///        reference; empty means none. Inputs are left in place if an exception is thrown.
+  ///        only reference; empty means none. Inputs are left in place if an exception is thrown.
   virtual TensorList run(TensorList& inputs, std::span<const uint8_t> donated) const = 0;
   TensorList run(TensorList&& inputs) const { return run(inputs, {}); }
 

@@ -15,7 +15,9 @@ namespace fs = std::filesystem;
 constexpr const char* kManifest = "checkpoint.json";
 constexpr const char* kFormat = "linnet-checkpoint-1";
 
-std::string manifest_path(const std::string& directory) { return (fs::path(directory) / kManifest).string(); }
+std::string manifest_path(const std::string& directory) {
+  return (fs::path(directory) / kManifest).string();
+}
 
 /// A name that no older checkpoint in the directory uses.
 std::string next_values_name(const std::string& directory) {
@@ -30,7 +32,8 @@ void remove_other_values(const std::string& directory, const std::string& keep) 
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("values-") && name.ends_with(".safetensors") && name != keep) fs::remove(entry.path(), ignored);
+    if (name.starts_with("values-") && name.ends_with(".safetensors") && name != keep)
+      fs::remove(entry.path(), ignored);
   }
 }
 
@@ -51,7 +54,9 @@ Tensor to_tensor(const HostArray& array) {
   return from_external(array.data, array.dtype, array.shape, array.owner);
 }
 
-Json checkpoint_manifest(const std::string& directory) { return read_json(manifest_path(directory)); }
+Json checkpoint_manifest(const std::string& directory) {
+  return read_json(manifest_path(directory));
+}
 
 bool has_checkpoint(const std::string& directory) {
   std::error_code ignored;
@@ -60,8 +65,8 @@ bool has_checkpoint(const std::string& directory) {
 
 namespace detail {
 
-void save_leaves(const std::string& directory, const std::vector<std::pair<std::string, Tensor>>& leaves,
-                 Json manifest) {
+void save_leaves(const std::string& directory,
+                 const std::vector<std::pair<std::string, Tensor>>& leaves, Json manifest) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) fail<IoError>("{}: cannot create the directory: {}", directory, error.message());
@@ -88,23 +93,27 @@ std::pair<TensorList, Json> load_leaves(const std::string& directory,
   Json manifest = checkpoint_manifest(directory);
   const Json& info = manifest.at("linnet");
   if (info.at("format").as_string() != kFormat) {
-    fail<IoError>("{}: expected format {}, got {}", manifest_path(directory), kFormat, info.at("format").as_string());
+    fail<IoError>("{}: expected format {}, got {}", manifest_path(directory), kFormat,
+                  info.at("format").as_string());
   }
   const std::string name = info.at("values").as_string();
-  if (name.find('/') != std::string::npos) fail<IoError>("{}: bad file name '{}'", manifest_path(directory), name);
+  if (name.find('/') != std::string::npos)
+    fail<IoError>("{}: bad file name '{}'", manifest_path(directory), name);
   // Read, not mapped: the next save replaces the file.
-  const SafetensorsFile file = read_safetensors((fs::path(directory) / name).string(), FileAccess::kRead);
+  const SafetensorsFile file =
+      read_safetensors((fs::path(directory) / name).string(), FileAccess::kRead);
   TensorList values;
   for (const auto& [path, like] : leaves) {
     if (!file.contains(path)) fail<IoError>("{}: the checkpoint has no '{}'", directory, path);
     values.push_back(to_tensor(file.array(path)));
     if (values.back().dtype() != like.dtype() || values.back().shape() != like.shape()) {
-      fail<IoError>("{}: '{}' is {} in the checkpoint, expected {}", directory, path, to_string(values.back().type()),
-                    to_string(like.type()));
+      fail<IoError>("{}: '{}' is {} in the checkpoint, expected {}", directory, path,
+                    to_string(values.back().type()), to_string(like.type()));
     }
   }
   if (file.names().size() != leaves.size()) {
-    fail<IoError>("{}: the checkpoint has {} leaves, expected {}", directory, file.names().size(), leaves.size());
+    fail<IoError>("{}: the checkpoint has {} leaves, expected {}", directory, file.names().size(),
+                  leaves.size());
   }
   return {std::move(values), std::move(manifest)};
 }

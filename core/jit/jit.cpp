@@ -16,7 +16,9 @@
 
 namespace linnet {
 
-std::string Lowered::text() const { return to_string(static_cast<const Program*>(program_.get())->graph()); }
+std::string Lowered::text() const {
+  return to_string(static_cast<const Program*>(program_.get())->graph());
+}
 std::string Lowered::optimized_text() const {
   return to_string(static_cast<const Program*>(program_.get())->executable().graph());
 }
@@ -111,7 +113,9 @@ class JitScope final : public state::Scope {
   };
   const std::vector<Lifted>& lifted() const { return lifted_; }
   /// The inner value of a cell that is an argument.
-  void preset(const state::CellPtr& cell, state::Value value) { presets_[cell.get()] = std::move(value); }
+  void preset(const state::CellPtr& cell, state::Value value) {
+    presets_[cell.get()] = std::move(value);
+  }
   bool is_argument(const state::CellPtr& cell) const { return presets_.count(cell.get()) > 0; }
 
  protected:
@@ -136,7 +140,8 @@ class JitScope final : public state::Scope {
 /// One recording of the function into an entry.
 class Recorder {
  public:
-  Recorder(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values) : arguments_(arguments) {
+  Recorder(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values)
+      : arguments_(arguments) {
     for (const TensorList& list : values) {
       TensorList tracers;
       for (const Tensor& value : list) tracers.push_back(stage_.input(value.type()));
@@ -187,8 +192,10 @@ class Recorder {
     }
   }
 
-  /// Leaves are compared by position: assigning a whole container moves them, but they stay the same leaves.
-  void collect_state(size_t i, const JitCore::Hooks& hooks, JitCore::Entry& entry, TensorList& outputs) {
+  /// Leaves are compared by position: assigning a whole container moves them, but they stay the
+  /// same leaves.
+  void collect_state(size_t i, const JitCore::Hooks& hooks, JitCore::Entry& entry,
+                     TensorList& outputs) {
     entry.changed.emplace_back(0, 0);
     entry.state_outputs.emplace_back();
     if (!arguments_[i].state) return;
@@ -235,7 +242,8 @@ JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::
       if (!value.defined()) {
         fail<ValueError>(
             "jit: argument {} holds an undefined tensor\n"
-            "  hint: give it a value, or use std::optional<Tensor> for one that may be absent", i);
+            "  hint: give it a value, or use std::optional<Tensor> for one that may be absent",
+            i);
       }
       append_type(key, value);
     }
@@ -248,8 +256,8 @@ JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::
 
 namespace {
 
-/// Puts the state arguments back as they were before tracing. Variables need no restoring, since what
-/// was written while tracing stayed in its scope.
+/// Puts the state arguments back as they were before tracing. Variables need no restoring, since
+/// what was written while tracing stayed in its scope.
 void restore_state(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values,
                    const JitCore::Hooks& hooks) {
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -257,7 +265,8 @@ void restore_state(std::vector<JitArgument>& arguments, const std::vector<Tensor
     const tree::Flattened now = hooks.flatten(i);
     bool same = now.structure == arguments[i].structure;
     for (size_t k = 0; same && k < now.leaves.size(); ++k) {
-      same = now.leaves[k].tensor == arguments[i].leaves[k].tensor && now.leaves[k].cell == arguments[i].leaves[k].cell;
+      same = now.leaves[k].tensor == arguments[i].leaves[k].tensor &&
+             now.leaves[k].cell == arguments[i].leaves[k].cell;
     }
     if (!same) {
       hooks.restore(i);
@@ -266,15 +275,18 @@ void restore_state(std::vector<JitArgument>& arguments, const std::vector<Tensor
     }
     size_t next = 0;
     for (tree::LeafRef& leaf : arguments[i].leaves) {
-      if (leaf.tensor) *leaf.tensor = values[i][next++];
-      else next += state::read(leaf.cell).tensors.size();
+      if (leaf.tensor)
+        *leaf.tensor = values[i][next++];
+      else
+        next += state::read(leaf.cell).tensors.size();
     }
   }
 }
 
 }  // namespace
 
-JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std::string& key, const Hooks& hooks) {
+JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std::string& key,
+                                 const Hooks& hooks) {
   struct Claim {
     Cache& cache;
     const std::string& key;
@@ -311,8 +323,10 @@ JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std:
   restore_state(arguments, values, hooks);
   entry->prototypes = hooks.prototypes;
   if (log_enabled("jit")) {
-    log_line("jit", fmt::format("traced {} nodes, {} inputs, {} outputs", entry->program->graph().nodes.size(),
-                                entry->program->graph().inputs.size(), entry->program->graph().outputs.size()));
+    log_line(
+        "jit",
+        fmt::format("traced {} nodes, {} inputs, {} outputs", entry->program->graph().nodes.size(),
+                    entry->program->graph().inputs.size(), entry->program->graph().outputs.size()));
   }
   std::lock_guard lock(cache_->mutex);
   ++cache_->traces;
@@ -322,8 +336,8 @@ JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std:
 
 namespace {
 
-/// The values of a call's inputs. Once `release` is called they are held only here where state will be
-/// replaced, so that its memory can be re-used; they are put back unless `commit` is called.
+/// The values of a call's inputs. Once `release` is called they are held only here where state will
+/// be replaced, so that its memory can be re-used; they are put back unless `commit` is called.
 class BorrowedInputs {
  public:
   BorrowedInputs(std::vector<JitArgument>& arguments, const JitCore::Entry& entry) {
@@ -345,16 +359,20 @@ class BorrowedInputs {
   ~BorrowedInputs() {
     if (!released_) return;
     for (auto& [leaf, index] : replaced_) {
-      if (leaf.tensor) *leaf.tensor = tensors[index];
-      else leaf.cell->set_raw(state::Value(tensors[index]));
+      if (leaf.tensor)
+        *leaf.tensor = tensors[index];
+      else
+        leaf.cell->set_raw(state::Value(tensors[index]));
     }
   }
 
   /// Outside all transformations only.
   void release() {
     for (auto& [leaf, index] : replaced_) {
-      if (leaf.tensor) *leaf.tensor = Tensor();
-      else leaf.cell->take();
+      if (leaf.tensor)
+        *leaf.tensor = Tensor();
+      else
+        leaf.cell->take();
       donated[index] = 1;
     }
     released_ = true;
@@ -392,7 +410,8 @@ void append_sources(const JitCore::Entry& entry, BorrowedInputs& inputs) {
       state::Value value = state::read(cell);
       if (source.index >= value.tensors.size()) {
         fail<TraceError>(
-            "jit: a variable that the function captured holds {} tensors now and held more when it was traced\n"
+            "jit: a variable that the function captured holds {} tensors now and held more when it "
+            "was traced\n"
             "  hint: pass what changes its structure as an argument instead of capturing it",
             value.tensors.size());
       }
@@ -414,7 +433,8 @@ void check_types(const Graph& graph, const TensorList& inputs) {
   }
 }
 
-void write_state(std::vector<JitArgument>& arguments, const JitCore::Entry& entry, const TensorList& results) {
+void write_state(std::vector<JitArgument>& arguments, const JitCore::Entry& entry,
+                 const TensorList& results) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (!arguments[i].state || entry.state_outputs[i].empty()) continue;
     size_t next = 0;
@@ -471,7 +491,8 @@ size_t JitCore::trace_count() const {
   return cache_->traces;
 }
 
-TensorList JitCore::changed_state(const EntryPtr& entry, size_t argument, const TensorList& results) {
+TensorList JitCore::changed_state(const EntryPtr& entry, size_t argument,
+                                  const TensorList& results) {
   const auto [first, count] = entry->changed[argument];
   const auto begin = results.begin() + static_cast<int64_t>(first);
   return TensorList(begin, begin + static_cast<int64_t>(count));

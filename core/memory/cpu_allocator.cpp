@@ -1,5 +1,5 @@
-// The CPU allocator: size classes with cached free blocks, small ones per thread, 64-byte alignment,
-// statistics.
+// The CPU allocator: size classes with cached free blocks, small ones per thread, 64-byte
+// alignment, statistics.
 #include <sys/mman.h>
 
 #include <array>
@@ -32,7 +32,8 @@ size_t size_class(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-/// Position of a class of at most kSmall bytes: the multiples of 64 up to 512, then four per power of two.
+/// Position of a class of at most kSmall bytes: the multiples of 64 up to 512, then four per power
+/// of two.
 size_t small_index(size_t rounded) {
   if (rounded <= 512) return rounded / kAlignment - 1;
   const size_t exponent = static_cast<size_t>(std::bit_width(rounded - 1)) - 1;
@@ -57,7 +58,8 @@ class CpuAllocator final : public Allocator {
   void* allocate(size_t bytes) override {
     if (bytes > (size_t{1} << 62)) out_of_memory(bytes);
     const size_t rounded = size_class(bytes);
-    void* block = rounded <= kSmall && usable() ? thread_blocks.free[small_index(rounded)].pop() : nullptr;
+    void* block =
+        rounded <= kSmall && usable() ? thread_blocks.free[small_index(rounded)].pop() : nullptr;
     if (!block) block = take_shared(bytes, rounded);
     if (thread_blocks.state == ThreadBlocks::State::kOpen) {
       std::atomic<uint64_t>& count = thread_blocks.allocations;
@@ -109,7 +111,9 @@ class CpuAllocator final : public Allocator {
  private:
   struct Closer {
     CpuAllocator* allocator = nullptr;
-    ~Closer() { if (allocator) allocator->close(); }
+    ~Closer() {
+      if (allocator) allocator->close();
+    }
   };
 
   /// Whether this thread keeps blocks, which it does until it ends.
@@ -143,7 +147,8 @@ class CpuAllocator final : public Allocator {
   void close() noexcept {
     std::lock_guard lock(mutex_);
     for_each_kept([this](void* block, size_t rounded) { share(block, rounded); });
-    allocations_.fetch_add(thread_blocks.allocations.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    allocations_.fetch_add(thread_blocks.allocations.load(std::memory_order_relaxed),
+                           std::memory_order_relaxed);
     ThreadBlocks** link = &threads_;
     while (*link != &thread_blocks) link = &(*link)->next;
     *link = thread_blocks.next;
@@ -191,14 +196,15 @@ class CpuAllocator final : public Allocator {
   static void* from_system(size_t rounded) {
     const size_t alignment = rounded >= kHugePage ? kHugePage : kAlignment;
     void* block = std::aligned_alloc(alignment, (rounded + alignment - 1) / alignment * alignment);
-    // Page faults of 4 KiB dominate the first touch of large tensors; huge pages divide them by 512.
+    // Page faults of 4 KiB dominate the first touch of large tensors; huge pages divide them by
+    // 512.
     if (block && rounded >= kHugePage) madvise(block, rounded, MADV_HUGEPAGE);
     return block;
   }
 
   [[noreturn]] void out_of_memory(size_t bytes) const {
-    fail<DeviceError>("cpu:0: cannot allocate {} bytes; {} bytes are live, {} reserved", bytes, live_.load(),
-                      reserved_.load());
+    fail<DeviceError>("cpu:0: cannot allocate {} bytes; {} bytes are live, {} reserved", bytes,
+                      live_.load(), reserved_.load());
   }
 
   mutable std::mutex mutex_;
@@ -216,7 +222,8 @@ std::array<std::atomic<Allocator*>, 16>& slots() {
 }
 
 size_t slot_of(Device device) {
-  if (device.index >= 8) fail<DeviceError>("{}: at most 8 devices of a type are supported", to_string(device));
+  if (device.index >= 8)
+    fail<DeviceError>("{}: at most 8 devices of a type are supported", to_string(device));
   return (device.type == DeviceType::kCpu ? 0 : 8) + device.index;
 }
 

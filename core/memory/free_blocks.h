@@ -1,5 +1,5 @@
-// Free blocks of one size that a thread keeps for itself, so that the small objects and buffers of eager
-// operations cost neither a lock nor a call of malloc.
+// Free blocks of one size that a thread keeps for itself, so that the small objects and buffers of
+// eager operations cost neither a lock nor a call of malloc.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,8 @@ class FreeBlocks {
 };
 
 /// `operator new` and `operator delete` of a class whose objects come and go with every operation.
-/// An object may be deleted by another thread than the one that made it; that thread keeps the block.
+/// An object may be deleted by another thread than the one that made it; that thread keeps the
+/// block.
 template <class T>
 class ObjectPool {
  public:

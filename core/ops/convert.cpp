@@ -215,7 +215,8 @@ std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Ten
 }
 
 Tensor emit_binary(const Primitive& primitive, const Tensor& a, const Tensor& b) {
-  if (a.dtype() == b.dtype() && a.shape() == b.shape()) return emit_one(primitive, BorrowedTensors<2>(a, b));
+  if (a.dtype() == b.dtype() && a.shape() == b.shape())
+    return emit_one(primitive, BorrowedTensors<2>(a, b));
   const auto [x, y] = promote_and_broadcast(primitive.name.c_str(), a, b);
   return emit_one(primitive, BorrowedTensors<2>(x, y));
 }

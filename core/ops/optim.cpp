@@ -9,15 +9,17 @@ namespace {
 void check_operands(const AdamWParams& p, Inputs x) {
   const size_t n = static_cast<size_t>(p.count);
   if (x.size() != 3 + 4 * n) {
-    fail<ValueError>("adamw_update: expected {} operands for {} tensors, got {}", 3 + 4 * n, n, x.size());
+    fail<ValueError>("adamw_update: expected {} operands for {} tensors, got {}", 3 + 4 * n, n,
+                     x.size());
   }
   for (size_t i = 0; i < n; ++i) {
     const Tensor& parameter = x[3 + i];
     for (size_t list = 1; list < 4; ++list) {
       const Tensor& other = x[3 + list * n + i];
       if (other.shape() != parameter.shape()) {
-        fail<ShapeError>("adamw_update: parameter {} is {}, its {} {}", i, to_string(parameter.type()),
-                         list == 1 ? "gradient" : "moment", to_string(other.type()));
+        fail<ShapeError>("adamw_update: parameter {} is {}, its {} {}", i,
+                         to_string(parameter.type()), list == 1 ? "gradient" : "moment",
+                         to_string(other.type()));
       }
     }
   }

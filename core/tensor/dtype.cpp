@@ -7,8 +7,8 @@
 namespace linnet {
 
 std::string_view name_of(DType dtype) {
-  constexpr std::string_view kNames[kDTypeCount] = {"bool", "i8",  "i16", "i32",  "i64", "u8", "u16",
-                                                    "u32",  "u64", "f16", "bf16", "f32", "f64"};
+  constexpr std::string_view kNames[kDTypeCount] = {
+      "bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f16", "bf16", "f32", "f64"};
   return kNames[static_cast<int>(dtype)];
 }
 
@@ -38,19 +38,24 @@ WeakDType promote_types(WeakDType a, WeakDType b) {
 
 FloatInfo finfo(DType dtype) {
   switch (dtype) {
-    case DType::kF16: return {16, 10, 0x1p-10, 65504.0, -65504.0, 0x1p-14};
-    case DType::kBF16: return {16, 7, 0x1p-7, 0x1.FEp127, -0x1.FEp127, 0x1p-126};
-    case DType::kF32: return {32, 23, 0x1p-23, 0x1.FFFFFEp127, -0x1.FFFFFEp127, 0x1p-126};
+    case DType::kF16:
+      return {16, 10, 0x1p-10, 65504.0, -65504.0, 0x1p-14};
+    case DType::kBF16:
+      return {16, 7, 0x1p-7, 0x1.FEp127, -0x1.FEp127, 0x1p-126};
+    case DType::kF32:
+      return {32, 23, 0x1p-23, 0x1.FFFFFEp127, -0x1.FFFFFEp127, 0x1p-126};
     case DType::kF64: {
       using L = std::numeric_limits<double>;
       return {64, 52, L::epsilon(), L::max(), L::lowest(), L::min()};
     }
-    default: fail<DTypeError>("finfo: expected a floating dtype, got {}", name_of(dtype));
+    default:
+      fail<DTypeError>("finfo: expected a floating dtype, got {}", name_of(dtype));
   }
 }
 
 IntInfo iinfo(DType dtype) {
-  if (!is_integer(dtype)) fail<DTypeError>("iinfo: expected an integer dtype, got {}", name_of(dtype));
+  if (!is_integer(dtype))
+    fail<DTypeError>("iinfo: expected an integer dtype, got {}", name_of(dtype));
   const int bits = static_cast<int>(size_of(dtype)) * 8;
   if (is_unsigned_integer(dtype)) return {bits, 0, ~uint64_t{0} >> (64 - bits)};
   const uint64_t max = ~uint64_t{0} >> (65 - bits);

@@ -14,7 +14,9 @@ Strides dense_strides(std::span<const int64_t> shape) {
   return strides;
 }
 
-std::string to_string(std::span<const int64_t> values) { return fmt::format("[{}]", fmt::join(values, ",")); }
+std::string to_string(std::span<const int64_t> values) {
+  return fmt::format("[{}]", fmt::join(values, ","));
+}
 
 std::string type_string(DType dtype, std::span<const int64_t> shape) {
   return std::string(name_of(dtype)) + to_string(shape);
@@ -23,9 +25,11 @@ std::string type_string(DType dtype, std::span<const int64_t> shape) {
 int64_t normalize_axis(int64_t axis, size_t rank, const char* operation) {
   const int64_t n = static_cast<int64_t>(rank);
   if (axis < -n || axis >= n) {
-    if (n == 0) fail<ShapeError>("{}: axis {} is out of range for a tensor without dimensions", operation, axis);
-    fail<ShapeError>("{}: axis {} is out of range for a tensor of rank {}; expected {} to {}", operation, axis, n, -n,
-                     n - 1);
+    if (n == 0)
+      fail<ShapeError>("{}: axis {} is out of range for a tensor without dimensions", operation,
+                       axis);
+    fail<ShapeError>("{}: axis {} is out of range for a tensor of rank {}; expected {} to {}",
+                     operation, axis, n, -n, n - 1);
   }
   return axis < 0 ? axis + n : axis;
 }

@@ -56,7 +56,9 @@ Tensor::~Tensor() {
 namespace {
 
 const TensorImpl& checked(const TensorImpl* impl) {
-  if (!impl) fail<ValueError>("an undefined tensor was used\n  hint: a default-constructed Tensor holds nothing yet");
+  if (!impl)
+    fail<ValueError>(
+        "an undefined tensor was used\n  hint: a default-constructed Tensor holds nothing yet");
   return *impl;
 }
 
@@ -139,7 +141,8 @@ size_t byte_count(DType dtype, std::span<const int64_t> shape) {
     // Even an empty tensor must have addressable strides.
     too_many |= __builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes);
   }
-  if (too_many) fail<ShapeError>("tensor: {} has more bytes than can be addressed", type_string(dtype, shape));
+  if (too_many)
+    fail<ShapeError>("tensor: {} has more bytes than can be addressed", type_string(dtype, shape));
   return empty ? 0 : static_cast<size_t>(bytes);
 }
 
@@ -256,15 +259,17 @@ Tensor from_bytes(const void* bytes, DType dtype, const Shape& shape, Device dev
 template <class T>
 Tensor from_span(std::span<const T> values, const Shape& shape, Device device) {
   if (values.size() * sizeof(T) != byte_count(dtype_of<T>(), shape)) {
-    fail<ShapeError>("tensor: {} values do not fill {}", values.size(), type_string(dtype_of<T>(), shape));
+    fail<ShapeError>("tensor: {} values do not fill {}", values.size(),
+                     type_string(dtype_of<T>(), shape));
   }
   return from_bytes(values.data(), dtype_of<T>(), shape, device);
 }
 
-Tensor from_external(const void* bytes, DType dtype, const Shape& shape, std::shared_ptr<const void> owner) {
+Tensor from_external(const void* bytes, DType dtype, const Shape& shape,
+                     std::shared_ptr<const void> owner) {
   if (reinterpret_cast<uintptr_t>(bytes) % size_of(dtype) != 0) {
-    fail<ValueError>("from_external: the address is not aligned to {} bytes, as {} needs", size_of(dtype),
-                     name_of(dtype));
+    fail<ValueError>("from_external: the address is not aligned to {} bytes, as {} needs",
+                     size_of(dtype), name_of(dtype));
   }
   const size_t count = byte_count(dtype, shape);
   TensorImpl* impl = new TensorImpl;
@@ -282,9 +287,12 @@ Tensor scalar(double value, DType dtype) {
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     T typed;
-    if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>) typed = T(static_cast<float>(value));
-    else if constexpr (std::is_same_v<T, bool>) typed = value != 0;
-    else typed = static_cast<T>(value);
+    if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>)
+      typed = T(static_cast<float>(value));
+    else if constexpr (std::is_same_v<T, bool>)
+      typed = value != 0;
+    else
+      typed = static_cast<T>(value);
     std::memcpy(mutable_data(out), &typed, sizeof typed);
   });
   return out;
@@ -294,7 +302,8 @@ Tensor scalar_integer(int64_t value, DType dtype) {
   if (is_floating(dtype)) return scalar(static_cast<double>(value), dtype);
   Tensor out = make_uninitialized(dtype, {});
   if (dtype == DType::kBool) value = value != 0;
-  std::memcpy(mutable_data(out), &value, size_of(dtype));  // little-endian truncation is the conversion
+  std::memcpy(mutable_data(out), &value,
+              size_of(dtype));  // little-endian truncation is the conversion
   return out;
 }
 
@@ -308,7 +317,8 @@ std::vector<T> Tensor::to_vector() const {
     using S = decltype(zero);
     const S* values = reinterpret_cast<const S*>(flat.impl()->data);
     for (int64_t i = 0; i < count; ++i) {
-      if constexpr (std::is_same_v<S, T>) out[i] = values[i];
+      if constexpr (std::is_same_v<S, T>)
+        out[i] = values[i];
       else if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>) {
         out[i] = T(static_cast<float>(values[i]));
       } else if constexpr (std::is_same_v<S, float16> || std::is_same_v<S, bfloat16>) {
@@ -335,41 +345,58 @@ std::span<const T> Tensor::data() const {
     fail<DTypeError>("data: expected {}, got {}", name_of(dtype_of<T>()), to_string(type()));
   }
   if (!is_contiguous()) {
-    fail<ShapeError>("data: {} is a strided view\n  hint: call contiguous() first", to_string(type()));
+    fail<ShapeError>("data: {} is a strided view\n  hint: call contiguous() first",
+                     to_string(type()));
   }
   return {reinterpret_cast<const T*>(impl_->data), static_cast<size_t>(size())};
 }
 
-#define LINNET_ELEMENT_TYPE(T)                                                  \
-  template Tensor from_span<T>(std::span<const T>, const Shape&, Device);       \
-  template T Tensor::item<T>() const;                                           \
-  template std::span<const T> Tensor::data<T>() const;
-#define LINNET_VECTOR_TYPE(T) template std::vector<T> Tensor::to_vector<T>() const;
-LINNET_ELEMENT_TYPE(bool) LINNET_ELEMENT_TYPE(int8_t) LINNET_ELEMENT_TYPE(int16_t) LINNET_ELEMENT_TYPE(int32_t)
-LINNET_ELEMENT_TYPE(int64_t) LINNET_ELEMENT_TYPE(uint8_t) LINNET_ELEMENT_TYPE(uint16_t) LINNET_ELEMENT_TYPE(uint32_t)
-LINNET_ELEMENT_TYPE(uint64_t) LINNET_ELEMENT_TYPE(float16) LINNET_ELEMENT_TYPE(bfloat16) LINNET_ELEMENT_TYPE(float)
-LINNET_ELEMENT_TYPE(double)
-LINNET_VECTOR_TYPE(bool) LINNET_VECTOR_TYPE(int8_t) LINNET_VECTOR_TYPE(int16_t) LINNET_VECTOR_TYPE(int32_t)
-LINNET_VECTOR_TYPE(int64_t) LINNET_VECTOR_TYPE(uint8_t) LINNET_VECTOR_TYPE(uint16_t) LINNET_VECTOR_TYPE(uint32_t)
-LINNET_VECTOR_TYPE(uint64_t) LINNET_VECTOR_TYPE(float16) LINNET_VECTOR_TYPE(bfloat16) LINNET_VECTOR_TYPE(float)
-LINNET_VECTOR_TYPE(double)
+#define LINNET_ELEMENT_TYPE(T)                                            \
+  template Tensor from_span<T>(std::span<const T>, const Shape&, Device); \
+  template T Tensor::item<T>() const;                                     \
+  template std::span<const T> Tensor::data<T>() const;                    \
+  template std::vector<T> Tensor::to_vector<T>() const
+LINNET_ELEMENT_TYPE(bool);
+LINNET_ELEMENT_TYPE(int8_t);
+LINNET_ELEMENT_TYPE(int16_t);
+LINNET_ELEMENT_TYPE(int32_t);
+LINNET_ELEMENT_TYPE(int64_t);
+LINNET_ELEMENT_TYPE(uint8_t);
+LINNET_ELEMENT_TYPE(uint16_t);
+LINNET_ELEMENT_TYPE(uint32_t);
+LINNET_ELEMENT_TYPE(uint64_t);
+LINNET_ELEMENT_TYPE(float16);
+LINNET_ELEMENT_TYPE(bfloat16);
+LINNET_ELEMENT_TYPE(float);
+LINNET_ELEMENT_TYPE(double);
 #undef LINNET_ELEMENT_TYPE
-#undef LINNET_VECTOR_TYPE
 
 Tensor Tensor::astype(DType dtype) const { return linnet::astype(*this, dtype); }
 Tensor Tensor::reshape(const Shape& shape) const { return linnet::reshape(*this, shape); }
 Tensor Tensor::transpose() const { return linnet::transpose(*this); }
-Tensor Tensor::transpose(const Axes& permutation) const { return linnet::transpose(*this, permutation); }
+Tensor Tensor::transpose(const Axes& permutation) const {
+  return linnet::transpose(*this, permutation);
+}
 Tensor Tensor::operator[](int64_t index) const { return linnet::index_axis(*this, index, 0); }
 
 DlpackView dlpack_view(const Tensor& tensor) {
   require_concrete(tensor, "dlpack_view");
   const TensorImpl& impl = *tensor.impl();
   const DType d = impl.dtype;
-  const uint8_t code = d == DType::kBool ? 6 : is_signed_integer(d) ? 0 : is_unsigned_integer(d) ? 1
-                       : d == DType::kBF16 ? 4 : 2;
-  return {impl.data, static_cast<int32_t>(impl.device.type), impl.device.index, code,
-          static_cast<uint8_t>(size_of(d) * 8), 1, impl.shape, impl.strides, 0};
+  const uint8_t code = d == DType::kBool        ? 6
+                       : is_signed_integer(d)   ? 0
+                       : is_unsigned_integer(d) ? 1
+                       : d == DType::kBF16      ? 4
+                                                : 2;
+  return {impl.data,
+          static_cast<int32_t>(impl.device.type),
+          impl.device.index,
+          code,
+          static_cast<uint8_t>(size_of(d) * 8),
+          1,
+          impl.shape,
+          impl.strides,
+          0};
 }
 
 std::string to_string(const TensorType& type) {

@@ -48,10 +48,17 @@ class BufferHandle {
  public:
   BufferHandle() = default;
   explicit BufferHandle(Buffer* adopted) : buffer_(adopted) {}
-  BufferHandle(const BufferHandle& other) : buffer_(other.buffer_) { if (buffer_) buffer_->retain(); }
+  BufferHandle(const BufferHandle& other) : buffer_(other.buffer_) {
+    if (buffer_) buffer_->retain();
+  }
   BufferHandle(BufferHandle&& other) noexcept : buffer_(other.buffer_) { other.buffer_ = nullptr; }
-  BufferHandle& operator=(BufferHandle other) noexcept { std::swap(buffer_, other.buffer_); return *this; }
-  ~BufferHandle() { if (buffer_) buffer_->release(); }
+  BufferHandle& operator=(BufferHandle other) noexcept {
+    std::swap(buffer_, other.buffer_);
+    return *this;
+  }
+  ~BufferHandle() {
+    if (buffer_) buffer_->release();
+  }
   Buffer* get() const { return buffer_; }
   Buffer* operator->() const { return buffer_; }
   explicit operator bool() const { return buffer_ != nullptr; }
@@ -82,10 +89,12 @@ class TensorImpl {
   uint64_t serial = kConcrete;  ///< of the trace it belongs to
   Shape shape;
   Strides strides;
-  std::byte* data = nullptr;    ///< first element; points to `inline_value` for zero-dimensional literals
+  std::byte* data =
+      nullptr;  ///< first element; points to `inline_value` for zero-dimensional literals
   BufferHandle buffer;
   std::unique_ptr<Tracer> tracer;
-  /// The literal before rounding to f32, for weak scalars that meet an f64 tensor; NaN if there is none.
+  /// The literal before rounding to f32, for weak scalars that meet an f64 tensor; NaN if there is
+  /// none.
   double exact_literal = std::numeric_limits<double>::quiet_NaN();
   alignas(8) std::byte inline_value[8];
 
@@ -93,8 +102,8 @@ class TensorImpl {
   std::atomic<uint32_t> references_{1};
 };
 
-/// Handles lent to a call without touching the reference counts; the tensors they were made from must
-/// outlive it.
+/// Handles lent to a call without touching the reference counts; the tensors they were made from
+/// must outlive it.
 template <size_t N>
 class BorrowedTensors {
  public:

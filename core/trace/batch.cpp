@@ -56,8 +56,8 @@ TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, Params
   }
   for (Tensor& output : outputs) {
     if (output.rank() == 0 || output.shape(0) != size_) {
-      fail<TraceError>("{}: the batching rule returned {} without the batch dimension of size {}", primitive.name,
-                       to_string(output.type()), size_);
+      fail<TraceError>("{}: the batching rule returned {} without the batch dimension of size {}",
+                       primitive.name, to_string(output.type()), size_);
     }
     output = lift(output);
   }

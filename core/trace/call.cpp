@@ -80,7 +80,8 @@ Graph batch_graph(const Graph& graph, const std::vector<uint8_t>& batched, int64
 
 /// Cuts a recorded forward-and-backward graph in two. Residuals are the forward values that the
 /// backward nodes read.
-Program::Vjp cut_vjp(const Graph& whole, size_t forward_nodes, size_t forward_inputs, size_t results) {
+Program::Vjp cut_vjp(const Graph& whole, size_t forward_nodes, size_t forward_inputs,
+                     size_t results) {
   std::vector<uint8_t> is_forward(whole.types.size(), 0);
   for (size_t i = 0; i < forward_inputs; ++i) is_forward[whole.inputs[i]] = 1;
   for (size_t n = 0; n < forward_nodes; ++n) {
@@ -102,17 +103,23 @@ Program::Vjp cut_vjp(const Graph& whole, size_t forward_nodes, size_t forward_in
   Graph forward, backward;
   forward.types = backward.types = whole.types;
   forward.constants = backward.constants = whole.constants;
-  forward.inputs.assign(whole.inputs.begin(), whole.inputs.begin() + static_cast<int64_t>(forward_inputs));
-  forward.nodes.assign(whole.nodes.begin(), whole.nodes.begin() + static_cast<int64_t>(forward_nodes));
-  forward.outputs.assign(whole.outputs.begin(), whole.outputs.begin() + static_cast<int64_t>(results));
+  forward.inputs.assign(whole.inputs.begin(),
+                        whole.inputs.begin() + static_cast<int64_t>(forward_inputs));
+  forward.nodes.assign(whole.nodes.begin(),
+                       whole.nodes.begin() + static_cast<int64_t>(forward_nodes));
+  forward.outputs.assign(whole.outputs.begin(),
+                         whole.outputs.begin() + static_cast<int64_t>(results));
   forward.outputs.insert(forward.outputs.end(), residuals.begin(), residuals.end());
   backward.inputs = residuals;
-  backward.inputs.insert(backward.inputs.end(), whole.inputs.begin() + static_cast<int64_t>(forward_inputs),
+  backward.inputs.insert(backward.inputs.end(),
+                         whole.inputs.begin() + static_cast<int64_t>(forward_inputs),
                          whole.inputs.end());
-  backward.nodes.assign(whole.nodes.begin() + static_cast<int64_t>(forward_nodes), whole.nodes.end());
-  backward.outputs.assign(whole.outputs.begin() + static_cast<int64_t>(results), whole.outputs.end());
-  return {std::make_shared<Program>(std::move(forward)), std::make_shared<Program>(std::move(backward)),
-          residuals.size()};
+  backward.nodes.assign(whole.nodes.begin() + static_cast<int64_t>(forward_nodes),
+                        whole.nodes.end());
+  backward.outputs.assign(whole.outputs.begin() + static_cast<int64_t>(results),
+                          whole.outputs.end());
+  return {std::make_shared<Program>(std::move(forward)),
+          std::make_shared<Program>(std::move(backward)), residuals.size()};
 }
 
 Program::Vjp vjp_programs(const Graph& graph, const std::vector<uint8_t>& active) {
@@ -150,7 +157,9 @@ Program::Vjp vjp_programs(const Graph& graph, const std::vector<uint8_t>& active
   return cut_vjp(whole, forward_nodes, graph.inputs.size(), results);
 }
 
-std::string key_of(const std::vector<uint8_t>& flags) { return std::string(flags.begin(), flags.end()); }
+std::string key_of(const std::vector<uint8_t>& flags) {
+  return std::string(flags.begin(), flags.end());
+}
 
 TensorList call_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
   const ProgramPtr& program = params.as<CallParams>().program;
@@ -189,21 +198,22 @@ TensorList call_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
   results.resize(static_cast<size_t>(count));
   TypeList types;
   for (const Tensor& result : results) types.push_back(result.type());
-  return trace.record(inputs, results, [backward = programs.backward, residuals, types, active](Inputs cts) {
-    TensorList operands = residuals;
-    for (size_t k = 0; k < types.size(); ++k) {
-      if (is_floating(types[k].dtype)) {
-        operands.push_back(cts[k].defined() ? cts[k] : zeros(types[k].shape, types[k].dtype));
-      }
-    }
-    const TensorList grads = call(backward, operands);
-    TensorList out(active.size());
-    size_t next = 0;
-    for (size_t i = 0; i < active.size(); ++i) {
-      if (active[i]) out[i] = grads[next++];
-    }
-    return out;
-  });
+  return trace.record(
+      inputs, results, [backward = programs.backward, residuals, types, active](Inputs cts) {
+        TensorList operands = residuals;
+        for (size_t k = 0; k < types.size(); ++k) {
+          if (is_floating(types[k].dtype)) {
+            operands.push_back(cts[k].defined() ? cts[k] : zeros(types[k].shape, types[k].dtype));
+          }
+        }
+        const TensorList grads = call(backward, operands);
+        TensorList out(active.size());
+        size_t next = 0;
+        for (size_t i = 0; i < active.size(); ++i) {
+          if (active[i]) out[i] = grads[next++];
+        }
+        return out;
+      });
 }
 
 TensorList call_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
@@ -214,7 +224,8 @@ TensorList call_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
     operands.push_back(trace.value(input));
   }
   TraceScope scope(trace.parent());
-  TensorList results = call(params.as<CallParams>().program->batch(batched, trace.size()), operands);
+  TensorList results =
+      call(params.as<CallParams>().program->batch(batched, trace.size()), operands);
   for (Tensor& result : results) result = trace.lift(result);
   return results;
 }
@@ -254,23 +265,26 @@ ProgramPtr Program::batch(const std::vector<uint8_t>& batched, int64_t size) con
 const Graph& called_graph(ParamsRef params) { return params.as<CallParams>().program->graph(); }
 
 const Primitive& call_primitive() {
-  static const Primitive& p = define(Control{
-      .name = "call",
-      .infer =
-          [](ParamsRef params, Inputs) {
-            const Graph& graph = called_graph(params);
-            TypeList types;
-            for (ValueId id : graph.outputs) types.push_back(graph.types[id]);
-            return types;
-          },
-      .decompose =
-          [](ParamsRef params, Inputs inputs) {
-            return params.as<CallParams>().program->executable().run(TensorList(inputs.begin(), inputs.end()));
-          },
-      .rules = {.jvp = call_jvp, .vjp = call_vjp, .batch = call_batch}});
+  static const Primitive& p =
+      define(Control{.name = "call",
+                     .infer =
+                         [](ParamsRef params, Inputs) {
+                           const Graph& graph = called_graph(params);
+                           TypeList types;
+                           for (ValueId id : graph.outputs) types.push_back(graph.types[id]);
+                           return types;
+                         },
+                     .decompose =
+                         [](ParamsRef params, Inputs inputs) {
+                           return params.as<CallParams>().program->executable().run(
+                               TensorList(inputs.begin(), inputs.end()));
+                         },
+                     .rules = {.jvp = call_jvp, .vjp = call_vjp, .batch = call_batch}});
   return p;
 }
 
-TensorList call(const ProgramPtr& program, Inputs inputs) { return emit(call_primitive(), inputs, CallParams{program}); }
+TensorList call(const ProgramPtr& program, Inputs inputs) {
+  return emit(call_primitive(), inputs, CallParams{program});
+}
 
 }  // namespace linnet

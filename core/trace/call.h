@@ -13,8 +13,8 @@ namespace linnet {
 
 class Executable;
 
-/// A graph with what is derived from it on demand: the executable and the programs of its derivatives
-/// and batched form. Shared, thread-safe.
+/// A graph with what is derived from it on demand: the executable and the programs of its
+/// derivatives and batched form. Shared, thread-safe.
 class Program {
  public:
   explicit Program(Graph graph) : graph_(std::move(graph)) {}
@@ -23,11 +23,11 @@ class Program {
   /// Compiled at first use.
   const Executable& executable() const;
 
-  /// Results followed by tangents of the floating results, for operands [inputs..., tangents of those
-  /// marked active...].
+  /// Results followed by tangents of the floating results, for operands [inputs..., tangents of
+  /// those marked active...].
   std::shared_ptr<const Program> jvp(const std::vector<uint8_t>& active) const;
-  /// Forward: results followed by residuals. Backward: (residuals, cotangents of floating results) to
-  /// cotangents of the active inputs.
+  /// Forward: results followed by residuals. Backward: (residuals, cotangents of floating results)
+  /// to cotangents of the active inputs.
   struct Vjp {
     std::shared_ptr<const Program> forward, backward;
     size_t residuals = 0;

@@ -9,7 +9,8 @@
 
 namespace linnet {
 
-RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs) : input_count_(inputs.size()) {
+RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs)
+    : input_count_(inputs.size()) {
   for (const Tensor& x : inputs) views_.push_back({x.dtype(), x.shape(), x.impl()->strides});
   for (const TensorType& y : outputs) {
     const Strides strides = dense_strides(y.shape);
@@ -54,7 +55,8 @@ bool all_dense(Inputs inputs) {
   return true;
 }
 
-void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Inputs inputs, const TensorList& outputs) {
+void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Inputs inputs,
+                const TensorList& outputs) {
   Pointers<const void*> in(inputs.size());
   Pointers<void*> out(outputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) in.data()[i] = inputs[i].impl()->data;
@@ -64,18 +66,20 @@ void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Inputs
     return;
   }
   const size_t bytes = chosen.prepared->workspace_bytes();
-  const BufferHandle workspace(bytes ? Buffer::allocate(bytes, inputs.empty() ? kCpu : inputs[0].device()) : nullptr);
+  const BufferHandle workspace(
+      bytes ? Buffer::allocate(bytes, inputs.empty() ? kCpu : inputs[0].device()) : nullptr);
   chosen.prepared->run(in.data(), out.data(), workspace ? workspace->data() : nullptr);
 }
 
 /// As `run_chosen`, for an implementation that wants dense operands.
-void run_on_dense(const ChosenKernel& chosen, const KernelRequest& request, Inputs inputs, const TypeList& types,
-                  const TensorList& outputs) {
+void run_on_dense(const ChosenKernel& chosen, const KernelRequest& request, Inputs inputs,
+                  const TypeList& types, const TensorList& outputs) {
   TensorList copies;
   copies.reserve(inputs.size());
   for (const Tensor& x : inputs) copies.push_back(x.contiguous());
   const RequestStorage storage(copies, types);
-  run_chosen(chosen, {request.primitive, request.params, storage.inputs(), storage.outputs()}, copies, outputs);
+  run_chosen(chosen, {request.primitive, request.params, storage.inputs(), storage.outputs()},
+             copies, outputs);
 }
 
 void check_concrete(const Primitive& primitive, Inputs inputs) {
@@ -87,7 +91,8 @@ void check_concrete(const Primitive& primitive, Inputs inputs) {
 TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   if (primitive.kind == Kind::kControl) return primitive.decompose(params, inputs);
   const Device device = inputs.empty() ? kCpu : inputs[0].device();
-  if (primitive.kind == Kind::kComposite && kernel_table(device).implementations(primitive).empty()) {
+  if (primitive.kind == Kind::kComposite &&
+      kernel_table(device).implementations(primitive).empty()) {
     return primitive.decompose(params, inputs);
   }
   const TypeList types = primitive.infer(params, inputs);
@@ -112,8 +117,8 @@ TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsR
   return outputs;
 }
 
-/// Which elementwise primitives take which dtypes, as their typing rule has answered before: the number
-/// of operands by primitive and dtype, 0 where it has not been asked.
+/// Which elementwise primitives take which dtypes, as their typing rule has answered before: the
+/// number of operands by primitive and dtype, 0 where it has not been asked.
 class KnownTypings {
  public:
   bool knows(const Primitive& primitive, DType dtype, size_t operands) const {
@@ -136,25 +141,29 @@ constinit KnownTypings known_typings;
 
 constexpr size_t kMostOperands = 3;
 
-/// Whether the operands agree as the typing rule of elementwise primitives wants: shapes, devices and,
-/// but for a leading predicate, dtypes.
+/// Whether the operands agree as the typing rule of elementwise primitives wants: shapes, devices
+/// and, but for a leading predicate, dtypes.
 bool alike(const Primitive& primitive, Inputs inputs) {
   const TensorImpl& last = *inputs.back().impl();
   if (last.device != kCpu) return false;
   const size_t first = primitive.nondifferentiable & 1u;
   for (size_t i = 0; i + 1 < inputs.size(); ++i) {
     const TensorImpl& x = *inputs[i].impl();
-    if (x.dtype != (i < first ? DType::kBool : last.dtype) || x.device != kCpu || x.shape != last.shape) return false;
+    if (x.dtype != (i < first ? DType::kBool : last.dtype) || x.device != kCpu ||
+        x.shape != last.shape)
+      return false;
   }
   return true;
 }
 
-/// The short way of most operations: an elementwise kernel without preparation on operands whose types have
-/// been found good before. Undefined if anything is different; the general way then says what.
+/// The short way of most operations: an elementwise kernel without preparation on operands whose
+/// types have been found good before. Undefined if anything is different; the general way then says
+/// what.
 Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   if (inputs.empty() || inputs.size() > kMostOperands || !alike(primitive, inputs)) return {};
   const TensorImpl& last = *inputs.back().impl();
-  if (!known_typings.knows(primitive, last.dtype, inputs.size()) || log_enabled("kernels")) return {};
+  if (!known_typings.knows(primitive, last.dtype, inputs.size()) || log_enabled("kernels"))
+    return {};
   const std::span<const KernelImplementation> list = kernel_table(kCpu).implementations(primitive);
   if (list.empty() || !list[0].strided || list[0].decline || !list[0].run) return {};
 
@@ -189,7 +198,8 @@ Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params)
     if (result.defined()) return result;
   }
   TensorList results = evaluate_by_kernel(primitive, inputs, params);
-  if (primitive.kind == Kind::kElementwise) known_typings.learn(primitive, inputs.back().dtype(), inputs.size());
+  if (primitive.kind == Kind::kElementwise)
+    known_typings.learn(primitive, inputs.back().dtype(), inputs.size());
   return std::move(results[0]);
 }
 

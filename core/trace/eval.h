@@ -6,8 +6,8 @@
 
 namespace linnet {
 
-/// Runs `primitive` on concrete tensors: a view if there is one, else the first kernel that accepts,
-/// else the decomposition.
+/// Runs `primitive` on concrete tensors: a view if there is one, else the first kernel that
+/// accepts, else the decomposition.
 /// @throws TraceError for traced operands, DeviceError if no kernel takes the operands.
 TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params);
 /// The first result; most primitives have no other, and this way there is no list to allocate.
@@ -24,7 +24,8 @@ struct ChosenKernel {
 /// want dense inputs are asked with dense strides.
 ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined);
 
-/// Owns the strides of the results of a request; shapes are those of the tensors and types it is made of.
+/// Owns the strides of the results of a request; shapes are those of the tensors and types it is
+/// made of.
 class RequestStorage {
  public:
   RequestStorage(Inputs inputs, const TypeList& outputs);
@@ -39,7 +40,9 @@ class RequestStorage {
   SmallVector<OperandView, 8> views_;
 };
 
-/// @throws DeviceError naming the primitive, the operand types and why each implementation declined.
-[[noreturn]] void fail_no_kernel(const Primitive& primitive, Inputs inputs, const std::string& declined);
+/// @throws DeviceError naming the primitive, the operand types and why each implementation
+/// declined.
+[[noreturn]] void fail_no_kernel(const Primitive& primitive, Inputs inputs,
+                                 const std::string& declined);
 
 }  // namespace linnet

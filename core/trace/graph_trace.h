@@ -16,8 +16,9 @@ class GraphTracer final : public Tracer {
 
 class GraphTrace final : public Trace {
  public:
-  /// What happens to concrete tensors from outside: zero-dimensional ones are always embedded; others
-  /// become program inputs, or are embedded too if the program must keep the inputs it is given.
+  /// What happens to concrete tensors from outside: zero-dimensional ones are always embedded;
+  /// others become program inputs, or are embedded too if the program must keep the inputs it is
+  /// given.
   enum class Outside { kCapture, kEmbed };
   explicit GraphTrace(Outside outside = Outside::kCapture) : policy_(outside) {}
 
@@ -33,7 +34,8 @@ class GraphTrace final : public Trace {
     size_t position;  ///< among the program's inputs
   };
   const std::vector<Capture>& captures() const { return captures_; }
-  /// True if a captured tensor belongs to an enclosing transformation, so that the program cannot be kept.
+  /// True if a captured tensor belongs to an enclosing transformation, so that the program cannot
+  /// be kept.
   bool captures_traced() const;
 
   /// Ends the recording with these results (tensors of this trace, or from outside).

@@ -8,7 +8,8 @@ namespace linnet {
 Tensor JvpTrace::lift(const Tensor& primal, const Tensor& tangent) {
   if (!tangent.defined()) return primal;
   if (tangent.shape() != primal.shape() || tangent.dtype() != primal.dtype()) {
-    fail<ShapeError>("jvp: tangent {} does not fit {}", to_string(tangent.type()), to_string(primal.type()));
+    fail<ShapeError>("jvp: tangent {} does not fit {}", to_string(tangent.type()),
+                     to_string(primal.type()));
   }
   return make_traced(*this, primal.type(), std::make_unique<JvpTracer>(primal, tangent));
 }
@@ -33,7 +34,8 @@ TensorList JvpTrace::process(const Primitive& primitive, Inputs inputs, ParamsRe
   if (any_mine && primitive.kind == Kind::kControl && primitive.control.jvp) {
     return primitive.control.jvp(*this, Params(params), inputs);
   }
-  if (any_active && (primitive.kind == Kind::kControl || (primitive.kind == Kind::kComposite && !primitive.jvp))) {
+  if (any_active && (primitive.kind == Kind::kControl ||
+                     (primitive.kind == Kind::kComposite && !primitive.jvp))) {
     TraceScope scope(this);
     return primitive.decompose(params, inputs);
   }

@@ -7,7 +7,8 @@ namespace linnet {
 
 class JvpTracer final : public Tracer {
  public:
-  JvpTracer(Tensor primal, Tensor tangent) : primal(std::move(primal)), tangent(std::move(tangent)) {}
+  JvpTracer(Tensor primal, Tensor tangent)
+      : primal(std::move(primal)), tangent(std::move(tangent)) {}
   Tensor primal, tangent;
 };
 

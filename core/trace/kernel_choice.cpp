@@ -25,7 +25,8 @@ void KernelTable::add(const Primitive& primitive, KernelImplementation implement
   table_version.fetch_add(1, std::memory_order_relaxed);
 }
 
-std::span<const KernelImplementation> KernelTable::implementations(const Primitive& primitive) const {
+std::span<const KernelImplementation> KernelTable::implementations(
+    const Primitive& primitive) const {
   if (static_cast<size_t>(primitive.id) >= lists_.size()) return {};
   return lists_[primitive.id];
 }
@@ -74,7 +75,9 @@ class RequestKey {
   }
 
   size_t hash() const { return hash_; }
-  bool operator==(const RequestKey& other) const { return hash_ == other.hash_ && words_ == other.words_; }
+  bool operator==(const RequestKey& other) const {
+    return hash_ == other.hash_ && words_ == other.words_;
+  }
 
  private:
   void add_type(const OperandView& operand) {
@@ -137,7 +140,8 @@ PreparedCache& prepared_cache() {
   return *cache;
 }
 
-/// The latest choices of a thread, one per hash value. A hit asks no implementation and takes no lock.
+/// The latest choices of a thread, one per hash value. A hit asks no implementation and takes no
+/// lock.
 class RecentChoices {
  public:
   const ChosenKernel* find(const RequestKey& key, ParamsRef params) const {
@@ -164,8 +168,8 @@ void log_choice(const KernelRequest& request, const std::string& declined, const
   for (const OperandView& x : request.inputs) {
     operands += (operands.empty() ? "" : ", ") + type_string(x.dtype, x.shape);
   }
-  log_line("kernels", fmt::format("{}({}) {{{}}}: {}{}", request.primitive.name, operands, request.params.text(),
-                                  chosen ? chosen : "none", declined));
+  log_line("kernels", fmt::format("{}({}) {{{}}}: {}{}", request.primitive.name, operands,
+                                  request.params.text(), chosen ? chosen : "none", declined));
 }
 
 /// The request as `implementation` wants to see it: with its own strides or dense ones.
@@ -190,8 +194,8 @@ class AdaptedRequest {
   KernelRequest request;
 };
 
-bool try_prepare(const KernelImplementation& implementation, const KernelRequest& request, ChosenKernel& chosen,
-                 std::string& reason) {
+bool try_prepare(const KernelImplementation& implementation, const KernelRequest& request,
+                 ChosenKernel& chosen, std::string& reason) {
   const RequestKey key({reinterpret_cast<uintptr_t>(&implementation)}, request);
   std::optional<PreparedCache::Entry> entry = prepared_cache().find(key, request.params);
   if (!entry) {
@@ -206,8 +210,10 @@ bool try_prepare(const KernelImplementation& implementation, const KernelRequest
   return true;
 }
 
-ChosenKernel ask_implementations(const KernelRequest& request, Device device, std::string& declined) {
-  for (const KernelImplementation& implementation : kernel_table(device).implementations(request.primitive)) {
+ChosenKernel ask_implementations(const KernelRequest& request, Device device,
+                                 std::string& declined) {
+  for (const KernelImplementation& implementation :
+       kernel_table(device).implementations(request.primitive)) {
     const AdaptedRequest adapted(request, implementation.strided);
     std::string reason;
     if (implementation.decline) reason = implementation.decline(adapted.request);
@@ -235,7 +241,8 @@ ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::str
   }
   const ChosenKernel chosen = ask_implementations(request, device, declined);
   if (chosen.implementation) recent.insert(key, request.params, chosen);
-  if (logged) log_choice(request, declined, chosen.implementation ? chosen.implementation->name : nullptr);
+  if (logged)
+    log_choice(request, declined, chosen.implementation ? chosen.implementation->name : nullptr);
   return chosen;
 }
 

@@ -5,9 +5,15 @@
 namespace linnet::detail {
 
 void append_text(std::string& out, bool value) { out += value ? "true" : "false"; }
-void append_text(std::string& out, int64_t value) { fmt::format_to(std::back_inserter(out), "{}", value); }
-void append_text(std::string& out, uint64_t value) { fmt::format_to(std::back_inserter(out), "{}", value); }
-void append_text(std::string& out, double value) { fmt::format_to(std::back_inserter(out), "{}", value); }
+void append_text(std::string& out, int64_t value) {
+  fmt::format_to(std::back_inserter(out), "{}", value);
+}
+void append_text(std::string& out, uint64_t value) {
+  fmt::format_to(std::back_inserter(out), "{}", value);
+}
+void append_text(std::string& out, double value) {
+  fmt::format_to(std::back_inserter(out), "{}", value);
+}
 void append_text(std::string& out, const std::string& value) {
   fmt::format_to(std::back_inserter(out), "'{}'", value);
 }

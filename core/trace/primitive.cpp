@@ -20,22 +20,32 @@ Registry& registry() {
 
 bool accepted(Accepts accepts, DType dtype) {
   switch (accepts) {
-    case Accepts::kAny: return true;
-    case Accepts::kNumeric: return dtype != DType::kBool;
-    case Accepts::kFloating: return is_floating(dtype);
-    case Accepts::kInteger: return is_integer(dtype);
-    case Accepts::kIntegerOrBool: return !is_floating(dtype);
+    case Accepts::kAny:
+      return true;
+    case Accepts::kNumeric:
+      return dtype != DType::kBool;
+    case Accepts::kFloating:
+      return is_floating(dtype);
+    case Accepts::kInteger:
+      return is_integer(dtype);
+    case Accepts::kIntegerOrBool:
+      return !is_floating(dtype);
   }
   return false;
 }
 
 const char* text_of(Accepts accepts) {
   switch (accepts) {
-    case Accepts::kAny: return "any";
-    case Accepts::kNumeric: return "a numeric";
-    case Accepts::kFloating: return "a floating";
-    case Accepts::kInteger: return "an integer";
-    case Accepts::kIntegerOrBool: return "an integer or bool";
+    case Accepts::kAny:
+      return "any";
+    case Accepts::kNumeric:
+      return "a numeric";
+    case Accepts::kFloating:
+      return "a floating";
+    case Accepts::kInteger:
+      return "an integer";
+    case Accepts::kIntegerOrBool:
+      return "an integer or bool";
   }
   return "";
 }
@@ -43,7 +53,7 @@ const char* text_of(Accepts accepts) {
 }  // namespace
 
 std::string_view name_of(Kind kind) {
-  constexpr std::string_view kNames[] = {"elementwise", "linear", "bilinear", "smooth",
+  constexpr std::string_view kNames[] = {"elementwise", "linear",  "bilinear", "smooth",
                                          "composite",   "control", "opaque"};
   return kNames[static_cast<int>(kind)];
 }
@@ -55,7 +65,9 @@ const Primitive& define_primitive(Primitive primitive) {
   r.primitives.push_back(std::move(primitive));
   Primitive& kept = r.primitives.back();
   if (!kept.infer) {
-    kept.infer = [self = &kept](ParamsRef params, Inputs x) { return infer_by_tracing(*self, params, x); };
+    kept.infer = [self = &kept](ParamsRef params, Inputs x) {
+      return infer_by_tracing(*self, params, x);
+    };
   }
   r.pointers.push_back(&kept);
   return kept;
@@ -73,30 +85,35 @@ const Primitive& define(Control description) {
 
 std::span<const Primitive* const> all_primitives() { return registry().pointers; }
 
-TypeList infer_elementwise(const char* name, Accepts accepts, bool boolean_result, bool predicate_first, int arity,
-                           Inputs x) {
-  if (static_cast<int>(x.size()) != arity) fail<ValueError>("{}: expected {} operands, got {}", name, arity, x.size());
+TypeList infer_elementwise(const char* name, Accepts accepts, bool boolean_result,
+                           bool predicate_first, int arity, Inputs x) {
+  if (static_cast<int>(x.size()) != arity)
+    fail<ValueError>("{}: expected {} operands, got {}", name, arity, x.size());
   const size_t first = predicate_first ? 1 : 0;
   if (predicate_first && x[0].dtype() != DType::kBool) {
     fail<DTypeError>("{}: the predicate must be bool, got {}", name, to_string(x[0].type()));
   }
   const DType dtype = x[first].dtype();
   if (!accepted(accepts, dtype)) {
-    fail<DTypeError>("{}: expected {} dtype, got {}", name, text_of(accepts), to_string(x[first].type()));
+    fail<DTypeError>("{}: expected {} dtype, got {}", name, text_of(accepts),
+                     to_string(x[first].type()));
   }
   bool weak = true;
   for (size_t i = 0; i < x.size(); ++i) {
     if (x[i].shape() != x[0].shape()) {
-      fail<ShapeError>("{}: shapes differ: {} and {}", name, to_string(x[0].type()), to_string(x[i].type()));
+      fail<ShapeError>("{}: shapes differ: {} and {}", name, to_string(x[0].type()),
+                       to_string(x[i].type()));
     }
     if (i >= first) {
       if (x[i].dtype() != dtype) {
-        fail<DTypeError>("{}: dtypes differ: {} and {}", name, to_string(x[first].type()), to_string(x[i].type()));
+        fail<DTypeError>("{}: dtypes differ: {} and {}", name, to_string(x[first].type()),
+                         to_string(x[i].type()));
       }
       weak = weak && x[i].weak();
     }
   }
-  return {{boolean_result ? DType::kBool : dtype, x[0].shape(), weak && !boolean_result, x[0].device()}};
+  return {{boolean_result ? DType::kBool : dtype, x[0].shape(), weak && !boolean_result,
+           x[0].device()}};
 }
 
 }  // namespace linnet

@@ -6,16 +6,15 @@
 
 namespace linnet {
 
-bool differentiable(const Primitive& primitive) {
-  return !primitive.zero_derivative;
-}
+bool differentiable(const Primitive& primitive) { return !primitive.zero_derivative; }
 
 bool is_nondifferentiable(const Primitive& primitive, size_t operand) {
   return operand < 32 && (primitive.nondifferentiable >> operand & 1u);
 }
 
 void fail_no_rule(const Primitive& primitive, const char* rule) {
-  fail<TraceError>("{}: this {} primitive has no {} rule", primitive.name, name_of(primitive.kind), rule);
+  fail<TraceError>("{}: this {} primitive has no {} rule", primitive.name, name_of(primitive.kind),
+                   rule);
 }
 
 Tensor add_tangents(const Tensor& a, const Tensor& b) {
@@ -31,8 +30,8 @@ Tensor with_dtype(Tensor ct, const Tensor& like) {
   return !ct.defined() || ct.dtype() == like.dtype() ? ct : astype(ct, like.dtype());
 }
 
-TensorList elementwise_vjp(const Primitive& primitive, ParamsRef params, Inputs x, Outputs y, const Tensor& ct,
-                           std::span<const uint8_t> needed) {
+TensorList elementwise_vjp(const Primitive& primitive, ParamsRef params, Inputs x, Outputs y,
+                           const Tensor& ct, std::span<const uint8_t> needed) {
   if (primitive.vjp) return primitive.vjp(params, x, y, Inputs(&ct, 1));
   TensorList partials = primitive.partials(params, x, y);
   TensorList out(x.size());
@@ -45,16 +44,16 @@ TensorList elementwise_vjp(const Primitive& primitive, ParamsRef params, Inputs 
 void check_cotangents(const Primitive& primitive, Inputs inputs, const TensorList& cts) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (cts[i].defined() && cts[i].shape() != inputs[i].shape()) {
-      fail<TraceError>("{}: the derivative rule returned {} for operand {} of type {}", primitive.name,
-                       to_string(cts[i].type()), i, to_string(inputs[i].type()));
+      fail<TraceError>("{}: the derivative rule returned {} for operand {} of type {}",
+                       primitive.name, to_string(cts[i].type()), i, to_string(inputs[i].type()));
     }
   }
 }
 
 }  // namespace
 
-TensorList apply_vjp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs, Inputs cotangents,
-                     std::span<const uint8_t> needed) {
+TensorList apply_vjp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs,
+                     Inputs cotangents, std::span<const uint8_t> needed) {
   TensorList out;
   switch (primitive.kind) {
     case Kind::kElementwise:
@@ -66,7 +65,8 @@ TensorList apply_vjp(const Primitive& primitive, ParamsRef params, Inputs inputs
     case Kind::kBilinear:
       out.resize(inputs.size());
       for (size_t i = 0; i < inputs.size(); ++i) {
-        if (needed[i]) out[i] = primitive.transpose_in(params, static_cast<int>(i), inputs, cotangents[0]);
+        if (needed[i])
+          out[i] = primitive.transpose_in(params, static_cast<int>(i), inputs, cotangents[0]);
       }
       break;
     default:
@@ -75,17 +75,22 @@ TensorList apply_vjp(const Primitive& primitive, ParamsRef params, Inputs inputs
   }
   out.resize(inputs.size());
   check_cotangents(primitive, inputs, out);
-  for (size_t i = 0; i < inputs.size(); ++i) out[i] = needed[i] ? with_dtype(out[i], inputs[i]) : Tensor();
+  for (size_t i = 0; i < inputs.size(); ++i)
+    out[i] = needed[i] ? with_dtype(out[i], inputs[i]) : Tensor();
   return out;
 }
 
 namespace {
 
-TensorList linear_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs, Inputs tangents) {
+TensorList linear_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs,
+                      Inputs tangents) {
   TensorList operands(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (is_nondifferentiable(primitive, i)) operands[i] = inputs[i];
-    else operands[i] = tangents[i].defined() ? tangents[i] : zeros(inputs[i].shape(), inputs[i].dtype());
+    if (is_nondifferentiable(primitive, i))
+      operands[i] = inputs[i];
+    else
+      operands[i] =
+          tangents[i].defined() ? tangents[i] : zeros(inputs[i].shape(), inputs[i].dtype());
   }
   return emit(primitive, operands, params);
 }
@@ -97,18 +102,21 @@ TensorList bilinear_jvp(const Primitive& primitive, ParamsRef params, Inputs x, 
   return {total};
 }
 
-TensorList elementwise_jvp(const Primitive& primitive, ParamsRef params, Inputs x, Outputs y, Inputs t) {
+TensorList elementwise_jvp(const Primitive& primitive, ParamsRef params, Inputs x, Outputs y,
+                           Inputs t) {
   if (primitive.linear) return linear_jvp(primitive, params, x, t);
   TensorList partials = primitive.partials(params, x, y);
   Tensor total;
   for (size_t i = 0; i < x.size(); ++i) {
-    if (t[i].defined() && partials[i].defined()) total = add_tangents(total, mul(t[i], partials[i]));
+    if (t[i].defined() && partials[i].defined())
+      total = add_tangents(total, mul(t[i], partials[i]));
   }
   return {with_dtype(total, y[0])};
 }
 
 /// jvp of a vjp-only primitive: the vjp is linear in the cotangents, and its transpose is the jvp.
-TensorList transposed_vjp(const Primitive& primitive, ParamsRef params, Inputs x, Outputs y, Inputs t) {
+TensorList transposed_vjp(const Primitive& primitive, ParamsRef params, Inputs x, Outputs y,
+                          Inputs t) {
   TypeList output_types;
   for (const Tensor& output : y) output_types.push_back(output.type());
   std::vector<uint8_t> needed(x.size());
@@ -131,7 +139,8 @@ TensorList transposed_vjp(const Primitive& primitive, ParamsRef params, Inputs x
         TensorList grads = apply_vjp(primitive, params, x, y, all, needed);
         TensorList out;
         for (size_t i = 0; i < x.size(); ++i) {
-          if (needed[i]) out.push_back(grads[i].defined() ? grads[i] : zeros(x[i].shape(), x[i].dtype()));
+          if (needed[i])
+            out.push_back(grads[i].defined() ? grads[i] : zeros(x[i].shape(), x[i].dtype()));
         }
         return out;
       },
@@ -143,12 +152,17 @@ TensorList transposed_vjp(const Primitive& primitive, ParamsRef params, Inputs x
 
 }  // namespace
 
-TensorList apply_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs, Inputs tangents) {
+TensorList apply_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs,
+                     Inputs tangents) {
   switch (primitive.kind) {
-    case Kind::kElementwise: return elementwise_jvp(primitive, params, inputs, outputs, tangents);
-    case Kind::kLinearMap: return linear_jvp(primitive, params, inputs, tangents);
-    case Kind::kBilinear: return bilinear_jvp(primitive, params, inputs, tangents);
-    default: break;
+    case Kind::kElementwise:
+      return elementwise_jvp(primitive, params, inputs, outputs, tangents);
+    case Kind::kLinearMap:
+      return linear_jvp(primitive, params, inputs, tangents);
+    case Kind::kBilinear:
+      return bilinear_jvp(primitive, params, inputs, tangents);
+    default:
+      break;
   }
   if (primitive.jvp) return primitive.jvp(params, inputs, outputs, tangents);
   if (!primitive.vjp) fail_no_rule(primitive, "forward-mode derivative");
@@ -159,7 +173,8 @@ TensorList transpose_linear(const std::function<TensorList(Inputs)>& f, const Ty
                             Inputs output_cotangents) {
   VjpTrace trace;
   TensorList tracers, outputs;
-  for (const TensorType& type : input_types) tracers.push_back(trace.input(zeros(type.shape, type.dtype)));
+  for (const TensorType& type : input_types)
+    tracers.push_back(trace.input(zeros(type.shape, type.dtype)));
   {
     TraceScope scope(&trace);
     outputs = f(tracers);

@@ -8,11 +8,12 @@ namespace linnet {
 
 /// Cotangents of the operands. `needed[i]` tells which are wanted; others may be left undefined.
 /// `inputs` and `outputs` are full values where the primitive saves them, else types only.
-TensorList apply_vjp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs, Inputs cotangents,
-                     std::span<const uint8_t> needed);
+TensorList apply_vjp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs,
+                     Inputs cotangents, std::span<const uint8_t> needed);
 
 /// Tangents of the results; undefined input tangents mean zero, and undefined results mean zero.
-TensorList apply_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs, Inputs tangents);
+TensorList apply_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs,
+                     Inputs tangents);
 
 /// True if the results may carry derivative information.
 bool differentiable(const Primitive& primitive);
@@ -24,8 +25,8 @@ Tensor add_tangents(const Tensor& a, const Tensor& b);
 /// @throws TraceError naming the primitive and what is missing.
 [[noreturn]] void fail_no_rule(const Primitive& primitive, const char* rule);
 
-/// Applies the transpose of a linear function to cotangents: f maps tensors like `primals` (which may
-/// be any point, f being linear) to outputs.
+/// Applies the transpose of a linear function to cotangents: f maps tensors like `primals` (which
+/// may be any point, f being linear) to outputs.
 TensorList transpose_linear(const std::function<TensorList(Inputs)>& f, const TypeList& input_types,
                             Inputs output_cotangents);
 

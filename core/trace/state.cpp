@@ -15,11 +15,14 @@ std::atomic<uint64_t> next_serial{1};
 
 Scope* current_scope() { return innermost; }
 
-Cell::Cell(Value value) : value_(std::move(value)), home_(next_serial.load(std::memory_order_relaxed)) {}
+Cell::Cell(Value value)
+    : value_(std::move(value)), home_(next_serial.load(std::memory_order_relaxed)) {}
 
 // Serials grow with every scope, and a cell's home is the serial the next scope will get: scopes
 // opened later have serials at or above it, so `home > serial` means "made inside this scope".
-Scope::Scope() : parent_(innermost), serial_(next_serial.fetch_add(1, std::memory_order_relaxed)) { innermost = this; }
+Scope::Scope() : parent_(innermost), serial_(next_serial.fetch_add(1, std::memory_order_relaxed)) {
+  innermost = this;
+}
 Scope::~Scope() { innermost = parent_; }
 
 Scope::Entry& Scope::touch(const CellPtr& cell) {
@@ -28,8 +31,9 @@ Scope::Entry& Scope::touch(const CellPtr& cell) {
   Value outer = parent_ ? parent_->read(cell) : cell->raw();
   Value inner = lift(cell, outer);
   if (log_enabled("state")) {
-    log_line("state", fmt::format("lift {} {}", cell->label.empty() ? "variable" : cell->label,
-                                  outer.tensors.empty() ? std::string("()") : type_of(outer.tensors[0])));
+    log_line("state",
+             fmt::format("lift {} {}", cell->label.empty() ? "variable" : cell->label,
+                         outer.tensors.empty() ? std::string("()") : type_of(outer.tensors[0])));
   }
   index_[cell.get()] = entries_.size();
   entries_.push_back({cell, std::move(outer), std::move(inner), false});
@@ -57,8 +61,10 @@ void Scope::commit() {
     if (entry.written) out.emplace_back(entry.cell, lower(entry));
   }
   for (auto& [cell, value] : out) {
-    if (parent_) parent_->write(cell, std::move(value));
-    else cell->set_raw(std::move(value));
+    if (parent_)
+      parent_->write(cell, std::move(value));
+    else
+      cell->set_raw(std::move(value));
   }
 }
 
@@ -69,8 +75,10 @@ Value read_outside(const CellPtr& cell) {
 }
 
 void write(const CellPtr& cell, Value value) {
-  if (innermost) innermost->write(cell, std::move(value));
-  else cell->set_raw(std::move(value));
+  if (innermost)
+    innermost->write(cell, std::move(value));
+  else
+    cell->set_raw(std::move(value));
 }
 
 }  // namespace linnet::state

@@ -19,7 +19,9 @@ Trace* current_trace() { return current; }
 
 Trace::Trace() : parent_(current), serial_(next_serial.fetch_add(1, std::memory_order_relaxed)) {}
 
-bool Trace::owns(const Tensor& tensor) const { return tensor.defined() && tensor.impl()->serial == serial_; }
+bool Trace::owns(const Tensor& tensor) const {
+  return tensor.defined() && tensor.impl()->serial == serial_;
+}
 
 TraceScope::TraceScope(Trace* trace) : previous_(current) { current = trace; }
 TraceScope::~TraceScope() { current = previous_; }
@@ -47,7 +49,8 @@ TensorList emit(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   if (current == nullptr) return evaluate(primitive, inputs, params);
   return current->process(primitive, inputs, params);
 }
-TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs, ParamsRef params) {
+TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs,
+                ParamsRef params) {
   return emit(primitive, Inputs(inputs.begin(), inputs.size()), params);
 }
 Tensor emit_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
@@ -55,7 +58,8 @@ Tensor emit_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   if (current == nullptr) return evaluate_one(primitive, inputs, params);
   return std::move(current->process(primitive, inputs, params)[0]);
 }
-Tensor emit_one(const Primitive& primitive, std::initializer_list<Tensor> inputs, ParamsRef params) {
+Tensor emit_one(const Primitive& primitive, std::initializer_list<Tensor> inputs,
+                ParamsRef params) {
   return emit_one(primitive, Inputs(inputs.begin(), inputs.size()), params);
 }
 

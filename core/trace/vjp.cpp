@@ -35,8 +35,9 @@ TensorList VjpTrace::wrap_outputs(Node node, const TensorList& outputs) {
   out.reserve(outputs.size());
   for (size_t k = 0; k < outputs.size(); ++k) {
     if (is_floating(outputs[k].dtype())) {
-      out.push_back(make_traced(*this, outputs[k].type(),
-                                std::make_unique<VjpTracer>(outputs[k], node.first_output + static_cast<int64_t>(k))));
+      out.push_back(make_traced(
+          *this, outputs[k].type(),
+          std::make_unique<VjpTracer>(outputs[k], node.first_output + static_cast<int64_t>(k))));
     } else {
       out.push_back(outputs[k]);
     }
@@ -89,7 +90,8 @@ TensorList VjpTrace::process(const Primitive& primitive, Inputs inputs, ParamsRe
     if (i < 32 && !(primitive.saves_inputs >> i & 1u)) node.inputs[i] = abstract(inputs[i].type());
   }
   for (size_t k = 0; k < outputs.size(); ++k) {
-    node.outputs.push_back(primitive.saves_outputs >> k & 1u ? outputs[k] : abstract(outputs[k].type()));
+    node.outputs.push_back(primitive.saves_outputs >> k & 1u ? outputs[k]
+                                                             : abstract(outputs[k].type()));
   }
   // A product needs the other factor only if its own operand is being differentiated.
   if (primitive.kind == Kind::kBilinear) {
@@ -132,8 +134,8 @@ TensorList VjpTrace::pullback(Inputs outputs, Inputs cotangents, Inputs inputs, 
                        to_string(outputs[k].type()));
     }
     if (cotangents[k].dtype() != outputs[k].dtype()) {
-      fail<DTypeError>("vjp: cotangent {} does not have the dtype of output {}", to_string(cotangents[k].type()),
-                       to_string(outputs[k].type()));
+      fail<DTypeError>("vjp: cotangent {} does not have the dtype of output {}",
+                       to_string(cotangents[k].type()), to_string(outputs[k].type()));
     }
     const int64_t id = id_of(outputs[k]);
     if (id >= 0) slots[id] = add_tangents(slots[id], cotangents[k]);
@@ -145,8 +147,10 @@ TensorList VjpTrace::pullback(Inputs outputs, Inputs cotangents, Inputs inputs, 
   TensorList out;
   for (const Tensor& input : inputs) {
     const int64_t id = id_of(input);
-    if (id < 0) out.push_back(Tensor());
-    else out.push_back(slots[id].defined() ? slots[id] : zeros(input.shape(), input.dtype()));
+    if (id < 0)
+      out.push_back(Tensor());
+    else
+      out.push_back(slots[id].defined() ? slots[id] : zeros(input.shape(), input.dtype()));
   }
   return out;
 }

@@ -29,8 +29,8 @@ class VjpTrace final : public Trace {
   /// The same for a list.
   TensorList primals(Inputs tensors) const;
 
-  /// Cotangents of `inputs` (made by `input`) given those of `outputs`; may be called again and again.
-  /// Unused inputs get zeros; non-floating inputs get undefined tensors.
+  /// Cotangents of `inputs` (made by `input`) given those of `outputs`; may be called again and
+  /// again. Unused inputs get zeros; non-floating inputs get undefined tensors.
   /// @param consume frees each tape record as it is used; then this may be called only once.
   TensorList pullback(Inputs outputs, Inputs cotangents, Inputs inputs, bool consume = false);
 
@@ -43,8 +43,8 @@ class VjpTrace final : public Trace {
   struct Node {
     const Primitive* primitive = nullptr;
     Params params;
-    TensorList inputs, outputs;       ///< saved values, or types only
-    std::vector<int64_t> input_ids;   ///< -1: constant to this trace
+    TensorList inputs, outputs;      ///< saved values, or types only
+    std::vector<int64_t> input_ids;  ///< -1: constant to this trace
     int64_t first_output = 0;
     size_t output_count = 0;
     Rule rule;

@@ -37,7 +37,8 @@ class BatchScope final : public state::Scope {
       fail<TraceError>(
           "vmap: {} was given a value that differs between the elements of the batch, {}\n"
           "  hint: reduce the value over the batch, or return it and write the variable outside",
-          entry.cell->label.empty() ? "a variable" : "variable " + entry.cell->label, to_string(tensor.type()));
+          entry.cell->label.empty() ? "a variable" : "variable " + entry.cell->label,
+          to_string(tensor.type()));
     }
     return entry.inner;
   }
@@ -52,8 +53,8 @@ class DiscardScope final : public state::Scope {
   state::Value lift(const state::CellPtr&, const state::Value& outer) override { return outer; }
 };
 
-int64_t mapped_size(const char* name, const TensorList& inputs, const std::vector<std::optional<int64_t>>& axes,
-                    std::optional<int64_t> given) {
+int64_t mapped_size(const char* name, const TensorList& inputs,
+                    const std::vector<std::optional<int64_t>>& axes, std::optional<int64_t> given) {
   std::optional<int64_t> size = given;
   std::string sizes = given ? fmt::format("axis_size {}", *given) : std::string();
   bool differ = false;
@@ -80,7 +81,8 @@ void place_axes(const char* name, const BatchTrace& trace, TensorList& outputs,
       outputs[k] = moveaxis(value, 0, normalize_axis(*axes[k], value.rank(), name));
     } else if (trace.batched(outputs[k])) {
       fail<ValueError>(
-          "{}: out_axes is none for result {}, but it differs between the elements of the batch: {}\n"
+          "{}: out_axes is none for result {}, but it differs between the elements of the batch: "
+          "{}\n"
           "  hint: give it an axis, or reduce it over the batch",
           name, k, to_string(outputs[k].type()));
     }
@@ -94,7 +96,8 @@ void fail_axes_count(const char* option, size_t given, size_t wanted, const char
 }
 
 TensorList forward_call(const TensorList& primals, const TensorList& tangents,
-                        const std::function<TensorList(const TensorList&)>& f, TensorList& tangents_out) {
+                        const std::function<TensorList(const TensorList&)>& f,
+                        TensorList& tangents_out) {
   if (primals.size() != tangents.size()) {
     fail<TreeError>("jvp: {} tangents were given for {} primals", tangents.size(), primals.size());
   }
@@ -102,7 +105,8 @@ TensorList forward_call(const TensorList& primals, const TensorList& tangents,
   JvpTrace trace;
   TensorList lifted, outputs;
   for (size_t i = 0; i < primals.size(); ++i) {
-    lifted.push_back(is_floating(primals[i].dtype()) ? trace.lift(primals[i], tangents[i]) : primals[i]);
+    lifted.push_back(is_floating(primals[i].dtype()) ? trace.lift(primals[i], tangents[i])
+                                                     : primals[i]);
   }
   {
     ForwardScope scope(trace);
@@ -121,7 +125,8 @@ TensorList forward_call(const TensorList& primals, const TensorList& tangents,
   return outputs;
 }
 
-TensorList batch_call(const char* name, const TensorList& inputs, const std::vector<std::optional<int64_t>>& in_axes,
+TensorList batch_call(const char* name, const TensorList& inputs,
+                      const std::vector<std::optional<int64_t>>& in_axes,
                       const std::function<TensorList(const TensorList&)>& f,
                       const std::function<std::vector<std::optional<int64_t>>(size_t)>& out_axes,
                       std::optional<int64_t> axis_size) {
@@ -144,7 +149,8 @@ TensorList batch_call(const char* name, const TensorList& inputs, const std::vec
   return outputs;
 }
 
-TensorList abstract_call(const TensorList& inputs, const std::function<TensorList(const TensorList&)>& f) {
+TensorList abstract_call(const TensorList& inputs,
+                         const std::function<TensorList(const TensorList&)>& f) {
   require_defined(inputs, "eval_shape", "a leaf of the arguments");
   TypeList types;
   for (const Tensor& input : inputs) types.push_back(input.type());

@@ -37,7 +37,8 @@ struct ReverseCall::Impl {
   VjpTrace trace;
   TensorList inputs;
   bool scalar_loss;
-  /// Of a scalar loss: handed out with the gradients, so that a failing backward pass changes nothing.
+  /// Of a scalar loss: handed out with the gradients, so that a failing backward pass changes
+  /// nothing.
   std::vector<std::pair<state::CellPtr, state::Value>> written;
 };
 
@@ -66,29 +67,35 @@ void ReverseCall::run(const std::function<void()>& body) {
     TraceScope trace_scope(&impl_->trace);
     body();
   }
-  if (impl_->scalar_loss) impl_->written = scope.written();
-  else scope.commit();
+  if (impl_->scalar_loss)
+    impl_->written = scope.written();
+  else
+    scope.commit();
 }
 
 Tensor ReverseCall::primal(const Tensor& tensor) const { return impl_->trace.primal(tensor); }
 
 TensorList ReverseCall::gradients(const Tensor& loss) {
   require_defined(std::span(&loss, 1), "grad", "the loss");
-  if (!is_floating(loss.dtype())) fail<DTypeError>("grad: expected a floating loss, got {}", to_string(loss.type()));
+  if (!is_floating(loss.dtype()))
+    fail<DTypeError>("grad: expected a floating loss, got {}", to_string(loss.type()));
   if (!loss.shape().empty()) {
     fail<ShapeError>(
-        "grad: expected a scalar loss, got {}\n  hint: reduce it with mean() or sum(), or use jacrev for all outputs",
+        "grad: expected a scalar loss, got {}\n  hint: reduce it with mean() or sum(), or use "
+        "jacrev for all outputs",
         to_string(loss.type()));
   }
   const Tensor one = ones({}, loss.dtype());
-  TensorList out = impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), impl_->inputs, true);
+  TensorList out =
+      impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), impl_->inputs, true);
   for (auto& [cell, value] : impl_->written) state::write(cell, std::move(value));
   return out;
 }
 
 TensorList ReverseCall::pullback(const TensorList& outputs, const TensorList& cotangents) {
   if (outputs.size() != cotangents.size()) {
-    fail<TreeError>("vjp: {} cotangents were given for {} outputs", cotangents.size(), outputs.size());
+    fail<TreeError>("vjp: {} cotangents were given for {} outputs", cotangents.size(),
+                    outputs.size());
   }
   require_defined(outputs, "vjp", "a result");
   TensorList out = impl_->trace.pullback(outputs, cotangents, impl_->inputs);

@@ -157,7 +157,8 @@ TensorList read(const std::vector<LeafRef>& leaves) {
 namespace {
 
 template <class Get, class Put>
-void distribute(const std::vector<LeafRef>& leaves, std::span<const Tensor> values, Get&& get, Put&& put) {
+void distribute(const std::vector<LeafRef>& leaves, std::span<const Tensor> values, Get&& get,
+                Put&& put) {
   size_t count = 0;
   for (const LeafRef& leaf : leaves) count += leaf.tensor ? 1 : get(leaf.cell).tensors.size();
   if (count != values.size()) {
@@ -178,13 +179,15 @@ void distribute(const std::vector<LeafRef>& leaves, std::span<const Tensor> valu
 }  // namespace
 
 void write(const std::vector<LeafRef>& leaves, std::span<const Tensor> values) {
-  distribute(leaves, values, [](const state::CellPtr& cell) { return state::read(cell); },
-             [](const state::CellPtr& cell, state::Value value) { state::write(cell, std::move(value)); });
+  distribute(
+      leaves, values, [](const state::CellPtr& cell) { return state::read(cell); },
+      [](const state::CellPtr& cell, state::Value value) { state::write(cell, std::move(value)); });
 }
 
 void write_raw(const std::vector<LeafRef>& leaves, std::span<const Tensor> values) {
-  distribute(leaves, values, [](const state::CellPtr& cell) { return cell->raw(); },
-             [](const state::CellPtr& cell, state::Value value) { cell->set_raw(std::move(value)); });
+  distribute(
+      leaves, values, [](const state::CellPtr& cell) { return cell->raw(); },
+      [](const state::CellPtr& cell, state::Value value) { cell->set_raw(std::move(value)); });
 }
 
 namespace {
@@ -193,10 +196,12 @@ namespace {
 std::string paths_missing_in(const std::vector<Path>& paths, const std::vector<Path>& other) {
   std::vector<std::string> missing;
   for (const Path& path : paths) {
-    if (std::find(other.begin(), other.end(), path) == other.end()) missing.push_back(to_string(path));
+    if (std::find(other.begin(), other.end(), path) == other.end())
+      missing.push_back(to_string(path));
   }
   const size_t shown = std::min<size_t>(missing.size(), 3);
-  std::string out = fmt::format("{}", fmt::join(missing.begin(), missing.begin() + static_cast<int64_t>(shown), ", "));
+  std::string out = fmt::format(
+      "{}", fmt::join(missing.begin(), missing.begin() + static_cast<int64_t>(shown), ", "));
   if (missing.size() > shown) out += fmt::format(" and {} more", missing.size() - shown);
   return out;
 }
@@ -204,9 +209,11 @@ std::string paths_missing_in(const std::vector<Path>& paths, const std::vector<P
 }  // namespace
 
 void fail_different_structure(const Flattened& a, const Flattened& b, const char* operation) {
-  const std::string first = paths_missing_in(a.paths, b.paths), second = paths_missing_in(b.paths, a.paths);
+  const std::string first = paths_missing_in(a.paths, b.paths),
+                    second = paths_missing_in(b.paths, a.paths);
   if (first.empty() && second.empty()) {
-    fail<TreeError>("{}: the trees have the same leaves but differ in types or static members", operation);
+    fail<TreeError>("{}: the trees have the same leaves but differ in types or static members",
+                    operation);
   }
   std::string text;
   if (!first.empty()) text += fmt::format("\n  only in the first: {}", first);

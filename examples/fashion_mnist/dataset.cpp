@@ -24,8 +24,8 @@ Dataset::Dataset(const std::string& directory) {
 }
 
 Tensor Dataset::order(int64_t seed, int64_t epoch) const {
-  return linnet::random::permutation(linnet::random::fold_in(linnet::Key(seed), static_cast<uint32_t>(epoch)),
-                                     train_size());
+  return linnet::random::permutation(
+      linnet::random::fold_in(linnet::Key(seed), static_cast<uint32_t>(epoch)), train_size());
 }
 
 Batch Dataset::train_batch(const Tensor& order, int64_t first, int64_t count) const {

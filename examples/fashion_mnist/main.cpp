@@ -2,8 +2,8 @@
 //
 //   fashion_mnist --api=linen --epochs=6 --out=out/run1
 //
-// Exit codes: 0 done, 1 failed while running, 2 bad arguments or data, 130 interrupted (a checkpoint
-// was written; --resume goes on from it).
+// Exit codes: 0 done, 1 failed while running, 2 bad arguments or data, 130 interrupted (a
+// checkpoint was written; --resume goes on from it).
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -34,7 +34,7 @@ struct Progress {
   int64_t epoch = 0, batch = 0;  ///< next to be done
   double loss_sum = 0;           ///< over the batches of the present epoch
   int64_t correct = 0;
-  double seconds = 0;            ///< of the present epoch, before this process
+  double seconds = 0;  ///< of the present epoch, before this process
   std::vector<EpochRecord> history;
 };
 
@@ -45,12 +45,14 @@ class Run {
         data_(data),
         batches_(data.train_size() / options.batch_size),
         checkpoint_((std::filesystem::path(options.out) / "checkpoint").string()) {
-    if (batches_ == 0) throw UsageError("--batch-size is larger than the number of training images");
+    if (batches_ == 0)
+      throw UsageError("--batch-size is larger than the number of training images");
     trainer_ = make_trainer(options.api, options.seed, batches_ * options.epochs);
   }
 
   void resume() {
-    if (!linnet::has_checkpoint(checkpoint_)) throw UsageError("--resume: there is no checkpoint in " + checkpoint_);
+    if (!linnet::has_checkpoint(checkpoint_))
+      throw UsageError("--resume: there is no checkpoint in " + checkpoint_);
     const linnet::Json manifest = linnet::checkpoint_manifest(checkpoint_);
     const auto require = [&](const char* name, const linnet::Json& wanted) {
       if (!(manifest.at(name) == wanted)) {
@@ -88,17 +90,20 @@ class Run {
     for (const EpochRecord& record : progress_.history) seconds += record.seconds;
     const double images = static_cast<double>(options_.epochs * batches_ * options_.batch_size);
     std::printf("test accuracy: %.4f after %lld epochs, %.1f s (%.0f img/s), checkpoint %s\n",
-                progress_.history.back().test_accuracy, static_cast<long long>(options_.epochs), seconds,
-                images / seconds, checkpoint_.c_str());
+                progress_.history.back().test_accuracy, static_cast<long long>(options_.epochs),
+                seconds, images / seconds, checkpoint_.c_str());
   }
 
  private:
   void print_header() const {
-    std::printf("api %s, %lld parameters, %lld training images, %lld steps of %lld, seed %lld, %d threads\n",
-                name_of(options_.api), static_cast<long long>(trainer_->parameter_count()),
-                static_cast<long long>(data_.train_size()), static_cast<long long>(batches_ * options_.epochs),
-                static_cast<long long>(options_.batch_size), static_cast<long long>(options_.seed),
-                linnet::num_threads());
+    std::printf(
+        "api %s, %lld parameters, %lld training images, %lld steps of %lld, seed %lld, %d "
+        "threads\n",
+        name_of(options_.api), static_cast<long long>(trainer_->parameter_count()),
+        static_cast<long long>(data_.train_size()),
+        static_cast<long long>(batches_ * options_.epochs),
+        static_cast<long long>(options_.batch_size), static_cast<long long>(options_.seed),
+        linnet::num_threads());
     std::fflush(stdout);
   }
 
@@ -107,7 +112,8 @@ class Run {
     const double start = now();
     {
       char label[32];
-      std::snprintf(label, sizeof label, "epoch %lld/%lld", static_cast<long long>(progress_.epoch + 1),
+      std::snprintf(label, sizeof label, "epoch %lld/%lld",
+                    static_cast<long long>(progress_.epoch + 1),
                     static_cast<long long>(options_.epochs));
       linnet::ProgressBar bar(stderr, (batches_ - progress_.batch) * options_.batch_size,
                               {.label = label, .unit = "img"});
@@ -116,7 +122,8 @@ class Run {
           progress_.seconds += now() - start;
           return false;
         }
-        const Batch batch = data_.train_batch(order, progress_.batch * options_.batch_size, options_.batch_size);
+        const Batch batch =
+            data_.train_batch(order, progress_.batch * options_.batch_size, options_.batch_size);
         const Trainer::Step step = trainer_->train(batch);
         progress_.loss_sum += step.loss;
         progress_.correct += step.correct;
@@ -144,9 +151,10 @@ class Run {
     progress_.seconds = 0;
     save();
     write_curves((std::filesystem::path(options_.out) / "curves.svg").string(), progress_.history);
-    write_predictions((std::filesystem::path(options_.out) / "predictions.png").string(), data_, *trainer_);
-    table_.add_row({epoch, record.train_loss, record.train_accuracy, record.test_loss, record.test_accuracy,
-                    record.seconds, images / record.seconds});
+    write_predictions((std::filesystem::path(options_.out) / "predictions.png").string(), data_,
+                      *trainer_);
+    table_.add_row({epoch, record.train_loss, record.train_accuracy, record.test_loss,
+                    record.test_accuracy, record.seconds, images / record.seconds});
     std::fflush(stdout);
   }
 
@@ -158,7 +166,8 @@ class Run {
       const Batch batch = data_.test_batch(first, std::min(kBatch, data_.test_size() - first));
       const linnet::Tensor logits = trainer_->logits(batch.image);
       loss += sum(softmax_cross_entropy_with_integer_labels(logits, batch.label)).item<double>();
-      correct += sum(astype(equal(argmax(logits, -1), batch.label), linnet::DType::kI32)).item<int64_t>();
+      correct +=
+          sum(astype(equal(argmax(logits, -1), batch.label), linnet::DType::kI32)).item<int64_t>();
     }
     record.test_loss = loss / static_cast<double>(data_.test_size());
     record.test_accuracy = static_cast<double>(correct) / static_cast<double>(data_.test_size());

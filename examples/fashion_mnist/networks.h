@@ -48,7 +48,8 @@ struct StatefulConvBlock {
   nnx::BatchNorm norm;
 
   StatefulConvBlock(int64_t in, int64_t out, nnx::Rngs& rngs)
-      : conv(in, out, {3, 3}, {.use_bias = false}, rngs), norm(out, {.momentum = kMomentum}, rngs) {}
+      : conv(in, out, {3, 3}, {.use_bias = false}, rngs),
+        norm(out, {.momentum = kMomentum}, rngs) {}
   LINNET_FIELDS(conv, norm)
 
   Tensor operator()(const Tensor& x, bool train) {
@@ -72,7 +73,8 @@ struct StatefulNetwork {
   LINNET_FIELDS(stem, body, dense, dropout, head)
 
   Tensor operator()(const Tensor& x, bool train) {
-    const bridge::CallOptions options{.mutate = train ? bridge::Mutable("batch_stats") : bridge::Mutable(false)};
+    const bridge::CallOptions options{.mutate = train ? bridge::Mutable("batch_stats")
+                                                      : bridge::Mutable(false)};
     Tensor h = body.call(options, stem.call(options, x, train), train);
     h = relu(dense(reshape(h, {h.shape(0), -1})));
     return head(dropout(h, !train));
@@ -100,14 +102,15 @@ struct FunctionalNetwork {
 
 /// What a functional training step reads and replaces.
 struct TrainState {
-  linen::Variables params, rest;   ///< `params`, and all other collections
+  linen::Variables params, rest;  ///< `params`, and all other collections
   linnet::optim::TransformState optimizer;
-  Tensor step;                     ///< i32
+  Tensor step;  ///< i32
   LINNET_FIELDS(params, rest, optimizer, step)
 };
 
 /// AdamW with warm-up, cosine decay and clipping by global norm, over `steps` steps in all.
-inline linnet::optim::GradientTransformation make_optimizer(int64_t steps, int64_t warmup = 200, double peak = 3e-3) {
+inline linnet::optim::GradientTransformation make_optimizer(int64_t steps, int64_t warmup = 200,
+                                                            double peak = 3e-3) {
   namespace optim = linnet::optim;
   const int64_t warm = std::min(warmup, steps / 2);
   return optim::chain(optim::clip_by_global_norm(1.0),
@@ -124,25 +127,29 @@ inline Tensor count_correct(const Tensor& logits, const Tensor& label) {
   return sum(astype(equal(argmax(logits, -1), label), linnet::DType::kI32));
 }
 
-inline StepResult stateful_step(StatefulNetwork& network, linnet::optim::Optimizer& optimizer, const Batch& batch) {
+inline StepResult stateful_step(StatefulNetwork& network, linnet::optim::Optimizer& optimizer,
+                                const Batch& batch) {
   auto [loss, correct, grads] = nnx::value_and_grad(
       [&](StatefulNetwork& net) {
         const Tensor logits = net(normalized(batch.image), true);
-        return std::make_pair(cross_entropy(logits, batch.label), count_correct(logits, batch.label));
+        return std::make_pair(cross_entropy(logits, batch.label),
+                              count_correct(logits, batch.label));
       },
       network);
   optimizer.update(network, grads);
   return {loss, correct};
 }
 
-inline StepResult functional_step(const linnet::optim::GradientTransformation& tx, int64_t seed, TrainState& state,
-                                  const Batch& batch) {
-  const linnet::Key dropout = linnet::random::fold_in(linnet::Key(seed + 1), astype(state.step, linnet::DType::kU32));
+inline StepResult functional_step(const linnet::optim::GradientTransformation& tx, int64_t seed,
+                                  TrainState& state, const Batch& batch) {
+  const linnet::Key dropout =
+      linnet::random::fold_in(linnet::Key(seed + 1), astype(state.step, linnet::DType::kU32));
   auto [loss, aux, grads] = linnet::value_and_grad([&](const linen::Variables& params) {
     linen::Variables all = state.rest;
     all.children()["params"] = params;
-    auto [logits, updates] = linen::apply_with({.mutate = {"batch_stats"}, .rngs = {{"dropout", dropout}}},
-                                               FunctionalNetwork{}, all, normalized(batch.image), true);
+    auto [logits, updates] =
+        linen::apply_with({.mutate = {"batch_stats"}, .rngs = {{"dropout", dropout}}},
+                          FunctionalNetwork{}, all, normalized(batch.image), true);
     return std::make_pair(cross_entropy(logits, batch.label),
                           std::make_pair(count_correct(logits, batch.label), updates));
   })(state.params);
@@ -153,7 +160,8 @@ inline StepResult functional_step(const linnet::optim::GradientTransformation& t
 }
 
 inline TrainState make_functional(int64_t seed, const linnet::optim::GradientTransformation& tx) {
-  linen::Variables all = linen::init(FunctionalNetwork{}, linnet::Key(seed), linnet::zeros({1, 28, 28, 1}), false);
+  linen::Variables all =
+      linen::init(FunctionalNetwork{}, linnet::Key(seed), linnet::zeros({1, 28, 28, 1}), false);
   TrainState state;
   state.params = all["params"];
   all.children().erase("params");

@@ -15,17 +15,27 @@ Parsed parse_options(int argc, char** argv) {
   Options& o = out.options;
   o.data = linnet::kFashionMnistDirectory;
   CLI::App app(
-      "Trains a convolutional network on Fashion-MNIST. The network mixes both module APIs: a stateful one with\n"
+      "Trains a convolutional network on Fashion-MNIST. The network mixes both module APIs: a "
+      "stateful one with\n"
       "functional blocks (--api=nnx) or a functional one with stateful blocks (--api=linen).",
       "fashion_mnist");
   const std::map<std::string, Api> apis{{"nnx", Api::kNnx}, {"linen", Api::kLinen}};
-  app.add_option("--api", o.api, "nnx (default) or linen")->transform(CLI::CheckedTransformer(apis))->type_name("API");
-  app.add_option("--epochs", o.epochs, "passes over the training images")->check(CLI::Range(1, 10000))->capture_default_str();
-  app.add_option("--batch-size", o.batch_size, "images per step")->check(CLI::Range(1, 10000))->capture_default_str();
+  app.add_option("--api", o.api, "nnx (default) or linen")
+      ->transform(CLI::CheckedTransformer(apis))
+      ->type_name("API");
+  app.add_option("--epochs", o.epochs, "passes over the training images")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  app.add_option("--batch-size", o.batch_size, "images per step")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
   app.add_option("--seed", o.seed, "of parameters, dropout and data order")->capture_default_str();
-  app.add_option("--threads", o.threads, "CPU threads; 0 for all")->check(CLI::Range(0, 1024))->capture_default_str();
+  app.add_option("--threads", o.threads, "CPU threads; 0 for all")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   app.add_option("--data", o.data, "folder of the four IDX files")->capture_default_str();
-  app.add_option("--out", o.out, "folder for checkpoint, curves and pictures")->capture_default_str();
+  app.add_option("--out", o.out, "folder for checkpoint, curves and pictures")
+      ->capture_default_str();
   app.add_flag("--resume", o.resume, "go on from the checkpoint in --out");
   try {
     app.parse(argc, argv);

@@ -47,16 +47,20 @@ void write_curves(const std::string& path, const std::vector<EpochRecord>& histo
   }
   linnet::Chart chart{.title = "Fashion-MNIST"};
   chart.panels.push_back({.title = "Loss", .x_label = "epoch", .series = {train_loss, test_loss}});
-  chart.panels.push_back({.title = "Accuracy (%)", .x_label = "epoch", .series = {train_accuracy, test_accuracy}});
+  chart.panels.push_back(
+      {.title = "Accuracy (%)", .x_label = "epoch", .series = {train_accuracy, test_accuracy}});
   linnet::write_svg(path, chart);
 }
 
-void write_predictions(const std::string& path, const Dataset& data, Trainer& trainer, int64_t count) {
+void write_predictions(const std::string& path, const Dataset& data, Trainer& trainer,
+                       int64_t count) {
   const Batch batch = data.test_batch(0, std::min(count, data.test_size()));
-  const std::vector<int64_t> predicted = argmax(trainer.logits(batch.image), -1).to_vector<int64_t>();
+  const std::vector<int64_t> predicted =
+      argmax(trainer.logits(batch.image), -1).to_vector<int64_t>();
   const std::vector<int64_t> truth = batch.label.to_vector<int64_t>();
   const linnet::HostArray images = linnet::to_host_array(squeeze(batch.image, linnet::Axes{-1}));
-  linnet::write_png(path, linnet::prediction_grid(images, predicted, truth, linnet::kFashionMnistClasses));
+  linnet::write_png(
+      path, linnet::prediction_grid(images, predicted, truth, linnet::kFashionMnistClasses));
 }
 
 }  // namespace demo

@@ -20,6 +20,7 @@ std::vector<EpochRecord> history_from(const linnet::Json& json);
 /// `curves.svg`: loss and accuracy over epochs.
 void write_curves(const std::string& path, const std::vector<EpochRecord>& history);
 /// `predictions.png`: the first test images with predicted and true classes.
-void write_predictions(const std::string& path, const Dataset& data, Trainer& trainer, int64_t count = 40);
+void write_predictions(const std::string& path, const Dataset& data, Trainer& trainer,
+                       int64_t count = 40);
 
 }  // namespace demo

@@ -27,14 +27,17 @@ class StatefulTrainer final : public Trainer {
           return network(normalized(image), false);
         })) {}
 
-  Step train(const Batch& batch) override { return to_host(step_(state_.network, state_.optimizer, batch)); }
+  Step train(const Batch& batch) override {
+    return to_host(step_(state_.network, state_.optimizer, batch));
+  }
   Tensor logits(const Tensor& image) override { return logits_(state_.network, image); }
   void save(const std::string& directory, const linnet::Json& manifest) const override {
     linnet::save_checkpoint(directory, state_, manifest);
   }
   void load(const std::string& directory) override { linnet::load_checkpoint(directory, state_); }
   int64_t parameter_count() const override {
-    return count_elements(linnet::tree::leaves(nnx::state(state_.network, nnx::of_type<nnx::Param>())));
+    return count_elements(
+        linnet::tree::leaves(nnx::state(state_.network, nnx::of_type<nnx::Param>())));
   }
 
  private:
@@ -70,7 +73,9 @@ class FunctionalTrainer final : public Trainer {
     linnet::save_checkpoint(directory, state_, manifest);
   }
   void load(const std::string& directory) override { linnet::load_checkpoint(directory, state_); }
-  int64_t parameter_count() const override { return count_elements(linnet::tree::leaves(state_.params)); }
+  int64_t parameter_count() const override {
+    return count_elements(linnet::tree::leaves(state_.params));
+  }
 
  private:
   linnet::optim::GradientTransformation tx_;

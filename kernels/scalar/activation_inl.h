@@ -1,7 +1,7 @@
 // Activation functions of floats and the fused products of their derivatives with a cotangent.
-// Errors: relu, relu6, leaky_relu exact or one rounding; silu, softplus, elu 4 ulp, gelu_erf 5 (double 6).
-// gelu_tanh has an absolute error of 3 ulp of x: its left tail magnifies the rounding of the inner argument.
-// Included inside a namespace that provides the basis.
+// Errors: relu, relu6, leaky_relu exact or one rounding; silu, softplus, elu 4 ulp, gelu_erf 5
+// (double 6). gelu_tanh has an absolute error of 3 ulp of x: its left tail magnifies the rounding
+// of the inner argument. Included inside a namespace that provides the basis.
 
 /// NaN stays NaN.
 LINNET_FLOAT_FUNCTION relu(V x) { return larger(constant<V>(0), x); }

@@ -1,5 +1,5 @@
-// Polynomials, rounding-free and once-rounded arithmetic of floats. Included inside a namespace that
-// provides the basis (plain_inl.h and, for vectors, their own).
+// Polynomials, rounding-free and once-rounded arithmetic of floats. Included inside a namespace
+// that provides the basis (plain_inl.h and, for vectors, their own).
 
 /// c0 + c1 x + c2 x^2 + …
 template <class V>
@@ -30,7 +30,10 @@ LINNET_SCALAR V not_a_number() {
 }
 
 // Integers have their own definitions of these names in integer_inl.h.
-#define LINNET_FLOAT_FUNCTION template <class V> requires(!kIsInteger<V>) LINNET_SCALAR V
+#define LINNET_FLOAT_FUNCTION \
+  template <class V>          \
+    requires(!kIsInteger<V>)  \
+  LINNET_SCALAR V
 
 LINNET_FLOAT_FUNCTION neg(V x) { return -x; }
 LINNET_FLOAT_FUNCTION abs(V x) { return float_abs(x); }

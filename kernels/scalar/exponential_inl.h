@@ -1,7 +1,8 @@
-// Exponentials, logarithms and hyperbolic functions of floats. Polynomial coefficients are minimax fits
-// (Remez exchange; rational ones by iterated weighted least squares) made for these ranges.
+// Exponentials, logarithms and hyperbolic functions of floats. Polynomial coefficients are minimax
+// fits (Remez exchange; rational ones by iterated weighted least squares) made for these ranges.
 // Largest errors, in units of the last place (float, double):
-//   exp, exp2, log 1, 1; log2 1, 1.5; log1p 0.51, 1.5; expm1 2, 2; tanh, logistic 4, 4; sinh, cosh 3, 3;
+//   exp, exp2, log 1, 1; log2 1, 1.5; log1p 0.51, 1.5; expm1 2, 2; tanh, logistic 4, 4; sinh, cosh
+// 3, 3;
 //   asinh, acosh, atanh 0.51, 4; pow 0.51, 1.
 // Included inside a namespace that provides the basis.
 
@@ -10,7 +11,8 @@ template <class V>
 inline constexpr double kLn2High = kIsDouble<V> ? 0x1.62e42feep-1 : 0x1.62e4p-1;
 template <class V>
 inline constexpr double kLn2Low = kIsDouble<V> ? 0x1.a39ef35793c76p-33 : 0x1.7f7d1cp-20;
-/// Adding it to a number of at most 2^21 rounds that to an integer, whose value is then in the low bits.
+/// Adding it to a number of at most 2^21 rounds that to an integer, whose value is then in the low
+/// bits.
 template <class V>
 inline constexpr double kRoundingMagic = kIsDouble<V> ? 0x1.8p52 : 0x1.8p23;
 template <class V>
@@ -81,7 +83,8 @@ struct Decomposed {
 template <class V>
 LINNET_SCALAR Decomposed<V> decompose(V x) {
   const V magic = constant<V>(kRoundingMagic<V>);
-  const auto word = bits(x) - bits_constant<V>(kIsDouble<V> ? 0x3FE6A09E667F3BCDull : 0x3F3504F3ull);
+  const auto word =
+      bits(x) - bits_constant<V>(kIsDouble<V> ? 0x3FE6A09E667F3BCDull : 0x3F3504F3ull);
   const auto exponent = shift_bits_right_signed<kMantissaBits<V>>(word);
   const V mantissa = from_bits<V>(bits(x) - shift_bits_left<kMantissaBits<V>>(exponent));
   return {from_bits<V>(exponent + bits(magic)) - magic, mantissa - constant<V>(1)};
@@ -166,12 +169,12 @@ LINNET_SCALAR V log1p_native(V x) {
   return select(x == constant<V>(0), x, select(x < infinity<V>(), y, x));
 }
 
-#define LINNET_FUNCTOR(name)                                     \
-  struct name##_functor {                                        \
-    template <class... V>                                        \
-    LINNET_SCALAR auto operator()(V... x) const {                \
-      return name(x...);                                         \
-    }                                                            \
+#define LINNET_FUNCTOR(name)                      \
+  struct name##_functor {                         \
+    template <class... V>                         \
+    LINNET_SCALAR auto operator()(V... x) const { \
+      return name(x...);                          \
+    }                                             \
   };
 LINNET_FUNCTOR(log1p_native)
 
@@ -271,14 +274,14 @@ LINNET_FUNCTOR(asinh_native)
 LINNET_FUNCTOR(acosh_native)
 LINNET_FUNCTOR(atanh_native)
 
-#define LINNET_THROUGH_DOUBLE(name)                       \
-  template <class V>                                      \
-  LINNET_SCALAR V name(V x) {                             \
-    if constexpr (kIsDouble<V>) {                         \
-      return name##_native(x);                            \
-    } else {                                              \
-      return in_double(name##_native_functor{}, x);       \
-    }                                                     \
+#define LINNET_THROUGH_DOUBLE(name)                 \
+  template <class V>                                \
+  LINNET_SCALAR V name(V x) {                       \
+    if constexpr (kIsDouble<V>) {                   \
+      return name##_native(x);                      \
+    } else {                                        \
+      return in_double(name##_native_functor{}, x); \
+    }                                               \
   }
 LINNET_THROUGH_DOUBLE(asinh)
 LINNET_THROUGH_DOUBLE(acosh)
@@ -291,10 +294,11 @@ LINNET_SCALAR V positive_pow(V x, V y) {
 }
 LINNET_FUNCTOR(positive_pow)
 
-/// C99 pow. In float a positive finite base goes through double; the other cases are rare and left to
-/// the C library, as is double.
+/// C99 pow. In float a positive finite base goes through double; the other cases are rare and left
+/// to the C library, as is double.
 template <class V>
-requires(!kIsInteger<V>) LINNET_SCALAR V pow(V x, V y) {
+  requires(!kIsInteger<V>)
+LINNET_SCALAR V pow(V x, V y) {
   if constexpr (kIsDouble<V>) {
     return library_pow(x, y);
   } else {

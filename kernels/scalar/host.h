@@ -12,6 +12,7 @@
 #define LINNET_SCALAR inline
 namespace linnet::scalar {
 #include "kernels/scalar/plain_inl.h"
+
 #include "kernels/scalar/functions_inl.h"
 }  // namespace linnet::scalar
 #undef LINNET_SCALAR

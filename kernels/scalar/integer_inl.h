@@ -1,8 +1,11 @@
-// Functions of integers and bool. Arithmetic wraps modulo 2^bits and is done on unsigned words of at
-// least 32 bits, where that is defined. On bool, addition is or and multiplication is and.
+// Functions of integers and bool. Arithmetic wraps modulo 2^bits and is done on unsigned words of
+// at least 32 bits, where that is defined. On bool, addition is or and multiplication is and.
 // Included inside a namespace that provides the basis.
 
-#define LINNET_INTEGER_FUNCTION template <class V> requires(kIsInteger<V>) LINNET_SCALAR V
+#define LINNET_INTEGER_FUNCTION \
+  template <class V>            \
+    requires(kIsInteger<V>)     \
+  LINNET_SCALAR V
 
 template <class V>
 using Wide = std::conditional_t<sizeof(V) == 8, uint64_t, uint32_t>;
@@ -41,7 +44,8 @@ LINNET_INTEGER_FUNCTION rem(V a, V b) {
   }
   return static_cast<V>(a % b);
 }
-/// x^n modulo 2^bits. A negative power is 1/x^-n truncated: 0 unless x is 1 or -1 (and 0 for x = 0).
+/// x^n modulo 2^bits. A negative power is 1/x^-n truncated: 0 unless x is 1 or -1 (and 0 for x =
+/// 0).
 LINNET_INTEGER_FUNCTION integer_power(V x, V exponent) {
   if (kIsSigned<V> && exponent < V(0)) {
     if (x == V(1)) return x;
@@ -111,6 +115,7 @@ LINNET_INTEGER_FUNCTION shift_right_logical(V x, V count) {
 LINNET_INTEGER_FUNCTION shift_right_arithmetic(V x, V count) {
   const auto n = static_cast<Wide<V>>(count);
   const auto limit = static_cast<Wide<V>>(kBitCount<V> - 1);
-  const auto value = static_cast<std::make_signed_t<Wide<V>>>(static_cast<std::make_signed_t<V>>(x));
+  const auto value =
+      static_cast<std::make_signed_t<Wide<V>>>(static_cast<std::make_signed_t<V>>(x));
   return static_cast<V>(value >> (n < limit ? n : limit));
 }

@@ -1,5 +1,5 @@
-// The basis of the scalar functions for plain numbers: what float, double and the integers must offer
-// so that the *_inl.h texts of this folder can be written once for them and for SIMD vectors.
+// The basis of the scalar functions for plain numbers: what float, double and the integers must
+// offer so that the *_inl.h texts of this folder can be written once for them and for SIMD vectors.
 //
 // Included inside a namespace; LINNET_SCALAR must be defined as the prefix of an inline function.
 // The including file provides <type_traits> and "kernels/scalar/library.h".
@@ -49,7 +49,8 @@ LINNET_SCALAR V larger(V a, V b) {
 LINNET_SCALAR uint32_t bits(float x) { return __builtin_bit_cast(uint32_t, x); }
 LINNET_SCALAR uint64_t bits(double x) { return __builtin_bit_cast(uint64_t, x); }
 template <class V>
-requires(std::is_floating_point_v<V>) LINNET_SCALAR V from_bits(Bits<V> word) {
+  requires(std::is_floating_point_v<V>)
+LINNET_SCALAR V from_bits(Bits<V> word) {
   return __builtin_bit_cast(V, word);
 }
 template <int count, class U>
@@ -69,8 +70,12 @@ LINNET_SCALAR V select_by_sign(V s, V yes, V no) {
 
 LINNET_SCALAR float float_abs(float x) { return __builtin_fabsf(x); }
 LINNET_SCALAR double float_abs(double x) { return __builtin_fabs(x); }
-LINNET_SCALAR float copy_sign(float magnitude, float sign) { return __builtin_copysignf(magnitude, sign); }
-LINNET_SCALAR double copy_sign(double magnitude, double sign) { return __builtin_copysign(magnitude, sign); }
+LINNET_SCALAR float copy_sign(float magnitude, float sign) {
+  return __builtin_copysignf(magnitude, sign);
+}
+LINNET_SCALAR double copy_sign(double magnitude, double sign) {
+  return __builtin_copysign(magnitude, sign);
+}
 LINNET_SCALAR float sqrt(float x) { return __builtin_sqrtf(x); }
 LINNET_SCALAR double sqrt(double x) { return __builtin_sqrt(x); }
 LINNET_SCALAR float floor(float x) { return __builtin_floorf(x); }
@@ -91,8 +96,8 @@ LINNET_SCALAR V mul_add(V a, V b, V c) {
 LINNET_SCALAR float fma(float a, float b, float c) { return library::fma(a, b, c); }
 LINNET_SCALAR double fma(double a, double b, double c) { return library::fma(a, b, c); }
 
-/// mantissa * 2^exponent for an integral exponent and a mantissa near 1; the result may overflow or be
-/// subnormal, hence two factors.
+/// mantissa * 2^exponent for an integral exponent and a mantissa near 1; the result may overflow or
+/// be subnormal, hence two factors.
 template <class V>
 LINNET_SCALAR V scale_by_power(V mantissa, V exponent) {
   constexpr int kMantissaBits = kIsDouble<V> ? 52 : 23;
@@ -112,14 +117,17 @@ LINNET_SCALAR float in_double(F function, V... x) {
   return static_cast<float>(function(static_cast<double>(x)...));
 }
 
-#define LINNET_LIBRARY_FUNCTIONS(X1, X2)                                                        \
-  X1(sin) X1(cos) X1(tan) X1(asin) X1(acos) X1(atan) X1(cbrt) X1(lgamma) X1(digamma) X2(pow)    \
-  X2(atan2) X2(fmod) X2(nextafter)
+#define LINNET_LIBRARY_FUNCTIONS(X1, X2) \
+  X1(sin)                                \
+  X1(cos)                                \
+  X1(tan)                                \
+  X1(asin)                               \
+  X1(acos) X1(atan) X1(cbrt) X1(lgamma) X1(digamma) X2(pow) X2(atan2) X2(fmod) X2(nextafter)
 
-#define LINNET_LIBRARY_1(name) \
+#define LINNET_LIBRARY_1(name)                                             \
   LINNET_SCALAR float library_##name(float x) { return library::name(x); } \
   LINNET_SCALAR double library_##name(double x) { return library::name(x); }
-#define LINNET_LIBRARY_2(name) \
+#define LINNET_LIBRARY_2(name)                                                         \
   LINNET_SCALAR float library_##name(float x, float y) { return library::name(x, y); } \
   LINNET_SCALAR double library_##name(double x, double y) { return library::name(x, y); }
 LINNET_LIBRARY_FUNCTIONS(LINNET_LIBRARY_1, LINNET_LIBRARY_2)

@@ -3,26 +3,48 @@
 // Included inside a namespace that provides the basis.
 
 template <class V>
-LINNET_SCALAR bool eq(V a, V b) { return a == b; }
+LINNET_SCALAR bool eq(V a, V b) {
+  return a == b;
+}
 template <class V>
-LINNET_SCALAR bool ne(V a, V b) { return a != b; }
+LINNET_SCALAR bool ne(V a, V b) {
+  return a != b;
+}
 template <class V>
-LINNET_SCALAR bool lt(V a, V b) { return a < b; }
+LINNET_SCALAR bool lt(V a, V b) {
+  return a < b;
+}
 template <class V>
-LINNET_SCALAR bool le(V a, V b) { return a <= b; }
+LINNET_SCALAR bool le(V a, V b) {
+  return a <= b;
+}
 template <class V>
-LINNET_SCALAR bool gt(V a, V b) { return a > b; }
+LINNET_SCALAR bool gt(V a, V b) {
+  return a > b;
+}
 template <class V>
-LINNET_SCALAR bool ge(V a, V b) { return a >= b; }
+LINNET_SCALAR bool ge(V a, V b) {
+  return a >= b;
+}
 
 // Decided on the bits: without its sign, infinity is the first word that is not a finite number.
 template <class V>
-LINNET_SCALAR Bits<V> magnitude_bits(V x) { return bits(x) & (~Bits<V>(0) >> 1); }
+LINNET_SCALAR Bits<V> magnitude_bits(V x) {
+  return bits(x) & (~Bits<V>(0) >> 1);
+}
 template <class V>
-LINNET_SCALAR Bits<V> infinity_bits() { return bits(static_cast<V>(__builtin_inf())); }
+LINNET_SCALAR Bits<V> infinity_bits() {
+  return bits(static_cast<V>(__builtin_inf()));
+}
 template <class V>
-LINNET_SCALAR bool is_finite(V x) { return magnitude_bits(x) < infinity_bits<V>(); }
+LINNET_SCALAR bool is_finite(V x) {
+  return magnitude_bits(x) < infinity_bits<V>();
+}
 template <class V>
-LINNET_SCALAR bool is_nan(V x) { return magnitude_bits(x) > infinity_bits<V>(); }
+LINNET_SCALAR bool is_nan(V x) {
+  return magnitude_bits(x) > infinity_bits<V>();
+}
 template <class V>
-LINNET_SCALAR bool is_inf(V x) { return magnitude_bits(x) == infinity_bits<V>(); }
+LINNET_SCALAR bool is_inf(V x) {
+  return magnitude_bits(x) == infinity_bits<V>();
+}

@@ -1,7 +1,7 @@
-// Sine, cosine and tangent of floats: at most 2 ulp, tangent 4. The argument is reduced by multiples of
-// pi/2 in three parts with fused steps, which is exact enough up to the stated limit; the rare larger
-// arguments, and the inverse functions, go to the C library.
-// Included inside a namespace that provides the basis.
+// Sine, cosine and tangent of floats: at most 2 ulp, tangent 4. The argument is reduced by
+// multiples of pi/2 in three parts with fused steps, which is exact enough up to the stated limit;
+// the rare larger arguments, and the inverse functions, go to the C library. Included inside a
+// namespace that provides the basis.
 
 template <class V>
 inline constexpr double kReductionLimit = kIsDouble<V> ? 0x1p20 : 0x1p13;
@@ -95,7 +95,7 @@ template <class V>
 LINNET_SCALAR V tan(V x) {
   const auto reducible = is_reducible(x);
   const Quadrant<V> reduced = reduce_quadrant(x);
-  const V is_odd = from_bits<V>(shift_bits_left<kIsDouble<V> ? 63 : 31>(reduced.quadrant));
+  const V is_odd = from_bits<V>(shift_bits_left < kIsDouble<V> ? 63 : 31 > (reduced.quadrant));
   const V s = sin_small(reduced.rest);
   const V c = cos_small(reduced.rest);
   V y = select_by_sign(is_odd, -c, s) / select_by_sign(is_odd, s, c);
@@ -104,8 +104,14 @@ LINNET_SCALAR V tan(V x) {
 }
 
 template <class V>
-LINNET_SCALAR V asin(V x) { return library_asin(x); }
+LINNET_SCALAR V asin(V x) {
+  return library_asin(x);
+}
 template <class V>
-LINNET_SCALAR V acos(V x) { return library_acos(x); }
+LINNET_SCALAR V acos(V x) {
+  return library_acos(x);
+}
 template <class V>
-LINNET_SCALAR V atan(V x) { return library_atan(x); }
+LINNET_SCALAR V atan(V x) {
+  return library_atan(x);
+}

@@ -35,7 +35,9 @@ struct ScopeNode {
   std::string text() const { return "/" + fmt::format("{}", fmt::join(path, "/")); }
   void check_alive() const {
     if (!root->alive) {
-      fail<ModuleError>("InvalidScopeError: scope {} was used after the init or apply call that made it ended", text());
+      fail<ModuleError>(
+          "InvalidScopeError: scope {} was used after the init or apply call that made it ended",
+          text());
     }
   }
 };
@@ -44,16 +46,20 @@ namespace {
 
 thread_local const Scope* current_call = nullptr;
 
-void reserve(ScopeNode& node, const std::string& name, const std::string& collection, const char* kind) {
+void reserve(ScopeNode& node, const std::string& name, const std::string& collection,
+             const char* kind) {
   std::set<std::string>& users = node.reserved[name];
-  const bool clash = collection.empty() ? !users.empty() : users.count(collection) || users.count("");
+  const bool clash =
+      collection.empty() ? !users.empty() : users.count(collection) || users.count("");
   if (clash) {
-    fail<ModuleError>("NameInUseError: cannot create {} '{}' in scope {}: the name is in use", kind, name, node.text());
+    fail<ModuleError>("NameInUseError: cannot create {} '{}' in scope {}: the name is in use", kind,
+                      name, node.text());
   }
   users.insert(collection);
 }
 
-void require_mutable(const ScopeNode& node, const std::string& collection, const std::string& name) {
+void require_mutable(const ScopeNode& node, const std::string& collection,
+                     const std::string& name) {
   if (node.root->mutate.contains(collection)) return;
   fail<ModuleError>(
       "ModifyScopeVariableError: cannot write '{}' in scope {}: collection '{}' is immutable\n"
@@ -92,10 +98,14 @@ std::set<std::string> common(const std::set<std::string>& a, const std::set<std:
 CollectionFilter operator&(const CollectionFilter& a, const CollectionFilter& b) {
   CollectionFilter out;
   out.deny_ = a.deny_ && b.deny_;
-  if (a.deny_ && b.deny_) out.names_ = united(a.names_, b.names_);
-  else if (a.deny_) out.names_ = without(b.names_, a.names_);
-  else if (b.deny_) out.names_ = without(a.names_, b.names_);
-  else out.names_ = common(a.names_, b.names_);
+  if (a.deny_ && b.deny_)
+    out.names_ = united(a.names_, b.names_);
+  else if (a.deny_)
+    out.names_ = without(b.names_, a.names_);
+  else if (b.deny_)
+    out.names_ = without(a.names_, b.names_);
+  else
+    out.names_ = common(a.names_, b.names_);
   return out;
 }
 CollectionFilter operator|(const CollectionFilter& a, const CollectionFilter& b) {
@@ -110,8 +120,8 @@ std::string class_name(const std::type_info& type) { return nnx::short_type_name
 Tensor ScopeVariable::value() const {
   const Variables* leaf = node_->root->variables.find_path(node_->full_path(collection_, name_));
   if (!leaf) {
-    fail<ModuleError>("ScopeVariableNotFoundError: no variable '{}' in collection '{}' of scope {}", name_, collection_,
-                      node_->text());
+    fail<ModuleError>("ScopeVariableNotFoundError: no variable '{}' in collection '{}' of scope {}",
+                      name_, collection_, node_->text());
   }
   return leaf->value();
 }
@@ -153,24 +163,27 @@ namespace {
 
 /// The shape an initialiser would give, without computing or using up a key.
 Shape abstract_shape(const std::function<Variables(const Key&)>& init) {
-  return eval_shape([&](const Tensor& key) { return init(Key(key)).value(); }, Key(0).data()).shape();
+  return eval_shape([&](const Tensor& key) { return init(Key(key)).value(); }, Key(0).data())
+      .shape();
 }
 
 [[noreturn]] void parameter_missing(const ScopeNode& node, const std::string& name) {
   const Variables* all = node.root->variables.find_path({"params"});
   if (!all || all->empty()) {
     fail<ModuleError>(
-        "ScopeCollectionNotFound: parameter '{}' of scope {} was asked for, but there is no collection 'params'\n"
+        "ScopeCollectionNotFound: parameter '{}' of scope {} was asked for, but there is no "
+        "collection 'params'\n"
         "  hint: pass the variables that init returned",
         name, node.text());
   }
-  fail<ModuleError>("ScopeParamNotFoundError: no parameter '{}' in scope {}; there is {}", name, node.text(),
-                    fmt::join(all->keys(), ", "));
+  fail<ModuleError>("ScopeParamNotFoundError: no parameter '{}' in scope {}; there is {}", name,
+                    node.text(), fmt::join(all->keys(), ", "));
 }
 
 }  // namespace
 
-Tensor Scope::param(const std::string& name, const Initializer& init, const Shape& shape, DType dtype) {
+Tensor Scope::param(const std::string& name, const Initializer& init, const Shape& shape,
+                    DType dtype) {
   node_->check_alive();
   const std::vector<std::string> path = node_->full_path("params", name);
   const Variables* existing = node_->root->variables.find_path(path);
@@ -178,8 +191,9 @@ Tensor Scope::param(const std::string& name, const Initializer& init, const Shap
     reserve(*node_, name, "params", "param");
     const Tensor value = existing->value();
     if (value.shape() != shape) {
-      fail<ModuleError>("ScopeParamShapeError: parameter '{}' in scope {}: expected shape {}, got {}", name,
-                        node_->text(), to_string(shape), to_string(value.type()));
+      fail<ModuleError>(
+          "ScopeParamShapeError: parameter '{}' in scope {}: expected shape {}, got {}", name,
+          node_->text(), to_string(shape), to_string(value.type()));
     }
     return value;
   }
@@ -195,8 +209,9 @@ Tensor Scope::param(const std::string& name, const std::function<Variables(const
     const Tensor value = existing->value();
     const Shape expected = abstract_shape(init);
     if (value.shape() != expected) {
-      fail<ModuleError>("ScopeParamShapeError: parameter '{}' in scope {}: expected shape {}, got {}", name,
-                        node_->text(), to_string(expected), to_string(value.type()));
+      fail<ModuleError>(
+          "ScopeParamShapeError: parameter '{}' in scope {}: expected shape {}, got {}", name,
+          node_->text(), to_string(expected), to_string(value.type()));
     }
     return value;
   }
@@ -214,9 +229,10 @@ ScopeVariable Scope::variable(const std::string& collection, const std::string& 
   if (!has_variable(collection, name)) {
     if (!node_->root->mutate.contains(collection) || !init) {
       const Variables* all = node_->root->variables.find_path({collection});
-      fail<ModuleError>("{}: no variable '{}' in collection '{}' of scope {}",
-                        !all || all->empty() ? "ScopeCollectionNotFound" : "ScopeVariableNotFoundError", name,
-                        collection, node_->text());
+      fail<ModuleError>(
+          "{}: no variable '{}' in collection '{}' of scope {}",
+          !all || all->empty() ? "ScopeCollectionNotFound" : "ScopeVariableNotFoundError", name,
+          collection, node_->text());
     }
     node_->root->variables.at_path(node_->full_path(collection, name)) = Variables(init());
   }
@@ -232,21 +248,24 @@ Tensor Scope::get_variable(const std::string& collection, const std::string& nam
   return leaf ? leaf->value() : Tensor();
 }
 
-void Scope::put_variable(const std::string& collection, const std::string& name, state::Value value) {
+void Scope::put_variable(const std::string& collection, const std::string& name,
+                         state::Value value) {
   node_->check_alive();
   require_mutable(*node_, collection, name);
   Variables& slot = node_->root->variables.at_path(node_->full_path(collection, name));
   slot = Variables(std::move(value), slot.box());
 }
 
-const Variables* Scope::find_leaf(const std::string& collection, const std::vector<std::string>& path) const {
+const Variables* Scope::find_leaf(const std::string& collection,
+                                  const std::vector<std::string>& path) const {
   std::vector<std::string> full{collection};
   full.insert(full.end(), node_->path.begin(), node_->path.end());
   full.insert(full.end(), path.begin(), path.end());
   return node_->root->variables.find_path(full);
 }
 
-void Scope::put_leaf(const std::string& collection, const std::vector<std::string>& path, Variables leaf) {
+void Scope::put_leaf(const std::string& collection, const std::vector<std::string>& path,
+                     Variables leaf) {
   node_->check_alive();
   require_mutable(*node_, collection, fmt::format("{}", fmt::join(path, "/")));
   std::vector<std::string> full{collection};
@@ -279,14 +298,16 @@ bool Scope::sow(const std::string& collection, const std::string& name, const Te
 Tensor Scope::perturb(const std::string& name, const Tensor& value, const std::string& collection) {
   node_->check_alive();
   if (node_->root->initializing && node_->root->mutate.contains(collection)) {
-    node_->root->variables.at_path(node_->full_path(collection, name)) = Variables(zeros_like(value));
+    node_->root->variables.at_path(node_->full_path(collection, name)) =
+        Variables(zeros_like(value));
   }
   const Variables* all = node_->root->variables.find_path({collection});
   if (!all) return value;
   const Variables* leaf = node_->root->variables.find_path(node_->full_path(collection, name));
   if (!leaf) {
-    fail<ModuleError>("perturb: collection '{}' has no entry '{}' in scope {}\n  hint: leave the collection out",
-                      collection, name, node_->text());
+    fail<ModuleError>(
+        "perturb: collection '{}' has no entry '{}' in scope {}\n  hint: leave the collection out",
+        collection, name, node_->text());
   }
   return value + leaf->value();
 }
@@ -303,7 +324,8 @@ uint32_t fold_hash(const std::vector<std::string>& path, int64_t count) {
   }
   text += digits;
   const auto digest = sha1({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
-  return uint32_t{digest[0]} << 24 | uint32_t{digest[1]} << 16 | uint32_t{digest[2]} << 8 | digest[3];
+  return uint32_t{digest[0]} << 24 | uint32_t{digest[1]} << 16 | uint32_t{digest[2]} << 8 |
+         digest[3];
 }
 
 }  // namespace
@@ -314,8 +336,10 @@ Key Scope::make_rng(const std::string& stream) {
   auto found = rngs.find(stream);
   if (found == rngs.end()) found = rngs.find("params");
   if (found == rngs.end()) {
-    fail<ModuleError>("InvalidRngError: scope {} needs a random key for '{}'\n  hint: pass rngs = {{{{\"{}\", key}}}}",
-                      node_->text(), stream, stream);
+    fail<ModuleError>(
+        "InvalidRngError: scope {} needs a random key for '{}'\n  hint: pass rngs = {{{{\"{}\", "
+        "key}}}}",
+        node_->text(), stream, stream);
   }
   const int64_t count = ++node_->rng_counts[found->first];
   return random::fold_in(found->second, fold_hash(node_->path, count));
@@ -347,7 +371,8 @@ void check_variables(const Variables& variables) {
   for (const auto& [collection, tree] : variables.children()) {
     if (tree.is_leaf()) {
       fail<ModuleError>(
-          "ApplyScopeInvalidVariablesTypeError: collection '{}' is a leaf; expected a dictionary of collections",
+          "ApplyScopeInvalidVariablesTypeError: collection '{}' is a leaf; expected a dictionary "
+          "of collections",
           collection);
     }
   }
@@ -360,13 +385,16 @@ void check_variables(const Variables& variables) {
 
 }  // namespace
 
-RootCall::RootCall(Variables variables, const RngStreams& rngs, CollectionFilter mutate, bool initializing)
-    : root_(std::make_shared<ScopeRoot>()), scope_([&] {
+RootCall::RootCall(Variables variables, const RngStreams& rngs, CollectionFilter mutate,
+                   bool initializing)
+    : root_(std::make_shared<ScopeRoot>()),
+      scope_([&] {
         check_variables(variables);
         for (const auto& [name, key] : rngs.keys()) {
           if (!key.shape().empty()) {
-            fail<ModuleError>("InvalidRngError: stream '{}' needs one key, got a key array of shape {}", name,
-                              to_string(key.shape()));
+            fail<ModuleError>(
+                "InvalidRngError: stream '{}' needs one key, got a key array of shape {}", name,
+                to_string(key.shape()));
           }
         }
         root_->variables = std::move(variables);
@@ -389,7 +417,8 @@ RootCall::~RootCall() {
 Variables RootCall::updates() const {
   Variables out;
   for (const auto& [collection, tree] : root_->variables.children()) {
-    if (root_->mutate.contains(collection) && !tree.empty()) out.children().emplace(collection, tree);
+    if (root_->mutate.contains(collection) && !tree.empty())
+      out.children().emplace(collection, tree);
   }
   return out;
 }

@@ -50,7 +50,8 @@ const Variables* Variables::find_path(const std::vector<std::string>& path) cons
 
 Tensor Variables::value() const {
   if (fixed_) fail<ModuleError>("variables: {} is a static entry, not a tensor", fixed_->text());
-  if (!leaf_) fail<ModuleError>("variables: expected a tensor, got a dictionary of {}", names_of(children_));
+  if (!leaf_)
+    fail<ModuleError>("variables: expected a tensor, got a dictionary of {}", names_of(children_));
   if (!leaf_->single()) {
     fail<ModuleError>("variables: expected a tensor, got a tuple of {}", leaf_->tensors.size());
   }
@@ -58,7 +59,8 @@ Tensor Variables::value() const {
 }
 
 const state::Value& Variables::leaf() const {
-  if (!leaf_) fail<ModuleError>("variables: expected a leaf, got a dictionary of {}", names_of(children_));
+  if (!leaf_)
+    fail<ModuleError>("variables: expected a leaf, got a dictionary of {}", names_of(children_));
   return *leaf_;
 }
 state::Value& Variables::leaf() { return const_cast<state::Value&>(std::as_const(*this).leaf()); }
@@ -78,8 +80,10 @@ void Variables::visit(tree::Visitor& visitor) {
     return;
   }
   if (leaf_) {
-    if (box_) visitor.fixed(typeid(Box), box_->kind + (box_->variable_type ? box_->variable_type->name() : "") +
-                                            linnet::to_string(box_->metadata));
+    if (box_)
+      visitor.fixed(typeid(Box), box_->kind +
+                                     (box_->variable_type ? box_->variable_type->name() : "") +
+                                     linnet::to_string(box_->metadata));
     if (!leaf_->tuple) {
       visitor.tensor(leaf_->tensors[0]);
       return;
@@ -119,23 +123,28 @@ template <class F>
 Variables map_leaves(const Variables& node, F&& f) {
   if (node.is_leaf()) return f(node);
   Variables out;
-  for (const auto& [name, child] : node.children()) out.children().emplace(name, map_leaves(child, f));
+  for (const auto& [name, child] : node.children())
+    out.children().emplace(name, map_leaves(child, f));
   return out;
 }
 
 /// Boxes other than NNXMeta call their sharding `names`.
-Metadata with_axis(const Box& box, int64_t position, const Metadata& parameters, size_t rank, bool add) {
+Metadata with_axis(const Box& box, int64_t position, const Metadata& parameters, size_t rank,
+                   bool add) {
   return add ? linnet::add_axis(box.metadata, position, parameters, rank)
              : linnet::remove_axis(box.metadata, position, parameters, rank);
 }
 
-Variables change_axis(const Variables& variables, int64_t position, const Metadata& parameters, bool add) {
+Variables change_axis(const Variables& variables, int64_t position, const Metadata& parameters,
+                      bool add) {
   return map_leaves(variables, [&](const Variables& leaf) {
     if (!leaf.box()) return leaf;
     Variables out = leaf;
     Box box = *leaf.box();
-    // Sharding names describe the value without the new axis on the way in and with it on the way out.
-    const size_t rank = axis_count(box.metadata, leaf.leaf().single() ? leaf.leaf().tensors[0].rank() : 0);
+    // Sharding names describe the value without the new axis on the way in and with it on the way
+    // out.
+    const size_t rank =
+        axis_count(box.metadata, leaf.leaf().single() ? leaf.leaf().tensors[0].rank() : 0);
     box.metadata = with_axis(box, position, parameters, rank, add);
     out.set_box(std::move(box));
     return out;
@@ -144,7 +153,8 @@ Variables change_axis(const Variables& variables, int64_t position, const Metada
 
 }  // namespace
 
-std::vector<std::pair<std::vector<std::string>, const Variables*>> flat_leaves(const Variables& variables) {
+std::vector<std::pair<std::vector<std::string>, const Variables*>> flat_leaves(
+    const Variables& variables) {
   std::vector<std::pair<std::vector<std::string>, const Variables*>> out;
   std::vector<std::string> path;
   collect(variables, path, out);
@@ -154,7 +164,8 @@ std::vector<std::pair<std::vector<std::string>, const Variables*>> flat_leaves(c
 Variables partitioned(Tensor value, AxisNames names, std::optional<MeshAxes> mesh) {
   Metadata metadata{{"out_sharding", std::move(names)}};
   if (mesh) metadata.set("mesh", *mesh);
-  return Variables(state::Value(std::move(value)), Box{"Partitioned", std::move(metadata), nullptr});
+  return Variables(state::Value(std::move(value)),
+                   Box{"Partitioned", std::move(metadata), nullptr});
 }
 
 Variables logically_partitioned(Tensor value, AxisNames names, std::optional<AxisRules> rules,
@@ -162,7 +173,8 @@ Variables logically_partitioned(Tensor value, AxisNames names, std::optional<Axi
   Metadata metadata{{"out_sharding", std::move(names)}};
   if (rules) metadata.set("sharding_rules", *rules);
   if (mesh) metadata.set("mesh", *mesh);
-  return Variables(state::Value(std::move(value)), Box{"LogicallyPartitioned", std::move(metadata), nullptr});
+  return Variables(state::Value(std::move(value)),
+                   Box{"LogicallyPartitioned", std::move(metadata), nullptr});
 }
 
 Variables unbox(const Variables& variables) {

@@ -22,8 +22,8 @@ void Accuracy::update(const Tensor& logits, const Tensor& labels) {
   Shape batch = logits.shape();
   if (!batch.empty()) batch.pop_back();
   if (logits.rank() == 0 || batch != labels.shape()) {
-    fail<ShapeError>("accuracy: logits {} need labels of shape {}, got {}", to_string(logits.type()), to_string(batch),
-                     to_string(labels.type()));
+    fail<ShapeError>("accuracy: logits {} need labels of shape {}, got {}",
+                     to_string(logits.type()), to_string(batch), to_string(labels.type()));
   }
   Average::update(equal(argmax(logits, -1), astype(labels, DType::kI32)));
 }

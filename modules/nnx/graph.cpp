@@ -13,14 +13,17 @@ bool GraphDef::Definition::equals(const linen::StaticEntry& other) const {
 std::string GraphDef::Definition::text() const {
   std::string names;
   for (const tree::Path& path : paths) names += (names.empty() ? "" : ", ") + tree::to_string(path);
-  return fmt::format("GraphDef({}: {})#{:x}", short_type_name(*type), names, std::hash<std::string>{}(structure));
+  return fmt::format("GraphDef({}: {})#{:x}", short_type_name(*type), names,
+                     std::hash<std::string>{}(structure));
 }
 
 bool GraphDef::operator==(const GraphDef& other) const {
   if (!definition_ || !other.definition_) return definition_ == other.definition_;
   return definition_->equals(*other.definition_);
 }
-size_t GraphDef::hash() const { return definition_ ? std::hash<std::string>{}(definition_->structure) : 0; }
+size_t GraphDef::hash() const {
+  return definition_ ? std::hash<std::string>{}(definition_->structure) : 0;
+}
 std::string GraphDef::text() const { return definition_ ? definition_->text() : "GraphDef()"; }
 
 namespace detail {
@@ -35,8 +38,8 @@ class NodeWalk : public tree::Visitor {
   }
   void cell(state::CellPtr& cell) override {
     const auto& variable = static_cast<const VariableCell&>(*cell);
-    structure += fmt::format("V{}@{}{}", variable.type->name(), static_cast<const void*>(variable.type),
-                             to_string(variable.metadata));
+    structure += fmt::format("V{}@{}{}", variable.type->name(),
+                             static_cast<const void*>(variable.type), to_string(variable.metadata));
     const auto seen = std::find(cells_.begin(), cells_.end(), cell.get());
     if (seen != cells_.end()) {
       structure += fmt::format("={}", seen - cells_.begin());
@@ -105,7 +108,8 @@ class Adopter final : public NodeWalk {
     }
     // A plain value becomes a variable of the recorded kind and metadata.
     const auto& recorded = static_cast<const VariableCell&>(*cell);
-    cell = std::make_shared<VariableCell>(*recorded.type, state::Value(leaf.tensor), recorded.metadata);
+    cell = std::make_shared<VariableCell>(*recorded.type, state::Value(leaf.tensor),
+                                          recorded.metadata);
   }
   size_t used() const { return used_; }
 
@@ -123,7 +127,8 @@ class Adopter final : public NodeWalk {
 /// Sets bools by member name.
 class FlagSetter final : public NodeWalk {
  public:
-  explicit FlagSetter(const std::vector<std::pair<std::string, bool>>& flags) : found(flags.size()), flags_(flags) {}
+  explicit FlagSetter(const std::vector<std::pair<std::string, bool>>& flags)
+      : found(flags.size()), flags_(flags) {}
   void flag(bool& value) override {
     for (size_t i = 0; i < flags_.size(); ++i) {
       if (path_.empty() || path_.back().name != flags_[i].first) continue;
@@ -139,7 +144,8 @@ class FlagSetter final : public NodeWalk {
 
 }  // namespace
 
-std::vector<NodeLeaf> walk(const std::function<void(tree::Visitor&)>& visit, std::string* structure) {
+std::vector<NodeLeaf> walk(const std::function<void(tree::Visitor&)>& visit,
+                           std::string* structure) {
   NodeWalk walker;
   visit(walker);
   if (structure) *structure = std::move(walker.structure);
@@ -149,8 +155,11 @@ std::vector<NodeLeaf> walk(const std::function<void(tree::Visitor&)>& visit, std
 State state_of(const std::vector<NodeLeaf>& leaves) {
   std::vector<State::Entry> entries;
   for (const NodeLeaf& leaf : leaves) {
-    if (leaf.tensor) entries.emplace_back(leaf.path, StateLeaf{nullptr, *leaf.tensor});
-    else entries.emplace_back(leaf.path, StateLeaf{std::static_pointer_cast<VariableCell>(leaf.cell), {}});
+    if (leaf.tensor)
+      entries.emplace_back(leaf.path, StateLeaf{nullptr, *leaf.tensor});
+    else
+      entries.emplace_back(leaf.path,
+                           StateLeaf{std::static_pointer_cast<VariableCell>(leaf.cell), {}});
   }
   return State(std::move(entries));
 }
@@ -159,7 +168,8 @@ void adopt(const std::function<void(tree::Visitor&)>& visit, const State& state)
   Adopter adopter(state);
   visit(adopter);
   if (adopter.used() < state.size()) {
-    fail<ModuleError>("merge: the state has {} leaves, the graph definition {}", state.size(), adopter.used());
+    fail<ModuleError>("merge: the state has {} leaves, the graph definition {}", state.size(),
+                      adopter.used());
   }
 }
 

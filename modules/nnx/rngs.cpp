@@ -44,8 +44,9 @@ RngStream& Rngs::stream(std::string_view name) {
   for (auto& [known, stream] : streams_) {
     if (known == "default") return stream;
   }
-  fail<ModuleError>("rngs: No RngStream named '{}' and no 'default'; there is {}", name,
-                    streams_.empty() ? std::string("none") : fmt::format("{}", fmt::join(names(), ", ")));
+  fail<ModuleError>(
+      "rngs: No RngStream named '{}' and no 'default'; there is {}", name,
+      streams_.empty() ? std::string("none") : fmt::format("{}", fmt::join(names(), ", ")));
 }
 
 bool Rngs::contains(std::string_view name) const {
@@ -81,7 +82,8 @@ void Rngs::visit(tree::Visitor& visitor) {
 
 namespace detail {
 
-void reseed(const std::vector<NodeLeaf>& leaves, const std::vector<std::pair<std::string, Key>>& seeds) {
+void reseed(const std::vector<NodeLeaf>& leaves,
+            const std::vector<std::pair<std::string, Key>>& seeds) {
   for (const auto& [name, seed] : seeds) {
     RngStream fresh(seed, name);
     for (const NodeLeaf& leaf : leaves) {
@@ -94,8 +96,8 @@ void reseed(const std::vector<NodeLeaf>& leaves, const std::vector<std::pair<std
       } else if (cell.type->is(RngKey::static_type())) {
         const Tensor old = Variable(std::static_pointer_cast<VariableCell>(leaf.cell)).value();
         if (old.rank() != 1) {
-          fail<ModuleError>("reseed: stream '{}' at {} holds an array of keys, {}", name, tree::to_string(leaf.path),
-                            linnet::to_string(old.type()));
+          fail<ModuleError>("reseed: stream '{}' at {} holds an array of keys, {}", name,
+                            tree::to_string(leaf.path), linnet::to_string(old.type()));
         }
         state::write(leaf.cell, state::Value(fresh.next().data()));
       }

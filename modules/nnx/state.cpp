@@ -7,7 +7,9 @@
 namespace linnet::nnx {
 namespace {
 
-std::string key_text(const tree::Key& key) { return key.index >= 0 ? std::to_string(key.index) : key.name; }
+std::string key_text(const tree::Key& key) {
+  return key.index >= 0 ? std::to_string(key.index) : key.name;
+}
 
 tree::Path parse_path(std::string_view text) {
   tree::Path path;
@@ -25,7 +27,9 @@ bool before(const State::Entry& a, const State::Entry& b) { return a.first < b.f
 
 StateLeaf copied(const StateLeaf& leaf) {
   if (!leaf.cell) return leaf;
-  return {std::make_shared<VariableCell>(*leaf.cell->type, state::read(leaf.cell), leaf.cell->metadata), {}};
+  return {
+      std::make_shared<VariableCell>(*leaf.cell->type, state::read(leaf.cell), leaf.cell->metadata),
+      {}};
 }
 
 }  // namespace
@@ -36,13 +40,16 @@ Tensor StateLeaf::value() const {
 }
 
 Filter of_type(const VariableType& type) {
-  return {[&type](const tree::Path&, const StateLeaf& leaf) { return leaf.cell && leaf.cell->type->is(type); },
+  return {[&type](const tree::Path&, const StateLeaf& leaf) {
+            return leaf.cell && leaf.cell->type->is(type);
+          },
           fmt::format("OfType({}@{})", type.name(), static_cast<const void*>(&type))};
 }
 Filter with_tag(std::string tag) {
   std::string text = "WithTag(" + tag + ")";
   return {[tag = std::move(tag)](const tree::Path&, const StateLeaf& leaf) {
-            const std::string* found = leaf.cell ? leaf.cell->metadata.get<std::string>("tag") : nullptr;
+            const std::string* found =
+                leaf.cell ? leaf.cell->metadata.get<std::string>("tag") : nullptr;
             return found && *found == tag;
           },
           std::move(text)};
@@ -78,20 +85,24 @@ std::string joined(const char* name, const std::vector<Filter>& filters) {
 Filter any_of(std::vector<Filter> filters) {
   std::string text = joined("Any", filters);
   return {[filters = std::move(filters)](const tree::Path& path, const StateLeaf& leaf) {
-            return std::any_of(filters.begin(), filters.end(), [&](const Filter& f) { return f(path, leaf); });
+            return std::any_of(filters.begin(), filters.end(),
+                               [&](const Filter& f) { return f(path, leaf); });
           },
           std::move(text)};
 }
 Filter all_of(std::vector<Filter> filters) {
   std::string text = joined("All", filters);
   return {[filters = std::move(filters)](const tree::Path& path, const StateLeaf& leaf) {
-            return std::all_of(filters.begin(), filters.end(), [&](const Filter& f) { return f(path, leaf); });
+            return std::all_of(filters.begin(), filters.end(),
+                               [&](const Filter& f) { return f(path, leaf); });
           },
           std::move(text)};
 }
 Filter not_(Filter filter) {
   std::string text = "Not(" + filter.text() + ")";
-  return {[filter = std::move(filter)](const tree::Path& path, const StateLeaf& leaf) { return !filter(path, leaf); },
+  return {[filter = std::move(filter)](const tree::Path& path, const StateLeaf& leaf) {
+            return !filter(path, leaf);
+          },
           std::move(text)};
 }
 Filter everything() {
@@ -105,7 +116,8 @@ State::State(std::vector<Entry> entries) : entries_(std::move(entries)) {
   std::stable_sort(entries_.begin(), entries_.end(), before);
 }
 State::State(const State& other) {
-  for (const Entry& entry : other.entries_) entries_.emplace_back(entry.first, copied(entry.second));
+  for (const Entry& entry : other.entries_)
+    entries_.emplace_back(entry.first, copied(entry.second));
 }
 State& State::operator=(const State& other) {
   if (this != &other) *this = State(other);
@@ -113,17 +125,21 @@ State& State::operator=(const State& other) {
 }
 
 const StateLeaf* State::find(const tree::Path& path) const {
-  const auto found = std::lower_bound(entries_.begin(), entries_.end(), path,
-                                      [](const Entry& entry, const tree::Path& p) { return entry.first < p; });
+  const auto found =
+      std::lower_bound(entries_.begin(), entries_.end(), path,
+                       [](const Entry& entry, const tree::Path& p) { return entry.first < p; });
   return found != entries_.end() && found->first == path ? &found->second : nullptr;
 }
 const StateLeaf* State::find(std::string_view path) const { return find(parse_path(path)); }
 
 void State::insert(tree::Path path, StateLeaf leaf) {
-  const auto at = std::lower_bound(entries_.begin(), entries_.end(), path,
-                                   [](const Entry& entry, const tree::Path& p) { return entry.first < p; });
-  if (at != entries_.end() && at->first == path) at->second = std::move(leaf);
-  else entries_.insert(at, {std::move(path), std::move(leaf)});
+  const auto at =
+      std::lower_bound(entries_.begin(), entries_.end(), path,
+                       [](const Entry& entry, const tree::Path& p) { return entry.first < p; });
+  if (at != entries_.end() && at->first == path)
+    at->second = std::move(leaf);
+  else
+    entries_.insert(at, {std::move(path), std::move(leaf)});
 }
 
 State::View State::View::operator[](std::string_view key) const {
@@ -139,7 +155,8 @@ State::View State::View::operator[](int64_t index) const {
 const StateLeaf& State::View::leaf() const {
   if (const StateLeaf* found = state_->find(prefix_)) return *found;
   std::string known;
-  for (const Entry& entry : state_->entries()) known += (known.empty() ? "" : ", ") + tree::to_string(entry.first);
+  for (const Entry& entry : state_->entries())
+    known += (known.empty() ? "" : ", ") + tree::to_string(entry.first);
   fail<ModuleError>("state: there is no leaf '{}'; there is {}", tree::to_string(prefix_), known);
 }
 Tensor State::View::value() const { return leaf().value(); }
@@ -161,17 +178,23 @@ void State::visit(tree::Visitor& visitor) {
 
 namespace {
 
-std::vector<State> distribute(const State& state, const std::vector<Filter>& filters, bool exhaustive) {
+std::vector<State> distribute(const State& state, const std::vector<Filter>& filters,
+                              bool exhaustive) {
   std::vector<std::vector<State::Entry>> parts(filters.size());
   std::string unmatched;
   for (const State::Entry& entry : state.entries()) {
-    const auto found = std::find_if(filters.begin(), filters.end(),
-                                    [&](const Filter& filter) { return filter(entry.first, entry.second); });
-    if (found != filters.end()) parts[static_cast<size_t>(found - filters.begin())].push_back(entry);
-    else unmatched += (unmatched.empty() ? "" : ", ") + tree::to_string(entry.first);
+    const auto found = std::find_if(filters.begin(), filters.end(), [&](const Filter& filter) {
+      return filter(entry.first, entry.second);
+    });
+    if (found != filters.end())
+      parts[static_cast<size_t>(found - filters.begin())].push_back(entry);
+    else
+      unmatched += (unmatched.empty() ? "" : ", ") + tree::to_string(entry.first);
   }
   if (exhaustive && !unmatched.empty()) {
-    fail<ValueError>("split: non-exhaustive filters: {} match none\n  hint: end the list with everything()", unmatched);
+    fail<ValueError>(
+        "split: non-exhaustive filters: {} match none\n  hint: end the list with everything()",
+        unmatched);
   }
   std::vector<State> out;
   for (auto& part : parts) out.emplace_back(std::move(part));
@@ -199,9 +222,12 @@ std::string to_string(const State& state) {
   std::string out;
   for (const auto& [path, leaf] : state.entries()) {
     const state::Value value = leaf.cell ? state::read(leaf.cell) : state::Value(leaf.tensor);
-    out += tree::to_string(path) + ": " + (leaf.cell ? leaf.cell->type->name() + " " : std::string());
-    for (size_t i = 0; i < value.tensors.size(); ++i) out += (i ? ", " : "") + linnet::to_string(value.tensors[i].type());
-    if (leaf.cell && !leaf.cell->metadata.empty()) out += " " + linnet::to_string(leaf.cell->metadata);
+    out +=
+        tree::to_string(path) + ": " + (leaf.cell ? leaf.cell->type->name() + " " : std::string());
+    for (size_t i = 0; i < value.tensors.size(); ++i)
+      out += (i ? ", " : "") + linnet::to_string(value.tensors[i].type());
+    if (leaf.cell && !leaf.cell->metadata.empty())
+      out += " " + linnet::to_string(leaf.cell->metadata);
     out += '\n';
   }
   return out;

@@ -40,16 +40,20 @@ struct GradCall::Impl {
   std::map<const state::Cell*, Tensor> by_cell;
 };
 
-GradCall::GradCall(const std::vector<NodeLeaf>& leaves, const Filter& wrt) : impl_(std::make_unique<Impl>()) {
+GradCall::GradCall(const std::vector<NodeLeaf>& leaves, const Filter& wrt)
+    : impl_(std::make_unique<Impl>()) {
   for (const NodeLeaf& leaf : leaves) {
     StateLeaf as_leaf;
-    if (leaf.cell) as_leaf.cell = std::static_pointer_cast<VariableCell>(leaf.cell);
-    else as_leaf.tensor = *leaf.tensor;
+    if (leaf.cell)
+      as_leaf.cell = std::static_pointer_cast<VariableCell>(leaf.cell);
+    else
+      as_leaf.tensor = *leaf.tensor;
     if (!wrt(leaf.path, as_leaf)) continue;
     const Tensor plain = leaf.cell ? state::read(leaf.cell).tensors.at(0) : *leaf.tensor;
     if (!is_floating(plain.dtype())) {
-      fail<DTypeError>("grad: variable {} is {}; expected a floating type to differentiate with respect to",
-                       tree::to_string(leaf.path), linnet::to_string(plain.type()));
+      fail<DTypeError>(
+          "grad: variable {} is {}; expected a floating type to differentiate with respect to",
+          tree::to_string(leaf.path), linnet::to_string(plain.type()));
     }
     Impl::Chosen chosen{leaf, impl_->trace.input(plain), plain};
     if (leaf.cell) impl_->by_cell[leaf.cell.get()] = chosen.traced;
@@ -96,7 +100,8 @@ void GradCall::lower(const std::vector<NodeLeaf>& leaves) const {
 }
 
 State GradCall::gradients(const Tensor& loss) {
-  if (!is_floating(loss.dtype())) fail<DTypeError>("grad: expected a floating loss, got {}", to_string(loss.type()));
+  if (!is_floating(loss.dtype()))
+    fail<DTypeError>("grad: expected a floating loss, got {}", to_string(loss.type()));
   if (!loss.shape().empty()) {
     fail<ShapeError>("grad: expected a scalar loss, got {}\n  hint: reduce it with mean() or sum()",
                      to_string(loss.type()));
@@ -104,7 +109,8 @@ State GradCall::gradients(const Tensor& loss) {
   TensorList inputs;
   for (const auto& chosen : impl_->chosen) inputs.push_back(chosen.traced);
   const Tensor one = ones({}, loss.dtype());
-  const TensorList grads = impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), inputs, true);
+  const TensorList grads =
+      impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), inputs, true);
   std::vector<State::Entry> entries;
   for (size_t i = 0; i < grads.size(); ++i) {
     const NodeLeaf& leaf = impl_->chosen[i].leaf;
@@ -113,8 +119,10 @@ State GradCall::gradients(const Tensor& loss) {
       continue;
     }
     const auto& cell = static_cast<const VariableCell&>(*leaf.cell);
-    entries.emplace_back(leaf.path,
-                         StateLeaf{std::make_shared<VariableCell>(*cell.type, state::Value(grads[i]), cell.metadata), {}});
+    entries.emplace_back(
+        leaf.path,
+        StateLeaf{std::make_shared<VariableCell>(*cell.type, state::Value(grads[i]), cell.metadata),
+                  {}});
   }
   return State(std::move(entries));
 }

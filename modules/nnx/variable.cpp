@@ -47,7 +47,8 @@ Variable::Variable(state::Value value, Metadata metadata)
     : Variable(static_type(), std::move(value), std::move(metadata)) {}
 
 Variable::Variable(const VariableType& type, state::Value value, Metadata metadata) {
-  if (value.single()) value.tensors[0] = run_hooks(metadata, "on_create_value", std::move(value.tensors[0]));
+  if (value.single())
+    value.tensors[0] = run_hooks(metadata, "on_create_value", std::move(value.tensors[0]));
   cell_ = std::make_shared<VariableCell>(type, std::move(value), std::move(metadata));
 }
 
@@ -59,7 +60,8 @@ RawCopyScope::RawCopyScope() { ++raw_copies; }
 RawCopyScope::~RawCopyScope() { --raw_copies; }
 
 Variable::Variable(const Variable& other)
-    : cell_(std::make_shared<VariableCell>(*other.cell_->type, raw_copies > 0 ? other.cell_->raw() : other.raw_value(),
+    : cell_(std::make_shared<VariableCell>(*other.cell_->type,
+                                           raw_copies > 0 ? other.cell_->raw() : other.raw_value(),
                                            other.cell_->metadata)) {}
 
 Variable& Variable::operator=(const Variable& other) {
@@ -74,8 +76,10 @@ Variable& Variable::operator=(const Variable& other) {
 }
 
 Variable& Variable::operator=(Variable&& other) noexcept {
-  if (!cell_) cell_ = std::move(other.cell_);
-  else *this = static_cast<const Variable&>(other);
+  if (!cell_)
+    cell_ = std::move(other.cell_);
+  else
+    *this = static_cast<const Variable&>(other);
   return *this;
 }
 
@@ -85,7 +89,8 @@ void Variable::set_raw_value(state::Value value) { state::write(cell_, std::move
 Tensor Variable::value() const {
   state::Value value = raw_value();
   if (!value.single()) {
-    fail<ModuleError>("{}: expected one tensor, the variable holds a tuple of {}", type().name(), value.tensors.size());
+    fail<ModuleError>("{}: expected one tensor, the variable holds a tuple of {}", type().name(),
+                      value.tensors.size());
   }
   return run_hooks(cell_->metadata, "on_get_value", std::move(value.tensors[0]));
 }
@@ -94,7 +99,9 @@ void Variable::set_value(Tensor value) {
   set_raw_value(state::Value(run_hooks(cell_->metadata, "on_set_value", std::move(value))));
 }
 
-void Variable::set_metadata(std::string_view name, MetadataValue value) { cell_->metadata.set(name, std::move(value)); }
+void Variable::set_metadata(std::string_view name, MetadataValue value) {
+  cell_->metadata.set(name, std::move(value));
+}
 
 namespace {
 
@@ -148,12 +155,14 @@ CollectionRegistry& collections() {
 
 }  // namespace
 
-const VariableType& variable_type_from_name(std::string_view name, const VariableType* base, bool allow_register) {
+const VariableType& variable_type_from_name(std::string_view name, const VariableType* base,
+                                            bool allow_register) {
   CollectionRegistry& registry = collections();
   std::lock_guard lock(registry.mutex);
   if (const VariableType* found = registry.find(name)) return *found;
   if (!allow_register) {
-    fail<ValueError>("variable_type_from_name: no variable type is registered under the name '{}'", name);
+    fail<ValueError>("variable_type_from_name: no variable type is registered under the name '{}'",
+                     name);
   }
   return registry.make(name, base);
 }
@@ -166,22 +175,27 @@ std::string variable_name_from_type(const VariableType& type, bool allow_registe
     fail<ValueError>("variable_name_from_type: variable type {} is not registered", type.name());
   }
   if (registry.find(type.name())) {
-    fail<ValueError>("variable_name_from_type: the name '{}' is already taken by another variable type", type.name());
+    fail<ValueError>(
+        "variable_name_from_type: the name '{}' is already taken by another variable type",
+        type.name());
   }
   registry.add(type.name(), type);
   return type.name();
 }
 
-const VariableType& register_variable_name(std::string_view name, const VariableType& type, bool overwrite) {
+const VariableType& register_variable_name(std::string_view name, const VariableType& type,
+                                           bool overwrite) {
   CollectionRegistry& registry = collections();
   std::lock_guard lock(registry.mutex);
   if (registry.find(name)) {
-    if (!overwrite) fail<ValueError>("register_variable_name: the name '{}' is already registered", name);
+    if (!overwrite)
+      fail<ValueError>("register_variable_name: the name '{}' is already registered", name);
     registry.erase(std::string(name));
   }
   if (const std::string* other = registry.find(type)) {
     if (!overwrite) {
-      fail<ValueError>("register_variable_name: variable type {} is already registered as '{}'", type.name(), *other);
+      fail<ValueError>("register_variable_name: variable type {} is already registered as '{}'",
+                       type.name(), *other);
     }
     registry.erase(std::string(*other));
   }

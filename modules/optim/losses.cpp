@@ -7,8 +7,12 @@ namespace linnet::loss {
 Tensor sigmoid_binary_cross_entropy(const Tensor& logits, const Tensor& labels) {
   return -labels * log_sigmoid(logits) - (1 - labels) * log_sigmoid(-logits);
 }
-Tensor squared_error(const Tensor& predictions, const Tensor& targets) { return square(predictions - targets); }
-Tensor l2_loss(const Tensor& predictions, const Tensor& targets) { return 0.5 * squared_error(predictions, targets); }
+Tensor squared_error(const Tensor& predictions, const Tensor& targets) {
+  return square(predictions - targets);
+}
+Tensor l2_loss(const Tensor& predictions, const Tensor& targets) {
+  return 0.5 * squared_error(predictions, targets);
+}
 
 Tensor huber_loss(const Tensor& predictions, const Tensor& targets, double delta) {
   const Tensor error = abs(predictions - targets);
@@ -25,7 +29,9 @@ Tensor smooth_labels(const Tensor& labels, double alpha) {
   return (1 - alpha) * labels + alpha / static_cast<double>(labels.shape(-1));
 }
 
-Tensor hinge_loss(const Tensor& predictions, const Tensor& labels) { return maximum(0, 1 - predictions * labels); }
+Tensor hinge_loss(const Tensor& predictions, const Tensor& labels) {
+  return maximum(0, 1 - predictions * labels);
+}
 
 Tensor cosine_similarity(const Tensor& predictions, const Tensor& targets, double epsilon) {
   const auto unit = [&](const Tensor& x) {

@@ -11,7 +11,8 @@ namespace {
 Tensor as_float(const Tensor& step) { return astype(step, DType::kF32); }
 
 void require_positive(const char* schedule, int64_t steps) {
-  if (steps <= 0) fail<ValueError>("{}: expected a positive number of steps, got {}", schedule, steps);
+  if (steps <= 0)
+    fail<ValueError>("{}: expected a positive number of steps, got {}", schedule, steps);
 }
 
 }  // namespace
@@ -42,8 +43,8 @@ Schedule cosine_decay_schedule(double init, int64_t steps, double alpha, double 
   };
 }
 
-Schedule exponential_decay(double init, int64_t transition_steps, double rate, int64_t begin, bool staircase,
-                           std::optional<double> end_value) {
+Schedule exponential_decay(double init, int64_t transition_steps, double rate, int64_t begin,
+                           bool staircase, std::optional<double> end_value) {
   require_positive("exponential_decay", transition_steps);
   return [=](const Tensor& step) {
     const Tensor since = as_float(step - begin);
@@ -58,7 +59,8 @@ Schedule exponential_decay(double init, int64_t transition_steps, double rate, i
 Schedule piecewise_constant_schedule(double init, const std::map<int64_t, double>& scales) {
   return [=](const Tensor& step) {
     Tensor value = scalar(init, DType::kF32);
-    for (const auto& [boundary, factor] : scales) value = value * where(step < boundary, 1.0, factor);
+    for (const auto& [boundary, factor] : scales)
+      value = value * where(step < boundary, 1.0, factor);
     return value;
   };
 }
@@ -68,17 +70,18 @@ Schedule join_schedules(std::vector<Schedule> schedules, std::vector<int64_t> bo
     fail<ValueError>("join_schedules: {} schedules need {} boundaries, got {}", schedules.size(),
                      schedules.size() - 1, boundaries.size());
   }
-  return [schedules = std::move(schedules), boundaries = std::move(boundaries)](const Tensor& step) {
-    Tensor value = schedules[0](step);
-    for (size_t i = 0; i < boundaries.size(); ++i) {
-      value = where(step < boundaries[i], value, schedules[i + 1](step - boundaries[i]));
-    }
-    return value;
-  };
+  return
+      [schedules = std::move(schedules), boundaries = std::move(boundaries)](const Tensor& step) {
+        Tensor value = schedules[0](step);
+        for (size_t i = 0; i < boundaries.size(); ++i) {
+          value = where(step < boundaries[i], value, schedules[i + 1](step - boundaries[i]));
+        }
+        return value;
+      };
 }
 
-Schedule warmup_cosine_decay_schedule(double init, double peak, int64_t warmup_steps, int64_t decay_steps, double end,
-                                      double exponent) {
+Schedule warmup_cosine_decay_schedule(double init, double peak, int64_t warmup_steps,
+                                      int64_t decay_steps, double end, double exponent) {
   const double alpha = peak == 0 ? 0 : end / peak;
   return join_schedules({linear_schedule(init, peak, warmup_steps),
                          cosine_decay_schedule(peak, decay_steps - warmup_steps, alpha, exponent)},
@@ -90,6 +93,8 @@ Rate::Rate(Schedule schedule) : schedule_(std::move(schedule)) {
   static std::atomic<uint64_t> next{0};
   text_ = fmt::format("schedule{}", next.fetch_add(1));
 }
-Tensor Rate::at(const Tensor& step) const { return schedule_ ? schedule_(step) : scalar(value_, DType::kF32); }
+Tensor Rate::at(const Tensor& step) const {
+  return schedule_ ? schedule_(step) : scalar(value_, DType::kF32);
+}
 
 }  // namespace linnet::optim

@@ -18,19 +18,24 @@ Tensor zero_count() { return scalar_integer(0, DType::kI32); }
 TensorList& list_of(TransformState& state, const char* name) {
   const auto found = state.lists.find(name);
   if (found == state.lists.end()) {
-    fail<TreeError>("optim: the state has no '{}'\n  hint: it was made by another transformation's init", name);
+    fail<TreeError>(
+        "optim: the state has no '{}'\n  hint: it was made by another transformation's init", name);
   }
   return found->second;
 }
 TransformState& part_of(TransformState& state, size_t i, size_t parts) {
   if (state.parts.size() != parts) {
-    fail<TreeError>("optim: a chain of {} parts was given a state of {}\n  hint: it was made by another "
-                    "transformation's init", parts, state.parts.size());
+    fail<TreeError>(
+        "optim: a chain of {} parts was given a state of {}\n  hint: it was made by another "
+        "transformation's init",
+        parts, state.parts.size());
   }
   return state.parts[i];
 }
 Tensor& count_of(TransformState& state) { return list_of(state, "count").at(0); }
-void advance(TransformState& state) { count_of(state) = count_of(state) + scalar_integer(1, DType::kI32); }
+void advance(TransformState& state) {
+  count_of(state) = count_of(state) + scalar_integer(1, DType::kI32);
+}
 
 template <class F>
 GradientTransformation stateless(std::string description, F per_list) {
@@ -53,7 +58,8 @@ TensorList map(const TensorList& list, F&& f) {
 
 void require_params(const char* name, const TensorList& grads, const TensorList& params) {
   if (grads.size() != params.size()) {
-    fail<TreeError>("{}: {} gradients were given for {} parameters", name, grads.size(), params.size());
+    fail<TreeError>("{}: {} gradients were given for {} parameters", name, grads.size(),
+                    params.size());
   }
 }
 
@@ -69,8 +75,8 @@ TensorList apply_updates(const TensorList& params, const TensorList& updates) {
   return map(params, [&](size_t i, const Tensor& p) { return astype(p + updates[i], p.dtype()); });
 }
 
-TensorList step_lists(const GradientTransformation& tx, const TensorList& params, const TensorList& grads,
-                      TransformState& state) {
+TensorList step_lists(const GradientTransformation& tx, const TensorList& params,
+                      const TensorList& grads, TransformState& state) {
   if (tx.step_list) return tx.step_list(grads, state, params);
   return apply_updates(params, tx.update_list(grads, state, params));
 }
@@ -86,16 +92,21 @@ GradientTransformation chain(std::vector<GradientTransformation> parts) {
     for (const GradientTransformation& part : parts) state.parts.push_back(part.init_list(params));
     return state;
   };
-  out.update_list = [parts](const TensorList& grads, TransformState& state, const TensorList& params) {
+  out.update_list = [parts](const TensorList& grads, TransformState& state,
+                            const TensorList& params) {
     TensorList updates = grads;
-    for (size_t i = 0; i < parts.size(); ++i) updates = parts[i].update_list(updates, part_of(state, i, parts.size()), params);
+    for (size_t i = 0; i < parts.size(); ++i)
+      updates = parts[i].update_list(updates, part_of(state, i, parts.size()), params);
     return updates;
   };
   if (!parts.empty() && parts.back().step_list) {
-    out.step_list = [parts](const TensorList& grads, TransformState& state, const TensorList& params) {
+    out.step_list = [parts](const TensorList& grads, TransformState& state,
+                            const TensorList& params) {
       TensorList updates = grads;
-      for (size_t i = 0; i + 1 < parts.size(); ++i) updates = parts[i].update_list(updates, part_of(state, i, parts.size()), params);
-      return parts.back().step_list(updates, part_of(state, parts.size() - 1, parts.size()), params);
+      for (size_t i = 0; i + 1 < parts.size(); ++i)
+        updates = parts[i].update_list(updates, part_of(state, i, parts.size()), params);
+      return parts.back().step_list(updates, part_of(state, parts.size() - 1, parts.size()),
+                                    params);
     };
   }
   return out;
@@ -105,12 +116,14 @@ GradientTransformation identity() {
   return stateless("identity()", [](const TensorList& grads, const TensorList&) { return grads; });
 }
 GradientTransformation set_to_zero() {
-  return stateless("set_to_zero()", [](const TensorList& grads, const TensorList&) { return zeros_of(grads); });
+  return stateless("set_to_zero()",
+                   [](const TensorList& grads, const TensorList&) { return zeros_of(grads); });
 }
 GradientTransformation scale(double factor) {
-  return stateless(fmt::format("scale({})", factor), [factor](const TensorList& grads, const TensorList&) {
-    return map(grads, [&](size_t, const Tensor& g) { return g * factor; });
-  });
+  return stateless(fmt::format("scale({})", factor),
+                   [factor](const TensorList& grads, const TensorList&) {
+                     return map(grads, [&](size_t, const Tensor& g) { return g * factor; });
+                   });
 }
 
 GradientTransformation scale_by_learning_rate(Rate rate) {
@@ -132,7 +145,8 @@ GradientTransformation scale_by_learning_rate(Rate rate) {
 
 GradientTransformation scale_by_adam(AdamOptions o) {
   GradientTransformation out;
-  out.description = fmt::format("scale_by_adam({}, {}, {}, {}, {})", o.b1, o.b2, o.eps, o.eps_root, o.nesterov);
+  out.description =
+      fmt::format("scale_by_adam({}, {}, {}, {}, {})", o.b1, o.b2, o.eps, o.eps_root, o.nesterov);
   out.init_list = [](const TensorList& params) {
     TransformState state;
     state.lists["count"] = {zero_count()};
@@ -165,7 +179,8 @@ GradientTransformation scale_by_rms(double decay, double eps, double initial_sca
   out.description = fmt::format("scale_by_rms({}, {}, {})", decay, eps, initial_scale);
   out.init_list = [initial_scale](const TensorList& params) {
     TransformState state;
-    state.lists["nu"] = map(params, [&](size_t, const Tensor& p) { return full(p.shape(), initial_scale, p.dtype()); });
+    state.lists["nu"] = map(
+        params, [&](size_t, const Tensor& p) { return full(p.shape(), initial_scale, p.dtype()); });
     return state;
   };
   out.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
@@ -198,11 +213,12 @@ GradientTransformation scale_by_lion(double b1, double b2) {
 }
 
 GradientTransformation add_decayed_weights(double weight_decay) {
-  return stateless(fmt::format("add_decayed_weights({})", weight_decay),
-                   [weight_decay](const TensorList& grads, const TensorList& params) {
-                     require_params("add_decayed_weights", grads, params);
-                     return map(grads, [&](size_t i, const Tensor& g) { return g + weight_decay * params[i]; });
-                   });
+  return stateless(
+      fmt::format("add_decayed_weights({})", weight_decay),
+      [weight_decay](const TensorList& grads, const TensorList& params) {
+        require_params("add_decayed_weights", grads, params);
+        return map(grads, [&](size_t i, const Tensor& g) { return g + weight_decay * params[i]; });
+      });
 }
 
 GradientTransformation trace(double decay, bool nesterov) {
@@ -224,28 +240,31 @@ GradientTransformation trace(double decay, bool nesterov) {
 }
 
 GradientTransformation clip(double limit) {
-  return stateless(fmt::format("clip({})", limit), [limit](const TensorList& grads, const TensorList&) {
-    return map(grads, [&](size_t, const Tensor& g) { return linnet::clip(g, -limit, limit); });
-  });
+  return stateless(
+      fmt::format("clip({})", limit), [limit](const TensorList& grads, const TensorList&) {
+        return map(grads, [&](size_t, const Tensor& g) { return linnet::clip(g, -limit, limit); });
+      });
 }
 
 GradientTransformation clip_by_global_norm(double limit) {
-  return stateless(fmt::format("clip_by_global_norm({})", limit), [limit](const TensorList& grads, const TensorList&) {
-    const Tensor norm = global_norm(grads);
-    const Tensor small = norm < limit;
-    return map(grads, [&](size_t, const Tensor& g) {
-      return where(small, g, g / astype(norm, g.dtype()) * limit);
-    });
-  });
+  return stateless(fmt::format("clip_by_global_norm({})", limit),
+                   [limit](const TensorList& grads, const TensorList&) {
+                     const Tensor norm = global_norm(grads);
+                     const Tensor small = norm < limit;
+                     return map(grads, [&](size_t, const Tensor& g) {
+                       return where(small, g, g / astype(norm, g.dtype()) * limit);
+                     });
+                   });
 }
 
 namespace {
 
 /// parameters, state and rate -> new parameters, through the fused composite.
-TensorList adamw_step(const Rate& rate, const AdamWOptions& o, const TensorList& grads, TransformState& state,
-                      const TensorList& params) {
+TensorList adamw_step(const Rate& rate, const AdamWOptions& o, const TensorList& grads,
+                      TransformState& state, const TensorList& params) {
   require_params("adamw", grads, params);
-  if (state.parts.empty()) fail<TreeError>("adamw: the state was made by another transformation's init");
+  if (state.parts.empty())
+    fail<TreeError>("adamw: the state was made by another transformation's init");
   TransformState& adam = state.parts[0];
   const Tensor rate_now = astype(rate.at(count_of(adam)), DType::kF32);
   advance(adam);
@@ -253,7 +272,8 @@ TensorList adamw_step(const Rate& rate, const AdamWOptions& o, const TensorList&
   TensorList operands{rate_now, bias_correction(o.b1, step), bias_correction(o.b2, step)};
   TensorList& mu = list_of(adam, "mu");
   TensorList& nu = list_of(adam, "nu");
-  for (const TensorList* list : std::initializer_list<const TensorList*>{&params, &grads, &mu, &nu}) operands.insert(operands.end(), list->begin(), list->end());
+  for (const TensorList* list : std::initializer_list<const TensorList*>{&params, &grads, &mu, &nu})
+    operands.insert(operands.end(), list->begin(), list->end());
   const int64_t n = static_cast<int64_t>(params.size());
   TensorList out = emit(adamw_update_primitive(), operands,
                         AdamWParams{n, o.b1, o.b2, o.eps, o.eps_root, o.weight_decay});
@@ -269,9 +289,11 @@ TensorList adamw_step(const Rate& rate, const AdamWOptions& o, const TensorList&
 }  // namespace
 
 GradientTransformation adamw(Rate rate, AdamWOptions o) {
-  GradientTransformation out = chain(scale_by_adam({.b1 = o.b1, .b2 = o.b2, .eps = o.eps, .eps_root = o.eps_root}),
-                                     add_decayed_weights(o.weight_decay), scale_by_learning_rate(rate));
-  out.step_list = [rate, o](const TensorList& grads, TransformState& state, const TensorList& params) {
+  GradientTransformation out =
+      chain(scale_by_adam({.b1 = o.b1, .b2 = o.b2, .eps = o.eps, .eps_root = o.eps_root}),
+            add_decayed_weights(o.weight_decay), scale_by_learning_rate(rate));
+  out.step_list = [rate, o](const TensorList& grads, TransformState& state,
+                            const TensorList& params) {
     return adamw_step(rate, o, grads, state, params);
   };
   return out;
@@ -280,9 +302,11 @@ GradientTransformation adamw(Rate rate, AdamWOptions o) {
 GradientTransformation adam(Rate rate, AdamOptions o) {
   GradientTransformation out = chain(scale_by_adam(o), scale_by_learning_rate(rate));
   if (o.nesterov) return out;
-  out.step_list = [rate, o](const TensorList& grads, TransformState& state, const TensorList& params) {
-    return adamw_step(rate, {.b1 = o.b1, .b2 = o.b2, .eps = o.eps, .eps_root = o.eps_root, .weight_decay = 0}, grads,
-                      state, params);
+  out.step_list = [rate, o](const TensorList& grads, TransformState& state,
+                            const TensorList& params) {
+    return adamw_step(
+        rate, {.b1 = o.b1, .b2 = o.b2, .eps = o.eps, .eps_root = o.eps_root, .weight_decay = 0},
+        grads, state, params);
   };
   return out;
 }
@@ -295,7 +319,8 @@ GradientTransformation rmsprop(Rate rate, double decay, double eps) {
   return chain(scale_by_rms(decay, eps), scale_by_learning_rate(rate));
 }
 GradientTransformation lion(Rate rate, double b1, double b2, double weight_decay) {
-  return chain(scale_by_lion(b1, b2), add_decayed_weights(weight_decay), scale_by_learning_rate(rate));
+  return chain(scale_by_lion(b1, b2), add_decayed_weights(weight_decay),
+               scale_by_learning_rate(rate));
 }
 
 GradientTransformation adagrad(Rate rate, double initial_accumulator, double eps) {
@@ -303,8 +328,9 @@ GradientTransformation adagrad(Rate rate, double initial_accumulator, double eps
   sums.description = fmt::format("scale_by_rss({}, {})", initial_accumulator, eps);
   sums.init_list = [=](const TensorList& params) {
     TransformState state;
-    state.lists["sum_of_squares"] =
-        map(params, [&](size_t, const Tensor& p) { return full(p.shape(), initial_accumulator, p.dtype()); });
+    state.lists["sum_of_squares"] = map(params, [&](size_t, const Tensor& p) {
+      return full(p.shape(), initial_accumulator, p.dtype());
+    });
     return state;
   };
   sums.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
@@ -334,17 +360,20 @@ void Optimizer::update_state(const nnx::State& params, const nnx::State& grads) 
   TensorList values, gradients;
   for (const auto& [path, leaf] : params.entries()) {
     const nnx::StateLeaf* gradient = grads.find(path);
-    if (!gradient) fail<ModuleError>("optimizer: there is no gradient for '{}'", tree::to_string(path));
+    if (!gradient)
+      fail<ModuleError>("optimizer: there is no gradient for '{}'", tree::to_string(path));
     values.push_back(leaf.value());
     gradients.push_back(gradient->value());
   }
   if (grads.size() != params.size()) {
-    fail<ModuleError>("optimizer: {} gradients were given for {} parameters", grads.size(), params.size());
+    fail<ModuleError>("optimizer: {} gradients were given for {} parameters", grads.size(),
+                      params.size());
   }
   const TensorList next = step_lists(tx_, values, gradients, state_);
   size_t i = 0;
   for (const auto& [path, leaf] : params.entries()) {
-    if (!leaf.cell) fail<ModuleError>("optimizer: '{}' is a plain tensor, not a variable", tree::to_string(path));
+    if (!leaf.cell)
+      fail<ModuleError>("optimizer: '{}' is a plain tensor, not a variable", tree::to_string(path));
     nnx::Variable(leaf.cell).set_value(next[i++]);
   }
   step_ = step_ + scalar_integer(1, DType::kI32);

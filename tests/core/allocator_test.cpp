@@ -32,7 +32,8 @@ TEST(Allocator, statistics_follow_every_block) {
   const MemoryStats during = allocator.stats();
   EXPECT_EQ(during.allocations, before.allocations + 2);
   EXPECT_GE(during.live_bytes, before.live_bytes + 101000);
-  EXPECT_LE(during.live_bytes, before.live_bytes + 101000 * 5 / 4 + 128) << "size classes waste under a quarter";
+  EXPECT_LE(during.live_bytes, before.live_bytes + 101000 * 5 / 4 + 128)
+      << "size classes waste under a quarter";
   EXPECT_GE(during.reserved_bytes, during.live_bytes);
   allocator.deallocate(a, 1000);
   allocator.deallocate(b, 100000);
@@ -61,7 +62,8 @@ TEST(Allocator, a_chain_of_temporaries_uses_the_same_buffers) {
   allocator_of(kCpu).reset_peak();
   for (int i = 0; i < 20; ++i) x = sin(x) * 2 + 1;
   EXPECT_EQ(memory_stats().live_bytes, before);
-  EXPECT_LE(memory_stats().peak_bytes, before + 3 * 4096) << "C++ keeps the temporaries of one statement";
+  EXPECT_LE(memory_stats().peak_bytes, before + 3 * 4096)
+      << "C++ keeps the temporaries of one statement";
 }
 
 TEST(Allocator, impossible_sizes_are_an_error_that_changes_nothing) {
@@ -76,10 +78,12 @@ TEST(Allocator, impossible_sizes_are_an_error_that_changes_nothing) {
 }
 
 TEST(Allocator, devices_without_a_back_end_are_named) {
-  expect_error<DeviceError>("cuda:3: no back end for this device is built in",
-                            [] { allocator_of({DeviceType::kCuda, 3}); });
-  expect_error<DeviceError>("cpu:9: at most 8 devices of a type are supported",
-                            [] { allocator_of({DeviceType::kCpu, 9}); });
+  expect_error<DeviceError>("cuda:3: no back end for this device is built in", [] {
+    allocator_of({DeviceType::kCuda, 3});
+  });
+  expect_error<DeviceError>("cpu:9: at most 8 devices of a type are supported", [] {
+    allocator_of({DeviceType::kCpu, 9});
+  });
 }
 
 TEST(Allocator, blocks_return_to_the_allocator_that_made_them) {
@@ -124,9 +128,11 @@ TEST(Allocator, threads_never_share_a_block) {
 }
 
 /// Runs `scenario` with the first, the second, … allocation failing until none does. After every
-/// failure nothing may have leaked, `unchanged` must hold, and the scenario must succeed when repeated.
-void fail_everywhere(FailingAllocator& allocator, const std::function<void()>& scenario,
-                     const std::function<bool()>& unchanged, const std::function<void()>& remember = [] {}) {
+/// failure nothing may have leaked, `unchanged` must hold, and the scenario must succeed when
+/// repeated.
+void fail_everywhere(
+    FailingAllocator& allocator, const std::function<void()>& scenario,
+    const std::function<bool()>& unchanged, const std::function<void()>& remember = [] {}) {
   scenario();  // prepares kernels and fills caches
   for (int64_t at = 0;; ++at) {
     ASSERT_LT(at, 1000);
@@ -158,19 +164,35 @@ bool same(const Tensor& a, const Tensor& b) { return a.to_vector<float>() == b.t
 Tensor network(const std::vector<Tensor>& w, const Tensor& x) {
   return mean(square(matmul(tanh(matmul(x, w[0]) + w[1]), w[2])));
 }
-std::vector<Tensor> weights() { return {test::ramp({8, 16}), test::ramp({16}), test::ramp({16, 4})}; }
+std::vector<Tensor> weights() {
+  return {test::ramp({8, 16}), test::ramp({16}), test::ramp({16, 4})};
+}
 
 TEST(AllocationFailure, R_041_eager_operations) {
   FailingAllocator allocator;
-  const Tensor x = test::ramp({8, 8}), image = test::ramp({1, 6, 6, 3}), kernel = test::ramp({3, 3, 3, 4});
+  const Tensor x = test::ramp({8, 8}), image = test::ramp({1, 6, 6, 3}),
+               kernel = test::ramp({3, 3, 3, 4});
   const Tensor copy = x + 0;
-  fail_everywhere(allocator, [&] { (void)(matmul(x, transpose(x)) + exp(x) * softmax(x)); },
-                  [&] { return same(x, copy); });
-  fail_everywhere(allocator, [&] { (void)conv_general_dilated(image, kernel, {.strides = {2, 2}}); },
-                  [&] { return true; });
-  fail_everywhere(allocator, [&] { (void)sort(concatenate({x, x.transpose()}), 0); }, [&] { return same(x, copy); });
-  fail_everywhere(allocator, [&] { (void)x.transpose().contiguous(); }, [&] { return same(x, copy); });
-  fail_everywhere(allocator, [&] { (void)layer_norm(x, ones({8}), zeros({8})); }, [&] { return same(x, copy); });
+  fail_everywhere(
+      allocator, [&] { (void)(matmul(x, transpose(x)) + exp(x) * softmax(x)); },
+      [&] { return same(x, copy); });
+  fail_everywhere(
+      allocator,
+      [&] {
+        (void)conv_general_dilated(image, kernel, {.strides = {2, 2}});
+      },
+      [&] { return true; });
+  fail_everywhere(
+      allocator,
+      [&] {
+        (void)sort(concatenate({x, x.transpose()}), 0);
+      },
+      [&] { return same(x, copy); });
+  fail_everywhere(
+      allocator, [&] { (void)x.transpose().contiguous(); }, [&] { return same(x, copy); });
+  fail_everywhere(
+      allocator, [&] { (void)layer_norm(x, ones({8}), zeros({8})); },
+      [&] { return same(x, copy); });
 }
 
 TEST(AllocationFailure, R_041_gradients_leave_variables_alone) {
@@ -184,8 +206,8 @@ TEST(AllocationFailure, R_041_gradients_leave_variables_alone) {
     return network(p, x);
   };
   fail_everywhere(
-      allocator,
-      [&] { (void)value_and_grad(loss)(w); }, [&] { return statistic.value().impl() == before.impl(); },
+      allocator, [&] { (void)value_and_grad(loss)(w); },
+      [&] { return statistic.value().impl() == before.impl(); },
       [&] { before = statistic.value(); });
 }
 
@@ -193,13 +215,15 @@ TEST(AllocationFailure, R_041_vmap_and_jvp) {
   FailingAllocator allocator;
   const std::vector<Tensor> w = weights();
   const Tensor x = test::ramp({5, 32, 8});
-  fail_everywhere(allocator, [&] { (void)vmap([&](const Tensor& row) { return network(w, row); })(x); },
-                  [] { return true; });
-  fail_everywhere(allocator,
-                  [&] {
-                    (void)jvp([&](const Tensor& row) { return network(w, row); }, x[0], ones({32, 8}));
-                  },
-                  [] { return true; });
+  fail_everywhere(
+      allocator, [&] { (void)vmap([&](const Tensor& row) { return network(w, row); })(x); },
+      [] { return true; });
+  fail_everywhere(
+      allocator,
+      [&] {
+        (void)jvp([&](const Tensor& row) { return network(w, row); }, x[0], ones({32, 8}));
+      },
+      [] { return true; });
 }
 
 /// A training step on plain tensors; everything of it is donated.
@@ -210,7 +234,8 @@ struct Training {
   LINNET_FIELDS(w, momentum, steps)
 };
 Tensor train(Training& t, const Tensor& x) {
-  const auto [loss, g] = value_and_grad([&](const std::vector<Tensor>& w) { return network(w, x); })(t.w);
+  const auto [loss, g] =
+      value_and_grad([&](const std::vector<Tensor>& w) { return network(w, x); })(t.w);
   t.momentum = t.momentum * 0.5 + g[0];
   t.w = tree::map(t.w, g, [](const Tensor& a, const Tensor& b) { return a - b * 0.1; });
   t.w[0] = t.w[0] - t.momentum;

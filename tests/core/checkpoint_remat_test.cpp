@@ -48,7 +48,8 @@ TEST(Checkpoint, J_086_same_values_and_gradients) {
   const auto [value2, g2] = value_and_grad(saving)(w, x);
   EXPECT_EQ(value.item<float>(), value2.item<float>());
   for (size_t i = 0; i < w.size(); ++i) EXPECT_EQ(values(g[i]), values(g2[i])) << i;
-  const auto jitted = jit([&](const std::vector<Tensor>& p, const Tensor& y) { return value_and_grad(saving)(p, y); });
+  const auto jitted = jit(
+      [&](const std::vector<Tensor>& p, const Tensor& y) { return value_and_grad(saving)(p, y); });
   const auto [value3, g3] = jitted(w, x);
   EXPECT_FLOAT_EQ(value.item<float>(), value3.item<float>());
   for (size_t i = 0; i < w.size(); ++i) {
@@ -61,7 +62,8 @@ TEST(Checkpoint, J_086_keeps_only_the_inputs_of_each_layer) {
   const std::vector<Tensor> w = weights(4);
   const Tensor x = sin(test::ramp({256, kWidth}));
   const size_t activation = 256 * kWidth * sizeof(float);
-  const size_t plain = saved_bytes(loss_of(layer), w, x), saving = saved_bytes(loss_of(checkpoint(layer)), w, x);
+  const size_t plain = saved_bytes(loss_of(layer), w, x),
+               saving = saved_bytes(loss_of(checkpoint(layer)), w, x);
   EXPECT_GT(plain, 4 * 5 * activation) << "five values or more of every layer";
   EXPECT_LE(saving, 6 * activation) << "one of every layer";
 }
@@ -131,8 +133,9 @@ TEST(Checkpoint, J_086_nests) {
 TEST(Checkpoint, undefined_leaves_are_named) {
   test::expect_error<ValueError>("checkpoint: a leaf of the arguments is an undefined tensor",
                                  [] { checkpoint([](const Tensor& x) { return x; })(Tensor()); });
-  test::expect_error<ValueError>("checkpoint: a result is an undefined tensor",
-                                 [] { checkpoint([](const Tensor&) { return Tensor(); })(Tensor(1.f)); });
+  test::expect_error<ValueError>("checkpoint: a result is an undefined tensor", [] {
+    checkpoint([](const Tensor&) { return Tensor(); })(Tensor(1.f));
+  });
 }
 
 }  // namespace

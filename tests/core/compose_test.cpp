@@ -6,15 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "linnet/error.h"
 #include "linnet/core.h"
+#include "linnet/error.h"
 
 namespace linnet {
 namespace {
 
 using Function = std::function<Tensor(const Tensor&)>;
 
-/// f64[3] -> f64[3], smooth, with products, a reduction, a matrix product and an indexing operation.
+/// f64[3] -> f64[3], smooth, with products, a reduction, a matrix product and an indexing
+/// operation.
 Tensor body(const Tensor& x) {
   const Tensor m = outer(sin(x), x) + eye(3, 3, 0, DType::kF64);
   const Tensor y = matmul(m, exp(-square(x)));
@@ -29,7 +30,9 @@ struct Transformation {
   std::function<Function(Function)> apply;
 };
 
-Function as_function(auto f) { return [f](const Tensor& x) { return f(x); }; }
+Function as_function(auto f) {
+  return [f](const Tensor& x) { return f(x); };
+}
 
 std::vector<Transformation> transformations() {
   const auto loss = [](Function f) {
@@ -59,27 +62,36 @@ std::vector<Transformation> transformations() {
        }},
       {"vmap",
        [](Function f) {
-         return Function([f](const Tensor& x) { return sum(vmap(f)(stack({x, x * 2.0, cos(x)})), Axes{0}); });
+         return Function([f](const Tensor& x) {
+           return sum(vmap(f)(stack({x, x * 2.0, cos(x)})), Axes{0});
+         });
        }},
       {"jit",
        [](Function f) {
-         return Function([g = jit([f](const Tensor& x) { return f(x); })](const Tensor& x) { return g(x); });
+         return Function(
+             [g = jit([f](const Tensor& x) { return f(x); })](const Tensor& x) { return g(x); });
        }},
       {"checkpoint", [](Function f) { return as_function(checkpoint(f)); }},
-      {"jacfwd", [](Function f) { return Function([f](const Tensor& x) { return sum(jacfwd(f)(x), Axes{0}); }); }},
-      {"jacrev", [](Function f) { return Function([f](const Tensor& x) { return sum(jacrev(f)(x), Axes{0}); }); }},
+      {"jacfwd",
+       [](Function f) {
+         return Function([f](const Tensor& x) { return sum(jacfwd(f)(x), Axes{0}); });
+       }},
+      {"jacrev",
+       [](Function f) {
+         return Function([f](const Tensor& x) { return sum(jacrev(f)(x), Axes{0}); });
+       }},
       {"custom_vjp",
        [](Function f) {
          return as_function(custom_vjp(
-             f,
-             [f](const Tensor& x) { return std::make_pair(f(x), x); },
+             f, [f](const Tensor& x) { return std::make_pair(f(x), x); },
              [f](const Tensor& x, const Tensor& ct) { return vjp(f, x).second(ct); }));
        }},
       {"custom_jvp",
        [](Function f) {
-         return as_function(custom_jvp(f, [f](const std::tuple<Tensor>& x, const std::tuple<Tensor>& t) {
-           return jvp(f, x, t);
-         }));
+         return as_function(
+             custom_jvp(f, [f](const std::tuple<Tensor>& x, const std::tuple<Tensor>& t) {
+               return jvp(f, x, t);
+             }));
        }},
   };
 }
@@ -90,7 +102,8 @@ Tensor numeric_jacobian(const Function& f, const Tensor& x) {
   TensorList columns;
   for (int64_t i = 0; i < 3; ++i) {
     const Tensor e = one_hot(scalar_integer(i, DType::kI32), 3, DType::kF64) * h;
-    columns.push_back((f(x - e * 2.0) - f(x - e) * 8.0 + f(x + e) * 8.0 - f(x + e * 2.0)) / (12.0 * h));
+    columns.push_back((f(x - e * 2.0) - f(x - e) * 8.0 + f(x + e) * 8.0 - f(x + e * 2.0)) /
+                      (12.0 * h));
   }
   return stack(columns, 1);
 }
@@ -99,7 +112,8 @@ Tensor numeric(const std::string& name, const Function& f, const Tensor& x) {
   const Tensor weights = from_vector<double>({1.0, -2.0, 0.5}, {3});
   const Tensor direction = from_vector<double>({0.2, 1.0, -0.4}, {3});
   if (name == "grad") return matmul(weights, numeric_jacobian(f, x));
-  if (name == "value_and_grad") return matmul(weights, numeric_jacobian(f, x)) + sum(f(x) * weights);
+  if (name == "value_and_grad")
+    return matmul(weights, numeric_jacobian(f, x)) + sum(f(x) * weights);
   if (name == "jvp") return matmul(numeric_jacobian(f, x), direction);
   if (name == "vjp") return matmul(f(x), numeric_jacobian(f, x));
   if (name == "vmap") return f(x) + f(x * 2.0) + f(cos(x));
@@ -107,7 +121,8 @@ Tensor numeric(const std::string& name, const Function& f, const Tensor& x) {
   return f(x);
 }
 
-void expect_near(const Tensor& got, const Tensor& wanted, double tolerance, const std::string& what) {
+void expect_near(const Tensor& got, const Tensor& wanted, double tolerance,
+                 const std::string& what) {
   ASSERT_EQ(to_string(got.type()), to_string(wanted.type())) << what;
   const auto a = got.to_vector<double>(), b = wanted.to_vector<double>();
   for (size_t i = 0; i < a.size(); ++i) {
@@ -146,11 +161,14 @@ TEST(Compose, J_079_triples_agree_with_the_same_triple_without_jit_and_checkpoin
       for (const std::string& c : stages) {
         const Tensor plain = find(a).apply(find(b).apply(find(c).apply(body)))(point());
         const std::string what = a + " of " + b + " of " + c;
-        const Tensor jit_inner = find(a).apply(find(b).apply(find("jit").apply(find(c).apply(body))))(point());
+        const Tensor jit_inner =
+            find(a).apply(find(b).apply(find("jit").apply(find(c).apply(body))))(point());
         expect_near(jit_inner, plain, 1e-11, what + ", jit inside");
-        const Tensor jit_outer = find("jit").apply(find(a).apply(find(b).apply(find(c).apply(body))))(point());
+        const Tensor jit_outer =
+            find("jit").apply(find(a).apply(find(b).apply(find(c).apply(body))))(point());
         expect_near(jit_outer, plain, 1e-11, what + ", jit outside");
-        const Tensor remat = find(a).apply(find("checkpoint").apply(find(b).apply(find(c).apply(body))))(point());
+        const Tensor remat =
+            find(a).apply(find("checkpoint").apply(find(b).apply(find(c).apply(body))))(point());
         expect_near(remat, plain, 1e-11, what + ", checkpoint in between");
       }
     }
@@ -175,8 +193,9 @@ TEST(Compose, perturbation_confusion_is_absent) {
   const Tensor one = scalar(1.0, DType::kF64);
   const auto confused = [&](auto outer, auto inner) {
     return outer([&, inner](const Tensor& x) {
-      return x * inner([&x](const Tensor& y) { return x + y; })(one);
-    })(one).template item<double>();
+             return x * inner([&x](const Tensor& y) { return x + y; })(one);
+           })(one)
+        .template item<double>();
   };
   EXPECT_EQ(confused(reverse, reverse), 1.0);
   EXPECT_EQ(confused(reverse, forward), 1.0);
@@ -196,7 +215,8 @@ TEST(Compose, escaped_tracers_are_found) {
       (void)(escaped + 1.0);
       FAIL() << t.name;
     } catch (const TraceError& error) {
-      EXPECT_NE(std::string(error.what()).find("has ended"), std::string::npos) << t.name << ": " << error.what();
+      EXPECT_NE(std::string(error.what()).find("has ended"), std::string::npos)
+          << t.name << ": " << error.what();
     }
   }
 }
@@ -214,7 +234,8 @@ TEST(Compose, closures_over_outer_tracers) {
     return sum(sin(x * x) * x) + sum(x * sum(x * x)) + sum(x * x * 2.0);
   };
   expect_near(grad(f)(point()), grad(plain)(point()), 1e-13, "grad");
-  expect_near(jit([&](const Tensor& x) { return grad(f)(x); })(point()), grad(plain)(point()), 1e-13, "jit of grad");
+  expect_near(jit([&](const Tensor& x) { return grad(f)(x); })(point()), grad(plain)(point()),
+              1e-13, "jit of grad");
   expect_near(hessian(f)(point()), hessian(plain)(point()), 1e-12, "hessian");
 }
 

@@ -9,8 +9,8 @@
 #include <typeinfo>
 #include <vector>
 
-#include "linnet/error.h"
 #include "linnet/core.h"
+#include "linnet/error.h"
 #include "linnet/trace.h"
 
 namespace linnet::test {
@@ -39,7 +39,8 @@ inline Tensor ramp(const Shape& shape, DType dtype = DType::kF32) {
 /// A variable of the least kind: construction moves identity, copies are new, assignment writes.
 class Box {
  public:
-  explicit Box(Tensor value) : cell_(std::make_shared<state::Cell>(state::Value(std::move(value)))) {}
+  explicit Box(Tensor value)
+      : cell_(std::make_shared<state::Cell>(state::Value(std::move(value)))) {}
   Box(const Box& other) : cell_(std::make_shared<state::Cell>(state::read(other.cell_))) {}
   Box(Box&&) noexcept = default;
   Box& operator=(const Box& other) {

@@ -1,4 +1,5 @@
-// custom_vjp and custom_jvp: rules replace differentiation, under every transformation, and are checked.
+// custom_vjp and custom_jvp: rules replace differentiation, under every transformation, and are
+// checked.
 #include "tests/core/core_support.h"
 
 namespace linnet {
@@ -24,13 +25,16 @@ TEST(CustomVjp, J_087_the_rule_replaces_differentiation) {
   const std::vector<float> expected = values(sigmoid(x) * 10);
   EXPECT_EQ(values(grad(loss)(x)), expected);
   EXPECT_EQ(values(jit([&](const Tensor& y) { return grad(loss)(y); })(x)), expected);
-  EXPECT_EQ(values(grad([g = jit([&](const Tensor& y) { return loss(y); })](const Tensor& y) { return g(y); })(x)),
+  EXPECT_EQ(values(grad([g = jit([&](const Tensor& y) { return loss(y); })](const Tensor& y) {
+              return g(y);
+            })(x)),
             expected);
   EXPECT_EQ(values(vmap(grad(f))(x)), expected);
   EXPECT_EQ(values(grad([&](const Tensor& y) { return sum(vmap(f)(y)); })(x)), expected);
   EXPECT_EQ(values(grad(checkpoint(loss))(x)), expected);
   EXPECT_EQ(values(jit([&](const Tensor& y) { return vmap(grad(f))(y); })(x)), expected);
-  for (size_t i = 0; i < 3; ++i) EXPECT_FLOAT_EQ(values(jvp(f, x, ones({3})).second)[i], expected[i]);
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_FLOAT_EQ(values(jvp(f, x, ones({3})).second)[i], expected[i]);
 }
 
 TEST(CustomVjp, J_087_trees_residuals_and_several_arguments) {
@@ -45,11 +49,13 @@ TEST(CustomVjp, J_087_trees_residuals_and_several_arguments) {
   const auto f = custom_vjp(
       [](const Params& p, const Tensor& x) { return std::make_pair(p.w * x + p.b, p.b * p.power); },
       [](const Params& p, const Tensor& x) {
-        return std::make_pair(std::make_pair(p.w * x + p.b, p.b * p.power), Residuals{{p.w, x}, "kept"});
+        return std::make_pair(std::make_pair(p.w * x + p.b, p.b * p.power),
+                              Residuals{{p.w, x}, "kept"});
       },
       [](const Residuals& r, const std::pair<Tensor, Tensor>& ct) {
         EXPECT_EQ(r.note, "kept");
-        return std::make_tuple(Params{ct.first * r.saved[1], ct.first + ct.second * 2}, ct.first * r.saved[0]);
+        return std::make_tuple(Params{ct.first * r.saved[1], ct.first + ct.second * 2},
+                               ct.first * r.saved[0]);
       });
   const auto loss = [&](const Params& p, const Tensor& x) {
     const auto [a, b] = f(p, x);
@@ -69,7 +75,9 @@ TEST(CustomVjp, J_087_trees_residuals_and_several_arguments) {
   // One argument mapped, the other not: its cotangents are summed over the batch.
   const Tensor batch = stack({x, x * 2});
   const auto mapped = [&](auto body) {
-    return grad([&](const Params& q) { return sum(vmap(body, {.in_axes = {kNone, 0}})(q, batch)); })(p);
+    return grad([&](const Params& q) {
+      return sum(vmap(body, {.in_axes = {kNone, 0}})(q, batch));
+    })(p);
   };
   const Params got = mapped(loss), wanted = mapped(plain);
   EXPECT_EQ(values(got.w), values(wanted.w));
@@ -79,7 +87,9 @@ TEST(CustomVjp, J_087_trees_residuals_and_several_arguments) {
 TEST(CustomVjp, J_087_integer_inputs_need_no_cotangent) {
   const auto f = custom_vjp(
       [](const Tensor& x, const Tensor& index) { return x * astype(index, DType::kF32); },
-      [](const Tensor& x, const Tensor& index) { return std::make_pair(x * astype(index, DType::kF32), index); },
+      [](const Tensor& x, const Tensor& index) {
+        return std::make_pair(x * astype(index, DType::kF32), index);
+      },
       [](const Tensor& index, const Tensor& ct) {
         return std::make_tuple(ct * astype(index, DType::kF32) * 100, Tensor());
       });
@@ -150,14 +160,17 @@ TEST(CustomVjp, E_19_wrong_rules_are_named) {
       })(x);
     };
   };
-  expect_error<TraceError>("custom_vjp: the backward rule returned f32[] for input 0 of type f32[3]",
-                           with_backward([](const Tensor&, const Tensor& ct) { return sum(ct); }));
-  expect_error<TraceError>("custom_vjp: the backward rule returned f64[3] for input 0 of type f32[3]",
-                           with_backward([](const Tensor&, const Tensor& ct) { return astype(ct, DType::kF64); }));
+  expect_error<TraceError>(
+      "custom_vjp: the backward rule returned f32[] for input 0 of type f32[3]",
+      with_backward([](const Tensor&, const Tensor& ct) { return sum(ct); }));
+  expect_error<TraceError>(
+      "custom_vjp: the backward rule returned f64[3] for input 0 of type f32[3]",
+      with_backward([](const Tensor&, const Tensor& ct) { return astype(ct, DType::kF64); }));
   const auto with_forward = [&](auto function, auto forward) {
     return [&, function, forward] {
       grad([&](const Tensor& y) {
-        return sum(custom_vjp(function, forward, [](const Tensor&, const Tensor& ct) { return ct; })(y));
+        return sum(
+            custom_vjp(function, forward, [](const Tensor&, const Tensor& ct) { return ct; })(y));
       })(x);
     };
   };
@@ -169,24 +182,30 @@ TEST(CustomVjp, E_19_wrong_rules_are_named) {
       "custom_vjp: the forward rule returned f64[3] for result 0, the function returns f32[3]",
       with_forward([](const Tensor& y) { return y; },
                    [](const Tensor& y) { return std::make_pair(astype(y, DType::kF64), y); }));
-  expect_error<ValueError>("custom_vjp: a residual is an undefined tensor",
-                           with_forward([](const Tensor& y) { return y; },
-                                        [](const Tensor& y) { return std::make_pair(y, Tensor()); }));
+  expect_error<ValueError>(
+      "custom_vjp: a residual is an undefined tensor",
+      with_forward([](const Tensor& y) { return y; },
+                   [](const Tensor& y) { return std::make_pair(y, Tensor()); }));
 }
 
 TEST(CustomVjp, lists_of_results_must_agree_in_number) {
-  const auto f = custom_vjp([](const Tensor& x) { return TensorList{x, x}; },
-                            [](const Tensor& x) { return std::make_pair(TensorList{x}, TensorList{}); },
-                            [](const TensorList&, const TensorList& ct) { return ct[0]; });
-  expect_error<TraceError>("custom_vjp: the forward rule returned 1 results, the function returns 2",
-                           [&] { grad([&](const Tensor& x) { return f(x)[0]; })(Tensor(1.f)); });
+  const auto f = custom_vjp(
+      [](const Tensor& x) {
+        return TensorList{x, x};
+      },
+      [](const Tensor& x) { return std::make_pair(TensorList{x}, TensorList{}); },
+      [](const TensorList&, const TensorList& ct) { return ct[0]; });
+  expect_error<TraceError>(
+      "custom_vjp: the forward rule returned 1 results, the function returns 2",
+      [&] { grad([&](const Tensor& x) { return f(x)[0]; })(Tensor(1.f)); });
 }
 
 /// sin with a tangent that is ten times the true one.
 auto marked_sin() {
   return custom_jvp([](const Tensor& x) { return sin(x); },
                     [](const std::tuple<Tensor>& x, const std::tuple<Tensor>& t) {
-                      return std::make_pair(sin(std::get<0>(x)), std::get<0>(t) * cos(std::get<0>(x)) * 10);
+                      return std::make_pair(sin(std::get<0>(x)),
+                                            std::get<0>(t) * cos(std::get<0>(x)) * 10);
                     });
 }
 
@@ -208,13 +227,14 @@ TEST(CustomJvp, J_087_the_rule_replaces_differentiation_in_both_modes) {
 }
 
 TEST(CustomJvp, J_087_several_arguments_and_results) {
-  const auto f = custom_jvp(
-      [](const Tensor& a, const Tensor& b) { return std::make_pair(a * b, a + b); },
-      [](const std::tuple<Tensor, Tensor>& x, const std::tuple<Tensor, Tensor>& t) {
-        const auto& [a, b] = x;
-        const auto& [ta, tb] = t;
-        return std::make_pair(std::make_pair(a * b, a + b), std::make_pair(ta * b + a * tb, ta + tb));
-      });
+  const auto f =
+      custom_jvp([](const Tensor& a, const Tensor& b) { return std::make_pair(a * b, a + b); },
+                 [](const std::tuple<Tensor, Tensor>& x, const std::tuple<Tensor, Tensor>& t) {
+                   const auto& [a, b] = x;
+                   const auto& [ta, tb] = t;
+                   return std::make_pair(std::make_pair(a * b, a + b),
+                                         std::make_pair(ta * b + a * tb, ta + tb));
+                 });
   const auto loss = [&](const Tensor& a, const Tensor& b) {
     const auto [product, total] = f(a, b);
     return sum(product * total);
@@ -238,12 +258,15 @@ TEST(CustomJvp, E_19_wrong_rules_are_named) {
                 ones({3}), ones({3}));
     };
   };
-  expect_error<TraceError>("custom_jvp: the rule returned f32[] for result 0, the function returns f32[3]",
-                           with_rule([](const Tensor& x, const Tensor& t) { return std::make_pair(sum(x), t); }));
-  expect_error<TraceError>("custom_jvp: the rule returned the tangent f32[] for result 0 of type f32[3]",
-                           with_rule([](const Tensor& x, const Tensor& t) { return std::make_pair(x, sum(t)); }));
-  expect_error<TraceError>("custom_jvp: the rule returned the tangent undefined for result 0 of type f32[3]",
-                           with_rule([](const Tensor& x, const Tensor&) { return std::make_pair(x, Tensor()); }));
+  expect_error<TraceError>(
+      "custom_jvp: the rule returned f32[] for result 0, the function returns f32[3]",
+      with_rule([](const Tensor& x, const Tensor& t) { return std::make_pair(sum(x), t); }));
+  expect_error<TraceError>(
+      "custom_jvp: the rule returned the tangent f32[] for result 0 of type f32[3]",
+      with_rule([](const Tensor& x, const Tensor& t) { return std::make_pair(x, sum(t)); }));
+  expect_error<TraceError>(
+      "custom_jvp: the rule returned the tangent undefined for result 0 of type f32[3]",
+      with_rule([](const Tensor& x, const Tensor&) { return std::make_pair(x, Tensor()); }));
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ std::vector<DType> all_dtypes() {
 
 TEST(DType, J_001_names_and_sizes) {
   std::string text;
-  for (DType d : all_dtypes()) text += std::string(name_of(d)) + ":" + std::to_string(size_of(d)) + " ";
+  for (DType d : all_dtypes())
+    text += std::string(name_of(d)) + ":" + std::to_string(size_of(d)) + " ";
   EXPECT_EQ(text, "bool:1 i8:1 i16:2 i32:4 i64:8 u8:1 u16:2 u32:4 u64:8 f16:2 bf16:2 f32:4 f64:8 ");
   for (DType d : all_dtypes()) {
     visit_dtype(d, [&](auto zero) {
@@ -56,7 +57,8 @@ TEST(DType, J_004_limits_of_floats) {
     }
     EXPECT_EQ(scalar(1 + info.eps / 4, d).item<double>(), 1) << name_of(d);
   }
-  expect_error<DTypeError>("finfo: expected a floating dtype, got i32", [] { (void)finfo(DType::kI32); });
+  expect_error<DTypeError>("finfo: expected a floating dtype, got i32",
+                           [] { (void)finfo(DType::kI32); });
 }
 
 TEST(DType, J_004_limits_of_integers) {
@@ -69,17 +71,19 @@ TEST(DType, J_004_limits_of_integers) {
   for (DType d : all_dtypes()) {
     if (is_integer(d)) {
       visit_dtype(d, [&](auto zero) {
-        if constexpr (std::is_integral_v<decltype(zero)> && !std::is_same_v<decltype(zero), bool>) check(d, zero);
+        if constexpr (std::is_integral_v<decltype(zero)> && !std::is_same_v<decltype(zero), bool>)
+          check(d, zero);
       });
     } else {
       EXPECT_THROW((void)iinfo(d), DTypeError);
     }
   }
-  expect_error<DTypeError>("iinfo: expected an integer dtype, got bool", [] { (void)iinfo(DType::kBool); });
+  expect_error<DTypeError>("iinfo: expected an integer dtype, got bool",
+                           [] { (void)iinfo(DType::kBool); });
 }
 
-/// Every finite value survives, and every point between two neighbours rounds to the nearer one, the
-/// middle to the even one.
+/// Every finite value survives, and every point between two neighbours rounds to the nearer one,
+/// the middle to the even one.
 template <class Half>
 void check_half() {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -125,7 +129,8 @@ TEST(DType, J_005_float16_rounds_to_nearest_even) {
 TEST(DType, J_005_bfloat16_rounds_to_nearest_even) {
   check_half<bfloat16>();
   EXPECT_EQ(bfloat16(std::numeric_limits<float>::max()).bits, 0x7F80) << "rounds up to infinity";
-  EXPECT_EQ(bfloat16(std::bit_cast<float>(0x7F800001u)).bits & 0x7FC0, 0x7FC0) << "a signalling NaN stays NaN";
+  EXPECT_EQ(bfloat16(std::bit_cast<float>(0x7F800001u)).bits & 0x7FC0, 0x7FC0)
+      << "a signalling NaN stays NaN";
 }
 
 TEST(DType, J_002_promotion_is_an_upper_bound) {

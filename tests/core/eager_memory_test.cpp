@@ -32,10 +32,12 @@ TEST(ThreadBlocks, blocks_of_every_size_are_apart) {
       const auto* values = static_cast<const unsigned char*>(blocks[i].memory);
       for (size_t k = 0; k < blocks[i].bytes; ++k) ASSERT_EQ(values[k], i + 1) << blocks[i].bytes;
     }
-    EXPECT_LE(allocator.stats().live_bytes - before.live_bytes, wanted * 5 / 4 + 64 * blocks.size());
+    EXPECT_LE(allocator.stats().live_bytes - before.live_bytes,
+              wanted * 5 / 4 + 64 * blocks.size());
     for (const Block& block : blocks) allocator.deallocate(block.memory, block.bytes);
     EXPECT_EQ(allocator.stats().live_bytes, before.live_bytes);
-    EXPECT_EQ(allocator.stats().allocations - before.allocations, blocks.size() * (static_cast<size_t>(round) + 1));
+    EXPECT_EQ(allocator.stats().allocations - before.allocations,
+              blocks.size() * (static_cast<size_t>(round) + 1));
   }
 }
 
@@ -71,7 +73,8 @@ TEST(ThreadBlocks, may_be_freed_by_another_thread_and_outlive_theirs) {
   });
   EXPECT_EQ(allocator.stats().allocations - before.allocations, kThreads * kBlocks);
   in_threads([&](size_t t) {
-    for (const Block& block : blocks[(t + 1) % kThreads]) allocator.deallocate(block.memory, block.bytes);
+    for (const Block& block : blocks[(t + 1) % kThreads])
+      allocator.deallocate(block.memory, block.bytes);
   });
   EXPECT_EQ(allocator.stats().live_bytes, before.live_bytes);
   EXPECT_EQ(allocator.stats().allocations - before.allocations, kThreads * kBlocks);
@@ -128,7 +131,8 @@ TEST(EagerEvaluation, kernels_chosen_before_follow_shapes_strides_and_parameters
     EXPECT_EQ(sum(x, Axes{0}).to_vector<float>(), (std::vector<float>{15, 17, 19}));
     EXPECT_EQ(sum(x, Axes{1}).to_vector<float>(), (std::vector<float>{21, 30}));
     EXPECT_EQ(sum(x.transpose(), Axes{0}).to_vector<float>(), (std::vector<float>{21, 30}));
-    EXPECT_EQ(matmul(x, x.transpose()).to_vector<float>(), (std::vector<float>{149, 212, 212, 302}));
+    EXPECT_EQ(matmul(x, x.transpose()).to_vector<float>(),
+              (std::vector<float>{149, 212, 212, 302}));
     EXPECT_EQ(cumsum(x, 1).to_vector<float>(), (std::vector<float>{6, 13, 21, 9, 19, 30}));
     EXPECT_EQ(cumsum(x, 1, true).to_vector<float>(), (std::vector<float>{21, 15, 8, 30, 21, 11}));
   }

@@ -13,13 +13,14 @@ struct Model {
   int width = 0;
 };
 Model init(const random::Key& key, int64_t in, int64_t out) {
-  return {random::normal(key, {in, out}) * (1.0 / static_cast<double>(in)), zeros({out}, DType::kBF16),
-          static_cast<int>(out)};
+  return {random::normal(key, {in, out}) * (1.0 / static_cast<double>(in)),
+          zeros({out}, DType::kBF16), static_cast<int>(out)};
 }
 
 TEST(EvalShape, J_085_gives_trees_of_types) {
-  const Model shapes = eval_shape([](const Tensor& x) { return init(random::Key(0), x.shape(-1), 512); },
-                                  abstract({DType::kF32, {32, 784}}));
+  const Model shapes =
+      eval_shape([](const Tensor& x) { return init(random::Key(0), x.shape(-1), 512); },
+                 abstract({DType::kF32, {32, 784}}));
   EXPECT_EQ(type_text(shapes.w), "f32[784,512]");
   EXPECT_EQ(type_text(shapes.b), "bf16[512]");
   EXPECT_EQ(shapes.width, 512);
@@ -37,7 +38,8 @@ TEST(EvalShape, J_085_allocates_nothing) {
   const auto step = [&](const std::vector<Tensor>& p, const Tensor& batch) {
     const Tensor noise = random::normal(random::Key(1), {1000, 1000});
     const auto [value, g] = value_and_grad(loss)(p, batch + slice(noise, {0, 0}, {32, 64}));
-    return std::make_pair(value, tree::map(p, g, [](const Tensor& a, const Tensor& b) { return a - b; }));
+    return std::make_pair(value,
+                          tree::map(p, g, [](const Tensor& a, const Tensor& b) { return a - b; }));
   };
   const MemoryStats before = memory_stats();
   const auto [value, updated] = eval_shape(step, w, x);
@@ -48,9 +50,10 @@ TEST(EvalShape, J_085_allocates_nothing) {
 
 TEST(EvalShape, types_agree_with_values) {
   const auto f = [](const Tensor& x) {
-    return TensorList{x + 1, x > 0, argmax(x, 0), astype(x, DType::kF16), x + 1.0, vmap([](const Tensor& r) {
-                        return sum(r);
-                      })(x)};
+    return TensorList{x + 1,        x > 0,
+                      argmax(x, 0), astype(x, DType::kF16),
+                      x + 1.0,      vmap([](const Tensor& r) {
+                        return sum(r); })(x)};
   };
   for (DType dtype : {DType::kI32, DType::kF32, DType::kBF16}) {
     const Tensor x = zeros({3, 4}, dtype);
@@ -62,15 +65,19 @@ TEST(EvalShape, types_agree_with_values) {
 TEST(EvalShape, errors_are_those_of_the_function) {
   const auto f = [](const Tensor& a, const Tensor& b) { return matmul(a, b); };
   EXPECT_THROW(eval_shape(f, zeros({2, 3}), zeros({4, 5})), ShapeError);
-  expect_error<ValueError>("eval_shape: a leaf of the arguments is an undefined tensor",
-                           [&] { eval_shape(f, zeros({2, 3}), Tensor()); });
-  expect_error<ValueError>("eval_shape: a result is an undefined tensor",
-                           [&] { eval_shape([](const Tensor&) { return Tensor(); }, zeros({2, 3})); });
+  expect_error<ValueError>("eval_shape: a leaf of the arguments is an undefined tensor", [&] {
+    eval_shape(f, zeros({2, 3}), Tensor());
+  });
+  expect_error<ValueError>("eval_shape: a result is an undefined tensor", [&] {
+    eval_shape([](const Tensor&) { return Tensor(); }, zeros({2, 3}));
+  });
   expect_error<TraceError>(
       "item: the value of f32[] is not known while jit traces the function\n"
       "  hint: C++ control flow cannot depend on traced values; use where(condition, a, b), "
       "or compute the value outside the transformation",
-      [&] { eval_shape([](const Tensor& x) { return sum(x).item<float>() > 0 ? x : -x; }, zeros({2})); });
+      [&] {
+        eval_shape([](const Tensor& x) { return sum(x).item<float>() > 0 ? x : -x; }, zeros({2}));
+      });
 }
 
 TEST(EvalShape, nests_in_other_transformations) {

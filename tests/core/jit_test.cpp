@@ -54,7 +54,8 @@ TEST(Jit, results_are_trees) {
     int count = 0;
   };
   const auto f = jit([](const Tensor& a, const Tensor& b) {
-    return std::make_pair(Out{a + b, a * b, 7}, std::map<std::string, std::optional<Tensor>>{{"a", a}, {"none", {}}});
+    return std::make_pair(Out{a + b, a * b, 7},
+                          std::map<std::string, std::optional<Tensor>>{{"a", a}, {"none", {}}});
   });
   for (int i = 1; i < 3; ++i) {
     const auto [out, map] = f(vec({1, 2}), Tensor(float(i)));
@@ -74,7 +75,8 @@ TEST(Jit, functions_of_every_kind) {
   Tensor (*const pointer)(const Tensor&) = &sin;
   EXPECT_EQ(values(jit(Functor{3})(vec({1, 2}))), floats({3, 6}));
   EXPECT_EQ(values(jit(pointer)(vec({0}))), floats({0}));
-  EXPECT_EQ(values(jit(std::function<Tensor(const Tensor&)>([](const Tensor& x) { return -x; }))(vec({1}))),
+  EXPECT_EQ(values(jit(std::function<Tensor(const Tensor&)>([](const Tensor& x) { return -x; }))(
+                vec({1}))),
             floats({-1}));
   EXPECT_EQ(values(jit([](Tensor by_value) { return by_value + 1; })(vec({1}))), floats({2}));
   EXPECT_EQ(values(jit([](const Tensor& x) noexcept { return x; })(vec({1}))), floats({1}));
@@ -89,7 +91,8 @@ TEST(Jit, plain_tensors_are_state_if_taken_by_reference) {
     return total * 10;
   });
   Tensor total = vec({0, 0});
-  for (int i = 1; i <= 4; ++i) EXPECT_EQ(values(f(total, vec({1, 2}))), floats({10.f * i, 20.f * i}));
+  for (int i = 1; i <= 4; ++i)
+    EXPECT_EQ(values(f(total, vec({1, 2}))), floats({10.f * i, 20.f * i}));
   EXPECT_EQ(values(total), floats({4, 8}));
   EXPECT_EQ(f.trace_count(), 1u);
 }
@@ -113,11 +116,12 @@ TEST(Jit, whole_containers_may_be_assigned) {
   const auto doubled = [](auto& object) {
     object = tree::map(object, [](const Tensor& t) { return t * 2; });
   };
-  const auto f = jit([&](std::vector<Tensor>& v, std::map<std::string, Tensor>& m, std::optional<Tensor>& o) {
-    doubled(v);
-    doubled(m);
-    doubled(o);
-  });
+  const auto f =
+      jit([&](std::vector<Tensor>& v, std::map<std::string, Tensor>& m, std::optional<Tensor>& o) {
+        doubled(v);
+        doubled(m);
+        doubled(o);
+      });
   std::vector<Tensor> v{vec({1}), vec({2})};
   std::map<std::string, Tensor> m{{"x", vec({3})}};
   std::optional<Tensor> o = vec({4});
@@ -230,7 +234,8 @@ TEST(Jit, one_object_passed_twice) {
   both(y, z);
   EXPECT_EQ(values(y), floats({7, 7, 7}));
   std::vector<Box> boxes{Box(vec({3, 3, 3}))};
-  const auto twice = jit([](std::vector<Box>& a, const std::vector<Box>& b) { a[0] = a[0].value() * b[0].value(); });
+  const auto twice = jit(
+      [](std::vector<Box>& a, const std::vector<Box>& b) { a[0] = a[0].value() * b[0].value(); });
   twice(boxes, boxes);
   EXPECT_EQ(values(boxes[0].value()), floats({9, 9, 9}));
 }
@@ -280,12 +285,16 @@ TEST(Jit, captured_variables_must_live_and_keep_their_type) {
   expect_error<TraceError>(
       "jit: a variable that the function captured was f32[2] when it was traced and is f32[3] now\n"
       "  hint: pass what changes its type as an argument instead of capturing it",
-      [&] { f(vec({1, 1})); });
+      [&] {
+        f(vec({1, 1}));
+      });
   w.reset();
   expect_error<TraceError>(
       "jit: a variable that the function captured no longer exists\n"
       "  hint: pass the module as a reference parameter instead of capturing it",
-      [&] { f(vec({1, 1})); });
+      [&] {
+        f(vec({1, 1}));
+      });
 }
 
 TEST(Jit, exceptions_put_the_state_back) {
@@ -333,10 +342,11 @@ TEST(Jit, J_095_donation_never_changes_what_somebody_holds) {
   for (int i = 0; i < 10; ++i) {
     kept.push_back(w[0]);
     if (i % 3 == 1) kept.push_back(w[1].reshape({10, 10}).transpose());  // a view of the memory
-    if (i % 3 == 2) w[1] = w[0];                                       // one tensor in two leaves
+    if (i % 3 == 2) w[1] = w[0];                                         // one tensor in two leaves
     while (expected.size() < kept.size()) expected.push_back(values(kept[expected.size()]));
     step(w, x);
-    for (size_t k = 0; k < kept.size(); ++k) ASSERT_EQ(values(kept[k]), expected[k]) << "call " << i;
+    for (size_t k = 0; k < kept.size(); ++k)
+      ASSERT_EQ(values(kept[k]), expected[k]) << "call " << i;
   }
   EXPECT_EQ(step.trace_count(), 1u);
 }
@@ -392,7 +402,8 @@ TEST(Jit, nests) {
     count = count + 1;
     return x * x;
   });
-  const auto outer = jit([&](Tensor& count, const Tensor& x) { return inner(count, x) + inner(count, x + 1); });
+  const auto outer =
+      jit([&](Tensor& count, const Tensor& x) { return inner(count, x) + inner(count, x + 1); });
   Tensor count = Tensor(0);
   EXPECT_EQ(values(outer(count, vec({2}))), floats({13}));
   EXPECT_EQ(values(outer(count, vec({3}))), floats({25}));
@@ -427,17 +438,20 @@ TEST(Jit, under_grad_vmap_and_jvp_with_state) {
   Tensor seen = Tensor(0.f);
   const auto loss = [&](const Tensor& x) { return f(seen, x); };
   EXPECT_EQ(values(grad(loss)(vec({1, 2}))), floats({1, 2}));
-  EXPECT_TRUE(seen.traced()) << "a plain tensor that a function captures by reference keeps the traced value";
+  EXPECT_TRUE(seen.traced())
+      << "a plain tensor that a function captures by reference keeps the traced value";
   seen = Tensor(0.f);
   const auto through = [&](const Tensor& s, const Tensor& x) {
     Tensor mine = s;
     const Tensor y = f(mine, x);
     return std::make_pair(y, mine);
   };
-  const auto [y, mine] = jvp([&](const Tensor& x) { return through(Tensor(1.f), x); }, vec({3, 4}), vec({1, 0})).first;
+  const auto [y, mine] =
+      jvp([&](const Tensor& x) { return through(Tensor(1.f), x); }, vec({3, 4}), vec({1, 0})).first;
   EXPECT_EQ(y.item<float>(), 12.5f);
   EXPECT_EQ(mine.item<float>(), 8.f);
-  const auto [ys, states] = vmap(through, {.in_axes = {kNone, 0}})(Tensor(0.f), tensor({{1.f, 2.f}, {3.f, 4.f}}));
+  const auto [ys, states] =
+      vmap(through, {.in_axes = {kNone, 0}})(Tensor(0.f), tensor({{1.f, 2.f}, {3.f, 4.f}}));
   EXPECT_EQ(values(ys), floats({2.5, 12.5}));
   EXPECT_EQ(values(states), floats({3, 7}));
 }
@@ -483,7 +497,9 @@ TEST(Jit, J_084_programs_can_be_read) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
   EXPECT_NE(lowered.optimized_text().find("fused"), std::string::npos) << lowered.optimized_text();
-  const Lowered kept = [] { return jit([](const Tensor& x) { return matmul(x, x) + 1; }).lower(zeros({64, 64})); }();
+  const Lowered kept = [] {
+    return jit([](const Tensor& x) { return matmul(x, x) + 1; }).lower(zeros({64, 64}));
+  }();
   EXPECT_NE(kept.text().find("dot_general"), std::string::npos) << "outlives the function";
   EXPECT_GE(kept.arena_bytes(), 0u);
 }
@@ -523,7 +539,9 @@ TEST(Jit, long_loops_keep_memory_constant) {
     std::vector<Tensor> w{test::ramp({8, 8}), test::ramp({8, 8})};
   };
   const auto step = jit([](Net& net, const Tensor& x) {
-    const auto loss = [&](const std::vector<Tensor>& w) { return mean(square(matmul(tanh(matmul(x, w[0])), w[1]))); };
+    const auto loss = [&](const std::vector<Tensor>& w) {
+      return mean(square(matmul(tanh(matmul(x, w[0])), w[1])));
+    };
     const auto [value, g] = value_and_grad(loss)(net.w);
     net.w = tree::map(net.w, g, [](const Tensor& a, const Tensor& b) { return a - b * 0.1; });
     return value;

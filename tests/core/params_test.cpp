@@ -35,7 +35,8 @@ struct Other {
 
 TEST(Params, text_names_every_field) {
   EXPECT_EQ(ParamsRef(Everything{}).text(),
-            "flag=true, count=-3, rate=0.1, name='x', dtype=bf16, mode=1, axes=[1,2], parts=[low=1, value=0.5], "
+            "flag=true, count=-3, rate=0.1, name='x', dtype=bf16, mode=1, axes=[1,2], "
+            "parts=[low=1, value=0.5], "
             "maybe=none, pair=(3,4), shared=<none>");
   EXPECT_EQ(ParamsRef(NoParams{}).text(), "");
 }

@@ -59,9 +59,7 @@ TEST(State, every_nesting_updates_captured_variables_alike) {
   const auto primal = [](auto f) {
     return [f](const Tensor& x) { return value_and_grad(f)(x).first; };
   };
-  const auto pulled = [](auto f) {
-    return [f](const Tensor& x) { return vjp(f, x).first; };
-  };
+  const auto pulled = [](auto f) { return [f](const Tensor& x) { return vjp(f, x).first; }; };
   const auto forward = [](auto f) {
     return [f](const Tensor& x) { return jvp(f, x, f64(1)).first; };
   };
@@ -105,7 +103,9 @@ TEST(State, gradients_do_not_reach_variables_that_are_not_arguments) {
 
 TEST(State, gradients_with_respect_to_variables_come_in_a_copy) {
   std::vector<Box> boxes{Box(f64(2)), Box(f64(3))};
-  const auto loss = [](const std::vector<Box>& b) { return b[0].value() * b[0].value() * b[1].value(); };
+  const auto loss = [](const std::vector<Box>& b) {
+    return b[0].value() * b[0].value() * b[1].value();
+  };
   const auto [value, gradient] = value_and_grad(loss)(boxes);
   EXPECT_EQ(value.item<double>(), 12);
   EXPECT_EQ(number(gradient[0]), 12);
@@ -123,12 +123,17 @@ TEST(State, a_batched_write_to_an_unbatched_variable_is_refused) {
   expect_error<TraceError>(
       "vmap: a variable was given a value that differs between the elements of the batch, f32[2]\n"
       "  hint: reduce the value over the batch, or return it and write the variable outside",
-      [&] { vmap(f)(ones({5, 2})); });
+      [&] {
+        vmap(f)(ones({5, 2}));
+      });
   mean.cell()->label = "model/norm/mean";
   expect_error<TraceError>(
-      "vmap: variable model/norm/mean was given a value that differs between the elements of the batch, f32[2]\n"
+      "vmap: variable model/norm/mean was given a value that differs between the elements of the "
+      "batch, f32[2]\n"
       "  hint: reduce the value over the batch, or return it and write the variable outside",
-      [&] { jit([&](const Tensor& x) { return vmap(f)(x); })(ones({5, 2})); });
+      [&] {
+        jit([&](const Tensor& x) { return vmap(f)(x); })(ones({5, 2}));
+      });
   EXPECT_EQ(values(mean.value()), test::floats({0, 0}));
 }
 
@@ -165,10 +170,13 @@ TEST(State, staged_functions_read_but_do_not_write) {
     return x;
   };
   expect_error<TraceError>(
-      "checkpoint: a variable was written inside\n  hint: return the new value and write the variable outside",
+      "checkpoint: a variable was written inside\n  hint: return the new value and write the "
+      "variable outside",
       [&] { checkpoint(write)(f64(1)); });
   expect_error<TraceError>(
-      "custom_vjp: a variable was written inside\n  hint: return the new value and write the variable outside", [&] {
+      "custom_vjp: a variable was written inside\n  hint: return the new value and write the "
+      "variable outside",
+      [&] {
         custom_vjp(
             write, [](const Tensor& x) { return std::make_pair(x, x); },
             [](const Tensor&, const Tensor& ct) { return ct; })(f64(1));
@@ -216,7 +224,9 @@ TEST(State, scopes_lift_on_first_touch_and_lower_what_was_written) {
     state::Value lift(const state::CellPtr&, const state::Value& outer) override {
       return state::Value(outer.tensors[0] * 2);
     }
-    state::Value lower(const Entry& entry) override { return state::Value(entry.inner.tensors[0] / 2); }
+    state::Value lower(const Entry& entry) override {
+      return state::Value(entry.inner.tensors[0] / 2);
+    }
   };
   Box read(f64(1)), written(f64(2)), untouched(f64(3));
   {

@@ -31,20 +31,29 @@ TEST(Tensor, constructors_give_dense_tensors_of_the_element_type) {
 }
 
 TEST(Tensor, constructors_refuse_what_does_not_fit) {
-  expect_error<ShapeError>("tensor: 3 values do not fill f32[2,2]", [] { from_vector<float>({1, 2, 3}, {2, 2}); });
-  expect_error<ShapeError>("tensor: negative size in shape [2,-1]", [] { from_vector<float>({1, 2}, {2, -1}); });
+  expect_error<ShapeError>("tensor: 3 values do not fill f32[2,2]", [] {
+    from_vector<float>({1, 2, 3}, {2, 2});
+  });
+  expect_error<ShapeError>("tensor: negative size in shape [2,-1]", [] {
+    from_vector<float>({1, 2}, {2, -1});
+  });
   expect_error<ShapeError>("tensor: f64[1152921504606846976] has more bytes than can be addressed",
                            [] { zeros({int64_t{1} << 60}, DType::kF64); });
-  expect_error<ShapeError>("tensor: f32[4294967296,4294967296,0] has more bytes than can be addressed",
-                           [] { from_vector<float>({}, {int64_t{1} << 32, int64_t{1} << 32, 0}); });
-  expect_error<ShapeError>("tensor: row 1 has 1 values, expected 3 as in row 0", [] { tensor({{1, 2, 3}, {4}}); });
+  expect_error<ShapeError>(
+      "tensor: f32[4294967296,4294967296,0] has more bytes than can be addressed", [] {
+        from_vector<float>({}, {int64_t{1} << 32, int64_t{1} << 32, 0});
+      });
+  expect_error<ShapeError>("tensor: row 1 has 1 values, expected 3 as in row 0", [] {
+    tensor({{1, 2, 3}, {4}});
+  });
 }
 
 TEST(Tensor, undefined_tensors_say_so) {
   const Tensor nothing;
   EXPECT_FALSE(nothing.defined());
   EXPECT_EQ(to_string(nothing), "Tensor(undefined)");
-  const std::string text = "an undefined tensor was used\n  hint: a default-constructed Tensor holds nothing yet";
+  const std::string text =
+      "an undefined tensor was used\n  hint: a default-constructed Tensor holds nothing yet";
   expect_error<ValueError>(text, [&] { (void)nothing.dtype(); });
   expect_error<ValueError>(text, [&] { (void)nothing.shape(); });
   expect_error<ValueError>(text, [&] { (void)nothing.traced(); });
@@ -61,7 +70,8 @@ TEST(Tensor, J_002_literals_are_weak_scalars) {
   EXPECT_EQ(type_text(Tensor(int64_t{1} << 40)), "~i64[]");
   EXPECT_EQ(type_text(Tensor(uint32_t{4000000000u})), "~i64[]");
   EXPECT_EQ(type_text(Tensor(std::numeric_limits<uint64_t>::max())), "~u64[]");
-  EXPECT_EQ(Tensor(std::numeric_limits<uint64_t>::max()).item<uint64_t>(), std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(Tensor(std::numeric_limits<uint64_t>::max()).item<uint64_t>(),
+            std::numeric_limits<uint64_t>::max());
   EXPECT_EQ(type_text(zeros({2}, DType::kBF16) + 1.0), "bf16[2]");
   EXPECT_EQ(type_text(zeros({2}, DType::kU8) + 1), "u8[2]");
   EXPECT_EQ(type_text(zeros({2}, DType::kI32) + 1.0), "~f32[2]");
@@ -123,7 +133,8 @@ TEST(Tensor, contiguous_copies_only_what_is_strided) {
   EXPECT_FALSE(t.is_contiguous());
   EXPECT_TRUE(t.contiguous().is_contiguous());
   EXPECT_EQ(values(t.contiguous()), values(t));
-  EXPECT_TRUE(x.reshape({1, 3, 4}).transpose({1, 0, 2}).is_contiguous()) << "sizes of 1 do not matter";
+  EXPECT_TRUE(x.reshape({1, 3, 4}).transpose({1, 0, 2}).is_contiguous())
+      << "sizes of 1 do not matter";
   EXPECT_TRUE(zeros({0, 5}).transpose().is_contiguous());
 }
 
@@ -137,8 +148,9 @@ TEST(Tensor, shape_and_axes) {
                            [&] { (void)x.shape(3); });
   expect_error<ShapeError>("shape: axis 0 is out of range for a tensor without dimensions",
                            [] { (void)Tensor(1).shape(0); });
-  expect_error<ShapeError>("index_axis: index 2 is out of range for axis 0 of f32[2,3,4]; expected -2 to 1",
-                           [&] { (void)x[2]; });
+  expect_error<ShapeError>(
+      "index_axis: index 2 is out of range for axis 0 of f32[2,3,4]; expected -2 to 1",
+      [&] { (void)x[2]; });
   EXPECT_EQ(type_text(x[-2]), "f32[3,4]");
 }
 
@@ -159,13 +171,16 @@ TEST(Tensor, host_access_converts) {
 
 TEST(Tensor, host_access_refuses) {
   const Tensor x = zeros({2, 3});
-  expect_error<ShapeError>("item: expected one element, got f32[2,3]", [&] { (void)x.item<float>(); });
-  expect_error<ShapeError>("item: expected one element, got f32[0]", [] { (void)zeros({0}).item<float>(); });
+  expect_error<ShapeError>("item: expected one element, got f32[2,3]",
+                           [&] { (void)x.item<float>(); });
+  expect_error<ShapeError>("item: expected one element, got f32[0]",
+                           [] { (void)zeros({0}).item<float>(); });
   expect_error<DTypeError>("data: expected f64, got f32[2,3]", [&] { (void)x.data<double>(); });
   expect_error<ShapeError>("data: f32[3,2] is a strided view\n  hint: call contiguous() first",
                            [&] { (void)x.transpose().data<float>(); });
   const Tensor promised = abstract({DType::kBF16, {8}});
-  expect_error<TraceError>("to_vector: bf16[8] has a type but no value", [&] { (void)promised.to_vector<float>(); });
+  expect_error<TraceError>("to_vector: bf16[8] has a type but no value",
+                           [&] { (void)promised.to_vector<float>(); });
 }
 
 TEST(Tensor, prints_what_is_known) {
@@ -186,8 +201,8 @@ TEST(Tensor, prints_what_is_known) {
   grad(look)(zeros({2}));
   vmap(look)(zeros({5, 2}));
   jvp(look, zeros({2}), ones({2}));
-  EXPECT_EQ(seen, (std::vector<std::string>{"Traced<jit>(f32[2])", "Traced<grad>(f32[2])", "Traced<vmap>(f32[2])",
-                                            "Traced<jvp>(f32[2])"}));
+  EXPECT_EQ(seen, (std::vector<std::string>{"Traced<jit>(f32[2])", "Traced<grad>(f32[2])",
+                                            "Traced<vmap>(f32[2])", "Traced<jvp>(f32[2])"}));
   EXPECT_EQ(to_string(escaped), "Traced<ended>(f32[2])");
 }
 
@@ -235,21 +250,25 @@ TEST(Tensor, dlpack_view_describes_the_memory) {
   EXPECT_EQ(view.device_id, 0);
   EXPECT_EQ(view.lanes, 1);
   EXPECT_EQ(view.byte_offset, 0u);
-  EXPECT_EQ(std::vector<int64_t>(view.shape.begin(), view.shape.end()), (std::vector<int64_t>{3, 2}));
-  EXPECT_EQ(std::vector<int64_t>(view.strides.begin(), view.strides.end()), (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(std::vector<int64_t>(view.shape.begin(), view.shape.end()),
+            (std::vector<int64_t>{3, 2}));
+  EXPECT_EQ(std::vector<int64_t>(view.strides.begin(), view.strides.end()),
+            (std::vector<int64_t>{1, 3}));
   // Codes of DLDataTypeCode: int 0, uint 1, float 2, bfloat 4, bool 6.
   const std::vector<std::tuple<DType, int, int>> codes{
-      {DType::kBool, 6, 8}, {DType::kI8, 0, 8},   {DType::kI16, 0, 16}, {DType::kI32, 0, 32}, {DType::kI64, 0, 64},
-      {DType::kU8, 1, 8},   {DType::kU16, 1, 16}, {DType::kU32, 1, 32}, {DType::kU64, 1, 64}, {DType::kF16, 2, 16},
-      {DType::kBF16, 4, 16}, {DType::kF32, 2, 32}, {DType::kF64, 2, 64}};
+      {DType::kBool, 6, 8}, {DType::kI8, 0, 8},   {DType::kI16, 0, 16},  {DType::kI32, 0, 32},
+      {DType::kI64, 0, 64}, {DType::kU8, 1, 8},   {DType::kU16, 1, 16},  {DType::kU32, 1, 32},
+      {DType::kU64, 1, 64}, {DType::kF16, 2, 16}, {DType::kBF16, 4, 16}, {DType::kF32, 2, 32},
+      {DType::kF64, 2, 64}};
   for (const auto& [dtype, code, bits] : codes) {
     const Tensor of_dtype = zeros({2}, dtype);
     const DlpackView v = dlpack_view(of_dtype);
     EXPECT_EQ(v.type_code, code) << name_of(dtype);
     EXPECT_EQ(v.type_bits, bits) << name_of(dtype);
   }
-  expect_error<TraceError>("dlpack_view: f32[3] has a type but no value",
-                           [] { dlpack_view(abstract({DType::kF32, {3}})); });
+  expect_error<TraceError>("dlpack_view: f32[3] has a type but no value", [] {
+    dlpack_view(abstract({DType::kF32, {3}}));
+  });
 }
 
 TEST(Tensor, operations_never_change_their_operands) {
@@ -269,8 +288,9 @@ TEST(Tensor, text_of_types_and_devices) {
   EXPECT_EQ(to_string(TensorType{DType::kI64, {}, true}), "~i64[]");
   EXPECT_EQ(to_string(kCpu), "cpu:0");
   EXPECT_EQ(to_string(Device{DeviceType::kCuda, 1}), "cuda:1");
-  expect_error<DeviceError>("cuda:0: no back end for this device is built in",
-                            [] { from_bytes("abcdefghijkl", DType::kU8, {12}, Device{DeviceType::kCuda, 0}); });
+  expect_error<DeviceError>("cuda:0: no back end for this device is built in", [] {
+    from_bytes("abcdefghijkl", DType::kU8, {12}, Device{DeviceType::kCuda, 0});
+  });
 }
 
 }  // namespace

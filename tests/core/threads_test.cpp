@@ -113,7 +113,8 @@ TEST(Threads, R_052_traces_state_and_random_streams_do_not_meet) {
     const Tensor g = grad(f)(x);
     const Tensor h = hessian([](const Tensor& y) { return sum(y * y * y); })(x);
     const Tensor v = vmap([](const Tensor& y) { return exp(-y * y); })(x);
-    const Tensor p = jit([](const Tensor& y) { return grad([](const Tensor& z) { return sum(tanh(z)); })(y); })(x);
+    const Tensor p = jit(
+        [](const Tensor& y) { return grad([](const Tensor& z) { return sum(tanh(z)); })(y); })(x);
     EXPECT_EQ(box.value().item<double>(), t + 1.0);
     return concatenate({g, ravel(h), v, p}).to_vector<double>();
   };
@@ -147,7 +148,8 @@ TEST(Threads, R_053_tensors_are_shared_copied_and_dropped) {
 TEST(Threads, one_program_differentiated_and_batched_by_all) {
   const auto f = jit([](const Tensor& x) { return sum(sin(x) * x); });
   const Tensor x = test::ramp({3, 5});
-  const std::vector<float> expected = values(vmap(grad([](const Tensor& y) { return sum(sin(y) * y); }))(x));
+  const std::vector<float> expected =
+      values(vmap(grad([](const Tensor& y) { return sum(sin(y) * y); }))(x));
   std::atomic<int> wrong{0};
   on_threads(kThreads, [&](int) {
     for (int i = 0; i < 10; ++i) {

@@ -31,7 +31,9 @@ TEST(Grad, J_078_values_and_gradients_of_trees) {
 }
 
 TEST(Grad, J_078_several_arguments_give_a_tuple) {
-  const auto f = [](const Tensor& a, const Tensor& b, const Tensor& c) { return sum(a * b * b + c); };
+  const auto f = [](const Tensor& a, const Tensor& b, const Tensor& c) {
+    return sum(a * b * b + c);
+  };
   const Tensor a = vec({2}), b = vec({3}), c = vec({4});
   const auto [gb, gc] = grad<1, 2>(f)(a, b, c);
   EXPECT_EQ(values(gb), floats({12}));
@@ -68,29 +70,39 @@ TEST(Grad, E_16_the_loss_must_be_a_floating_scalar) {
   expect_error<ShapeError>(
       "grad: expected a scalar loss, got f32[2]\n"
       "  hint: reduce it with mean() or sum(), or use jacrev for all outputs",
-      [] { grad([](const Tensor& x) { return x; })(vec({1, 2})); });
+      [] {
+        grad([](const Tensor& x) { return x; })(vec({1, 2}));
+      });
   expect_error<ShapeError>(
       "grad: expected a scalar loss, got f32[1]\n"
       "  hint: reduce it with mean() or sum(), or use jacrev for all outputs",
       [] { grad([](const Tensor& x) { return x; })(vec({1})); });
-  expect_error<DTypeError>("grad: expected a floating loss, got i32[]",
-                           [] { grad([](const Tensor& x) { return argmax(x); })(vec({1, 2})); });
-  expect_error<DTypeError>("grad: expected a floating loss, got bool[]",
-                           [] { grad([](const Tensor& x) { return all(x > 0); })(vec({1, 2})); });
-  expect_error<ValueError>("grad: the loss is an undefined tensor",
-                           [] { grad([](const Tensor&) { return Tensor(); })(vec({1, 2})); });
+  expect_error<DTypeError>("grad: expected a floating loss, got i32[]", [] {
+    grad([](const Tensor& x) { return argmax(x); })(vec({1, 2}));
+  });
+  expect_error<DTypeError>("grad: expected a floating loss, got bool[]", [] {
+    grad([](const Tensor& x) { return all(x > 0); })(vec({1, 2}));
+  });
+  expect_error<ValueError>("grad: the loss is an undefined tensor", [] {
+    grad([](const Tensor&) { return Tensor(); })(vec({1, 2}));
+  });
 }
 
 TEST(Grad, E_17_inputs_must_be_floating) {
   const auto f = [](const Tensor& x) { return sum(x * 1.0); };
   const std::string hint = "\n  hint: convert with astype, or pass it as another argument";
-  expect_error<DTypeError>("grad: expected floating inputs to differentiate with respect to, got i32[2]" + hint,
-                           [&] { grad(f)(tensor({1, 2})); });
-  expect_error<DTypeError>("grad: expected floating inputs to differentiate with respect to, got bool[1]" + hint,
-                           [&] { grad(f)(tensor({true})); });
-  expect_error<DTypeError>("grad: expected floating inputs to differentiate with respect to, got ~i32[]" + hint,
-                           [&] { grad(f)(Tensor(3)); });
-  expect_error<ValueError>("grad: a leaf of the arguments is an undefined tensor", [&] { grad(f)(Tensor()); });
+  expect_error<DTypeError>(
+      "grad: expected floating inputs to differentiate with respect to, got i32[2]" + hint, [&] {
+        grad(f)(tensor({1, 2}));
+      });
+  expect_error<DTypeError>(
+      "grad: expected floating inputs to differentiate with respect to, got bool[1]" + hint,
+      [&] { grad(f)(tensor({true})); });
+  expect_error<DTypeError>(
+      "grad: expected floating inputs to differentiate with respect to, got ~i32[]" + hint,
+      [&] { grad(f)(Tensor(3)); });
+  expect_error<ValueError>("grad: a leaf of the arguments is an undefined tensor",
+                           [&] { grad(f)(Tensor()); });
   // Other arguments may be anything.
   const auto g = [](const Tensor& x, const Tensor& index, int n, const std::string& mode) {
     return sum(take(x, index)) * n + (mode == "on" ? 1 : 0);
@@ -110,8 +122,10 @@ TEST(Grad, keeps_dtypes) {
 
 TEST(Grad, a_loss_that_does_not_depend_on_the_input) {
   EXPECT_EQ(values(grad([](const Tensor&) { return Tensor(3.f); })(vec({1, 2}))), floats({0, 0}));
-  EXPECT_EQ(values(grad([](const Tensor& x) { return sum(stop_gradient(x)); })(vec({1, 2}))), floats({0, 0}));
-  EXPECT_EQ(values(grad([](const Tensor& x) { return sum(floor(x)); })(vec({1, 2}))), floats({0, 0}));
+  EXPECT_EQ(values(grad([](const Tensor& x) { return sum(stop_gradient(x)); })(vec({1, 2}))),
+            floats({0, 0}));
+  EXPECT_EQ(values(grad([](const Tensor& x) { return sum(floor(x)); })(vec({1, 2}))),
+            floats({0, 0}));
 }
 
 TEST(Grad, host_control_flow_on_plain_values_is_allowed) {
@@ -136,8 +150,8 @@ TEST(Vjp, J_080_the_pullback_may_be_called_many_times) {
 }
 
 TEST(Vjp, J_080_integer_inputs_get_zeros_of_their_type) {
-  const auto [value, pullback] = vjp([](const Tensor& x, const Tensor& i) { return take(x, i); }, vec({1, 2, 3}),
-                                     tensor({2, 2}));
+  const auto [value, pullback] = vjp([](const Tensor& x, const Tensor& i) { return take(x, i); },
+                                     vec({1, 2, 3}), tensor({2, 2}));
   const auto [gx, gi] = pullback(vec({10, 20}));
   EXPECT_EQ(values(gx), floats({0, 0, 30}));
   EXPECT_EQ(type_text(gi), "i32[2]");
@@ -145,11 +159,16 @@ TEST(Vjp, J_080_integer_inputs_get_zeros_of_their_type) {
 
 TEST(Vjp, J_080_cotangents_must_fit) {
   const auto [value, pullback] = vjp([](const Tensor& x) { return TensorList{x, x}; }, vec({1, 2}));
-  expect_error<TreeError>("vjp: 1 cotangents were given for 2 outputs", [&, p = pullback] { p({vec({1, 2})}); });
-  expect_error<ShapeError>("vjp: cotangent f32[3] does not fit output f32[2]",
-                           [&, p = pullback] { p({vec({1, 2, 3}), vec({1, 2})}); });
+  expect_error<TreeError>("vjp: 1 cotangents were given for 2 outputs", [&, p = pullback] {
+    p({vec({1, 2})});
+  });
+  expect_error<ShapeError>("vjp: cotangent f32[3] does not fit output f32[2]", [&, p = pullback] {
+    p({vec({1, 2, 3}), vec({1, 2})});
+  });
   expect_error<DTypeError>("vjp: cotangent f64[2] does not have the dtype of output f32[2]",
-                           [&, p = pullback] { p({zeros({2}, DType::kF64), vec({1, 2})}); });
+                           [&, p = pullback] {
+                             p({zeros({2}, DType::kF64), vec({1, 2})});
+                           });
 }
 
 TEST(Jvp, J_080_tangents_follow_values) {
@@ -168,9 +187,12 @@ TEST(Jvp, J_080_tangents_follow_values) {
 
 TEST(Jvp, J_080_tangents_must_fit) {
   const auto f = [](const Tensor& x) { return x; };
-  expect_error<ShapeError>("jvp: tangent f32[3] does not fit f32[2]", [&] { jvp(f, vec({1, 2}), vec({1, 2, 3})); });
-  expect_error<ShapeError>("jvp: tangent f64[2] does not fit f32[2]",
-                           [&] { jvp(f, vec({1, 2}), zeros({2}, DType::kF64)); });
+  expect_error<ShapeError>("jvp: tangent f32[3] does not fit f32[2]", [&] {
+    jvp(f, vec({1, 2}), vec({1, 2, 3}));
+  });
+  expect_error<ShapeError>("jvp: tangent f64[2] does not fit f32[2]", [&] {
+    jvp(f, vec({1, 2}), zeros({2}, DType::kF64));
+  });
   const auto sum_all = [](const std::vector<Tensor>& x) { return x.at(0); };
   expect_error<TreeError>("jvp: 2 tangents were given for 1 primals", [&] {
     jvp(sum_all, std::vector<Tensor>{vec({1})}, std::vector<Tensor>{vec({1}), vec({1})});

@@ -43,8 +43,8 @@ struct Everything {
   Axes axes;
   const char* text = nullptr;
   std::vector<Layer> layers;
-  LINNET_FIELDS(tensor, aggregate, vector, array, names, numbers, pair, tuple, present, absent, variant, pointer, bits,
-                axes, text, layers)
+  LINNET_FIELDS(tensor, aggregate, vector, array, names, numbers, pair, tuple, present, absent,
+                variant, pointer, bits, axes, text, layers)
 };
 
 Everything everything() {
@@ -82,7 +82,8 @@ TEST(Tree, J_073_paths_name_every_leaf) {
   std::string paths;
   for (const auto& [path, leaf] : tree::leaves_with_path(e)) paths += path + " ";
   EXPECT_EQ(paths,
-            "tensor aggregate/0 aggregate/1 vector/0 vector/1 array/0 array/1 names/a names/b numbers/-1 numbers/10 "
+            "tensor aggregate/0 aggregate/1 vector/0 vector/1 array/0 array/1 names/a names/b "
+            "numbers/-1 numbers/10 "
             "pair/0 tuple/0 tuple/1 present variant pointer layers/0/kernel layers/0/bias ");
   EXPECT_EQ(tree::to_string(tree::Path{}), "");
   const Tensor alone = zeros({});
@@ -108,7 +109,9 @@ TEST(Tree, J_072_structure_holds_types_sizes_and_static_leaves) {
     change(b);
     return tree::structure(a) != tree::structure(b);
   };
-  EXPECT_FALSE(differ([](Everything& e) { e.tensor = zeros({7, 7}); })) << "tensors are no structure";
+  EXPECT_FALSE(differ([](Everything& e) {
+    e.tensor = zeros({7, 7});
+  })) << "tensors are no structure";
   EXPECT_TRUE(differ([](Everything& e) { e.vector.pop_back(); }));
   EXPECT_TRUE(differ([](Everything& e) { e.names["c"] = Tensor(1); }));
   EXPECT_TRUE(differ([](Everything& e) { e.numbers.erase(10), e.numbers[11] = Tensor(1); }));
@@ -129,7 +132,8 @@ TEST(Tree, J_072_names_cannot_be_mistaken_for_structure) {
   using Names = std::map<std::string, Tensor>;
   const Names a{{"a", 1}, {"bT.c", 2}}, b{{"aT.b", 1}, {"c", 2}};
   EXPECT_NE(tree::structure(a), tree::structure(b));
-  EXPECT_NE(tree::structure(std::pair<Tensor, Tensor>()), tree::structure(std::tuple<Tensor, Tensor>()));
+  EXPECT_NE(tree::structure(std::pair<Tensor, Tensor>()),
+            tree::structure(std::tuple<Tensor, Tensor>()));
   EXPECT_NE(tree::structure(std::make_pair(1, 2.0)), tree::structure(std::make_pair(1, 2.0f)));
 }
 
@@ -170,11 +174,13 @@ TEST(Tree, J_072_mismatched_trees_are_named) {
   expect_error<TreeError>("tree::map: the trees differ in structure\n  only in the first: b/0",
                           [&] { tree::map(a, c, add); });
   const std::pair<Tensor, int> one{1, 1}, two{1, 2};
-  expect_error<TreeError>("tree::map: the trees have the same leaves but differ in types or static members",
-                          [&] { tree::map(one, two, add); });
+  expect_error<TreeError>(
+      "tree::map: the trees have the same leaves but differ in types or static members",
+      [&] { tree::map(one, two, add); });
   const TensorList three(3, Tensor(1));
-  expect_error<TreeError>("tree: 3 tensors were given for a tree of 2 leaves",
-                          [&] { (void)tree::unflatten(std::make_pair(Tensor(), Tensor()), three); });
+  expect_error<TreeError>("tree: 3 tensors were given for a tree of 2 leaves", [&] {
+    (void)tree::unflatten(std::make_pair(Tensor(), Tensor()), three);
+  });
 }
 
 TEST(Tree, writing_the_wrong_number_changes_nothing) {
@@ -223,20 +229,24 @@ struct ForgottenInherited : Base {
 TEST(Tree, J_074_a_forgotten_field_is_reported_at_first_use) {
   Forgotten middle;
   expect_error<TreeError>(
-      "linnet::(anonymous namespace)::Forgotten: the 8 bytes at offset 8 are in no member of LINNET_FIELDS(a, c)\n"
+      "linnet::(anonymous namespace)::Forgotten: the 8 bytes at offset 8 are in no member of "
+      "LINNET_FIELDS(a, c)\n"
       "  hint: list every member; one that is left out would not be trained, saved or traced",
       [&] { (void)tree::leaves(middle); });
   expect_error<TreeError>(
-      "linnet::(anonymous namespace)::Forgotten: the 8 bytes at offset 8 are in no member of LINNET_FIELDS(a, c)\n"
+      "linnet::(anonymous namespace)::Forgotten: the 8 bytes at offset 8 are in no member of "
+      "LINNET_FIELDS(a, c)\n"
       "  hint: list every member; one that is left out would not be trained, saved or traced",
       [&] { (void)tree::leaves(middle); });
   const std::vector<ForgottenLast> nested(1);
   expect_error<TreeError>(
-      "linnet::(anonymous namespace)::ForgottenLast: the 24 bytes at offset 8 are in no member of LINNET_FIELDS(a)\n"
+      "linnet::(anonymous namespace)::ForgottenLast: the 24 bytes at offset 8 are in no member of "
+      "LINNET_FIELDS(a)\n"
       "  hint: list every member; one that is left out would not be trained, saved or traced",
       [&] { (void)tree::leaves(nested); });
   expect_error<TreeError>(
-      "linnet::(anonymous namespace)::ForgottenInherited: the 8 bytes at offset 16 are in no member of "
+      "linnet::(anonymous namespace)::ForgottenInherited: the 8 bytes at offset 16 are in no "
+      "member of "
       "LINNET_FIELDS(a)\n"
       "  hint: list every member; one that is left out would not be trained, saved or traced",
       [] { (void)tree::leaves(ForgottenInherited()); });
@@ -248,8 +258,16 @@ TEST(Tree, J_074_padding_and_virtual_tables_are_no_fields) {
 }
 
 TEST(Tree, aggregates_of_every_size_are_trees) {
-  struct Seven { Tensor a, b; int c; Tensor d, e; double f; Tensor g; };
-  struct Twelve { Tensor a, b, c, d, e, f, g, h, i, j, k, l; };
+  struct Seven {
+    Tensor a, b;
+    int c;
+    Tensor d, e;
+    double f;
+    Tensor g;
+  };
+  struct Twelve {
+    Tensor a, b, c, d, e, f, g, h, i, j, k, l;
+  };
   struct Nothing {};
   EXPECT_EQ(tree::leaves(Seven{}).size(), 5u);
   EXPECT_EQ(tree::leaves(Twelve{}).size(), 12u);

@@ -57,7 +57,8 @@ TEST(Vmap, J_075_one_axis_covers_all_leaves_of_an_argument) {
   };
   const Sample batch{test::ramp({4, 3}), tensor({1, 2, 3, 4}), 7};
   const auto f = [](const Sample& s, const std::map<std::string, Tensor>& p) {
-    return std::map<std::string, Tensor>{{"a", sum(s.image) * p.at("scale")}, {"b", s.label * s.classes}};
+    return std::map<std::string, Tensor>{{"a", sum(s.image) * p.at("scale")},
+                                         {"b", s.label * s.classes}};
   };
   const std::map<std::string, Tensor> p{{"scale", Tensor(2.f)}};
   const auto out = vmap(f, {.in_axes = {0, kNone}})(batch, p);
@@ -77,16 +78,24 @@ TEST(Vmap, J_082_axis_size_is_needed_only_if_nothing_is_mapped) {
 TEST(Vmap, E_24_all_sizes_are_listed_if_they_disagree) {
   const auto f = [](const Tensor& a, const Tensor& b, const Tensor&) { return a + b; };
   expect_error<ShapeError>(
-      "vmap: mapped axes have different sizes: 3 along axis 0 of f32[3], 4 along axis 1 of f32[3,4]",
-      [&] { vmap(f, {.in_axes = {0, 1, kNone}})(ones({3}), ones({3, 4}), ones({9})); });
-  expect_error<ShapeError>("vmap: mapped axes have different sizes: axis_size 5, 3 along axis 0 of f32[3]",
-                           [] { vmap(norm, {.axis_size = 5})(ones({3})); });
+      "vmap: mapped axes have different sizes: 3 along axis 0 of f32[3], 4 along axis 1 of "
+      "f32[3,4]",
+      [&] {
+        vmap(f, {.in_axes = {0, 1, kNone}})(ones({3}), ones({3, 4}), ones({9}));
+      });
+  expect_error<ShapeError>(
+      "vmap: mapped axes have different sizes: axis_size 5, 3 along axis 0 of f32[3]",
+      [] { vmap(norm, {.axis_size = 5})(ones({3})); });
   expect_error<ShapeError>("vmap: axis 0 is out of range for a tensor without dimensions",
                            [] { vmap(norm)(Tensor(1.f)); });
   expect_error<ShapeError>("vmap: axis 2 is out of range for a tensor of rank 2; expected -2 to 1",
-                           [] { vmap(norm, {.in_axes = {2}})(ones({2, 2})); });
+                           [] {
+                             vmap(norm, {.in_axes = {2}})(ones({2, 2}));
+                           });
   expect_error<ShapeError>("vmap: axis 1 is out of range for a tensor of rank 1; expected -1 to 0",
-                           [] { vmap(norm, {.out_axes = {1}})(ones({2, 2})); });
+                           [] {
+                             vmap(norm, {.out_axes = {1}})(ones({2, 2}));
+                           });
 }
 
 TEST(Vmap, axes_must_fit_the_arguments_and_results) {
@@ -94,23 +103,30 @@ TEST(Vmap, axes_must_fit_the_arguments_and_results) {
   const Tensor x = ones({3});
   expect_error<ValueError>("vmap: in_axes has 1 entries for 2 arguments",
                            [&] { vmap(two, {.in_axes = {0}})(x, x); });
-  expect_error<ValueError>("vmap: in_axes has 3 entries for 2 arguments",
-                           [&] { vmap(two, {.in_axes = {0, 0, 0}})(x, x); });
-  expect_error<ValueError>("vmap: out_axes has 3 entries for 2 results",
-                           [&] { vmap(two, {.out_axes = {0, 0, 0}})(x, x); });
-  expect_error<ValueError>("vmap: out_axes has 2 entries for 1 result",
-                           [&] { vmap(norm, {.out_axes = {0, 0}})(x); });
+  expect_error<ValueError>("vmap: in_axes has 3 entries for 2 arguments", [&] {
+    vmap(two, {.in_axes = {0, 0, 0}})(x, x);
+  });
+  expect_error<ValueError>("vmap: out_axes has 3 entries for 2 results", [&] {
+    vmap(two, {.out_axes = {0, 0, 0}})(x, x);
+  });
+  expect_error<ValueError>("vmap: out_axes has 2 entries for 1 result", [&] {
+    vmap(norm, {.out_axes = {0, 0}})(x);
+  });
 }
 
 TEST(Vmap, J_082_results_that_differ_need_an_axis) {
   expect_error<ValueError>(
-      "vmap: out_axes is none for result 0, but it differs between the elements of the batch: f32[]\n"
+      "vmap: out_axes is none for result 0, but it differs between the elements of the batch: "
+      "f32[]\n"
       "  hint: give it an axis, or reduce it over the batch",
-      [] { vmap(norm, {.out_axes = {kNone}})(ones({3, 2})); });
+      [] {
+        vmap(norm, {.out_axes = {kNone}})(ones({3, 2}));
+      });
 }
 
 TEST(Vmap, undefined_leaves_are_named) {
-  expect_error<ValueError>("vmap: a leaf of the arguments is an undefined tensor", [] { vmap(norm)(Tensor()); });
+  expect_error<ValueError>("vmap: a leaf of the arguments is an undefined tensor",
+                           [] { vmap(norm)(Tensor()); });
   expect_error<ValueError>("vmap: a result is an undefined tensor",
                            [] { vmap([](const Tensor&) { return Tensor(); })(ones({3})); });
 }
@@ -118,7 +134,8 @@ TEST(Vmap, undefined_leaves_are_named) {
 TEST(Vmap, nests_and_keeps_dtypes) {
   const auto f = [](const Tensor& a, const Tensor& b) { return a * 10 + b; };
   const Tensor a = tensor({1, 2}), b = tensor({3, 4, 5});
-  const Tensor table = vmap([&](const Tensor& x) { return vmap([&](const Tensor& y) { return f(x, y); })(b); })(a);
+  const Tensor table =
+      vmap([&](const Tensor& x) { return vmap([&](const Tensor& y) { return f(x, y); })(b); })(a);
   EXPECT_EQ(type_text(table), "i32[2,3]");
   EXPECT_EQ(table.to_vector<int>(), (std::vector<int>{13, 14, 15, 23, 24, 25}));
   const Tensor cube = vmap(vmap(vmap([](const Tensor& x) { return x > 0; })))(zeros({2, 3, 4}));
@@ -129,7 +146,8 @@ TEST(Vmap, nests_and_keeps_dtypes) {
 TEST(Vmap, captured_tensors_are_shared_by_the_batch) {
   const Tensor w = test::ramp({2, 2});
   const Tensor x = test::ramp({3, 2});
-  EXPECT_EQ(values(vmap([&](const Tensor& row) { return matmul(row, w); })(x)), values(matmul(x, w)));
+  EXPECT_EQ(values(vmap([&](const Tensor& row) { return matmul(row, w); })(x)),
+            values(matmul(x, w)));
 }
 
 }  // namespace

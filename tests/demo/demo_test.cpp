@@ -1,5 +1,5 @@
-// The demo as a user runs it, on a small synthetic data set: arguments, errors, outputs, and resuming
-// bit for bit.
+// The demo as a user runs it, on a small synthetic data set: arguments, errors, outputs, and
+// resuming bit for bit.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -58,14 +58,16 @@ class Demo : public ::testing::Test {
 
   Outcome run(const std::string& arguments, const std::string& prefix = "") {
     const std::string command = prefix + " '" LINNET_DEMO_PROGRAM "' " + arguments + " >'" +
-                                (root_ / "out.txt").string() + "' 2>'" + (root_ / "err.txt").string() + "'";
+                                (root_ / "out.txt").string() + "' 2>'" +
+                                (root_ / "err.txt").string() + "'";
     const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(root_ / "out.txt"), slurp(root_ / "err.txt")};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(root_ / "out.txt"),
+            slurp(root_ / "err.txt")};
   }
 
   std::string common(const std::string& api, const std::string& out) const {
-    return "--api=" + api + " --epochs=3 --batch-size=32 --data='" + (root_ / "data").string() + "' --out='" +
-           (root_ / out).string() + "'";
+    return "--api=" + api + " --epochs=3 --batch-size=32 --data='" + (root_ / "data").string() +
+           "' --out='" + (root_ / out).string() + "'";
   }
 
   /// Values of a finished run's checkpoint, byte for byte.
@@ -81,10 +83,12 @@ class Demo : public ::testing::Test {
 TEST_F(Demo, help_and_bad_arguments) {
   const Outcome help = run("--help");
   EXPECT_EQ(help.code, 0);
-  for (const char* option : {"--api", "--epochs", "--batch-size", "--seed", "--threads", "--data", "--out", "--resume"}) {
+  for (const char* option : {"--api", "--epochs", "--batch-size", "--seed", "--threads", "--data",
+                             "--out", "--resume"}) {
     EXPECT_NE(help.out.find(option), std::string::npos) << option;
   }
-  for (const char* bad : {"--api=torch", "--epochs=0", "--batch-size=x", "--threads=-1", "--unknown"}) {
+  for (const char* bad :
+       {"--api=torch", "--epochs=0", "--batch-size=x", "--threads=-1", "--unknown"}) {
     const Outcome outcome = run(bad);
     EXPECT_EQ(outcome.code, 2) << bad;
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
@@ -132,12 +136,14 @@ TEST_F(Demo, trains_and_writes_everything) {
 TEST_F(Demo, resuming_after_an_interruption_changes_no_bit) {
   for (const std::string api : {"nnx", "linen"}) {
     ASSERT_EQ(run(common(api, "whole_" + api)).code, 0);
-    // Interrupted after a while, wherever that falls; several times, so that some falls inside an epoch.
+    // Interrupted after a while, wherever that falls; several times, so that some falls inside an
+    // epoch.
     const std::string cut = "cut_" + api;
     Outcome outcome = run(common(api, cut), "timeout -s INT 0.4");
     for (int i = 0; i < 20 && outcome.code != 0; ++i) {
       const bool saved = fs::exists(root_ / cut / "checkpoint" / "checkpoint.json");
-      outcome = run(common(api, cut) + (saved ? " --resume" : ""), "timeout -s INT " + std::to_string(0.5 + 0.3 * i));
+      outcome = run(common(api, cut) + (saved ? " --resume" : ""),
+                    "timeout -s INT " + std::to_string(0.5 + 0.3 * i));
     }
     ASSERT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_EQ(checkpoint_values(cut), checkpoint_values("whole_" + api)) << api;

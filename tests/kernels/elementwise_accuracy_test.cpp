@@ -47,7 +47,9 @@ struct Case {
   double param = 0;
 };
 
-Real logistic_exact(Real x) { return x > 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
+Real logistic_exact(Real x) {
+  return x > 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
+}
 Real cdf_exact(Real x) { return 0.5L * std::erfc(-x * std::sqrt(0.5L)); }
 
 std::vector<Case> cases() {
@@ -88,10 +90,16 @@ std::vector<Case> cases() {
       {ScalarOp::kLogistic, -100, 40, 4, 4, [](Real x, Real) { return logistic_exact(x); }},
       {ScalarOp::kSilu, -80, 40, 4, 4, [](Real x, Real) { return x * logistic_exact(x); }},
       {ScalarOp::kGeluErf, -12, 12, 5, 6, [](Real x, Real) { return x * cdf_exact(x); }},
-      {ScalarOp::kSoftplus, -80, 80, 4, 4, [](Real x, Real) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
-      {ScalarOp::kLogSigmoid, -80, 80, 4, 4, [](Real x, Real) { return x < 0 ? x - std::log1p(std::exp(x)) : -std::log1p(std::exp(-x)); }},
-      {ScalarOp::kElu, -20, 20, 3, 3, [](Real x, Real) { return x > 0 ? x : 0.5L * std::expm1(x); }, 0, 0, 0.5},
-      {ScalarOp::kLeakyRelu, -20, 20, 0.501, 0.501, [](Real x, Real) { return x >= 0 ? x : x * 0.25L; }, 0, 0, 0.25},
+      {ScalarOp::kSoftplus, -80, 80, 4, 4,
+       [](Real x, Real) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
+      {ScalarOp::kLogSigmoid, -80, 80, 4, 4,
+       [](Real x, Real) {
+         return x < 0 ? x - std::log1p(std::exp(x)) : -std::log1p(std::exp(-x));
+       }},
+      {ScalarOp::kElu, -20, 20, 3, 3, [](Real x, Real) { return x > 0 ? x : 0.5L * std::expm1(x); },
+       0, 0, 0.5},
+      {ScalarOp::kLeakyRelu, -20, 20, 0.501, 0.501,
+       [](Real x, Real) { return x >= 0 ? x : x * 0.25L; }, 0, 0, 0.25},
       {ScalarOp::kAdd, -9, 9, 0.501, 0.501, [](Real x, Real y) { return x + y; }, -9, 9},
       {ScalarOp::kSub, -9, 9, 0.501, 0.501, [](Real x, Real y) { return x - y; }, -9, 9},
       {ScalarOp::kMul, -9, 9, 0.501, 0.501, [](Real x, Real y) { return x * y; }, -9, 9},
@@ -99,8 +107,10 @@ std::vector<Case> cases() {
       {ScalarOp::kRem, -1e4L, 1e4L, 0, 0, [](Real x, Real y) { return std::fmod(x, y); }, -9, 9},
       {ScalarOp::kPow, 0, 100, 0.51, 1, [](Real x, Real y) { return std::pow(x, y); }, -30, 30},
       {ScalarOp::kAtan2, -9, 9, 2, 2, [](Real y, Real x) { return std::atan2(y, x); }, -9, 9},
-      {ScalarOp::kTanhGradFromY, -0.9L, 0.9L, 3, 3, [](Real y, Real ct) { return ct * (1 - y * y); }, -2, 2},
-      {ScalarOp::kLogisticGradFromY, 0, 0.9L, 3, 3, [](Real y, Real ct) { return ct * y * (1 - y); }, -2, 2},
+      {ScalarOp::kTanhGradFromY, -0.9L, 0.9L, 3, 3,
+       [](Real y, Real ct) { return ct * (1 - y * y); }, -2, 2},
+      {ScalarOp::kLogisticGradFromY, 0, 0.9L, 3, 3,
+       [](Real y, Real ct) { return ct * y * (1 - y); }, -2, 2},
       {ScalarOp::kReluGrad, -3, 3, 0, 0, [](Real x, Real ct) { return x > 0 ? ct : 0; }, -2, 2},
   };
   return list;
@@ -111,14 +121,16 @@ std::vector<T> samples(Real low, Real high, int count, uint32_t seed) {
   std::mt19937_64 random(seed);
   std::uniform_real_distribution<double> unit(0, 1);
   std::vector<T> values;
-  const double smallest = std::log(std::max<Real>(1e-30L, std::fabs(low) > 0 && low > 0 ? low : 1e-30L));
+  const double smallest =
+      std::log(std::max<Real>(1e-30L, std::fabs(low) > 0 && low > 0 ? low : 1e-30L));
   for (int i = 0; i < count; ++i) {
     Real x;
     if (i % 2 == 0) {
       x = low + (high - low) * unit(random);
     } else {  // all magnitudes alike
       const bool negative = low < 0 && unit(random) < 0.5;
-      const double largest = std::log(static_cast<double>(negative ? -low : std::max<Real>(high, 1e-29L)));
+      const double largest =
+          std::log(static_cast<double>(negative ? -low : std::max<Real>(high, 1e-29L)));
       x = std::exp(static_cast<Real>(smallest + (largest - smallest) * unit(random)));
       if (negative) x = -x;
     }
@@ -156,9 +168,9 @@ void check(const KernelTable& table, const Case& c, const char* target) {
                           << static_cast<double>(x[where]) << ", " << static_cast<double>(y[where])
                           << ") = " << static_cast<double>(out[where]);
   if (std::getenv("LINNET_SHOW_ULPS") != nullptr) {
-    printf("%-8s %-4s %-22s [%g, %g] %.3f ulp at %.9g\n", target, name_of(dtype_of<T>()).data(), info.name.data(),
-           static_cast<double>(c.low), static_cast<double>(c.high), static_cast<double>(worst),
-           static_cast<double>(x[where]));
+    printf("%-8s %-4s %-22s [%g, %g] %.3f ulp at %.9g\n", target, name_of(dtype_of<T>()).data(),
+           info.name.data(), static_cast<double>(c.low), static_cast<double>(c.high),
+           static_cast<double>(worst), static_cast<double>(x[where]));
   }
 }
 
@@ -209,50 +221,124 @@ void check_special(const KernelTable& table, const char* target) {
     T x, expected;
   };
   const Row rows[] = {
-      {ScalarOp::kExp, inf, inf}, {ScalarOp::kExp, -inf, 0}, {ScalarOp::kExp, T(-0.0), 1},
-      {ScalarOp::kExp, nan, nan}, {ScalarOp::kExp, denorm, 1}, {ScalarOp::kExp2, T(-3), T(0.125)},
-      {ScalarOp::kExp2, inf, inf}, {ScalarOp::kExp2, -inf, 0}, {ScalarOp::kExp2, nan, nan},
-      {ScalarOp::kExpm1, inf, inf}, {ScalarOp::kExpm1, -inf, -1}, {ScalarOp::kExpm1, T(-0.0), T(-0.0)},
-      {ScalarOp::kExpm1, denorm, denorm}, {ScalarOp::kExpm1, nan, nan},
-      {ScalarOp::kLog, 0, -inf}, {ScalarOp::kLog, T(-0.0), -inf}, {ScalarOp::kLog, inf, inf},
-      {ScalarOp::kLog, T(-1), nan}, {ScalarOp::kLog, -inf, nan}, {ScalarOp::kLog, nan, nan},
-      {ScalarOp::kLog, 1, 0}, {ScalarOp::kLog, denorm, std::log(denorm)},
-      {ScalarOp::kLog2, 8, 3}, {ScalarOp::kLog2, denorm, std::log2(denorm)}, {ScalarOp::kLog2, 0, -inf},
-      {ScalarOp::kLog2, inf, inf}, {ScalarOp::kLog2, T(-2), nan},
-      {ScalarOp::kLog1p, T(-1), -inf}, {ScalarOp::kLog1p, T(-2), nan}, {ScalarOp::kLog1p, inf, inf},
-      {ScalarOp::kLog1p, T(-0.0), T(-0.0)}, {ScalarOp::kLog1p, denorm, denorm}, {ScalarOp::kLog1p, nan, nan},
-      {ScalarOp::kSin, inf, nan}, {ScalarOp::kSin, T(-0.0), T(-0.0)}, {ScalarOp::kSin, denorm, denorm},
-      {ScalarOp::kCos, -inf, nan}, {ScalarOp::kCos, 0, 1}, {ScalarOp::kTan, T(-0.0), T(-0.0)},
-      {ScalarOp::kTan, nan, nan}, {ScalarOp::kAsin, 2, nan}, {ScalarOp::kAcos, 1, 0},
-      {ScalarOp::kSinh, inf, inf}, {ScalarOp::kSinh, -inf, -inf}, {ScalarOp::kSinh, T(-0.0), T(-0.0)},
-      {ScalarOp::kSinh, nan, nan}, {ScalarOp::kCosh, -inf, inf}, {ScalarOp::kCosh, 0, 1},
-      {ScalarOp::kCosh, nan, nan}, {ScalarOp::kTanh, inf, 1}, {ScalarOp::kTanh, -inf, -1},
-      {ScalarOp::kTanh, T(-0.0), T(-0.0)}, {ScalarOp::kTanh, nan, nan}, {ScalarOp::kTanh, denorm, denorm},
-      {ScalarOp::kAsinh, -inf, -inf}, {ScalarOp::kAsinh, T(-0.0), T(-0.0)}, {ScalarOp::kAcosh, T(0.5), nan},
-      {ScalarOp::kAcosh, T(-5), nan}, {ScalarOp::kAcosh, 1, 0}, {ScalarOp::kAcosh, inf, inf},
-      {ScalarOp::kAtanh, 1, inf}, {ScalarOp::kAtanh, T(-1), -inf}, {ScalarOp::kAtanh, T(1.5), nan},
-      {ScalarOp::kAtanh, inf, nan}, {ScalarOp::kErf, inf, 1}, {ScalarOp::kErf, -inf, -1},
-      {ScalarOp::kErf, nan, nan}, {ScalarOp::kErf, T(-0.0), T(-0.0)}, {ScalarOp::kErfc, inf, 0},
-      {ScalarOp::kErfc, -inf, 2}, {ScalarOp::kErfc, nan, nan}, {ScalarOp::kErfInv, 1, inf},
-      {ScalarOp::kErfInv, T(-1), -inf}, {ScalarOp::kErfInv, T(1.5), nan}, {ScalarOp::kErfInv, T(-0.0), T(-0.0)},
-      {ScalarOp::kLogistic, -inf, 0}, {ScalarOp::kLogistic, inf, 1}, {ScalarOp::kLogistic, nan, nan},
-      {ScalarOp::kSqrt, T(-0.0), T(-0.0)}, {ScalarOp::kSqrt, T(-1), nan}, {ScalarOp::kRsqrt, 0, inf},
-      {ScalarOp::kRound, T(2.5), 2}, {ScalarOp::kRound, T(3.5), 4}, {ScalarOp::kRound, T(-0.5), T(-0.0)},
-      {ScalarOp::kFloor, T(-1.5), -2}, {ScalarOp::kCeil, T(-0.5), T(-0.0)}, {ScalarOp::kTrunc, T(-1.5), -1},
-      {ScalarOp::kFloor, nan, nan}, {ScalarOp::kFloor, inf, inf},
-      {ScalarOp::kSign, T(-0.0), T(-0.0)}, {ScalarOp::kSign, -inf, -1}, {ScalarOp::kSign, nan, nan},
-      {ScalarOp::kAbs, T(-0.0), 0}, {ScalarOp::kNeg, 0, T(-0.0)}, {ScalarOp::kNeg, nan, nan},
-      {ScalarOp::kRelu, nan, nan}, {ScalarOp::kRelu, T(-3), 0}, {ScalarOp::kRelu, 3, 3},
-      {ScalarOp::kRelu6, 9, 6}, {ScalarOp::kRelu6, nan, nan}, {ScalarOp::kSoftplus, inf, inf},
-      {ScalarOp::kSoftplus, -inf, 0}, {ScalarOp::kSoftplus, nan, nan}, {ScalarOp::kLogSigmoid, -inf, -inf},
-      {ScalarOp::kGeluTanh, T(1e30), T(1e30)}, {ScalarOp::kGeluTanh, T(-1e30), T(-0.0)},
-      {ScalarOp::kGeluErf, T(1e30), T(1e30)}, {ScalarOp::kGeluErf, T(-1e30), T(-0.0)},
-      {ScalarOp::kGeluErf, nan, nan}, {ScalarOp::kLgamma, T(-2), inf}, {ScalarOp::kDigamma, T(-2), nan},
-      {ScalarOp::kDigamma, 0, nan}, {ScalarOp::kDigamma, inf, inf},
+      {ScalarOp::kExp, inf, inf},
+      {ScalarOp::kExp, -inf, 0},
+      {ScalarOp::kExp, T(-0.0), 1},
+      {ScalarOp::kExp, nan, nan},
+      {ScalarOp::kExp, denorm, 1},
+      {ScalarOp::kExp2, T(-3), T(0.125)},
+      {ScalarOp::kExp2, inf, inf},
+      {ScalarOp::kExp2, -inf, 0},
+      {ScalarOp::kExp2, nan, nan},
+      {ScalarOp::kExpm1, inf, inf},
+      {ScalarOp::kExpm1, -inf, -1},
+      {ScalarOp::kExpm1, T(-0.0), T(-0.0)},
+      {ScalarOp::kExpm1, denorm, denorm},
+      {ScalarOp::kExpm1, nan, nan},
+      {ScalarOp::kLog, 0, -inf},
+      {ScalarOp::kLog, T(-0.0), -inf},
+      {ScalarOp::kLog, inf, inf},
+      {ScalarOp::kLog, T(-1), nan},
+      {ScalarOp::kLog, -inf, nan},
+      {ScalarOp::kLog, nan, nan},
+      {ScalarOp::kLog, 1, 0},
+      {ScalarOp::kLog, denorm, std::log(denorm)},
+      {ScalarOp::kLog2, 8, 3},
+      {ScalarOp::kLog2, denorm, std::log2(denorm)},
+      {ScalarOp::kLog2, 0, -inf},
+      {ScalarOp::kLog2, inf, inf},
+      {ScalarOp::kLog2, T(-2), nan},
+      {ScalarOp::kLog1p, T(-1), -inf},
+      {ScalarOp::kLog1p, T(-2), nan},
+      {ScalarOp::kLog1p, inf, inf},
+      {ScalarOp::kLog1p, T(-0.0), T(-0.0)},
+      {ScalarOp::kLog1p, denorm, denorm},
+      {ScalarOp::kLog1p, nan, nan},
+      {ScalarOp::kSin, inf, nan},
+      {ScalarOp::kSin, T(-0.0), T(-0.0)},
+      {ScalarOp::kSin, denorm, denorm},
+      {ScalarOp::kCos, -inf, nan},
+      {ScalarOp::kCos, 0, 1},
+      {ScalarOp::kTan, T(-0.0), T(-0.0)},
+      {ScalarOp::kTan, nan, nan},
+      {ScalarOp::kAsin, 2, nan},
+      {ScalarOp::kAcos, 1, 0},
+      {ScalarOp::kSinh, inf, inf},
+      {ScalarOp::kSinh, -inf, -inf},
+      {ScalarOp::kSinh, T(-0.0), T(-0.0)},
+      {ScalarOp::kSinh, nan, nan},
+      {ScalarOp::kCosh, -inf, inf},
+      {ScalarOp::kCosh, 0, 1},
+      {ScalarOp::kCosh, nan, nan},
+      {ScalarOp::kTanh, inf, 1},
+      {ScalarOp::kTanh, -inf, -1},
+      {ScalarOp::kTanh, T(-0.0), T(-0.0)},
+      {ScalarOp::kTanh, nan, nan},
+      {ScalarOp::kTanh, denorm, denorm},
+      {ScalarOp::kAsinh, -inf, -inf},
+      {ScalarOp::kAsinh, T(-0.0), T(-0.0)},
+      {ScalarOp::kAcosh, T(0.5), nan},
+      {ScalarOp::kAcosh, T(-5), nan},
+      {ScalarOp::kAcosh, 1, 0},
+      {ScalarOp::kAcosh, inf, inf},
+      {ScalarOp::kAtanh, 1, inf},
+      {ScalarOp::kAtanh, T(-1), -inf},
+      {ScalarOp::kAtanh, T(1.5), nan},
+      {ScalarOp::kAtanh, inf, nan},
+      {ScalarOp::kErf, inf, 1},
+      {ScalarOp::kErf, -inf, -1},
+      {ScalarOp::kErf, nan, nan},
+      {ScalarOp::kErf, T(-0.0), T(-0.0)},
+      {ScalarOp::kErfc, inf, 0},
+      {ScalarOp::kErfc, -inf, 2},
+      {ScalarOp::kErfc, nan, nan},
+      {ScalarOp::kErfInv, 1, inf},
+      {ScalarOp::kErfInv, T(-1), -inf},
+      {ScalarOp::kErfInv, T(1.5), nan},
+      {ScalarOp::kErfInv, T(-0.0), T(-0.0)},
+      {ScalarOp::kLogistic, -inf, 0},
+      {ScalarOp::kLogistic, inf, 1},
+      {ScalarOp::kLogistic, nan, nan},
+      {ScalarOp::kSqrt, T(-0.0), T(-0.0)},
+      {ScalarOp::kSqrt, T(-1), nan},
+      {ScalarOp::kRsqrt, 0, inf},
+      {ScalarOp::kRound, T(2.5), 2},
+      {ScalarOp::kRound, T(3.5), 4},
+      {ScalarOp::kRound, T(-0.5), T(-0.0)},
+      {ScalarOp::kFloor, T(-1.5), -2},
+      {ScalarOp::kCeil, T(-0.5), T(-0.0)},
+      {ScalarOp::kTrunc, T(-1.5), -1},
+      {ScalarOp::kFloor, nan, nan},
+      {ScalarOp::kFloor, inf, inf},
+      {ScalarOp::kSign, T(-0.0), T(-0.0)},
+      {ScalarOp::kSign, -inf, -1},
+      {ScalarOp::kSign, nan, nan},
+      {ScalarOp::kAbs, T(-0.0), 0},
+      {ScalarOp::kNeg, 0, T(-0.0)},
+      {ScalarOp::kNeg, nan, nan},
+      {ScalarOp::kRelu, nan, nan},
+      {ScalarOp::kRelu, T(-3), 0},
+      {ScalarOp::kRelu, 3, 3},
+      {ScalarOp::kRelu6, 9, 6},
+      {ScalarOp::kRelu6, nan, nan},
+      {ScalarOp::kSoftplus, inf, inf},
+      {ScalarOp::kSoftplus, -inf, 0},
+      {ScalarOp::kSoftplus, nan, nan},
+      {ScalarOp::kLogSigmoid, -inf, -inf},
+      {ScalarOp::kGeluTanh, T(1e30), T(1e30)},
+      {ScalarOp::kGeluTanh, T(-1e30), T(-0.0)},
+      {ScalarOp::kGeluErf, T(1e30), T(1e30)},
+      {ScalarOp::kGeluErf, T(-1e30), T(-0.0)},
+      {ScalarOp::kGeluErf, nan, nan},
+      {ScalarOp::kLgamma, T(-2), inf},
+      {ScalarOp::kDigamma, T(-2), nan},
+      {ScalarOp::kDigamma, 0, nan},
+      {ScalarOp::kDigamma, inf, inf},
   };
   for (const Row& row : rows) {
     const T got = call_one(table, row.op, row.x);
-    EXPECT_TRUE(same(got, row.expected) || (std::isfinite(got) && row.x == denorm && ulp_error<T>(got, row.expected) <= 1))
+    EXPECT_TRUE(same(got, row.expected) ||
+                (std::isfinite(got) && row.x == denorm && ulp_error<T>(got, row.expected) <= 1))
         << target << " " << name_of(dtype_of<T>()) << " " << scalar_op_info(row.op).name << "("
         << row.x << ") = " << got << ", expected " << row.expected;
   }
@@ -261,22 +347,44 @@ void check_special(const KernelTable& table, const char* target) {
     T x, y, expected;
   };
   const Row2 rows2[] = {
-      {ScalarOp::kMax, nan, 1, nan}, {ScalarOp::kMax, 1, nan, nan}, {ScalarOp::kMin, nan, 1, nan},
-      {ScalarOp::kMin, 1, nan, nan}, {ScalarOp::kMax, -inf, 2, 2}, {ScalarOp::kMin, inf, 2, 2},
-      {ScalarOp::kPow, T(-2), 3, -8}, {ScalarOp::kPow, 0, 0, 1}, {ScalarOp::kPow, nan, 0, 1},
-      {ScalarOp::kPow, T(-2), T(0.5), nan}, {ScalarOp::kPow, 0, -1, inf}, {ScalarOp::kPow, inf, 2, inf},
-      {ScalarOp::kPow, 2, inf, inf}, {ScalarOp::kPow, 10, 2, 100}, {ScalarOp::kPow, T(0.5), inf, 0},
-      {ScalarOp::kLogaddexp, -inf, -inf, -inf}, {ScalarOp::kLogaddexp, inf, -inf, inf},
-      {ScalarOp::kLogaddexp, -inf, 3, 3}, {ScalarOp::kLogaddexp, nan, 3, nan},
-      {ScalarOp::kRem, T(-5), 3, -2}, {ScalarOp::kRem, 5, T(-3), 2}, {ScalarOp::kRem, 5, 0, nan},
-      {ScalarOp::kDiv, 1, 0, inf}, {ScalarOp::kDiv, 0, 0, nan}, {ScalarOp::kNextafter, 0, 1, denorm},
-      {ScalarOp::kNextafter, 1, 1, 1}, {ScalarOp::kReluGrad, 0, 5, 0}, {ScalarOp::kReluGrad, 1, nan, nan},
-      {ScalarOp::kReluGrad, -1, nan, 0}, {ScalarOp::kSiluGrad, inf, 2, 2}, {ScalarOp::kSiluGrad, -inf, 2, T(-0.0)},
-      {ScalarOp::kGeluTanhGrad, inf, 2, 2}, {ScalarOp::kGeluErfGrad, inf, 2, 2},
+      {ScalarOp::kMax, nan, 1, nan},
+      {ScalarOp::kMax, 1, nan, nan},
+      {ScalarOp::kMin, nan, 1, nan},
+      {ScalarOp::kMin, 1, nan, nan},
+      {ScalarOp::kMax, -inf, 2, 2},
+      {ScalarOp::kMin, inf, 2, 2},
+      {ScalarOp::kPow, T(-2), 3, -8},
+      {ScalarOp::kPow, 0, 0, 1},
+      {ScalarOp::kPow, nan, 0, 1},
+      {ScalarOp::kPow, T(-2), T(0.5), nan},
+      {ScalarOp::kPow, 0, -1, inf},
+      {ScalarOp::kPow, inf, 2, inf},
+      {ScalarOp::kPow, 2, inf, inf},
+      {ScalarOp::kPow, 10, 2, 100},
+      {ScalarOp::kPow, T(0.5), inf, 0},
+      {ScalarOp::kLogaddexp, -inf, -inf, -inf},
+      {ScalarOp::kLogaddexp, inf, -inf, inf},
+      {ScalarOp::kLogaddexp, -inf, 3, 3},
+      {ScalarOp::kLogaddexp, nan, 3, nan},
+      {ScalarOp::kRem, T(-5), 3, -2},
+      {ScalarOp::kRem, 5, T(-3), 2},
+      {ScalarOp::kRem, 5, 0, nan},
+      {ScalarOp::kDiv, 1, 0, inf},
+      {ScalarOp::kDiv, 0, 0, nan},
+      {ScalarOp::kNextafter, 0, 1, denorm},
+      {ScalarOp::kNextafter, 1, 1, 1},
+      {ScalarOp::kReluGrad, 0, 5, 0},
+      {ScalarOp::kReluGrad, 1, nan, nan},
+      {ScalarOp::kReluGrad, -1, nan, 0},
+      {ScalarOp::kSiluGrad, inf, 2, 2},
+      {ScalarOp::kSiluGrad, -inf, 2, T(-0.0)},
+      {ScalarOp::kGeluTanhGrad, inf, 2, 2},
+      {ScalarOp::kGeluErfGrad, inf, 2, 2},
   };
   for (const Row2& row : rows2) {
     const T got = call_one(table, row.op, row.x, row.y);
-    const bool tiny = row.op == ScalarOp::kSiluGrad && std::fabs(got) < T(1e-30) && row.expected == 0;
+    const bool tiny =
+        row.op == ScalarOp::kSiluGrad && std::fabs(got) < T(1e-30) && row.expected == 0;
     EXPECT_TRUE(tiny || same(got, row.expected))
         << target << " " << name_of(dtype_of<T>()) << " " << scalar_op_info(row.op).name << "("
         << row.x << ", " << row.y << ") = " << got << ", expected " << row.expected;
@@ -309,10 +417,14 @@ TEST(ElementwiseAccuracy, GeluAndItsDerivatives) {
     EXPECT_NEAR(call_one<float>(table, ScalarOp::kGeluTanh, xf), x * s, 4e-7 * std::fabs(x) + 1e-7);
     EXPECT_NEAR(call_one<double>(table, ScalarOp::kGeluTanhGrad, x, 2.0), 2 * slope, 1e-14);
     EXPECT_NEAR(call_one<float>(table, ScalarOp::kGeluTanhGrad, xf, 2.0f), 2 * slope, 3e-6);
-    EXPECT_NEAR(call_one<double>(table, ScalarOp::kGeluErfGrad, x, 2.0), 2 * (cdf + x * density), 1e-14);
-    EXPECT_NEAR(call_one<float>(table, ScalarOp::kGeluErfGrad, xf, 2.0f), 2 * (cdf + x * density), 3e-6);
-    EXPECT_NEAR(call_one<double>(table, ScalarOp::kSiluGrad, x, 2.0), 2 * l * (1 + x * (1 - l)), 1e-14);
-    EXPECT_NEAR(call_one<float>(table, ScalarOp::kSiluGrad, xf, 2.0f), 2 * l * (1 + x * (1 - l)), 3e-6);
+    EXPECT_NEAR(call_one<double>(table, ScalarOp::kGeluErfGrad, x, 2.0), 2 * (cdf + x * density),
+                1e-14);
+    EXPECT_NEAR(call_one<float>(table, ScalarOp::kGeluErfGrad, xf, 2.0f), 2 * (cdf + x * density),
+                3e-6);
+    EXPECT_NEAR(call_one<double>(table, ScalarOp::kSiluGrad, x, 2.0), 2 * l * (1 + x * (1 - l)),
+                1e-14);
+    EXPECT_NEAR(call_one<float>(table, ScalarOp::kSiluGrad, xf, 2.0f), 2 * l * (1 + x * (1 - l)),
+                3e-6);
   }
 }
 
@@ -327,11 +439,13 @@ TEST(ElementwiseAccuracy, Digamma) {
   EXPECT_NEAR(call_one<double>(table, ScalarOp::kDigamma, 1e8), std::log(1e8) - 0.5e-8, 1e-13);
 }
 
-/// The samplers fix these bits: erf(2 / sqrt 2), and erf_inv as a chain of separately rounded steps.
+/// The samplers fix these bits: erf(2 / sqrt 2), and erf_inv as a chain of separately rounded
+/// steps.
 TEST(ElementwiseAccuracy, SamplerFunctions) {
   for (const int64_t target : machine_targets()) {
     const KernelTable table = make_kernel_table(target);
-    EXPECT_EQ(std::bit_cast<uint32_t>(call_one<float>(table, ScalarOp::kErf, 1.41421354f)), 0x3F745A18u);
+    EXPECT_EQ(std::bit_cast<uint32_t>(call_one<float>(table, ScalarOp::kErf, 1.41421354f)),
+              0x3F745A18u);
     for (float x = -0.99999f; x < 1; x += 0.00317f) {
       const float w = -static_cast<float>(std::log1p(static_cast<double>(-(x * x))));
       constexpr float kCentral[] = {2.81022636e-08f,  3.43273939e-07f, -3.5233877e-06f,
@@ -351,11 +465,13 @@ TEST(ElementwiseAccuracy, SamplerFunctions) {
     }
     // The third piece: erfc keeps the digits that erf loses; rounding x * x costs a few of them.
     const double near_one = 1 - 1e-10;
-    EXPECT_NEAR(std::erfc(call_one<double>(table, ScalarOp::kErfInv, near_one)) / (1 - near_one), 1, 1e-9);
+    EXPECT_NEAR(std::erfc(call_one<double>(table, ScalarOp::kErfInv, near_one)) / (1 - near_one), 1,
+                1e-9);
   }
 }
 
-/// The plain host functions follow the same text. Where no step depends on fusing they agree exactly.
+/// The plain host functions follow the same text. Where no step depends on fusing they agree
+/// exactly.
 TEST(ElementwiseAccuracy, HostFunctionsAgree) {
   const KernelTable& table = kernels();
   for (float x = -20; x < 20; x += 0.0371f) {

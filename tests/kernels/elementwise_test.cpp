@@ -36,7 +36,8 @@ int64_t offset_of(const Dims& shape, const Dims& strides, int64_t i) {
 
 /// Runs a function over dense vectors.
 template <class Out, class T>
-std::vector<Out> apply(ScalarOp op, const std::vector<T>& a, const std::vector<T>& b = {}, double param = 0) {
+std::vector<Out> apply(ScalarOp op, const std::vector<T>& a, const std::vector<T>& b = {},
+                       double param = 0) {
   const Dims shape{static_cast<int64_t>(a.size())};
   const Dims strides{1};
   std::vector<Out> out(a.size());
@@ -62,12 +63,21 @@ TEST(Elementwise, SupportedTypesFollowTheKind) {
       const auto dtype = static_cast<DType>(t);
       bool expected = false;
       switch (scalar_op_info(op).kind) {
-        case ScalarKind::kNumber: expected = dtype != DType::kBool; break;
+        case ScalarKind::kNumber:
+          expected = dtype != DType::kBool;
+          break;
         case ScalarKind::kFloat:
-        case ScalarKind::kPredicate: expected = is_floating(dtype); break;
-        case ScalarKind::kBits: expected = !is_floating(dtype); break;
-        case ScalarKind::kInteger: expected = is_integer(dtype); break;
-        default: expected = true;
+        case ScalarKind::kPredicate:
+          expected = is_floating(dtype);
+          break;
+        case ScalarKind::kBits:
+          expected = !is_floating(dtype);
+          break;
+        case ScalarKind::kInteger:
+          expected = is_integer(dtype);
+          break;
+        default:
+          expected = true;
       }
       EXPECT_EQ(supports(op, dtype), expected) << scalar_op_info(op).name << " " << name_of(dtype);
     }
@@ -80,12 +90,15 @@ TEST(Elementwise, Errors) {
   const Operand in[] = {{&x, nullptr}, {&x, nullptr}};
   EXPECT_THROW(elementwise(ScalarOp::kAnd, DType::kF32, {}, {}, in, {&y, nullptr}), DTypeError);
   EXPECT_THROW(elementwise(ScalarOp::kNeg, DType::kF32, {}, {}, in, {&y, nullptr}), ValueError);
-  EXPECT_THROW(elementwise(ScalarOp::kElu, DType::kF32, {}, {}, {in, 1}, {&y, nullptr}), ValueError);
+  EXPECT_THROW(elementwise(ScalarOp::kElu, DType::kF32, {}, {}, {in, 1}, {&y, nullptr}),
+               ValueError);
 }
 
-/// Every shape of strides in one place: the same function over views must give what the dense one does.
+/// Every shape of strides in one place: the same function over views must give what the dense one
+/// does.
 template <class T>
-void check_views(const Dims& shape, const Dims& a_strides, const Dims& b_strides, const Dims& out_strides) {
+void check_views(const Dims& shape, const Dims& a_strides, const Dims& b_strides,
+                 const Dims& out_strides) {
   const auto extent = [&](const Dims& strides, int64_t& low) {
     int64_t high = 0;
     low = 0;
@@ -101,11 +114,14 @@ void check_views(const Dims& shape, const Dims& a_strides, const Dims& b_strides
   for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(static_cast<float>(i % 23));
   for (size_t i = 0; i < b.size(); ++i) b[i] = static_cast<T>(static_cast<float>(i % 7));
   const Operand in[] = {{a.data() - a_low, a_strides.data()}, {b.data() - b_low, b_strides.data()}};
-  elementwise(ScalarOp::kAdd, dtype_of<T>(), {}, shape, in, {out.data() - out_low, out_strides.data()});
+  elementwise(ScalarOp::kAdd, dtype_of<T>(), {}, shape, in,
+              {out.data() - out_low, out_strides.data()});
   for (int64_t i = 0; i < count_of(shape); ++i) {
-    const float expected = static_cast<float>(a[static_cast<size_t>(offset_of(shape, a_strides, i) - a_low)]) +
-                           static_cast<float>(b[static_cast<size_t>(offset_of(shape, b_strides, i) - b_low)]);
-    const float got = static_cast<float>(out[static_cast<size_t>(offset_of(shape, out_strides, i) - out_low)]);
+    const float expected =
+        static_cast<float>(a[static_cast<size_t>(offset_of(shape, a_strides, i) - a_low)]) +
+        static_cast<float>(b[static_cast<size_t>(offset_of(shape, b_strides, i) - b_low)]);
+    const float got =
+        static_cast<float>(out[static_cast<size_t>(offset_of(shape, out_strides, i) - out_low)]);
     ASSERT_EQ(got, expected) << "element " << i << " of " << to_string(shape);
   }
 }
@@ -124,8 +140,8 @@ void check_all_views() {
   check_views<T>({70, 90}, {90, 1}, {-90, 1}, {1, 70});
   check_views<T>({4, 1, 6, 5}, {30, 7, 5, 1}, {0, 0, 1, 0}, {30, 30, 5, 1});
   check_views<T>({4, 6, 130}, {780, 130, 1}, {0, 130, 1}, {780, 130, 1});
-  check_views<T>({2, 2, 2, 2, 2, 2, 2, 3}, {192, 96, 48, 24, 12, 6, 3, 1}, {1, 2, 4, 8, 16, 32, 64, 128},
-                 {192, 96, 48, 24, 12, 6, 3, 1});
+  check_views<T>({2, 2, 2, 2, 2, 2, 2, 3}, {192, 96, 48, 24, 12, 6, 3, 1},
+                 {1, 2, 4, 8, 16, 32, 64, 128}, {192, 96, 48, 24, 12, 6, 3, 1});
   check_views<T>({300, 7}, {14, 2}, {7, 1}, {7, 1});
   check_views<T>({2000, 3}, {0, 1}, {3, 1}, {3, 1});
 }
@@ -179,7 +195,8 @@ TEST(Elementwise, PositionDoesNotMatter) {
   for (float& v : x) v = 3 * normal(random);
   for (const ScalarOp op : {ScalarOp::kExp, ScalarOp::kTanh, ScalarOp::kGeluErf, ScalarOp::kSin}) {
     const std::vector<float> all = apply<float>(op, x);
-    for (size_t i = 0; i < x.size(); i += 7) EXPECT_EQ(apply<float>(op, std::vector<float>{x[i]})[0], all[i]);
+    for (size_t i = 0; i < x.size(); i += 7)
+      EXPECT_EQ(apply<float>(op, std::vector<float>{x[i]})[0], all[i]);
   }
 }
 
@@ -187,7 +204,14 @@ template <class T>
 void check_integers() {
   using Limits = std::numeric_limits<T>;
   std::mt19937_64 random(sizeof(T));
-  std::vector<T> a{0, 1, 2, 3, Limits::max(), Limits::min(), static_cast<T>(Limits::max() - 1), static_cast<T>(-1)};
+  std::vector<T> a{0,
+                   1,
+                   2,
+                   3,
+                   Limits::max(),
+                   Limits::min(),
+                   static_cast<T>(Limits::max() - 1),
+                   static_cast<T>(-1)};
   std::vector<T> b{0, 3, 0, 2, static_cast<T>(-1), static_cast<T>(-1), 1, 7};
   for (int i = 0; i < 300; ++i) {
     a.push_back(static_cast<T>(random()));
@@ -220,8 +244,14 @@ void check_integers() {
   check(ScalarOp::kAbs, [&](T x, T) { return x < 0 ? 0 - wide(x) : wide(x); });
   check(ScalarOp::kSign, [](T x, T) { return x > 0 ? 1 : x < 0 ? -1 : 0; });
   check(ScalarOp::kSquare, [&](T x, T) { return wide(x) * wide(x); });
-  check(ScalarOp::kDiv, [&](T x, T y) { return y == 0 ? T(0) : y == T(-1) && Limits::is_signed ? static_cast<T>(0 - wide(x)) : static_cast<T>(x / y); });
-  check(ScalarOp::kRem, [](T x, T y) { return y == 0 ? x : y == T(-1) && Limits::is_signed ? T(0) : static_cast<T>(x % y); });
+  check(ScalarOp::kDiv, [&](T x, T y) {
+    return y == 0                            ? T(0)
+           : y == T(-1) && Limits::is_signed ? static_cast<T>(0 - wide(x))
+                                             : static_cast<T>(x / y);
+  });
+  check(ScalarOp::kRem, [](T x, T y) {
+    return y == 0 ? x : y == T(-1) && Limits::is_signed ? T(0) : static_cast<T>(x % y);
+  });
   check(ScalarOp::kMax, [](T x, T y) { return std::max(x, y); });
   check(ScalarOp::kMin, [](T x, T y) { return std::min(x, y); });
   check(ScalarOp::kRelu, [](T x, T) { return std::max(x, T(0)); });
@@ -231,8 +261,10 @@ void check_integers() {
   check(ScalarOp::kNot, [](T x, T) { return ~x; });
   check(ScalarOp::kPopcount, [](T x, T) { return std::popcount(static_cast<U>(x)); });
   const auto in_range = [](T y) { return static_cast<U>(y) < kBits; };
-  check(ScalarOp::kShiftLeft, [&](T x, T y) { return in_range(y) ? static_cast<uint64_t>(static_cast<U>(x)) << y : 0; });
-  check(ScalarOp::kShiftRightLogical, [&](T x, T y) { return in_range(y) ? static_cast<uint64_t>(static_cast<U>(x)) >> y : 0; });
+  check(ScalarOp::kShiftLeft,
+        [&](T x, T y) { return in_range(y) ? static_cast<uint64_t>(static_cast<U>(x)) << y : 0; });
+  check(ScalarOp::kShiftRightLogical,
+        [&](T x, T y) { return in_range(y) ? static_cast<uint64_t>(static_cast<U>(x)) >> y : 0; });
   check(ScalarOp::kShiftRightArithmetic, [&](T x, T y) {
     const auto s = static_cast<int64_t>(static_cast<std::make_signed_t<T>>(x));
     return s >> (in_range(y) ? y : kBits - 1);
@@ -252,7 +284,8 @@ void check_integers() {
   compare(ScalarOp::kGt, [](T x, T y) { return x > y; });
   compare(ScalarOp::kGe, [](T x, T y) { return x >= y; });
   const std::vector<T> cubes = apply<T>(ScalarOp::kIntegerPow, a, {}, 3);
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(cubes[i], static_cast<T>(wide(a[i]) * wide(a[i]) * wide(a[i])));
+  for (size_t i = 0; i < a.size(); ++i)
+    EXPECT_EQ(cubes[i], static_cast<T>(wide(a[i]) * wide(a[i]) * wide(a[i])));
 }
 
 TEST(Elementwise, Integers) {
@@ -272,7 +305,8 @@ TEST(Elementwise, Bool) {
   const auto check = [&](ScalarOp op, std::vector<uint8_t> expected) {
     std::vector<uint8_t> out(4, 9);
     const Operand in[] = {{a, one.data()}, {b, one.data()}};
-    elementwise(op, DType::kBool, {}, shape, {in, static_cast<size_t>(scalar_op_info(op).arity)}, {out.data(), one.data()});
+    elementwise(op, DType::kBool, {}, shape, {in, static_cast<size_t>(scalar_op_info(op).arity)},
+                {out.data(), one.data()});
     EXPECT_EQ(out, expected) << scalar_op_info(op).name;
   };
   check(ScalarOp::kAdd, {0, 1, 1, 1});
@@ -298,7 +332,8 @@ void check_select() {
       no[i] = static_cast<T>(static_cast<float>(100 + i % 20));
     }
     const Dims shape{static_cast<int64_t>(n)}, one{1}, zero{0};
-    const Operand in[] = {{condition.data(), one.data()}, {yes.data(), one.data()}, {no.data(), zero.data()}};
+    const Operand in[] = {
+        {condition.data(), one.data()}, {yes.data(), one.data()}, {no.data(), zero.data()}};
     elementwise(ScalarOp::kSelect, dtype_of<T>(), {}, shape, in, {out.data(), one.data()});
     for (size_t i = 0; i < n; ++i) {
       EXPECT_EQ(static_cast<float>(out[i]), static_cast<float>(condition[i] ? yes[i] : no[0]));
@@ -324,7 +359,8 @@ TEST(Elementwise, FloatComparisonsWithNan) {
     const Dims shape{5}, one{1};
     std::vector<uint8_t> out(5);
     const Operand in[] = {{a.data(), one.data()}, {b.data(), one.data()}};
-    elementwise(op, DType::kF32, {}, shape, {in, static_cast<size_t>(scalar_op_info(op).arity)}, {out.data(), one.data()});
+    elementwise(op, DType::kF32, {}, shape, {in, static_cast<size_t>(scalar_op_info(op).arity)},
+                {out.data(), one.data()});
     EXPECT_EQ(out, expected) << scalar_op_info(op).name;
   };
   check(ScalarOp::kEq, {0, 0, 0, 1, 1});
@@ -345,32 +381,36 @@ std::vector<T> all_halves() {
 
 template <class T>
 bool same_half(T a, T b) {
-  return a.bits == b.bits || (std::isnan(static_cast<float>(a)) && std::isnan(static_cast<float>(b)));
+  return a.bits == b.bits ||
+         (std::isnan(static_cast<float>(a)) && std::isnan(static_cast<float>(b)));
 }
 
-/// All 65536 arguments: the result must be a neighbour of the exact one at most, and nearly always the
-/// nearest, since f32 is so much finer.
+/// All 65536 arguments: the result must be a neighbour of the exact one at most, and nearly always
+/// the nearest, since f32 is so much finer.
 template <class T>
 void check_halves() {
   struct Row {
     ScalarOp op;
     long double (*f)(long double);
   };
-  const Row rows[] = {{ScalarOp::kExp, std::exp}, {ScalarOp::kLog, std::log}, {ScalarOp::kTanh, std::tanh},
-                      {ScalarOp::kErf, std::erf}, {ScalarOp::kSqrt, std::sqrt}, {ScalarOp::kSin, std::sin},
-                      {ScalarOp::kCos, std::cos}, {ScalarOp::kExpm1, std::expm1}, {ScalarOp::kLog1p, std::log1p},
-                      {ScalarOp::kFloor, std::floor}, {ScalarOp::kAbs, std::fabs}};
+  const Row rows[] = {{ScalarOp::kExp, std::exp},     {ScalarOp::kLog, std::log},
+                      {ScalarOp::kTanh, std::tanh},   {ScalarOp::kErf, std::erf},
+                      {ScalarOp::kSqrt, std::sqrt},   {ScalarOp::kSin, std::sin},
+                      {ScalarOp::kCos, std::cos},     {ScalarOp::kExpm1, std::expm1},
+                      {ScalarOp::kLog1p, std::log1p}, {ScalarOp::kFloor, std::floor},
+                      {ScalarOp::kAbs, std::fabs}};
   const std::vector<T> x = all_halves<T>();
   for (const Row& row : rows) {
     const std::vector<T> y = apply<T>(row.op, x);
     int not_nearest = 0;
     for (size_t i = 0; i < x.size(); ++i) {
-      const T expected(static_cast<float>(row.f(static_cast<long double>(static_cast<float>(x[i])))));
+      const T expected(
+          static_cast<float>(row.f(static_cast<long double>(static_cast<float>(x[i])))));
       if (same_half(y[i], expected)) continue;
       ++not_nearest;
       ASSERT_LE(std::abs((y[i].bits & 0x7FFF) - (expected.bits & 0x7FFF)), 1)
-          << scalar_op_info(row.op).name << " " << static_cast<float>(x[i]) << " " << static_cast<float>(y[i])
-          << " " << static_cast<float>(expected);
+          << scalar_op_info(row.op).name << " " << static_cast<float>(x[i]) << " "
+          << static_cast<float>(y[i]) << " " << static_cast<float>(expected);
     }
     EXPECT_LE(not_nearest, 60) << scalar_op_info(row.op).name;
   }
@@ -416,16 +456,22 @@ std::vector<To> convert_all(const std::vector<From>& x) {
 
 TEST(Cast, FloatToIntegerSaturates) {
   const double inf = std::numeric_limits<double>::infinity();
-  const std::vector<double> x{0, -0.9, 1.9, -1.9, 127.5, 128, -128.9, -129, 1e30, -1e30, inf, -inf, std::nan(""), 255.9, 2147483647.5, 9.3e18};
-  EXPECT_EQ((convert_all<double, int8_t>(x)), (std::vector<int8_t>{0, 0, 1, -1, 127, 127, -128, -128, 127, -128, 127, -128, 0, 127, 127, 127}));
-  EXPECT_EQ((convert_all<double, uint8_t>(x)), (std::vector<uint8_t>{0, 0, 1, 0, 127, 128, 0, 0, 255, 0, 255, 0, 0, 255, 255, 255}));
-  EXPECT_EQ((convert_all<double, int32_t>({2147483647.5, 2147483648.0, -2147483648.5, -2147483649.0})),
-            (std::vector<int32_t>{INT32_MAX, INT32_MAX, INT32_MIN, INT32_MIN}));
+  const std::vector<double> x{0,    -0.9,  1.9, -1.9, 127.5,        128,   -128.9,       -129,
+                              1e30, -1e30, inf, -inf, std::nan(""), 255.9, 2147483647.5, 9.3e18};
+  EXPECT_EQ((convert_all<double, int8_t>(x)),
+            (std::vector<int8_t>{0, 0, 1, -1, 127, 127, -128, -128, 127, -128, 127, -128, 0, 127,
+                                 127, 127}));
+  EXPECT_EQ((convert_all<double, uint8_t>(x)),
+            (std::vector<uint8_t>{0, 0, 1, 0, 127, 128, 0, 0, 255, 0, 255, 0, 0, 255, 255, 255}));
+  EXPECT_EQ(
+      (convert_all<double, int32_t>({2147483647.5, 2147483648.0, -2147483648.5, -2147483649.0})),
+      (std::vector<int32_t>{INT32_MAX, INT32_MAX, INT32_MIN, INT32_MIN}));
   EXPECT_EQ((convert_all<float, int32_t>({2147483520.0f, 2147483648.0f, -2147483648.0f, -3e9f})),
             (std::vector<int32_t>{2147483520, INT32_MAX, INT32_MIN, INT32_MIN}));
   EXPECT_EQ((convert_all<double, int64_t>({9.3e18, -9.3e18, 4e15 + 0.5, std::nan("")})),
             (std::vector<int64_t>{INT64_MAX, INT64_MIN, 4000000000000000, 0}));
-  EXPECT_EQ((convert_all<float, uint64_t>({1.9e19f, -1.0f, 1e10f})), (std::vector<uint64_t>{UINT64_MAX, 0, 10000000000ull}));
+  EXPECT_EQ((convert_all<float, uint64_t>({1.9e19f, -1.0f, 1e10f})),
+            (std::vector<uint64_t>{UINT64_MAX, 0, 10000000000ull}));
 }
 
 TEST(Cast, IntegersWrapAndBoolIsNotZero) {
@@ -448,7 +494,8 @@ template <class T>
 void check_half_casts() {
   std::mt19937_64 random(9);
   std::vector<float> x;
-  for (int i = 0; i < 20000; ++i) x.push_back(std::bit_cast<float>(static_cast<uint32_t>(random())));
+  for (int i = 0; i < 20000; ++i)
+    x.push_back(std::bit_cast<float>(static_cast<uint32_t>(random())));
   for (const T half : all_halves<T>()) x.push_back(static_cast<float>(half));
   const std::vector<T> y = convert_all<float, T>(x);
   for (size_t i = 0; i < x.size(); ++i) ASSERT_TRUE(same_half(y[i], T(x[i]))) << x[i];
@@ -464,17 +511,29 @@ TEST(Cast, HalvesRoundToNearestEven) {
   check_half_casts<float16>();
   check_half_casts<bfloat16>();
   // Half a unit of bf16 above 1, plus less than f32 can hold: rounding twice would go down to even.
-  EXPECT_EQ(static_cast<float>(convert_all<double, bfloat16>({1 + 0x1p-8 + 0x1p-40})[0]), 1.0f + 0x1p-7f);
+  EXPECT_EQ(static_cast<float>(convert_all<double, bfloat16>({1 + 0x1p-8 + 0x1p-40})[0]),
+            1.0f + 0x1p-7f);
   EXPECT_EQ(static_cast<float>(convert_all<double, bfloat16>({1 + 0x1p-8 - 0x1p-40})[0]), 1.0f);
-  EXPECT_EQ(static_cast<float>(convert_all<double, float16>({1 + 0x1p-11 + 0x1p-40})[0]), 1.0f + 0x1p-10f);
-  EXPECT_EQ(static_cast<float>(convert_all<double, float16>({1e300})[0]), std::numeric_limits<float>::infinity());
-  EXPECT_EQ(static_cast<float>(convert_all<double, bfloat16>({-1e300})[0]), -std::numeric_limits<float>::infinity());
-  EXPECT_EQ(static_cast<float>(convert_all<int32_t, bfloat16>({(1 << 30) + (1 << 22) + 1})[0]), 0x1p30f + 0x1p23f);
-  EXPECT_EQ(static_cast<float>(convert_all<int64_t, bfloat16>({(int64_t{1} << 62) + (int64_t{1} << 54) + 1})[0]), 0x1p62f + 0x1p55f);
-  EXPECT_EQ(static_cast<float>(convert_all<int64_t, bfloat16>({-(int64_t{1} << 62) - (int64_t{1} << 54) - 1})[0]), -0x1p62f - 0x1p55f);
-  EXPECT_EQ(static_cast<float>(convert_all<int64_t, bfloat16>({(int64_t{1} << 62) + (int64_t{1} << 54)})[0]), 0x1p62f);
+  EXPECT_EQ(static_cast<float>(convert_all<double, float16>({1 + 0x1p-11 + 0x1p-40})[0]),
+            1.0f + 0x1p-10f);
+  EXPECT_EQ(static_cast<float>(convert_all<double, float16>({1e300})[0]),
+            std::numeric_limits<float>::infinity());
+  EXPECT_EQ(static_cast<float>(convert_all<double, bfloat16>({-1e300})[0]),
+            -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(static_cast<float>(convert_all<int32_t, bfloat16>({(1 << 30) + (1 << 22) + 1})[0]),
+            0x1p30f + 0x1p23f);
+  EXPECT_EQ(static_cast<float>(
+                convert_all<int64_t, bfloat16>({(int64_t{1} << 62) + (int64_t{1} << 54) + 1})[0]),
+            0x1p62f + 0x1p55f);
+  EXPECT_EQ(static_cast<float>(
+                convert_all<int64_t, bfloat16>({-(int64_t{1} << 62) - (int64_t{1} << 54) - 1})[0]),
+            -0x1p62f - 0x1p55f);
+  EXPECT_EQ(static_cast<float>(
+                convert_all<int64_t, bfloat16>({(int64_t{1} << 62) + (int64_t{1} << 54)})[0]),
+            0x1p62f);
   EXPECT_TRUE(std::isnan(static_cast<float>(convert_all<double, float16>({std::nan("")})[0])));
-  EXPECT_EQ((convert_all<bfloat16, int8_t>({bfloat16(-3.5f), bfloat16(1e9f)})), (std::vector<int8_t>{-3, 127}));
+  EXPECT_EQ((convert_all<bfloat16, int8_t>({bfloat16(-3.5f), bfloat16(1e9f)})),
+            (std::vector<int8_t>{-3, 127}));
   EXPECT_EQ(static_cast<float>(convert_all<bfloat16, float16>({bfloat16(3.5f)})[0]), 3.5f);
 }
 
@@ -489,9 +548,11 @@ void check_copy(const Dims& shape, const Dims& from_strides, const Dims& to_stri
   for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<T>(i * 7 % 250);
   std::vector<T> expected = to;
   for (int64_t i = 0; i < count_of(shape); ++i) {
-    expected[static_cast<size_t>(offset_of(shape, to_strides, i))] = from[static_cast<size_t>(offset_of(shape, from_strides, i))];
+    expected[static_cast<size_t>(offset_of(shape, to_strides, i))] =
+        from[static_cast<size_t>(offset_of(shape, from_strides, i))];
   }
-  copy_strided(sizeof(T), shape, {from.data(), from_strides.data()}, {to.data(), to_strides.data()});
+  copy_strided(sizeof(T), shape, {from.data(), from_strides.data()},
+               {to.data(), to_strides.data()});
   EXPECT_EQ(to, expected) << to_string(shape);
 }
 
@@ -583,7 +644,11 @@ TEST_F(Threads, ParallelFor) {
     EXPECT_EQ(calls, 1);
   });
   for (const int hit : hits) EXPECT_EQ(hit, 1);
-  EXPECT_THROW(parallel_for(1000, 1, [](int64_t begin, int64_t) { if (begin > 0) throw ValueError("late"); }), ValueError);
+  EXPECT_THROW(parallel_for(1000, 1,
+                            [](int64_t begin, int64_t) {
+                              if (begin > 0) throw ValueError("late");
+                            }),
+               ValueError);
   int calls = 0;
   parallel_for(99, 100, [&](int64_t, int64_t) { ++calls; });
   parallel_for(0, 1, [&](int64_t, int64_t) { calls += 100; });

@@ -31,13 +31,15 @@ struct Buffer {
   DType dtype;
   std::vector<char> bytes;
 
-  Buffer(DType type, int64_t count) : dtype(type), bytes(size_of(type) * static_cast<size_t>(count)) {}
+  Buffer(DType type, int64_t count)
+      : dtype(type), bytes(size_of(type) * static_cast<size_t>(count)) {}
 };
 
 double value_at(const Buffer& buffer, int64_t i) {
   double value = 0;
   const int64_t zero = 0;
-  cast(buffer.dtype, DType::kF64, {}, {buffer.bytes.data() + static_cast<size_t>(i) * size_of(buffer.dtype), &zero},
+  cast(buffer.dtype, DType::kF64, {},
+       {buffer.bytes.data() + static_cast<size_t>(i) * size_of(buffer.dtype), &zero},
        {&value, &zero});
   return value;
 }
@@ -100,11 +102,13 @@ View random_view(DType dtype, const Dims& shape, std::mt19937& random) {
 }
 
 /// The values of all registers, by one call of elementwise() or cast() per instruction.
-std::vector<View> run_unfused(const TileProgram& program, const Dims& shape, const std::vector<View>& in) {
+std::vector<View> run_unfused(const TileProgram& program, const Dims& shape,
+                              const std::vector<View>& in) {
   int64_t count = 1;
   for (const int64_t size : shape) count *= size;
   std::vector<View> registers;
-  for (const DType dtype : program.registers) registers.push_back({Buffer(dtype, count), row_major(shape)});
+  for (const DType dtype : program.registers)
+    registers.push_back({Buffer(dtype, count), row_major(shape)});
   for (size_t i = 0; i < in.size(); ++i) registers[program.inputs[i]] = in[i];
   for (const TileProgram::Immediate& immediate : program.immediates) {
     View& view = registers[immediate.reg];
@@ -117,13 +121,15 @@ std::vector<View> run_unfused(const TileProgram& program, const Dims& shape, con
   for (const TileInstruction& code : program.code) {
     View& result = registers[code.dst];
     if (code.is_cast) {
-      cast(registers[code.src[0]].buffer.dtype, code.dtype, shape, registers[code.src[0]].operand(), result.destination());
+      cast(registers[code.src[0]].buffer.dtype, code.dtype, shape, registers[code.src[0]].operand(),
+           result.destination());
       continue;
     }
     const ScalarOpInfo& info = scalar_op_info(code.op);
     std::vector<Operand> operands;
     for (int k = 0; k < info.arity; ++k) operands.push_back(registers[code.src[k]].operand());
-    elementwise(code.op, code.dtype, {code.params, static_cast<size_t>(info.param_count)}, shape, operands, result.destination());
+    elementwise(code.op, code.dtype, {code.params, static_cast<size_t>(info.param_count)}, shape,
+                operands, result.destination());
   }
   return registers;
 }
@@ -164,7 +170,8 @@ TileProgram random_program(std::mt19937& random, const std::vector<DType>& types
   }
   const size_t outputs = 1 + random() % 3;
   program.add_output(static_cast<uint16_t>(program.registers.size() - 1));
-  for (size_t j = 1; j < outputs; ++j) program.add_output(static_cast<uint16_t>(random() % program.registers.size()));
+  for (size_t j = 1; j < outputs; ++j)
+    program.add_output(static_cast<uint16_t>(random() % program.registers.size()));
   return program;
 }
 
@@ -177,22 +184,25 @@ void check_random(const std::vector<DType>& types, int programs, uint32_t seed) 
     const Dims& shape = shapes[random() % shapes.size()];
     std::vector<View> in;
     std::vector<Operand> operands;
-    for (const uint16_t reg : program.inputs) in.push_back(random_view(program.registers[reg], shape, random));
+    for (const uint16_t reg : program.inputs)
+      in.push_back(random_view(program.registers[reg], shape, random));
     for (const View& view : in) operands.push_back(view.operand());
     std::vector<View> registers = run_unfused(program, shape, in);
     std::vector<View> out;
     int64_t count = 1;
     for (const int64_t size : shape) count *= size;
-    for (const uint16_t reg : program.outputs) out.push_back({Buffer(program.registers[reg], count), row_major(shape)});
+    for (const uint16_t reg : program.outputs)
+      out.push_back({Buffer(program.registers[reg], count), row_major(shape)});
     std::vector<Destination> destinations;
     for (View& view : out) destinations.push_back(view.destination());
     compiled.run(shape, operands, destinations);
     for (size_t j = 0; j < out.size(); ++j) {
       // Operands keep their own strides; compare through a dense copy.
       View dense{Buffer(program.registers[program.outputs[j]], count), row_major(shape)};
-      copy_strided(size_of(dense.buffer.dtype), shape, registers[program.outputs[j]].operand(), dense.destination());
-      ASSERT_TRUE(same(out[j].buffer, dense.buffer)) << "program " << p << " output " << j << " type "
-                                                    << name_of(dense.buffer.dtype);
+      copy_strided(size_of(dense.buffer.dtype), shape, registers[program.outputs[j]].operand(),
+                   dense.destination());
+      ASSERT_TRUE(same(out[j].buffer, dense.buffer))
+          << "program " << p << " output " << j << " type " << name_of(dense.buffer.dtype);
     }
   }
 }
@@ -202,7 +212,8 @@ TEST(Interpreter, RandomProgramsMatchUnfused) {
   check_random({DType::kBF16, DType::kF16}, 200, 2);
   check_random({DType::kBF16, DType::kF32, DType::kBool, DType::kI32}, 200, 3);
   check_random({DType::kF64, DType::kI64, DType::kU8, DType::kBool}, 120, 4);
-  check_random({DType::kI8, DType::kI16, DType::kU16, DType::kU32, DType::kU64, DType::kF16}, 120, 5);
+  check_random({DType::kI8, DType::kI16, DType::kU16, DType::kU32, DType::kU64, DType::kF16}, 120,
+               5);
 }
 
 /// y = x * a + b in bf16 rounds twice.
@@ -211,7 +222,8 @@ TEST(Interpreter, HalvesRoundAfterEveryInstruction) {
   const uint16_t x = program.add_input(DType::kBF16);
   const uint16_t a = program.add_immediate(DType::kBF16, 1.0078125);
   const uint16_t b = program.add_immediate(DType::kBF16, -1.0);
-  program.add_output(program.apply(ScalarOp::kAdd, DType::kBF16, {program.apply(ScalarOp::kMul, DType::kBF16, {x, a}), b}));
+  program.add_output(program.apply(ScalarOp::kAdd, DType::kBF16,
+                                   {program.apply(ScalarOp::kMul, DType::kBF16, {x, a}), b}));
   const CompiledTileProgram compiled(program);
   const bfloat16 in(1.0078125f);
   bfloat16 out;
@@ -261,7 +273,8 @@ TEST(Interpreter, InPlace) {
   TileProgram program;
   const uint16_t pr = program.add_input(DType::kF32), mr = program.add_input(DType::kF32);
   const uint16_t c = program.add_immediate(DType::kF32, 0.5);
-  program.add_output(program.apply(ScalarOp::kSub, DType::kF32, {pr, program.apply(ScalarOp::kMul, DType::kF32, {c, mr})}));
+  program.add_output(program.apply(ScalarOp::kSub, DType::kF32,
+                                   {pr, program.apply(ScalarOp::kMul, DType::kF32, {c, mr})}));
   program.add_output(program.apply(ScalarOp::kAdd, DType::kF32, {pr, mr}));
   const Operand operands[] = {{p.data(), one.data()}, {m.data(), one.data()}};
   const Destination destinations[] = {{p.data(), one.data()}, {m.data(), one.data()}};
@@ -325,7 +338,8 @@ TEST(Interpreter, ManyThreads) {
   set_num_threads(3);
   TileProgram program;
   const uint16_t x = program.add_input(DType::kF32);
-  program.add_output(program.apply(ScalarOp::kAdd, DType::kF32, {program.apply(ScalarOp::kTanh, DType::kF32, {x}), x}));
+  program.add_output(program.apply(ScalarOp::kAdd, DType::kF32,
+                                   {program.apply(ScalarOp::kTanh, DType::kF32, {x}), x}));
   const CompiledTileProgram compiled(program);
   std::vector<float> in(200'000);
   for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i) * 1e-4f - 10;

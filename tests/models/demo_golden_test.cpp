@@ -1,5 +1,5 @@
-// The demo's networks against the real Flax (through flax.nnx.bridge): initial variables, data order,
-// five training losses, logits and trained variables, for each variant.
+// The demo's networks against the real Flax (through flax.nnx.bridge): initial variables, data
+// order, five training losses, logits and trained variables, for each variant.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +17,8 @@ using linnet::TensorList;
 
 std::vector<double> doubles(const Tensor& tensor) { return tensor.to_vector<double>(); }
 
-void expect_close(const Tensor& got, const Tensor& wanted, double relative, double absolute, const std::string& what) {
+void expect_close(const Tensor& got, const Tensor& wanted, double relative, double absolute,
+                  const std::string& what) {
   ASSERT_EQ(to_string(got.shape()), to_string(wanted.shape())) << what;
   const auto a = doubles(got), b = doubles(wanted);
   for (size_t i = 0; i < a.size(); ++i) {
@@ -28,7 +29,8 @@ void expect_close(const Tensor& got, const Tensor& wanted, double relative, doub
 class Golden {
  public:
   explicit Golden(const std::string& name)
-      : file_(linnet::read_safetensors(std::string(LINNET_TEST_DATA) + "/reference/golden/" + name)) {}
+      : file_(linnet::read_safetensors(std::string(LINNET_TEST_DATA) + "/reference/golden/" +
+                                       name)) {}
   Tensor operator[](const std::string& name) const { return linnet::to_tensor(file_.array(name)); }
   bool has(const std::string& name) const { return file_.contains(name); }
 
@@ -39,7 +41,8 @@ class Golden {
       return;
     }
     const Tensor first = (*this)[name + "/first"];
-    expect_close(slice_axis(ravel(value), 0, first.shape(0), 0), first, relative, absolute, name + " (first)");
+    expect_close(slice_axis(ravel(value), 0, first.shape(0), 0), first, relative, absolute,
+                 name + " (first)");
     double total = 0, squares = 0;
     for (double v : doubles(value)) {
       total += v;
@@ -48,7 +51,8 @@ class Golden {
     const double wanted_squares = (*this)[name + "/sum_of_squares"].item<double>();
     EXPECT_NEAR(squares, wanted_squares, 20 * relative * wanted_squares + absolute) << name;
     const double scale = std::sqrt(wanted_squares * static_cast<double>(value.size()));
-    EXPECT_NEAR(total, (*this)[name + "/sum"].item<double>(), 20 * relative * scale + absolute) << name;
+    EXPECT_NEAR(total, (*this)[name + "/sum"].item<double>(), 20 * relative * scale + absolute)
+        << name;
   }
 
   Batch batch(int64_t step) const {
@@ -56,12 +60,14 @@ class Golden {
             slice_axis((*this)["labels"], 64 * step, 64 * step + 64, 0).astype(DType::kI32)};
   }
 
-  void check_all(const std::string& stage, const linen::Variables& variables, double relative, double absolute) const {
-    for (const char* name : {"params/stem/conv/kernel", "params/stem/norm/scale", "params/stem/norm/bias",
-                             "params/body/conv/kernel", "params/body/norm/scale", "params/body/norm/bias",
-                             "params/dense/kernel", "params/dense/bias", "params/head/kernel", "params/head/bias",
-                             "batch_stats/stem/norm/mean", "batch_stats/stem/norm/var", "batch_stats/body/norm/mean",
-                             "batch_stats/body/norm/var"}) {
+  void check_all(const std::string& stage, const linen::Variables& variables, double relative,
+                 double absolute) const {
+    for (const char* name :
+         {"params/stem/conv/kernel", "params/stem/norm/scale", "params/stem/norm/bias",
+          "params/body/conv/kernel", "params/body/norm/scale", "params/body/norm/bias",
+          "params/dense/kernel", "params/dense/bias", "params/head/kernel", "params/head/bias",
+          "batch_stats/stem/norm/mean", "batch_stats/stem/norm/var", "batch_stats/body/norm/mean",
+          "batch_stats/body/norm/var"}) {
       std::vector<std::string> path;
       std::string text = name;
       for (size_t at; (at = text.find('/')) != std::string::npos; text = text.substr(at + 1)) {
@@ -87,10 +93,10 @@ TEST(DemoGolden, B_045_B_046_B_151_stateful_variant_equals_flax) {
   const Golden golden("demo_nnx.safetensors");
   StatefulNetwork network = make_stateful(0);
   golden.check_all("initial", bridge::variables(network), kInitialRelative, kInitialAbsolute);
-  const auto logits = linnet::jit([](StatefulNetwork& net, const Tensor& image) {
-    return net(normalized(image), false);
-  });
-  expect_close(logits(network, golden.batch(0).image), golden["logits_initial"], 1e-5, 1e-5, "initial logits");
+  const auto logits = linnet::jit(
+      [](StatefulNetwork& net, const Tensor& image) { return net(normalized(image), false); });
+  expect_close(logits(network, golden.batch(0).image), golden["logits_initial"], 1e-5, 1e-5,
+               "initial logits");
 
   linnet::optim::Optimizer optimizer(network, make_optimizer(10, 2));
   const auto step = linnet::jit(stateful_step);
@@ -100,7 +106,8 @@ TEST(DemoGolden, B_045_B_046_B_151_stateful_variant_equals_flax) {
     EXPECT_NEAR(result.loss.item<double>(), losses[t], 2e-5 * losses[t]) << "step " << t;
   }
   golden.check_all("final", bridge::variables(network), kTrainedRelative, kTrainedAbsolute);
-  expect_close(logits(network, golden.batch(0).image), golden["logits_final"], 1e-3, 1e-3, "final logits");
+  expect_close(logits(network, golden.batch(0).image), golden["logits_final"], 1e-3, 1e-3,
+               "final logits");
 }
 
 TEST(DemoGolden, B_083_B_113_B_151_functional_variant_equals_flax) {
@@ -116,24 +123,29 @@ TEST(DemoGolden, B_083_B_113_B_151_functional_variant_equals_flax) {
   const auto logits = linnet::jit([](const linen::Variables& variables, const Tensor& image) {
     return linen::apply(FunctionalNetwork{}, variables, normalized(image), false);
   });
-  expect_close(logits(all(), golden.batch(0).image), golden["logits_initial"], 1e-5, 1e-5, "initial logits");
+  expect_close(logits(all(), golden.batch(0).image), golden["logits_initial"], 1e-5, 1e-5,
+               "initial logits");
 
-  const auto step = linnet::jit([tx](TrainState& s, const Batch& batch) { return functional_step(tx, 0, s, batch); });
+  const auto step = linnet::jit(
+      [tx](TrainState& s, const Batch& batch) { return functional_step(tx, 0, s, batch); });
   const std::vector<double> losses = doubles(golden["loss"]);
   for (int64_t t = 0; t < 5; ++t) {
     const StepResult result = step(state, golden.batch(t));
     EXPECT_NEAR(result.loss.item<double>(), losses[t], 2e-5 * losses[t]) << "step " << t;
   }
   golden.check_all("final", all(), kTrainedRelative, kTrainedAbsolute);
-  expect_close(logits(all(), golden.batch(0).image), golden["logits_final"], 1e-3, 1e-3, "final logits");
+  expect_close(logits(all(), golden.batch(0).image), golden["logits_final"], 1e-3, 1e-3,
+               "final logits");
 }
 
 TEST(DemoGolden, J_065_data_order_equals_jax) {
   const Golden golden("demo_nnx.safetensors");
   const std::vector<int64_t> wanted = golden["order"].to_vector<int64_t>();
   for (int64_t epoch = 0; epoch < 2; ++epoch) {
-    const auto order = linnet::random::permutation(
-        linnet::random::fold_in(linnet::Key(0), static_cast<uint32_t>(epoch)), 60000).to_vector<int64_t>();
+    const auto order =
+        linnet::random::permutation(
+            linnet::random::fold_in(linnet::Key(0), static_cast<uint32_t>(epoch)), 60000)
+            .to_vector<int64_t>();
     for (int64_t i = 0; i < 16; ++i) {
       EXPECT_EQ(order[i], wanted[epoch * 32 + i]);
       EXPECT_EQ(order[60000 - 16 + i], wanted[epoch * 32 + 16 + i]);

@@ -36,7 +36,9 @@ struct Counter {
 
 struct Nested {
   Tensor operator()(Scope& s, const Tensor& y) const {
-    return s("outer", [](Scope& t, const Tensor& z) { return t("inner", linen::Dense{.features = 2}, z); }, y);
+    return s(
+        "outer",
+        [](Scope& t, const Tensor& z) { return t("inner", linen::Dense{.features = 2}, z); }, y);
   }
 };
 
@@ -59,7 +61,8 @@ TEST(LinenScope, L_003_names_are_reserved_by_collection) {
     s.variable("a", "v", [] { return scalar(1, DType::kF32); });
     return s("v", linen::Dense{.features = 2}, ones({2, 3}));
   };
-  EXPECT_NE(error_of([&] { linen::init(clash, Key(0)); }).find("NameInUseError"), std::string::npos);
+  EXPECT_NE(error_of([&] { linen::init(clash, Key(0)); }).find("NameInUseError"),
+            std::string::npos);
 }
 
 TEST(LinenScope, L_004_L_005_L_008_L_009_reading_and_writing_variables) {
@@ -85,7 +88,8 @@ TEST(LinenScope, L_010_collection_filters) {
   EXPECT_FALSE(some.contains("c"));
   EXPECT_TRUE(all.contains("c"));
   EXPECT_TRUE(none.empty());
-  const CollectionFilter deny_a = CollectionFilter::deny("a"), deny_ab = CollectionFilter::deny({"a", "b"});
+  const CollectionFilter deny_a = CollectionFilter::deny("a"),
+                         deny_ab = CollectionFilter::deny({"a", "b"});
   EXPECT_EQ(deny_a | deny_ab, deny_a);
   EXPECT_EQ(deny_a & deny_ab, deny_ab);
   EXPECT_EQ(deny_ab | CollectionFilter("a"), CollectionFilter::deny("b"));
@@ -101,12 +105,15 @@ TEST(LinenScope, L_012_L_014_L_015_random_streams) {
     const Key a = s.make_rng("params"), b = s.make_rng("dropout");
     return stack({a.data(), b.data()});
   };
-  // docs/rng.md section 11.2: stream 0 at the root, counts 1 and 2 (`dropout` falls back to `params`).
+  // docs/rng.md section 11.2: stream 0 at the root, counts 1 and 2 (`dropout` falls back to
+  // `params`).
   const Tensor keys = linen::init_with_output(module, Key(0)).first;
-  EXPECT_EQ(keys.to_vector<uint32_t>(), (std::vector<uint32_t>{1428664606, 3351135085, 3456700291, 3873160899}));
+  EXPECT_EQ(keys.to_vector<uint32_t>(),
+            (std::vector<uint32_t>{1428664606, 3351135085, 3456700291, 3873160899}));
   EXPECT_NE(error_of([] {
               linen::apply([](Scope& s) { return s.make_rng("noise").data(); }, Variables());
-            }).find("InvalidRngError"), std::string::npos);
+            }).find("InvalidRngError"),
+            std::string::npos);
 }
 
 TEST(LinenScope, L_016_a_scope_entered_again_frees_its_names_and_goes_on_counting) {
@@ -128,10 +135,12 @@ TEST(LinenScope, L_016_a_scope_entered_again_frees_its_names_and_goes_on_countin
 
 TEST(LinenScope, L_017_scopes_end_with_their_call) {
   std::optional<Scope> kept;
-  linen::init([&](Scope& s) {
-    kept = s;
-    return Tensor(0.f);
-  }, Key(0));
+  linen::init(
+      [&](Scope& s) {
+        kept = s;
+        return Tensor(0.f);
+      },
+      Key(0));
   EXPECT_NE(error_of([&] { kept->make_rng(); }).find("InvalidScopeError"), std::string::npos);
 }
 
@@ -140,21 +149,29 @@ TEST(LinenScope, L_018_L_064_apply_returns_the_mutable_collections_only) {
   vars.children()["other"] = Variables{{"v", scalar(3, DType::kF32)}};
   EXPECT_EQ(linen::apply_with({.mutate = {"counts"}}, Counter{}, vars, x()).second.keys(),
             std::vector<std::string>{"counts"});
-  EXPECT_EQ(linen::apply_with({.mutate = CollectionFilter::deny("counts")}, linen::Dense{.features = 2},
-                              linen::init(linen::Dense{.features = 2}, Key(0), x()), x()).second.keys(),
-            std::vector<std::string>{"params"});
+  EXPECT_EQ(
+      linen::apply_with({.mutate = CollectionFilter::deny("counts")}, linen::Dense{.features = 2},
+                        linen::init(linen::Dense{.features = 2}, Key(0), x()), x())
+          .second.keys(),
+      std::vector<std::string>{"params"});
   EXPECT_EQ(linen::apply_with({.mutate = true}, Counter{}, vars, x()).second.keys(),
             (std::vector<std::string>{"counts", "other"}));
 }
 
 TEST(LinenScope, L_019_L_020_arguments_are_checked) {
-  EXPECT_NE(error_of([] { linen::apply(Counter{}, Variables{{"params", ones({2})}}, x()); })
-                .find("ApplyScopeInvalidVariablesTypeError"), std::string::npos);
-  const Variables twice{{"params", Variables{{"params", Variables{{"w", ones({2})}}}}}};
-  EXPECT_NE(error_of([&] { linen::apply(Counter{}, twice, x()); }).find("ApplyScopeInvalidVariablesStructureError"),
+  EXPECT_NE(error_of([] {
+              linen::apply(Counter{}, Variables{{"params", ones({2})}}, x());
+            }).find("ApplyScopeInvalidVariablesTypeError"),
             std::string::npos);
-  EXPECT_NE(error_of([] { linen::init(Counter{}, {{"params", random::split(Key(0), 2)}}, x()); })
-                .find("InvalidRngError"), std::string::npos);
+  const Variables twice{{"params", Variables{{"params", Variables{{"w", ones({2})}}}}}};
+  EXPECT_NE(error_of([&] {
+              linen::apply(Counter{}, twice, x());
+            }).find("ApplyScopeInvalidVariablesStructureError"),
+            std::string::npos);
+  EXPECT_NE(error_of([] {
+              linen::init(Counter{}, {{"params", random::split(Key(0), 2)}}, x());
+            }).find("InvalidRngError"),
+            std::string::npos);
 }
 
 TEST(LinenScope, L_030_L_031_automatic_names_and_names_given) {
@@ -188,7 +205,8 @@ TEST(LinenScope, L_049_sow_appends_to_a_tuple) {
     return y;
   };
   EXPECT_FALSE(linen::init(module, Key(0), x()).contains("intermediates"));
-  const Variables updates = linen::apply_with({.mutate = {"intermediates"}}, module, Variables(), x()).second;
+  const Variables updates =
+      linen::apply_with({.mutate = {"intermediates"}}, module, Variables(), x()).second;
   EXPECT_EQ(updates["intermediates"]["h"].leaf().tensors.size(), 2u);
   EXPECT_TRUE(updates["intermediates"]["h"].leaf().tuple);
 }
@@ -196,8 +214,10 @@ TEST(LinenScope, L_049_sow_appends_to_a_tuple) {
 TEST(LinenScope, L_050_perturb_gives_gradients_of_intermediates) {
   const auto module = [](Scope& s, const Tensor& y) { return sum(square(s.perturb("h", y * 3))); };
   const Variables vars = linen::init(module, Key(0), x());
-  EXPECT_EQ(linen::apply(module, Variables(), x()).item<float>(), 54.f) << "identity without the collection";
-  const Variables grads = grad([&](const Variables& v) { return linen::apply(module, v, x()); })(vars);
+  EXPECT_EQ(linen::apply(module, Variables(), x()).item<float>(), 54.f)
+      << "identity without the collection";
+  const Variables grads =
+      grad([&](const Variables& v) { return linen::apply(module, v, x()); })(vars);
   EXPECT_EQ(grads["perturbations"]["h"].value().to_vector<float>(), std::vector<float>(6, 6.f));
   EXPECT_THROW(linen::apply(module, Variables{{"perturbations", Variables()}}, x()), ModuleError);
 }
@@ -217,7 +237,8 @@ TEST(LinenScope, L_068_init_under_eval_shape_and_jit) {
   EXPECT_EQ(to_string(shapes["params"]["kernel"].shape()), "[3,4]");
   const Variables plain = make(x());
   const Variables jitted = jit([&](const Tensor& y) { return make(y); })(x());
-  EXPECT_EQ(jitted["params"]["kernel"].value().to_vector<float>(), plain["params"]["kernel"].value().to_vector<float>());
+  EXPECT_EQ(jitted["params"]["kernel"].value().to_vector<float>(),
+            plain["params"]["kernel"].value().to_vector<float>());
 }
 
 TEST(LinenScope, L_103_to_L_108_boxes) {

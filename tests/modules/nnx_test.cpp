@@ -1,5 +1,5 @@
-// The object module machinery: variables, states, graph definitions, filters, sharing, random streams,
-// modes and gradients.
+// The object module machinery: variables, states, graph definitions, filters, sharing, random
+// streams, modes and gradients.
 #include <gtest/gtest.h>
 
 #include "linnet/core.h"
@@ -20,7 +20,11 @@ struct Mlp {
   nnx::Dropout drop;
   Count calls;
   explicit Mlp(nnx::Rngs& rngs)
-      : up(3, 8, rngs), down(8, 2, rngs), norm(8, rngs), drop(0.5, rngs), calls(scalar(0, DType::kF32)) {}
+      : up(3, 8, rngs),
+        down(8, 2, rngs),
+        norm(8, rngs),
+        drop(0.5, rngs),
+        calls(scalar(0, DType::kF32)) {}
   LINNET_FIELDS(up, down, norm, drop, calls)
 
   Tensor operator()(const Tensor& x) {
@@ -68,7 +72,8 @@ TEST(Nnx, N_011_hooks) {
   nnx::Param w(ones({1}), {{"on_get_value", std::vector<ValueHook>{twice}}});
   EXPECT_EQ(floats(w.value())[0], 2.f);
   EXPECT_EQ(w.raw_value().tensors[0].item<float>(), 1.f);
-  nnx::Param v(ones({1}), {{"on_create_value", std::vector<ValueHook>{twice}}, {"on_set_value", std::vector<ValueHook>{twice}}});
+  nnx::Param v(ones({1}), {{"on_create_value", std::vector<ValueHook>{twice}},
+                           {"on_set_value", std::vector<ValueHook>{twice}}});
   EXPECT_EQ(floats(v.value())[0], 2.f);
   v = ones({1}) * 5;
   EXPECT_EQ(floats(v.value())[0], 10.f);
@@ -110,7 +115,8 @@ TEST(Nnx, N_047_N_048_merge_restores_the_module_and_definitions_compare) {
   EXPECT_EQ(nnx::graphdef(again).hash(), graphdef.hash());
   again.drop.deterministic = true;
   EXPECT_FALSE(nnx::graphdef(again) == graphdef) << "static members are part of the definition";
-  EXPECT_THROW(nnx::merge<Mlp>(graphdef, nnx::state(model, nnx::of_type<nnx::Param>())), ModuleError);
+  EXPECT_THROW(nnx::merge<Mlp>(graphdef, nnx::state(model, nnx::of_type<nnx::Param>())),
+               ModuleError);
 }
 
 TEST(Nnx, N_050_update_writes_by_path) {
@@ -131,7 +137,8 @@ TEST(Nnx, N_054_clone_and_copy_are_independent) {
 
 struct Tied {
   nnx::Shared<nnx::Linear> first, second;
-  explicit Tied(nnx::Rngs& rngs) : first(nnx::Shared<nnx::Linear>::make(3, 3, rngs)), second(first) {}
+  explicit Tied(nnx::Rngs& rngs)
+      : first(nnx::Shared<nnx::Linear>::make(3, 3, rngs)), second(first) {}
   LINNET_FIELDS(first, second)
   Tensor operator()(const Tensor& x) const { return (*second)((*first)(x)); }
 };
@@ -181,10 +188,12 @@ TEST(Nnx, N_067_N_069_states) {
 TEST(Nnx, N_076_N_077_N_079_streams) {
   nnx::Rngs rngs{{"params", Key(1)}, {"default", Key(2)}};
   const Key first = rngs.params();
-  EXPECT_EQ(first.data().to_vector<uint32_t>(), random::fold_in(Key(1), 0u).data().to_vector<uint32_t>());
+  EXPECT_EQ(first.data().to_vector<uint32_t>(),
+            random::fold_in(Key(1), 0u).data().to_vector<uint32_t>());
   EXPECT_EQ(rngs["params"].count().item<int>(), 1);
   EXPECT_EQ(rngs.next("noise").data().to_vector<uint32_t>(),
-            random::fold_in(Key(2), 0u).data().to_vector<uint32_t>()) << "falls back to default";
+            random::fold_in(Key(2), 0u).data().to_vector<uint32_t>())
+      << "falls back to default";
   EXPECT_THROW(nnx::Rngs({{"a", Key(0)}}).next("b"), ModuleError);
   nnx::Rngs fork = rngs.fork();
   EXPECT_EQ(fork["params"].count().item<int>(), 0);

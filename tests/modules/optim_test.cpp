@@ -29,21 +29,24 @@ class Optimizers : public ::testing::Test {
   static Params gradient(int step) {
     constexpr double kScale[] = {1.0, 3.0, 0.1, 1.0, 0.0};
     const Key key(100 + step);
-    return {kScale[step] * random::normal(key, {3, 4}), kScale[step] * random::normal(random::fold_in(key, 1), {4})};
+    return {kScale[step] * random::normal(key, {3, 4}),
+            kScale[step] * random::normal(random::fold_in(key, 1), {4})};
   }
 
   void check(const std::string& name, const optim::GradientTransformation& tx) {
     // As updates, as whole steps, and as whole steps under jit.
     Params updated = params, stepped = params, jitted = params;
     optim::TransformState state = tx.init(params), step_state = state, jit_state = state;
-    const auto jit_step = jit([tx](Params& p, optim::TransformState& s, const Params& g) { optim::step(tx, p, g, s); });
+    const auto jit_step = jit(
+        [tx](Params& p, optim::TransformState& s, const Params& g) { optim::step(tx, p, g, s); });
     for (int t = 0; t < 5; ++t) {
       auto [updates, next] = tx.update(gradient(t), state, updated);
       state = next;
       updated = optim::apply_updates(updated, updates);
       optim::step(tx, stepped, gradient(t), step_state);
       jit_step(jitted, jit_state, gradient(t));
-      for (const auto& [kind, got] : {std::pair{"updates", updated}, {"step", stepped}, {"jit", jitted}}) {
+      for (const auto& [kind, got] :
+           {std::pair{"updates", updated}, {"step", stepped}, {"jit", jitted}}) {
         const std::string what = name + " " + kind + " step " + std::to_string(t);
         const std::string key = name + "/params/" + std::to_string(t) + "/";
         expect_golden(got.a, golden.tensor(key + "a"), 5e-6, what);
@@ -74,7 +77,8 @@ TEST_F(Optimizers, J_119_adamw) {
 TEST_F(Optimizers, J_099_J_111_chains_with_clipping) {
   check("clip_by_global_norm", optim::chain(optim::clip_by_global_norm(1), optim::sgd(0.1)));
   check("clip", optim::chain(optim::clip(0.5), optim::sgd(0.1)));
-  check("clip_adamw", optim::chain(optim::clip_by_global_norm(1), optim::adamw(warm(), {.weight_decay = 0.05})));
+  check("clip_adamw",
+        optim::chain(optim::clip_by_global_norm(1), optim::adamw(warm(), {.weight_decay = 0.05})));
   check("add_decayed_weights", optim::chain(optim::add_decayed_weights(0.1), optim::sgd(0.1)));
 }
 TEST_F(Optimizers, J_112_J_113_J_120_J_121_J_122_others) {
@@ -97,7 +101,8 @@ TEST_F(Optimizers, J_098_J_105_identity_and_errors) {
   Params same = params;
   optim::step(nothing, same, gradient(0), state);
   expect_golden(same.a, params.a, 0, "set_to_zero");
-  EXPECT_THROW(optim::adamw(0.1).update_list({gradient(0).a}, state, {params.a, params.b}), TreeError);
+  EXPECT_THROW(optim::adamw(0.1).update_list({gradient(0).a}, state, {params.a, params.b}),
+               TreeError);
   EXPECT_THROW(optim::step(optim::adamw(0.1), same, gradient(0), state), TreeError);
   EXPECT_THROW(optim::apply_updates(TensorList{params.a}, TensorList{}), TreeError);
 }
@@ -115,7 +120,8 @@ TEST(Schedules, J_128_to_J_134_values) {
       {"piecewise", optim::piecewise_constant_schedule(1, {{5, 0.5}, {12, 0.1}})},
       {"warmup_cosine", optim::warmup_cosine_decay_schedule(0.1, 1, 5, 18, 0.05)},
       {"join", optim::join_schedules({optim::linear_schedule(0, 1, 4), optim::constant_schedule(1),
-                                      optim::cosine_decay_schedule(1, 6)}, {4, 9})},
+                                      optim::cosine_decay_schedule(1, 6)},
+                                     {4, 9})},
   };
   for (const auto& [name, schedule] : schedules) {
     const Tensor wanted = golden.tensor("schedule/" + name + "/out");
@@ -135,7 +141,8 @@ TEST(Losses, J_137_to_J_143_values_and_gradients) {
   const GoldenFile golden("losses");
   const std::map<std::string, Loss> losses{
       {"softmax_cross_entropy", [](auto& x, auto& y) { return softmax_cross_entropy(x, y); }},
-      {"integer_labels", [](auto& x, auto& y) { return softmax_cross_entropy_with_integer_labels(x, y); }},
+      {"integer_labels",
+       [](auto& x, auto& y) { return softmax_cross_entropy_with_integer_labels(x, y); }},
       {"sigmoid_binary", loss::sigmoid_binary_cross_entropy},
       {"squared_error", loss::squared_error},
       {"l2", loss::l2_loss},
@@ -155,7 +162,8 @@ TEST(Losses, J_137_to_J_143_values_and_gradients) {
     expect_golden(g, golden.tensor(name + "/grad/0"), 3e-6, name + " gradient");
   }
   const Tensor hot = golden.tensor("smooth_labels/in/0");
-  expect_golden(loss::smooth_labels(hot, 0.1), golden.tensor("smooth_labels/out"), 1e-6, "smooth_labels");
+  expect_golden(loss::smooth_labels(hot, 0.1), golden.tensor("smooth_labels/out"), 1e-6,
+                "smooth_labels");
 }
 
 TEST(Metrics, accuracy_and_average_eagerly_and_jitted) {
@@ -164,7 +172,8 @@ TEST(Metrics, accuracy_and_average_eagerly_and_jitted) {
   metrics::Accuracy accuracy;
   accuracy.update(logits, labels);
   EXPECT_FLOAT_EQ(accuracy.compute().item<float>(), 0.75f);
-  const auto update = jit([](metrics::Accuracy& m, const Tensor& x, const Tensor& y) { m.update(x, y); });
+  const auto update =
+      jit([](metrics::Accuracy& m, const Tensor& x, const Tensor& y) { m.update(x, y); });
   update(accuracy, logits, labels);
   EXPECT_FLOAT_EQ(accuracy.compute().item<float>(), 0.75f);
   EXPECT_EQ(accuracy.count.value().item<int>(), 8);

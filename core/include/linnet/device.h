@@ -39,7 +39,8 @@ class Allocator {
  public:
   virtual ~Allocator() = default;
   /// At least `bytes` bytes aligned to 64, uninitialised. `bytes` may be 0.
-  /// @throws DeviceError with the sizes involved when the memory cannot be had; nothing has changed then.
+  /// @throws DeviceError with the sizes involved when the memory cannot be had; nothing has changed
+  /// then.
   virtual void* allocate(size_t bytes) = 0;
   /// Takes back a block of `allocate(bytes)`.
   virtual void deallocate(void* block, size_t bytes) noexcept = 0;
@@ -54,8 +55,8 @@ class Allocator {
 /// @throws DeviceError if no back end for it is built in or registered.
 Allocator& allocator_of(Device device);
 
-/// Makes `allocator` (not owned) serve `device`; used by back ends when they register, and by tests.
-/// Returns the one it replaces, or null.
+/// Makes `allocator` (not owned) serve `device`; used by back ends when they register, and by
+/// tests. Returns the one it replaces, or null.
 Allocator* set_allocator(Device device, Allocator* allocator);
 
 MemoryStats memory_stats(Device device = kCpu);

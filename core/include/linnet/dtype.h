@@ -12,7 +12,21 @@
 namespace linnet {
 
 /// Element type of a tensor. The order is part of no file format.
-enum class DType : uint8_t { kBool, kI8, kI16, kI32, kI64, kU8, kU16, kU32, kU64, kF16, kBF16, kF32, kF64 };
+enum class DType : uint8_t {
+  kBool,
+  kI8,
+  kI16,
+  kI32,
+  kI64,
+  kU8,
+  kU16,
+  kU32,
+  kU64,
+  kF16,
+  kBF16,
+  kF32,
+  kF64
+};
 
 inline constexpr int kDTypeCount = 13;
 
@@ -29,7 +43,9 @@ struct bfloat16 {
       bits = static_cast<uint16_t>((word + 0x7FFFu + ((word >> 16) & 1u)) >> 16);
     }
   }
-  explicit operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  explicit operator float() const {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
 };
 
 /// IEEE 754 binary16 storage. Conversion from float rounds to nearest even; NaN stays NaN.
@@ -43,7 +59,8 @@ struct float16 {
     uint32_t magnitude = word & 0x7FFFFFFFu;
     if (magnitude >= 0x47800000u) {  // at least 2^16: infinity, or NaN with a payload bit set
       bits = static_cast<uint16_t>(sign | (magnitude > 0x7F800000u ? 0x7E00u : 0x7C00u));
-    } else if (magnitude < 0x38800000u) {  // subnormal half: adding 0.5 aligns the mantissa, rounding on the way
+    } else if (magnitude < 0x38800000u) {  // subnormal half: adding 0.5 aligns the mantissa,
+                                           // rounding on the way
       const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
       bits = static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3F000000u));
     } else {
@@ -54,7 +71,8 @@ struct float16 {
   explicit operator float() const {
     const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
     const uint32_t magnitude = bits & 0x7FFFu;
-    if (magnitude >= 0x7C00u) return std::bit_cast<float>(sign | 0x7F800000u | ((magnitude & 0x3FFu) << 13));
+    if (magnitude >= 0x7C00u)
+      return std::bit_cast<float>(sign | 0x7F800000u | ((magnitude & 0x3FFu) << 13));
     if (magnitude < 0x0400u) {
       const float value = static_cast<float>(magnitude) * 0x1p-24f;
       return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
@@ -73,8 +91,12 @@ constexpr size_t size_of(DType dtype) {
 std::string_view name_of(DType dtype);
 
 constexpr bool is_floating(DType dtype) { return dtype >= DType::kF16; }
-constexpr bool is_signed_integer(DType dtype) { return dtype >= DType::kI8 && dtype <= DType::kI64; }
-constexpr bool is_unsigned_integer(DType dtype) { return dtype >= DType::kU8 && dtype <= DType::kU64; }
+constexpr bool is_signed_integer(DType dtype) {
+  return dtype >= DType::kI8 && dtype <= DType::kI64;
+}
+constexpr bool is_unsigned_integer(DType dtype) {
+  return dtype >= DType::kU8 && dtype <= DType::kU64;
+}
 constexpr bool is_integer(DType dtype) { return dtype >= DType::kI8 && dtype <= DType::kU64; }
 
 /// The dtype both operands are converted to (J-002): the least upper bound in the JAX lattice of
@@ -116,11 +138,16 @@ IntInfo iinfo(DType dtype);
 template <class T>
 constexpr DType dtype_of() {
   using U = T;
-  if constexpr (__is_same(U, bool)) return DType::kBool;
-  else if constexpr (__is_same(U, float)) return DType::kF32;
-  else if constexpr (__is_same(U, double)) return DType::kF64;
-  else if constexpr (__is_same(U, float16)) return DType::kF16;
-  else if constexpr (__is_same(U, bfloat16)) return DType::kBF16;
+  if constexpr (__is_same(U, bool))
+    return DType::kBool;
+  else if constexpr (__is_same(U, float))
+    return DType::kF32;
+  else if constexpr (__is_same(U, double))
+    return DType::kF64;
+  else if constexpr (__is_same(U, float16))
+    return DType::kF16;
+  else if constexpr (__is_same(U, bfloat16))
+    return DType::kBF16;
   else {
     static_assert(__is_same(U, char) == false && T(1) == T(1), "not an element type of a tensor");
     constexpr bool is_negative_possible = T(-1) < T(0);
@@ -134,19 +161,32 @@ constexpr DType dtype_of() {
 template <class F>
 decltype(auto) visit_dtype(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::kBool: return f(bool{});
-    case DType::kI8: return f(int8_t{});
-    case DType::kI16: return f(int16_t{});
-    case DType::kI32: return f(int32_t{});
-    case DType::kI64: return f(int64_t{});
-    case DType::kU8: return f(uint8_t{});
-    case DType::kU16: return f(uint16_t{});
-    case DType::kU32: return f(uint32_t{});
-    case DType::kU64: return f(uint64_t{});
-    case DType::kF16: return f(float16{});
-    case DType::kBF16: return f(bfloat16{});
-    case DType::kF32: return f(float{});
-    case DType::kF64: break;
+    case DType::kBool:
+      return f(bool{});
+    case DType::kI8:
+      return f(int8_t{});
+    case DType::kI16:
+      return f(int16_t{});
+    case DType::kI32:
+      return f(int32_t{});
+    case DType::kI64:
+      return f(int64_t{});
+    case DType::kU8:
+      return f(uint8_t{});
+    case DType::kU16:
+      return f(uint16_t{});
+    case DType::kU32:
+      return f(uint32_t{});
+    case DType::kU64:
+      return f(uint64_t{});
+    case DType::kF16:
+      return f(float16{});
+    case DType::kBF16:
+      return f(bfloat16{});
+    case DType::kF32:
+      return f(float{});
+    case DType::kF64:
+      break;
   }
   return f(double{});
 }

@@ -16,20 +16,37 @@ class Error : public std::runtime_error {
 };
 
 /// Shapes, axes, ranks or sizes do not fit the operation.
-class ShapeError : public Error { using Error::Error; };
+class ShapeError : public Error {
+  using Error::Error;
+};
 /// An element type is not accepted by the operation.
-class DTypeError : public Error { using Error::Error; };
-/// A traced value was used where a concrete one is needed, or outside the transformation that made it.
-class TraceError : public Error { using Error::Error; };
+class DTypeError : public Error {
+  using Error::Error;
+};
+/// A traced value was used where a concrete one is needed, or outside the transformation that made
+/// it.
+class TraceError : public Error {
+  using Error::Error;
+};
 /// A value argument (a name, an option, an index) is not acceptable.
-class ValueError : public Error { using Error::Error; };
+class ValueError : public Error {
+  using Error::Error;
+};
 /// Two trees differ in structure, or a path does not exist.
-class TreeError : public Error { using Error::Error; };
+class TreeError : public Error {
+  using Error::Error;
+};
 /// A module, variable, collection or random stream rule was broken.
-class ModuleError : public Error { using Error::Error; };
+class ModuleError : public Error {
+  using Error::Error;
+};
 /// Memory, device or kernel trouble.
-class DeviceError : public Error { using Error::Error; };
+class DeviceError : public Error {
+  using Error::Error;
+};
 /// Reading or writing files failed, or their content is malformed.
-class IoError : public Error { using Error::Error; };
+class IoError : public Error {
+  using Error::Error;
+};
 
 }  // namespace linnet

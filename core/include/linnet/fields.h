@@ -12,9 +12,9 @@
 
 /// Lists every member that holds tensors, variables, modules or configuration, in any order.
 /// A forgotten member that could hold a pointer is reported at first use.
-#define LINNET_FIELDS(...)                                                   \
-  auto linnet_fields() { return std::tie(__VA_ARGS__); }                     \
-  auto linnet_fields() const { return std::tie(__VA_ARGS__); }               \
+#define LINNET_FIELDS(...)                                     \
+  auto linnet_fields() { return std::tie(__VA_ARGS__); }       \
+  auto linnet_fields() const { return std::tie(__VA_ARGS__); } \
   static constexpr std::string_view linnet_field_names() { return #__VA_ARGS__; }
 
 namespace linnet {

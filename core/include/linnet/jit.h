@@ -1,13 +1,15 @@
-// jit: traces a function once per structure and types of its arguments, and runs the compiled program.
+// jit: traces a function once per structure and types of its arguments, and runs the compiled
+// program.
 //
 //   auto step = jit([](Mlp& model, optim::Adam& opt, const Batch& batch) { ...; return loss; });
 //   Tensor loss = step(model, opt, batch);     // model and opt are read, updated and donated
 //   std::string program = step.lower(model, opt, batch).text();
 //
-// A `T&` parameter is state: what the function writes to it is seen by the caller. Everything else is
-// input. Captured variables are state too; captured tensors are inputs fixed at tracing. A variable is
-// either passed or captured, not both. Calling one jitted function from several threads is allowed if
-// the state arguments differ. The programs for the last 256 types of arguments are kept.
+// A `T&` parameter is state: what the function writes to it is seen by the caller. Everything else
+// is input. Captured variables are state too; captured tensors are inputs fixed at tracing. A
+// variable is either passed or captured, not both. Calling one jitted function from several threads
+// is allowed if the state arguments differ. The programs for the last 256 types of arguments are
+// kept.
 #pragma once
 
 #include <array>
@@ -60,7 +62,8 @@ class JitCore {
   struct Hooks {
     /// Copies the arguments, before anything is traced.
     std::function<void()> save;
-    /// Calls the function. `inputs[i]` are the traced leaves of argument i; gives the leaves of the result.
+    /// Calls the function. `inputs[i]` are the traced leaves of argument i; gives the leaves of the
+    /// result.
     std::function<TensorList(const std::vector<TensorList>& inputs)> run;
     /// State argument i as it is now.
     std::function<tree::Flattened(size_t i)> flatten;
@@ -78,14 +81,16 @@ class JitCore {
   /// Traces the function and keeps the entry. Of several threads that want the same one, one traces
   /// and the others wait.
   EntryPtr trace(std::vector<JitArgument>& arguments, const std::string& key, const Hooks& hooks);
-  /// Runs: results first, then the new leaves of each state argument whose structure did not change.
+  /// Runs: results first, then the new leaves of each state argument whose structure did not
+  /// change.
   TensorList execute(const EntryPtr& entry, std::vector<JitArgument>& arguments);
 
   static std::shared_ptr<const void> program_of(const EntryPtr& entry);
   static const void* prototypes(const EntryPtr& entry);
   static size_t result_count(const EntryPtr& entry);
   /// Values for the leaves of a state argument whose structure changed while tracing.
-  static TensorList changed_state(const EntryPtr& entry, size_t argument, const TensorList& results);
+  static TensorList changed_state(const EntryPtr& entry, size_t argument,
+                                  const TensorList& results);
 
   size_t trace_count() const;
 
@@ -97,19 +102,40 @@ class JitCore {
 template <class F>
 struct Signature : Signature<decltype(&F::operator())> {};
 template <class R, class... P>
-struct Signature<R (*)(P...)> { using Result = R; using Parameters = std::tuple<P...>; };
+struct Signature<R (*)(P...)> {
+  using Result = R;
+  using Parameters = std::tuple<P...>;
+};
 template <class C, class R, class... P>
-struct Signature<R (C::*)(P...)> { using Result = R; using Parameters = std::tuple<P...>; };
+struct Signature<R (C::*)(P...)> {
+  using Result = R;
+  using Parameters = std::tuple<P...>;
+};
 template <class R, class... P>
-struct Signature<R (*)(P...) noexcept> { using Result = R; using Parameters = std::tuple<P...>; };
+struct Signature<R (*)(P...) noexcept> {
+  using Result = R;
+  using Parameters = std::tuple<P...>;
+};
 template <class C, class R, class... P>
-struct Signature<R (C::*)(P...) noexcept> { using Result = R; using Parameters = std::tuple<P...>; };
+struct Signature<R (C::*)(P...) noexcept> {
+  using Result = R;
+  using Parameters = std::tuple<P...>;
+};
 template <class C, class R, class... P>
-struct Signature<R (C::*)(P...) const noexcept> { using Result = R; using Parameters = std::tuple<P...>; };
+struct Signature<R (C::*)(P...) const noexcept> {
+  using Result = R;
+  using Parameters = std::tuple<P...>;
+};
 template <class C, class R, class... P>
-struct Signature<R (C::*)(P...) const> { using Result = R; using Parameters = std::tuple<P...>; };
+struct Signature<R (C::*)(P...) const> {
+  using Result = R;
+  using Parameters = std::tuple<P...>;
+};
 template <class R, class... P>
-struct Signature<std::function<R(P...)>> { using Result = R; using Parameters = std::tuple<P...>; };
+struct Signature<std::function<R(P...)>> {
+  using Result = R;
+  using Parameters = std::tuple<P...>;
+};
 
 template <class F>
 concept HasSignature = std::is_pointer_v<F> || requires { &F::operator(); };
@@ -123,11 +149,14 @@ class Jitted {
  public:
   explicit Jitted(F f) : f_(std::move(f)), core_(std::make_shared<JitCore>()) {}
 
-  std::decay_t<R> operator()(P... args) const { return call(std::index_sequence_for<P...>{}, args...); }
+  std::decay_t<R> operator()(P... args) const {
+    return call(std::index_sequence_for<P...>{}, args...);
+  }
   /// Traces without running.
   Lowered lower(P... args) const {
     std::vector<JitArgument> arguments{argument<P>(args)...};
-    return Lowered(JitCore::program_of(entry_for(std::index_sequence_for<P...>{}, arguments, args...)));
+    return Lowered(
+        JitCore::program_of(entry_for(std::index_sequence_for<P...>{}, arguments, args...)));
   }
   /// How often the function has been traced.
   size_t trace_count() const { return core_->trace_count(); }
@@ -136,7 +165,8 @@ class Jitted {
   using Result = std::conditional_t<std::is_void_v<R>, std::tuple<>, std::decay_t<R>>;
   using Copies = std::tuple<std::optional<std::decay_t<P>>...>;
   using Leaves = std::array<std::vector<tree::LeafRef>, sizeof...(P)>;
-  /// Kept with an entry: the result, and those state arguments whose structure the function changed.
+  /// Kept with an entry: the result, and those state arguments whose structure the function
+  /// changed.
   struct Prototypes {
     std::optional<Result> result;
     Copies state;
@@ -150,7 +180,8 @@ class Jitted {
 
   /// State arguments are traced in place, inputs as copies with traced leaves.
   template <class Q, size_t I, class A>
-  static decltype(auto) traced_argument(A& object, Copies& copies, const Leaves& copied, const TensorList& traced) {
+  static decltype(auto) traced_argument(A& object, Copies& copies, const Leaves& copied,
+                                        const TensorList& traced) {
     if constexpr (is_state_parameter<Q>) {
       return (object);
     } else {
@@ -159,7 +190,8 @@ class Jitted {
     }
   }
 
-  /// The leaves are listed before the transformation begins, which would take what it sees for captured.
+  /// The leaves are listed before the transformation begins, which would take what it sees for
+  /// captured.
   template <class Q, size_t I, class A>
   static void copy_argument(const A& object, Copies& copies, Leaves& copied) {
     auto& copy = std::get<I>(copies).emplace(tree::copy(object));
@@ -167,7 +199,8 @@ class Jitted {
   }
 
   template <size_t... I>
-  JitCore::EntryPtr entry_for(std::index_sequence<I...> indices, std::vector<JitArgument>& arguments,
+  JitCore::EntryPtr entry_for(std::index_sequence<I...> indices,
+                              std::vector<JitArgument>& arguments,
                               std::add_lvalue_reference_t<P>... args) const {
     std::string key;
     JitCore::EntryPtr entry = core_->find(arguments, key);
@@ -175,8 +208,8 @@ class Jitted {
   }
 
   template <size_t... I>
-  JitCore::EntryPtr trace(std::index_sequence<I...>, std::vector<JitArgument>& arguments, const std::string& key,
-                          std::add_lvalue_reference_t<P>... args) const {
+  JitCore::EntryPtr trace(std::index_sequence<I...>, std::vector<JitArgument>& arguments,
+                          const std::string& key, std::add_lvalue_reference_t<P>... args) const {
     auto prototypes = std::make_shared<Prototypes>();
     Copies copies;
     Leaves copied;
@@ -197,15 +230,21 @@ class Jitted {
       ((I == which ? void(flat = flatten_state<P>(args)) : void()), ...);
       return flat;
     };
-    hooks.keep = [&](size_t which) { ((I == which ? assign<P, I>(prototypes->state, args) : void()), ...); };
-    hooks.restore = [&](size_t which) { ((I == which ? restore_state<P, I>(copies, args) : void()), ...); };
+    hooks.keep = [&](size_t which) {
+      ((I == which ? assign<P, I>(prototypes->state, args) : void()), ...);
+    };
+    hooks.restore = [&](size_t which) {
+      ((I == which ? restore_state<P, I>(copies, args) : void()), ...);
+    };
     return core_->trace(arguments, key, hooks);
   }
 
   template <class Q, class A>
   static tree::Flattened flatten_state(A& object) {
-    if constexpr (is_state_parameter<Q>) return tree::flatten(object);
-    else return {};
+    if constexpr (is_state_parameter<Q>)
+      return tree::flatten(object);
+    else
+      return {};
   }
   template <class Q, size_t I, class A>
   static void assign(Copies& to, const A& object) {
@@ -227,7 +266,8 @@ class Jitted {
   }
 
   template <size_t... I>
-  std::decay_t<R> call(std::index_sequence<I...> indices, std::add_lvalue_reference_t<P>... args) const {
+  std::decay_t<R> call(std::index_sequence<I...> indices,
+                       std::add_lvalue_reference_t<P>... args) const {
     std::vector<JitArgument> arguments{argument<P>(args)...};
     const JitCore::EntryPtr entry = entry_for(indices, arguments, args...);
     TensorList results = core_->execute(entry, arguments);
@@ -246,7 +286,9 @@ class Jitted {
 template <class F, class R, class Tuple>
 struct JittedFor;
 template <class F, class R, class... P>
-struct JittedFor<F, R, std::tuple<P...>> { using type = Jitted<F, R, P...>; };
+struct JittedFor<F, R, std::tuple<P...>> {
+  using type = Jitted<F, R, P...>;
+};
 
 }  // namespace detail
 
@@ -254,10 +296,12 @@ struct JittedFor<F, R, std::tuple<P...>> { using type = Jitted<F, R, P...>; };
 template <class F>
 auto jit(F f) {
   static_assert(detail::HasSignature<F>,
-                "jit needs a function whose parameter types are spelled out; a generic lambda (auto parameters) "
+                "jit needs a function whose parameter types are spelled out; a generic lambda "
+                "(auto parameters) "
                 "does not say which arguments are state (T&) and which are inputs");
   using S = detail::Signature<F>;
-  return typename detail::JittedFor<F, typename S::Result, typename S::Parameters>::type(std::move(f));
+  return
+      typename detail::JittedFor<F, typename S::Result, typename S::Parameters>::type(std::move(f));
 }
 
 }  // namespace linnet

@@ -43,8 +43,8 @@ struct KernelImplementation {
   bool strided = false;
   /// An output may share the memory of a dense input of the same type and shape.
   bool in_place = false;
-  /// If `in_place`: the operand whose memory result `result` may have, or -1. Null means any operand of
-  /// an elementwise kernel, and the first operand of other kernels with one result.
+  /// If `in_place`: the operand whose memory result `result` may have, or -1. Null means any
+  /// operand of an elementwise kernel, and the first operand of other kernels with one result.
   int (*in_place_operand)(const KernelRequest&, size_t result) = nullptr;
   /// Empty text accepts; otherwise the reason. Null accepts everything.
   std::string (*decline)(const KernelRequest&) = nullptr;

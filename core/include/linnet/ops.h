@@ -1,8 +1,9 @@
-// Operations on tensors, named and behaving as in NumPy/JAX. Operands promote (J-002) and broadcast;
-// C++ literals are weak scalars. All are differentiable, batchable and traceable unless noted.
+// Operations on tensors, named and behaving as in NumPy/JAX. Operands promote (J-002) and
+// broadcast; C++ literals are weak scalars. All are differentiable, batchable and traceable unless
+// noted.
 //
-//   Tensor y = relu(matmul(x, w) + b);             // x: f32[batch, in], w: f32[in, out], b: f32[out]
-//   Tensor loss = mean(square(y - target));        // f32[]
+//   Tensor y = relu(matmul(x, w) + b);        // x: f32[batch, in], w: f32[in, out], b: f32[out]
+//   Tensor loss = mean(square(y - target));   // f32[]
 //
 // Axes may be negative. Shapes and dtypes that do not fit throw ShapeError or DTypeError before
 // anything is computed.
@@ -22,7 +23,8 @@ namespace linnet {
 // Creation (ops/creation.cpp)
 Tensor zeros(const Shape& shape, DType dtype = DType::kF32);
 Tensor ones(const Shape& shape, DType dtype = DType::kF32);
-/// Every element is `value` (zero-dimensional, converted to `dtype`, or its own dtype if none is given).
+/// Every element is `value` (zero-dimensional, converted to `dtype`, or its own dtype if none is
+/// given).
 Tensor full(const Shape& shape, const Tensor& value, std::optional<DType> dtype = {});
 Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
@@ -36,7 +38,8 @@ Tensor arange(int64_t start, int64_t stop, int64_t step, DType dtype = DType::kI
 template <class T>
   requires std::is_integral_v<T>
 Tensor arange(T start, T stop, T step = 1, DType dtype = DType::kI32) {
-  return arange(static_cast<int64_t>(start), static_cast<int64_t>(stop), static_cast<int64_t>(step), dtype);
+  return arange(static_cast<int64_t>(start), static_cast<int64_t>(stop), static_cast<int64_t>(step),
+                dtype);
 }
 /// `count` values from `start` to `stop`, both included.
 Tensor linspace(double start, double stop, int64_t count, DType dtype = DType::kF32);
@@ -54,7 +57,8 @@ Tensor astype(const Tensor& x, DType dtype);
 /// Same bits under another dtype of the same size. Not differentiable.
 Tensor bitcast(const Tensor& x, DType dtype);
 /// Converts both to their promoted type and broadcasts them to a common shape.
-std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Tensor& a, const Tensor& b);
+std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Tensor& a,
+                                                const Tensor& b);
 /// The common NumPy broadcast shape. @throws ShapeError naming `operation`.
 Shape broadcast_shapes(const char* operation, const Shape& a, const Shape& b);
 
@@ -82,8 +86,9 @@ Tensor abs(const Tensor& x);
 Tensor sign(const Tensor& x);
 Tensor square(const Tensor& x);
 Tensor reciprocal(const Tensor& x);
-/// `condition ? a : b`; a NaN in the branch not taken reaches neither the value nor the gradient of the other.
-/// A function with an infinite derivative there still multiplies it by zero: where(c, log(where(c, x, 1)), 0).
+/// `condition ? a : b`; a NaN in the branch not taken reaches neither the value nor the gradient of
+/// the other. A function with an infinite derivative there still multiplies it by zero: where(c,
+/// log(where(c, x, 1)), 0).
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor clip(const Tensor& x, const Tensor& low, const Tensor& high);
 Tensor stop_gradient(const Tensor& x);
@@ -209,7 +214,8 @@ Tensor flip(const Tensor& x, const Axes& axes);
 Tensor tile(const Tensor& x, const Shape& repeats);
 Tensor repeat(const Tensor& x, int64_t repeats, int64_t axis);
 Tensor roll(const Tensor& x, int64_t shift, int64_t axis);
-/// Low and high edge padding of one dimension, and padding between neighbours. Edges may be negative (crop).
+/// Low and high edge padding of one dimension, and padding between neighbours. Edges may be
+/// negative (crop).
 struct PadDim {
   int64_t low = 0, high = 0, interior = 0;
   bool operator==(const PadDim&) const = default;
@@ -227,32 +233,37 @@ Tensor slice_axis(const Tensor& x, int64_t start, int64_t stop, int64_t axis);
 Tensor index_axis(const Tensor& x, int64_t index, int64_t axis);
 /// `starts`: one zero-dimensional integer per dimension; clamped so that the slice fits (J-012).
 Tensor dynamic_slice(const Tensor& x, const std::vector<Tensor>& starts, const Shape& sizes);
-Tensor dynamic_update_slice(const Tensor& x, const Tensor& update, const std::vector<Tensor>& starts);
+Tensor dynamic_update_slice(const Tensor& x, const Tensor& update,
+                            const std::vector<Tensor>& starts);
 
-/// What an index out of range does: NaN/smallest value, the nearest valid element, or no check (undefined value).
+/// What an index out of range does: NaN/smallest value, the nearest valid element, or no check
+/// (undefined value).
 enum class GatherMode : uint8_t { kFill, kClip, kPromiseInBounds };
 /// XLA's dimension numbers.
 struct GatherDims {
-  Axes offset_dims, collapsed_slice_dims, start_index_map, operand_batching_dims, indices_batching_dims;
+  Axes offset_dims, collapsed_slice_dims, start_index_map, operand_batching_dims,
+      indices_batching_dims;
 };
 /// `indices`: [batch…, index vector]; the index vector is always the last dimension.
-Tensor gather(const Tensor& x, const Tensor& indices, const GatherDims& dims, const Shape& slice_sizes,
-              GatherMode mode = GatherMode::kFill);
+Tensor gather(const Tensor& x, const Tensor& indices, const GatherDims& dims,
+              const Shape& slice_sizes, GatherMode mode = GatherMode::kFill);
 struct ScatterDims {
-  Axes update_window_dims, inserted_window_dims, scatter_dims_to_operand_dims, operand_batching_dims,
-      indices_batching_dims;
+  Axes update_window_dims, inserted_window_dims, scatter_dims_to_operand_dims,
+      operand_batching_dims, indices_batching_dims;
 };
 enum class ScatterMode : uint8_t { kDrop, kClip, kPromiseInBounds };
 /// Duplicates accumulate, in index order.
-Tensor scatter_add(const Tensor& x, const Tensor& indices, const Tensor& updates, const ScatterDims& dims,
-                   ScatterMode mode = ScatterMode::kDrop);
+Tensor scatter_add(const Tensor& x, const Tensor& indices, const Tensor& updates,
+                   const ScatterDims& dims, ScatterMode mode = ScatterMode::kDrop);
 /// The last duplicate wins.
-Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& updates, const ScatterDims& dims,
-               ScatterMode mode = ScatterMode::kDrop);
-/// Rows of `x` along `axis`; negative indices wrap once, others out of range give NaN (floats) or the
-/// smallest value (J-011).
-Tensor take(const Tensor& x, const Tensor& indices, int64_t axis = 0, GatherMode mode = GatherMode::kFill);
-Tensor take_along_axis(const Tensor& x, const Tensor& indices, int64_t axis, GatherMode mode = GatherMode::kFill);
+Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& updates,
+               const ScatterDims& dims, ScatterMode mode = ScatterMode::kDrop);
+/// Rows of `x` along `axis`; negative indices wrap once, others out of range give NaN (floats) or
+/// the smallest value (J-011).
+Tensor take(const Tensor& x, const Tensor& indices, int64_t axis = 0,
+            GatherMode mode = GatherMode::kFill);
+Tensor take_along_axis(const Tensor& x, const Tensor& indices, int64_t axis,
+                       GatherMode mode = GatherMode::kFill);
 /// Functional x.at[i].set/add(values) along axis 0; duplicates accumulate for add.
 Tensor index_set(const Tensor& x, const Tensor& indices, const Tensor& values);
 Tensor index_add(const Tensor& x, const Tensor& indices, const Tensor& values);
@@ -267,8 +278,10 @@ Tensor min(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims 
 Tensor any(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
 Tensor all(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
 /// Population variance (ddof = 0).
-Tensor var(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false, int64_t ddof = 0);
-Tensor std_dev(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false, int64_t ddof = 0);
+Tensor var(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false,
+           int64_t ddof = 0);
+Tensor std_dev(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false,
+               int64_t ddof = 0);
 /// i32; first one wins; without axis over the flattened tensor.
 Tensor argmax(const Tensor& x, std::optional<int64_t> axis = {}, bool keepdims = false);
 Tensor argmin(const Tensor& x, std::optional<int64_t> axis = {}, bool keepdims = false);
@@ -278,7 +291,8 @@ Tensor cummax(const Tensor& x, int64_t axis, bool reverse = false);
 /// Ascending, stable, NaN last.
 Tensor sort(const Tensor& x, int64_t axis = -1);
 Tensor argsort(const Tensor& x, int64_t axis = -1);
-/// Sum of squares over all elements of a list of tensors, in f32 at least (one primitive for sharded programs).
+/// Sum of squares over all elements of a list of tensors, in f32 at least (one primitive for
+/// sharded programs).
 Tensor sum_of_squares(const std::vector<Tensor>& tensors);
 /// Square root of it (J-106).
 Tensor global_norm(const std::vector<Tensor>& tensors);
@@ -287,7 +301,8 @@ Tensor global_norm(const std::vector<Tensor>& tensors);
 Tensor softmax(const Tensor& x, int64_t axis = -1);
 Tensor log_softmax(const Tensor& x, int64_t axis = -1);
 Tensor logsumexp(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
-/// Per-example loss: logits f[..., classes], labels integer [...]; NaN for labels out of range (J-139).
+/// Per-example loss: logits f[..., classes], labels integer [...]; NaN for labels out of range
+/// (J-139).
 Tensor softmax_cross_entropy_with_integer_labels(const Tensor& logits, const Tensor& labels);
 /// -sum(labels * log_softmax(logits)) over `axis` (J-138).
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels, int64_t axis = -1);
@@ -295,24 +310,31 @@ Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels, int64_t
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
 /// (x - mean) / sqrt(var + epsilon) over the trailing axes of `scale`'s rank, times scale plus bias
 /// (either may be undefined). Statistics in f32 at least.
-Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& bias, double epsilon = 1e-6, int64_t axes = 1);
+Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& bias, double epsilon = 1e-6,
+                  int64_t axes = 1);
 Tensor rms_norm(const Tensor& x, const Tensor& scale, double epsilon = 1e-6, int64_t axes = 1);
-/// Training statistics over all axes but the last: {normalised output, mean [channels], variance [channels]}.
-/// x: [..., channels]; scale, bias: [channels], may be undefined.
-struct BatchNormResult { Tensor y, mean, variance; };
-BatchNormResult batch_norm_train(const Tensor& x, const Tensor& scale, const Tensor& bias, double epsilon = 1e-5);
-Tensor batch_norm_inference(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& scale,
-                            const Tensor& bias, double epsilon = 1e-5);
-/// q [batch, q_len, heads, dim], k, v [batch, kv_len, kv_heads, dim]; mask bool or undefined, broadcast
-/// to [batch, heads, q_len, kv_len]; bias added to the scores. Softmax in f32 (J-042).
+/// Training statistics over all axes but the last: {normalised output, mean [channels], variance
+/// [channels]}. x: [..., channels]; scale, bias: [channels], may be undefined.
+struct BatchNormResult {
+  Tensor y, mean, variance;
+};
+BatchNormResult batch_norm_train(const Tensor& x, const Tensor& scale, const Tensor& bias,
+                                 double epsilon = 1e-5);
+Tensor batch_norm_inference(const Tensor& x, const Tensor& mean, const Tensor& variance,
+                            const Tensor& scale, const Tensor& bias, double epsilon = 1e-5);
+/// q [batch, q_len, heads, dim], k, v [batch, kv_len, kv_heads, dim]; mask bool or undefined,
+/// broadcast to [batch, heads, q_len, kv_len]; bias added to the scores. Softmax in f32 (J-042).
 struct AttentionOptions {
   std::optional<double> scale = {};
   bool causal = false;
 };
-Tensor dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& bias = {},
-                             const Tensor& mask = {}, const AttentionOptions& options = {});
-/// mask ? x / keep : 0, with the mask drawn from `key` in f32 (docs/rng.md section 6); `key_data` u32[2].
-Tensor dropout(const Tensor& x, const Tensor& key_data, double rate, const Axes& broadcast_axes = {});
+Tensor dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const Tensor& bias = {}, const Tensor& mask = {},
+                             const AttentionOptions& options = {});
+/// mask ? x / keep : 0, with the mask drawn from `key` in f32 (docs/rng.md section 6); `key_data`
+/// u32[2].
+Tensor dropout(const Tensor& x, const Tensor& key_data, double rate,
+               const Axes& broadcast_axes = {});
 
 // Linear algebra and windows (ops/dot.cpp, ops/conv.cpp, ops/window.cpp)
 struct DotDims {
@@ -330,8 +352,9 @@ Tensor outer(const Tensor& a, const Tensor& b);
 Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands);
 
 struct ConvOptions {
-  std::vector<int64_t> strides = {};                      ///< per spatial dimension; empty means 1
-  std::vector<std::pair<int64_t, int64_t>> padding = {};  ///< low, high per spatial dimension; empty means 0
+  std::vector<int64_t> strides = {};  ///< per spatial dimension; empty means 1
+  std::vector<std::pair<int64_t, int64_t>> padding =
+      {};  ///< low, high per spatial dimension; empty means 0
   std::vector<int64_t> lhs_dilation = {}, rhs_dilation = {};  ///< empty means 1
   int64_t feature_groups = 1, batch_groups = 1;
 };
@@ -352,8 +375,8 @@ struct WindowOptions {
   std::vector<std::pair<int64_t, int64_t>> padding = {};
   std::vector<int64_t> base_dilation = {}, window_dilation = {};
 };
-/// Reduces each window; padding counts as the identity (0, -inf, +inf). The gradient of max goes to the
-/// first maximum of a window (J-028).
+/// Reduces each window; padding counts as the identity (0, -inf, +inf). The gradient of max goes to
+/// the first maximum of a window (J-028).
 Tensor reduce_window(const Tensor& x, WindowReduction reduction, const WindowOptions& options);
 
 // Graph helpers

@@ -40,24 +40,36 @@ inline size_t mix_hash(size_t seed, uint64_t value) {
   return seed * 0x100000001B3ull ^ static_cast<size_t>(value);
 }
 
-template <class T> inline constexpr bool is_sequence = false;
-template <class T, size_t N> inline constexpr bool is_sequence<SmallVector<T, N>> = true;
-template <class T> inline constexpr bool is_sequence<std::vector<T>> = true;
-template <class T> inline constexpr bool is_optional = false;
-template <class T> inline constexpr bool is_optional<std::optional<T>> = true;
-template <class T> inline constexpr bool is_pair = false;
-template <class A, class B> inline constexpr bool is_pair<std::pair<A, B>> = true;
-template <class T> inline constexpr bool is_shared = false;
-template <class T> inline constexpr bool is_shared<std::shared_ptr<T>> = true;
+template <class T>
+inline constexpr bool is_sequence = false;
+template <class T, size_t N>
+inline constexpr bool is_sequence<SmallVector<T, N>> = true;
+template <class T>
+inline constexpr bool is_sequence<std::vector<T>> = true;
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+template <class T>
+inline constexpr bool is_pair = false;
+template <class A, class B>
+inline constexpr bool is_pair<std::pair<A, B>> = true;
+template <class T>
+inline constexpr bool is_shared = false;
+template <class T>
+inline constexpr bool is_shared<std::shared_ptr<T>> = true;
 
 template <class T>
 void value_text(std::string& out, const T& value) {
   if constexpr (HasFields<T>) {
     size_t index = 0;
-    std::apply([&](const auto&... field) {
-      ((out += index ? ", " : "", out += field_name(T::linnet_field_names(), index++), out += '=',
-        value_text(out, field)), ...);
-    }, value.linnet_fields());
+    std::apply(
+        [&](const auto&... field) {
+          ((out += index ? ", " : "", out += field_name(T::linnet_field_names(), index++),
+            out += '=', value_text(out, field)),
+           ...);
+        },
+        value.linnet_fields());
   } else if constexpr (is_sequence<T>) {
     out += '[';
     bool first = true;
@@ -68,7 +80,10 @@ void value_text(std::string& out, const T& value) {
     }
     out += ']';
   } else if constexpr (is_optional<T>) {
-    if (value) value_text(out, *value); else out += "none";
+    if (value)
+      value_text(out, *value);
+    else
+      out += "none";
   } else if constexpr (is_pair<T>) {
     out += '(';
     value_text(out, value.first);
@@ -77,7 +92,8 @@ void value_text(std::string& out, const T& value) {
     out += ')';
   } else if constexpr (is_shared<T>) {
     append_text(out, static_cast<const void*>(value.get()));
-  } else if constexpr (std::is_same_v<T, DType> || std::is_same_v<T, bool> || std::is_same_v<T, std::string>) {
+  } else if constexpr (std::is_same_v<T, DType> || std::is_same_v<T, bool> ||
+                       std::is_same_v<T, std::string>) {
     append_text(out, value);
   } else if constexpr (std::is_floating_point_v<T>) {
     append_text(out, static_cast<double>(value));
@@ -89,7 +105,8 @@ void value_text(std::string& out, const T& value) {
 template <class T>
 size_t value_hash(size_t seed, const T& value) {
   if constexpr (HasFields<T>) {
-    std::apply([&](const auto&... field) { ((seed = value_hash(seed, field)), ...); }, value.linnet_fields());
+    std::apply([&](const auto&... field) { ((seed = value_hash(seed, field)), ...); },
+               value.linnet_fields());
     return seed;
   } else if constexpr (is_sequence<T> || std::is_same_v<T, std::string>) {
     seed = mix_hash(seed, value.size());
@@ -128,7 +145,8 @@ bool value_equal(const T& a, const T& b) {
   } else if constexpr (is_pair<T>) {
     return value_equal(a.first, b.first) && value_equal(a.second, b.second);
   } else if constexpr (std::is_floating_point_v<T>) {
-    return std::bit_cast<uint64_t>(static_cast<double>(a)) == std::bit_cast<uint64_t>(static_cast<double>(b));
+    return std::bit_cast<uint64_t>(static_cast<double>(a)) ==
+           std::bit_cast<uint64_t>(static_cast<double>(b));
   } else {
     return a == b;
   }
@@ -142,15 +160,24 @@ struct ParamsTable {
   std::shared_ptr<const void> (*copy)(const void*);
 };
 
-template <class P> inline constexpr char kParamsType = 0;
+template <class P>
+inline constexpr char kParamsType = 0;
 
 template <class P>
 inline constexpr ParamsTable kParamsTable{
     &kParamsType<P>,
-    [](const void* p) { std::string out; value_text(out, *static_cast<const P*>(p)); return out; },
+    [](const void* p) {
+      std::string out;
+      value_text(out, *static_cast<const P*>(p));
+      return out;
+    },
     [](const void* p) { return value_hash(size_t{17}, *static_cast<const P*>(p)); },
-    [](const void* a, const void* b) { return value_equal(*static_cast<const P*>(a), *static_cast<const P*>(b)); },
-    [](const void* p) -> std::shared_ptr<const void> { return std::make_shared<P>(*static_cast<const P*>(p)); }};
+    [](const void* a, const void* b) {
+      return value_equal(*static_cast<const P*>(a), *static_cast<const P*>(b));
+    },
+    [](const void* p) -> std::shared_ptr<const void> {
+      return std::make_shared<P>(*static_cast<const P*>(p));
+    }};
 
 }  // namespace detail
 
@@ -159,18 +186,24 @@ class ParamsRef {
  public:
   template <class P>
     requires HasFields<P>
-  ParamsRef(const P& params) : data_(&params), table_(&detail::kParamsTable<P>) {}  // NOLINT(runtime/explicit)
+  ParamsRef(const P& params)
+      : data_(&params), table_(&detail::kParamsTable<P>) {}  // NOLINT(runtime/explicit)
   ParamsRef(const void* data, const detail::ParamsTable* table) : data_(data), table_(table) {}
 
   template <class P>
-  const P& as() const { return *static_cast<const P*>(data_); }
+  const P& as() const {
+    return *static_cast<const P*>(data_);
+  }
   template <class P>
-  bool is() const { return table_->type == &detail::kParamsType<P>; }
+  bool is() const {
+    return table_->type == &detail::kParamsType<P>;
+  }
 
   std::string text() const { return table_->text(data_); }
   size_t hash() const { return table_->hash(data_); }
   friend bool operator==(ParamsRef a, ParamsRef b) {
-    return a.table_->type == b.table_->type && (a.data_ == b.data_ || a.table_->equal(a.data_, b.data_));
+    return a.table_->type == b.table_->type &&
+           (a.data_ == b.data_ || a.table_->equal(a.data_, b.data_));
   }
 
  private:
@@ -187,7 +220,9 @@ class Params {
   operator ParamsRef() const { return {data_.get(), table_}; }  // NOLINT(runtime/explicit)
   ParamsRef ref() const { return *this; }
   template <class P>
-  const P& as() const { return *static_cast<const P*>(data_.get()); }
+  const P& as() const {
+    return *static_cast<const P*>(data_.get());
+  }
 
  private:
   std::shared_ptr<const void> data_;

@@ -38,7 +38,8 @@ enum class Kind : uint8_t {
 };
 std::string_view name_of(Kind kind);
 
-/// Operands of a batching rule: those marked batched carry the batch dimension, of size `size`, in front.
+/// Operands of a batching rule: those marked batched carry the batch dimension, of size `size`, in
+/// front.
 struct BatchedInputs {
   Inputs x;
   std::span<const uint8_t> batched;
@@ -65,7 +66,8 @@ struct Primitive {
   std::function<TypeList(ParamsRef, Inputs)> infer;
   /// d out / d x[i], elementwise; undefined tensors for operands without derivative.
   std::function<TensorList(ParamsRef, Inputs, Outputs)> partials;
-  /// Cotangents of the inputs of a linear map; operands not in `nondifferentiable` are given as types only.
+  /// Cotangents of the inputs of a linear map; operands not in `nondifferentiable` are given as
+  /// types only.
   std::function<TensorList(ParamsRef, Inputs, const Tensor& ct)> transpose;
   /// Cotangent of operand `which` of a bilinear primitive; that operand is given as a type only.
   std::function<Tensor(ParamsRef, int which, Inputs, const Tensor& ct)> transpose_in;
@@ -79,12 +81,12 @@ struct Primitive {
   std::function<Tensor(ParamsRef, const Tensor&)> view;
   ControlRules control;
 
-  uint32_t nondifferentiable = 0;        ///< bit i: operand i has no derivative (indices, predicates)
-  uint32_t saves_inputs = ~uint32_t{0};  ///< bit i: the derivative rule reads input i
-  uint32_t saves_outputs = ~uint32_t{0}; ///< bit i: the derivative rule reads output i
-  bool zero_derivative = false;          ///< outputs do not depend differentiably on any input
-  bool linear = false;                   ///< elementwise: the tangent map is the primitive itself
-  bool all_boolean_result = false;       ///< elementwise: the result is bool whatever the operands are
+  uint32_t nondifferentiable = 0;  ///< bit i: operand i has no derivative (indices, predicates)
+  uint32_t saves_inputs = ~uint32_t{0};   ///< bit i: the derivative rule reads input i
+  uint32_t saves_outputs = ~uint32_t{0};  ///< bit i: the derivative rule reads output i
+  bool zero_derivative = false;           ///< outputs do not depend differentiably on any input
+  bool linear = false;                    ///< elementwise: the tangent map is the primitive itself
+  bool all_boolean_result = false;  ///< elementwise: the result is bool whatever the operands are
 };
 
 /// Bit mask of operand or result indices.
@@ -108,7 +110,8 @@ struct Elementwise {
   Accepts accepts = Accepts::kFloating;
   bool boolean_result = false;
   bool predicate_first = false;  ///< operand 0 is bool and not differentiable
-  bool linear = false;           ///< in all differentiable operands together; `vjp` is given instead of `partials`
+  bool linear =
+      false;  ///< in all differentiable operands together; `vjp` is given instead of `partials`
   bool zero_derivative = false;
   uint32_t saves_inputs = kAllBits;
   uint32_t saves_outputs = kAllBits;
@@ -177,9 +180,10 @@ struct Control {
 const Primitive& define_primitive(Primitive primitive);
 const Primitive& define(Control description);
 
-/// Typing of elementwise primitives: equal shapes and dtypes (no implicit broadcasting at this level).
-TypeList infer_elementwise(const char* name, Accepts accepts, bool boolean_result, bool predicate_first, int arity,
-                           Inputs x);
+/// Typing of elementwise primitives: equal shapes and dtypes (no implicit broadcasting at this
+/// level).
+TypeList infer_elementwise(const char* name, Accepts accepts, bool boolean_result,
+                           bool predicate_first, int arity, Inputs x);
 /// Result types by abstract evaluation of `decompose`.
 TypeList infer_by_tracing(const Primitive& primitive, ParamsRef params, Inputs x);
 
@@ -189,10 +193,12 @@ void define_all_primitives();
 
 /// Gives `primitive` its current meaning: runs a kernel, records a node, applies a derivative rule.
 TensorList emit(const Primitive& primitive, Inputs inputs, ParamsRef params = NoParams{});
-TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs, ParamsRef params = NoParams{});
+TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs,
+                ParamsRef params = NoParams{});
 /// For primitives with one result.
 Tensor emit_one(const Primitive& primitive, Inputs inputs, ParamsRef params = NoParams{});
-Tensor emit_one(const Primitive& primitive, std::initializer_list<Tensor> inputs, ParamsRef params = NoParams{});
+Tensor emit_one(const Primitive& primitive, std::initializer_list<Tensor> inputs,
+                ParamsRef params = NoParams{});
 
 template <class P>
 const Primitive& define(const Elementwise<P>& d) {
@@ -206,7 +212,9 @@ const Primitive& define(const Elementwise<P>& d) {
     p.partials = [f = d.partials](ParamsRef q, Inputs x, Outputs y) { return f(q.as<P>(), x, y); };
   }
   if (d.vjp) {
-    p.vjp = [f = d.vjp](ParamsRef q, Inputs x, Outputs y, Inputs ct) { return f(q.as<P>(), x, y, ct[0]); };
+    p.vjp = [f = d.vjp](ParamsRef q, Inputs x, Outputs y, Inputs ct) {
+      return f(q.as<P>(), x, y, ct[0]);
+    };
   }
   p.nondifferentiable = d.predicate_first ? 1u : 0u;
   p.linear = d.linear;
@@ -222,7 +230,10 @@ template <class P, class D>
 void take_infer_and_batch(Primitive& p, const D& d) {
   p.name = d.name;
   if (d.infer) p.infer = [f = d.infer](ParamsRef q, Inputs x) { return f(q.template as<P>(), x); };
-  if (d.batch) p.batch = [f = d.batch](ParamsRef q, const BatchedInputs& x) { return f(q.template as<P>(), x); };
+  if (d.batch)
+    p.batch = [f = d.batch](ParamsRef q, const BatchedInputs& x) {
+      return f(q.template as<P>(), x);
+    };
 }
 }  // namespace detail
 
@@ -231,7 +242,9 @@ const Primitive& define(const LinearMap<P>& d) {
   Primitive p;
   p.kind = Kind::kLinearMap;
   detail::take_infer_and_batch<P>(p, d);
-  p.transpose = [f = d.transpose](ParamsRef q, Inputs x, const Tensor& ct) { return f(q.as<P>(), x, ct); };
+  p.transpose = [f = d.transpose](ParamsRef q, Inputs x, const Tensor& ct) {
+    return f(q.as<P>(), x, ct);
+  };
   if (d.view) p.view = [f = d.view](ParamsRef q, const Tensor& x) { return f(q.as<P>(), x); };
   p.nondifferentiable = d.nondifferentiable;
   p.saves_inputs = d.nondifferentiable;
@@ -256,8 +269,13 @@ const Primitive& define(const Smooth<P>& d) {
   Primitive p;
   p.kind = Kind::kSmooth;
   detail::take_infer_and_batch<P>(p, d);
-  p.vjp = [f = d.vjp](ParamsRef q, Inputs x, Outputs y, Inputs ct) { return f(q.as<P>(), x, y, ct); };
-  if (d.jvp) p.jvp = [f = d.jvp](ParamsRef q, Inputs x, Outputs y, Inputs t) { return f(q.as<P>(), x, y, t); };
+  p.vjp = [f = d.vjp](ParamsRef q, Inputs x, Outputs y, Inputs ct) {
+    return f(q.as<P>(), x, y, ct);
+  };
+  if (d.jvp)
+    p.jvp = [f = d.jvp](ParamsRef q, Inputs x, Outputs y, Inputs t) {
+      return f(q.as<P>(), x, y, t);
+    };
   p.nondifferentiable = d.nondifferentiable;
   p.saves_inputs = d.saves_inputs;
   p.saves_outputs = d.saves_outputs;
@@ -270,7 +288,10 @@ const Primitive& define(const Composite<P>& d) {
   p.kind = Kind::kComposite;
   detail::take_infer_and_batch<P>(p, d);
   p.decompose = [f = d.decompose](ParamsRef q, Inputs x) { return f(q.as<P>(), x); };
-  if (d.vjp) p.vjp = [f = d.vjp](ParamsRef q, Inputs x, Outputs y, Inputs ct) { return f(q.as<P>(), x, y, ct); };
+  if (d.vjp)
+    p.vjp = [f = d.vjp](ParamsRef q, Inputs x, Outputs y, Inputs ct) {
+      return f(q.as<P>(), x, y, ct);
+    };
   p.nondifferentiable = d.nondifferentiable;
   p.saves_inputs = d.saves_inputs;
   p.saves_outputs = d.saves_outputs;

@@ -15,7 +15,8 @@ namespace linnet {
 
 /// Dimension sizes, outermost first. Empty means a zero-dimensional tensor (one element).
 using Shape = SmallVector<int64_t, 6>;
-/// Distance in elements between neighbours along each dimension; 0 repeats, negative runs backwards.
+/// Distance in elements between neighbours along each dimension; 0 repeats, negative runs
+/// backwards.
 using Strides = SmallVector<int64_t, 6>;
 /// Indices of dimensions. Public functions accept negative ones, counted from the end.
 using Axes = SmallVector<int64_t, 6>;

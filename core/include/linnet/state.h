@@ -23,12 +23,17 @@ struct Value {
 
   Value() = default;
   Value(Tensor tensor) { tensors.push_back(std::move(tensor)); }  // NOLINT(runtime/explicit)
-  static Value tuple_of(TensorList list) { Value v; v.tensors = std::move(list); v.tuple = true; return v; }
+  static Value tuple_of(TensorList list) {
+    Value v;
+    v.tensors = std::move(list);
+    v.tuple = true;
+    return v;
+  }
   bool single() const { return !tuple && tensors.size() == 1; }
 };
 
-/// Storage behind a variable. Identity is the address; a cell belongs to the state scope in which it
-/// was made.
+/// Storage behind a variable. Identity is the address; a cell belongs to the state scope in which
+/// it was made.
 class Cell {
  public:
   explicit Cell(Value value);
@@ -73,7 +78,10 @@ class Scope {
 
  protected:
   /// The inner value of a cell on first touch.
-  virtual Value lift(const CellPtr& cell, const Value& outer) { (void)cell; return outer; }
+  virtual Value lift(const CellPtr& cell, const Value& outer) {
+    (void)cell;
+    return outer;
+  }
   /// The value that leaves, for a written cell.
   virtual Value lower(const Entry& entry) { return entry.inner; }
 

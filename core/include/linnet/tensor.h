@@ -40,7 +40,8 @@ std::string to_string(const TensorType& type);
 
 class Tensor {
  public:
-  /// An undefined tensor: holds no type and no value; any use but `defined()` and assignment throws.
+  /// An undefined tensor: holds no type and no value; any use but `defined()` and assignment
+  /// throws.
   Tensor() = default;
   /// A weakly typed zero-dimensional tensor: bool, i32 (i64/u32/u64 if the value needs it) or f32.
   template <class T>
@@ -78,7 +79,8 @@ class Tensor {
   template <class T>
   std::vector<T> to_vector() const;
   /// Row-major elements of a dense host tensor. T must be the element type.
-  /// @throws DTypeError, DeviceError, or TraceError; a strided view throws ShapeError (see `contiguous`).
+  /// @throws DTypeError, DeviceError, or TraceError; a strided view throws ShapeError (see
+  /// `contiguous`).
   template <class T>
   std::span<const T> data() const;
   /// Itself if dense in row-major order, otherwise a dense copy.
@@ -88,23 +90,32 @@ class Tensor {
 
   TensorImpl* impl() const { return impl_; }
   /// Gives up the handle without lowering the reference count.
-  TensorImpl* release() { TensorImpl* out = impl_; impl_ = nullptr; return out; }
+  TensorImpl* release() {
+    TensorImpl* out = impl_;
+    impl_ = nullptr;
+    return out;
+  }
 
   Tensor astype(DType dtype) const;
   Tensor reshape(const Shape& shape) const;
   /// Reverses the dimensions.
   Tensor transpose() const;
   Tensor transpose(const Axes& permutation) const;
-  /// Element or sub-tensor along the first axis; negative wraps once, out of range throws ShapeError.
+  /// Element or sub-tensor along the first axis; negative wraps once, out of range throws
+  /// ShapeError.
   Tensor operator[](int64_t index) const;
 
  private:
   template <class T>
   static Tensor make_weak(T value) {
-    if constexpr (std::is_same_v<T, bool>) return weak_bool(value);
-    else if constexpr (std::is_floating_point_v<T>) return weak_float(static_cast<double>(value));
-    else if constexpr (std::is_unsigned_v<T>) return weak_unsigned(value);
-    else return weak_integer(value);
+    if constexpr (std::is_same_v<T, bool>)
+      return weak_bool(value);
+    else if constexpr (std::is_floating_point_v<T>)
+      return weak_float(static_cast<double>(value));
+    else if constexpr (std::is_unsigned_v<T>)
+      return weak_unsigned(value);
+    else
+      return weak_integer(value);
   }
   static Tensor weak_bool(bool value);
   static Tensor weak_float(double value);
@@ -124,7 +135,8 @@ Tensor from_span(std::span<const T> values, const Shape& shape, Device device = 
 Tensor from_bytes(const void* bytes, DType dtype, const Shape& shape, Device device = kCpu);
 /// A tensor over memory that somebody else owns; `owner` is kept alive as long as it is needed. The
 /// bytes must not change and be aligned to the element size.
-Tensor from_external(const void* bytes, DType dtype, const Shape& shape, std::shared_ptr<const void> owner);
+Tensor from_external(const void* bytes, DType dtype, const Shape& shape,
+                     std::shared_ptr<const void> owner);
 
 template <class T>
 Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
@@ -133,7 +145,8 @@ Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
 /// One-dimensional tensor of the listed values.
 template <class T>
 Tensor tensor(std::initializer_list<T> values) {
-  return from_span(std::span<const T>(values.begin(), values.size()), {static_cast<int64_t>(values.size())});
+  return from_span(std::span<const T>(values.begin(), values.size()),
+                   {static_cast<int64_t>(values.size())});
 }
 namespace detail {
 [[noreturn]] void fail_ragged(size_t row, size_t expected, size_t got);
@@ -150,7 +163,8 @@ Tensor tensor(std::initializer_list<std::initializer_list<T>> rows) {
     values.insert(values.end(), row.begin(), row.end());
     ++count;
   }
-  return from_span(std::span<const T>(values), {static_cast<int64_t>(count), static_cast<int64_t>(width)});
+  return from_span(std::span<const T>(values),
+                   {static_cast<int64_t>(count), static_cast<int64_t>(width)});
 }
 /// A strongly typed zero-dimensional tensor.
 Tensor scalar(double value, DType dtype);

@@ -1,4 +1,5 @@
-// Transformations of functions. Arguments and results are trees (tree.h); all of them nest in any order.
+// Transformations of functions. Arguments and results are trees (tree.h); all of them nest in any
+// order.
 //
 //   auto f = [](const Tensor& x) { return sum(sin(x)); };
 //   Tensor g = grad(f)(x);                                      // cos(x)
@@ -48,14 +49,19 @@ class ReverseCall {
 };
 
 TensorList forward_call(const TensorList& primals, const TensorList& tangents,
-                        const std::function<TensorList(const TensorList&)>& f, TensorList& tangents_out);
-TensorList batch_call(const char* name, const TensorList& inputs, const std::vector<std::optional<int64_t>>& in_axes,
+                        const std::function<TensorList(const TensorList&)>& f,
+                        TensorList& tangents_out);
+TensorList batch_call(const char* name, const TensorList& inputs,
+                      const std::vector<std::optional<int64_t>>& in_axes,
                       const std::function<TensorList(const TensorList&)>& f,
                       const std::function<std::vector<std::optional<int64_t>>(size_t)>& out_axes,
                       std::optional<int64_t> axis_size);
-[[noreturn]] void fail_axes_count(const char* option, size_t given, size_t wanted, const char* what);
-TensorList abstract_call(const TensorList& inputs, const std::function<TensorList(const TensorList&)>& f);
-TensorList remat_call(const TensorList& inputs, const std::function<TensorList(const TensorList&)>& f);
+[[noreturn]] void fail_axes_count(const char* option, size_t given, size_t wanted,
+                                  const char* what);
+TensorList abstract_call(const TensorList& inputs,
+                         const std::function<TensorList(const TensorList&)>& f);
+TensorList remat_call(const TensorList& inputs,
+                      const std::function<TensorList(const TensorList&)>& f);
 
 using FlatFunction = std::function<TensorList(const TensorList&)>;
 /// fwd gives results followed by residuals; bwd takes residuals followed by cotangents.
@@ -72,29 +78,38 @@ struct CustomJvpRule {
 TensorList custom_jvp_call(const TensorList& inputs, std::shared_ptr<const CustomJvpRule> rule);
 
 template <size_t I, class Tuple>
-TensorList leaves_of(Tuple& arguments) { return tree::read(tree::flatten(std::get<I>(arguments)).leaves); }
+TensorList leaves_of(Tuple& arguments) {
+  return tree::read(tree::flatten(std::get<I>(arguments)).leaves);
+}
 
 template <class Tuple>
 void append_leaves(TensorList& out, std::vector<size_t>& counts, Tuple& arguments) {
-  std::apply([&](auto&... argument) {
-    (([&] {
-      TensorList part = tree::read(tree::flatten(argument).leaves);
-      counts.push_back(part.size());
-      out.insert(out.end(), part.begin(), part.end());
-    }()), ...);
-  }, arguments);
+  std::apply(
+      [&](auto&... argument) {
+        (([&] {
+           TensorList part = tree::read(tree::flatten(argument).leaves);
+           counts.push_back(part.size());
+           out.insert(out.end(), part.begin(), part.end());
+         }()),
+         ...);
+      },
+      arguments);
 }
 
 template <class Tuple>
 void place_leaves(Tuple& arguments, const TensorList& values, const std::vector<size_t>& counts) {
   size_t which = 0, next = 0;
-  std::apply([&](auto&... argument) {
-    (([&] {
-      const size_t count = counts[which++];
-      tree::write(tree::flatten(argument).leaves, std::span<const Tensor>(values).subspan(next, count));
-      next += count;
-    }()), ...);
-  }, arguments);
+  std::apply(
+      [&](auto&... argument) {
+        (([&] {
+           const size_t count = counts[which++];
+           tree::write(tree::flatten(argument).leaves,
+                       std::span<const Tensor>(values).subspan(next, count));
+           next += count;
+         }()),
+         ...);
+      },
+      arguments);
 }
 
 template <class T>
@@ -107,14 +122,15 @@ T with_primals(const T& object, const ReverseCall& call) {
 /// f's value and its gradient with respect to arguments N... (the first if none are named).
 ///
 /// f must return a floating zero-dimensional tensor, or a pair of it and any auxiliary tree. Gives
-/// `{value, gradient}`, or `{value, auxiliary, gradient}`; the gradient has the type of the argument,
-/// or is a tuple if several are named.
+/// `{value, gradient}`, or `{value, auxiliary, gradient}`; the gradient has the type of the
+/// argument, or is a tuple if several are named.
 /// @throws ShapeError for a loss that is not a scalar, DTypeError for inputs that are not floating.
 template <size_t... N, class F>
 auto value_and_grad(F f) {
   return [f = std::move(f)](const auto&... args) {
     auto arguments = tree::copy(std::make_tuple(args...));
-    using Which = std::conditional_t<sizeof...(N) == 0, std::index_sequence<0>, std::index_sequence<N...>>;
+    using Which =
+        std::conditional_t<sizeof...(N) == 0, std::index_sequence<0>, std::index_sequence<N...>>;
     return [&]<size_t... W>(std::index_sequence<W...>) {
       TensorList primals;
       std::vector<size_t> counts;
@@ -135,13 +151,15 @@ auto value_and_grad(F f) {
           next += count;
           return part;
         }()...};
-        if constexpr (sizeof...(W) == 1) return std::move(std::get<0>(out));
-        else return out;
+        if constexpr (sizeof...(W) == 1)
+          return std::move(std::get<0>(out));
+        else
+          return out;
       };
       if constexpr (detail::is_pair<Result>) {
         auto gradient = unpack(result->first);
-        return std::make_tuple(call.primal(result->first), detail::with_primals(result->second, call),
-                               std::move(gradient));
+        return std::make_tuple(call.primal(result->first),
+                               detail::with_primals(result->second, call), std::move(gradient));
       } else {
         auto gradient = unpack(*result);
         return std::make_pair(call.primal(*result), std::move(gradient));
@@ -163,8 +181,8 @@ auto grad(F f) {
   };
 }
 
-/// f's value at `args` and a function from cotangents of the result (a tree of its type) to those of
-/// the arguments: one tree, or a tuple if f has several arguments. It may be called many times.
+/// f's value at `args` and a function from cotangents of the result (a tree of its type) to those
+/// of the arguments: one tree, or a tuple if f has several arguments. It may be called many times.
 template <class F, class... A>
 auto vjp(F f, const A&... args) {
   auto arguments = tree::copy(std::make_tuple(args...));
@@ -182,13 +200,16 @@ auto vjp(F f, const A&... args) {
     const TensorList grads = call->pullback(outputs, tree::leaves(cotangent));
     auto out = tree::copy(prototypes);
     detail::place_leaves(out, grads, counts);
-    if constexpr (sizeof...(A) == 1) return std::move(std::get<0>(out));
-    else return out;
+    if constexpr (sizeof...(A) == 1)
+      return std::move(std::get<0>(out));
+    else
+      return out;
   };
   return std::make_pair(std::move(value), std::move(pullback));
 }
 
-/// f's value at `primals` and its derivative in the direction `tangents` (tuples of argument trees).
+/// f's value at `primals` and its derivative in the direction `tangents` (tuples of argument
+/// trees).
 /// @throws ShapeError if a tangent's type differs from its primal's.
 template <class F, class... A>
 auto jvp(F f, const std::tuple<A...>& primals, const std::tuple<A...>& tangents) {
@@ -230,9 +251,9 @@ struct VmapOptions {
 };
 
 /// f over a batch: every mapped argument has one more dimension, and so has every result (J-082).
-/// @throws ShapeError if sizes disagree (all are listed), ValueError if nothing is mapped and no size
-/// is given, if there is not an axis for every argument, or if `out_axes` is kNone for a result that is
-/// mapped.
+/// @throws ShapeError if sizes disagree (all are listed), ValueError if nothing is mapped and no
+/// size is given, if there is not an axis for every argument, or if `out_axes` is kNone for a
+/// result that is mapped.
 template <class F>
 auto vmap(F f, VmapOptions options = {}) {
   return [f = std::move(f), options = std::move(options)](const auto&... args) {
@@ -245,7 +266,8 @@ auto vmap(F f, VmapOptions options = {}) {
     }
     std::vector<std::optional<int64_t>> axes;
     for (size_t i = 0; i < counts.size(); ++i) {
-      const std::optional<int64_t> axis = options.in_axes.empty() ? std::optional<int64_t>(0) : options.in_axes[i];
+      const std::optional<int64_t> axis =
+          options.in_axes.empty() ? std::optional<int64_t>(0) : options.in_axes[i];
       axes.insert(axes.end(), counts[i], axis);
     }
     using Result = std::decay_t<decltype(std::apply(f, arguments))>;
@@ -267,14 +289,21 @@ auto vmap(F f, VmapOptions options = {}) {
                 detail::fail_axes_count("out_axes", options.out_axes.size(), kParts, "results");
               }
               size_t which = 0;
-              std::apply([&](const auto&... part) {
-                ((spread.insert(spread.end(), tree::leaves(part).size(), options.out_axes.at(which)), ++which), ...);
-              }, *traced);
+              std::apply(
+                  [&](const auto&... part) {
+                    ((spread.insert(spread.end(), tree::leaves(part).size(),
+                                    options.out_axes.at(which)),
+                      ++which),
+                     ...);
+                  },
+                  *traced);
               return spread;
             }
           }
-          if (options.out_axes.size() > 1) detail::fail_axes_count("out_axes", options.out_axes.size(), 1, "result");
-          spread.assign(count, options.out_axes.empty() ? std::optional<int64_t>(0) : options.out_axes[0]);
+          if (options.out_axes.size() > 1)
+            detail::fail_axes_count("out_axes", options.out_axes.size(), 1, "result");
+          spread.assign(count,
+                        options.out_axes.empty() ? std::optional<int64_t>(0) : options.out_axes[0]);
           return spread;
         },
         options.axis_size);
@@ -306,7 +335,8 @@ auto jacfwd(F f) {
   return [f = std::move(f)](const Tensor& x, const auto&... rest) {
     const int64_t n = x.size();
     const auto column = [&](const Tensor& direction) {
-      return jvp([&](const Tensor& y) { return f(y, rest...); }, x, reshape(direction, x.shape())).second;
+      return jvp([&](const Tensor& y) { return f(y, rest...); }, x, reshape(direction, x.shape()))
+          .second;
     };
     const Tensor columns = vmap(column)(eye(n, n, 0, x.dtype()));  // [n, output...]
     Tensor jacobian = moveaxis(columns, 0, -1);
@@ -323,7 +353,9 @@ auto jacrev(F f) {
   return [f = std::move(f)](const Tensor& x, const auto&... rest) {
     auto [y, pullback] = vjp([&](const Tensor& z) { return f(z, rest...); }, x);
     const Shape output = y.shape();
-    const auto row = [&, pullback = pullback](const Tensor& direction) { return pullback(reshape(direction, output)); };
+    const auto row = [&, pullback = pullback](const Tensor& direction) {
+      return pullback(reshape(direction, output));
+    };
     const Tensor rows = vmap(row)(eye(y.size(), y.size(), 0, y.dtype()));  // [m, input...]
     Shape shape = output;
     shape.append(x.shape().begin(), x.shape().end());
@@ -357,56 +389,60 @@ auto checkpoint(F f) {
   };
 }
 
-/// f with its own reverse rule: `fwd(args...)` gives `{result, residuals}`, `bwd(residuals, cotangent)`
-/// gives the cotangents: one tree, or a tuple if there are several arguments (J-087).
+/// f with its own reverse rule: `fwd(args...)` gives `{result, residuals}`, `bwd(residuals,
+/// cotangent)` gives the cotangents: one tree, or a tuple if there are several arguments (J-087).
 template <class F, class Fwd, class Bwd>
 auto custom_vjp(F f, Fwd fwd, Bwd bwd) {
-  return [f = std::move(f), fwd = std::move(fwd), bwd = std::move(bwd)]<class... A>(const A&... args) {
-    using Arguments = std::tuple<A...>;
-    using Result = std::decay_t<decltype(f(args...))>;
-    using Residuals = std::decay_t<decltype(fwd(args...).second)>;
-    struct Shared {
-      std::optional<Result> result;
-      std::optional<Residuals> residuals;
-    };
-    const Arguments arguments = tree::copy(Arguments(args...));
-    Arguments copy = tree::copy(arguments);
-    TensorList values;
-    std::vector<size_t> counts;
-    detail::append_leaves(values, counts, copy);
-    auto shared = std::make_shared<Shared>();
-    auto rule = std::make_shared<detail::CustomVjpRule>();
-    const auto rebuild = [arguments, counts](const TensorList& leaves) {
-      Arguments out = tree::copy(arguments);
-      detail::place_leaves(out, leaves, counts);
-      return out;
-    };
-    rule->f = [f, rebuild, shared](const TensorList& leaves) {
-      auto inner = rebuild(leaves);
-      shared->result.emplace(std::apply(f, inner));
-      return tree::leaves(*shared->result);
-    };
-    rule->fwd = [fwd, rebuild, shared](const TensorList& leaves) {
-      auto inner = rebuild(leaves);
-      auto pair = std::apply(fwd, inner);
-      shared->result.emplace(pair.first);
-      shared->residuals.emplace(pair.second);
-      TensorList out = tree::leaves(pair.first);
-      for (Tensor& t : tree::leaves(pair.second)) out.push_back(std::move(t));
-      return out;
-    };
-    rule->bwd = [bwd, shared](const TensorList& leaves) {
-      const size_t count = tree::leaves(*shared->residuals).size();
-      const Residuals residuals = tree::unflatten(*shared->residuals, std::span<const Tensor>(leaves).first(count));
-      const Result cotangent = tree::unflatten(*shared->result, std::span<const Tensor>(leaves).subspan(count));
-      return tree::leaves(bwd(residuals, cotangent));
-    };
-    const TensorList outputs = detail::custom_vjp_call(values, rule);
-    return tree::unflatten(*shared->result, outputs);
-  };
+  return
+      [f = std::move(f), fwd = std::move(fwd), bwd = std::move(bwd)]<class... A>(const A&... args) {
+        using Arguments = std::tuple<A...>;
+        using Result = std::decay_t<decltype(f(args...))>;
+        using Residuals = std::decay_t<decltype(fwd(args...).second)>;
+        struct Shared {
+          std::optional<Result> result;
+          std::optional<Residuals> residuals;
+        };
+        const Arguments arguments = tree::copy(Arguments(args...));
+        Arguments copy = tree::copy(arguments);
+        TensorList values;
+        std::vector<size_t> counts;
+        detail::append_leaves(values, counts, copy);
+        auto shared = std::make_shared<Shared>();
+        auto rule = std::make_shared<detail::CustomVjpRule>();
+        const auto rebuild = [arguments, counts](const TensorList& leaves) {
+          Arguments out = tree::copy(arguments);
+          detail::place_leaves(out, leaves, counts);
+          return out;
+        };
+        rule->f = [f, rebuild, shared](const TensorList& leaves) {
+          auto inner = rebuild(leaves);
+          shared->result.emplace(std::apply(f, inner));
+          return tree::leaves(*shared->result);
+        };
+        rule->fwd = [fwd, rebuild, shared](const TensorList& leaves) {
+          auto inner = rebuild(leaves);
+          auto pair = std::apply(fwd, inner);
+          shared->result.emplace(pair.first);
+          shared->residuals.emplace(pair.second);
+          TensorList out = tree::leaves(pair.first);
+          for (Tensor& t : tree::leaves(pair.second)) out.push_back(std::move(t));
+          return out;
+        };
+        rule->bwd = [bwd, shared](const TensorList& leaves) {
+          const size_t count = tree::leaves(*shared->residuals).size();
+          const Residuals residuals =
+              tree::unflatten(*shared->residuals, std::span<const Tensor>(leaves).first(count));
+          const Result cotangent =
+              tree::unflatten(*shared->result, std::span<const Tensor>(leaves).subspan(count));
+          return tree::leaves(bwd(residuals, cotangent));
+        };
+        const TensorList outputs = detail::custom_vjp_call(values, rule);
+        return tree::unflatten(*shared->result, outputs);
+      };
 }
 
-/// f with its own forward rule: `rule(primals, tangents)` (tuples of arguments) gives `{result, tangent}`.
+/// f with its own forward rule: `rule(primals, tangents)` (tuples of arguments) gives `{result,
+/// tangent}`.
 template <class F, class Rule>
 auto custom_jvp(F f, Rule jvp_rule) {
   return [f = std::move(f), jvp_rule = std::move(jvp_rule)]<class... A>(const A&... args) {
@@ -431,8 +467,9 @@ auto custom_jvp(F f, Rule jvp_rule) {
     };
     rule->jvp = [jvp_rule, rebuild](const TensorList& leaves) {
       const size_t half = leaves.size() / 2;
-      auto pair = jvp_rule(rebuild(TensorList(leaves.begin(), leaves.begin() + static_cast<int64_t>(half))),
-                           rebuild(TensorList(leaves.begin() + static_cast<int64_t>(half), leaves.end())));
+      auto pair =
+          jvp_rule(rebuild(TensorList(leaves.begin(), leaves.begin() + static_cast<int64_t>(half))),
+                   rebuild(TensorList(leaves.begin() + static_cast<int64_t>(half), leaves.end())));
       TensorList out = tree::leaves(pair.first);
       for (Tensor& t : tree::leaves(pair.second)) out.push_back(std::move(t));
       return out;

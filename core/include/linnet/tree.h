@@ -1,6 +1,6 @@
 // Trees: how Linnet sees through user types. A tree is a tensor, a described struct (LINNET_FIELDS
-// or a plain aggregate), or a tuple, pair, array, vector, map, optional, variant or unique_ptr of trees.
-// Numbers, enums and strings are static leaves: part of the structure, not of the data.
+// or a plain aggregate), or a tuple, pair, array, vector, map, optional, variant or unique_ptr of
+// trees. Numbers, enums and strings are static leaves: part of the structure, not of the data.
 //
 //   struct Batch { Tensor image, label; };
 //   TensorList leaves = tree::leaves(batch);
@@ -66,8 +66,8 @@ struct Traits;
 template <class T>
 concept HasTraits = requires(T& object, Visitor& visitor) { Traits<T>::visit(object, visitor); };
 
-/// While one is alive, copies of shared nodes (nnx::Shared) are independent objects, and sharing inside
-/// what is copied is kept. `copy` opens one.
+/// While one is alive, copies of shared nodes (nnx::Shared) are independent objects, and sharing
+/// inside what is copied is kept. `copy` opens one.
 class CopyScope {
  public:
   CopyScope();
@@ -105,25 +105,46 @@ concept BraceConstructible = requires { T{std::declval<A>()...}; };
 
 template <class T, class... A>
 constexpr size_t aggregate_arity() {
-  if constexpr (BraceConstructible<T, A..., AnyField>) return aggregate_arity<T, A..., AnyField>();
-  else return sizeof...(A);
+  if constexpr (BraceConstructible<T, A..., AnyField>)
+    return aggregate_arity<T, A..., AnyField>();
+  else
+    return sizeof...(A);
 }
 
 template <class T>
 auto aggregate_fields(T& o) {
   constexpr size_t n = aggregate_arity<std::remove_const_t<T>>();
   static_assert(n <= 12, "aggregates of more than 12 members need LINNET_FIELDS");
-  if constexpr (n == 0) { return std::tie(); }
-  else if constexpr (n == 1) { auto& [a] = o; return std::tie(a); }
-  else if constexpr (n == 2) { auto& [a, b] = o; return std::tie(a, b); }
-  else if constexpr (n == 3) { auto& [a, b, c] = o; return std::tie(a, b, c); }
-  else if constexpr (n == 4) { auto& [a, b, c, d] = o; return std::tie(a, b, c, d); }
-  else if constexpr (n == 5) { auto& [a, b, c, d, e] = o; return std::tie(a, b, c, d, e); }
-  else if constexpr (n == 6) { auto& [a, b, c, d, e, f] = o; return std::tie(a, b, c, d, e, f); }
-  else if constexpr (n == 7) { auto& [a, b, c, d, e, f, g] = o; return std::tie(a, b, c, d, e, f, g); }
-  else if constexpr (n == 8) { auto& [a, b, c, d, e, f, g, h] = o; return std::tie(a, b, c, d, e, f, g, h); }
-  else if constexpr (n == 9) { auto& [a, b, c, d, e, f, g, h, i] = o; return std::tie(a, b, c, d, e, f, g, h, i); }
-  else if constexpr (n == 10) {
+  if constexpr (n == 0) {
+    return std::tie();
+  } else if constexpr (n == 1) {
+    auto& [a] = o;
+    return std::tie(a);
+  } else if constexpr (n == 2) {
+    auto& [a, b] = o;
+    return std::tie(a, b);
+  } else if constexpr (n == 3) {
+    auto& [a, b, c] = o;
+    return std::tie(a, b, c);
+  } else if constexpr (n == 4) {
+    auto& [a, b, c, d] = o;
+    return std::tie(a, b, c, d);
+  } else if constexpr (n == 5) {
+    auto& [a, b, c, d, e] = o;
+    return std::tie(a, b, c, d, e);
+  } else if constexpr (n == 6) {
+    auto& [a, b, c, d, e, f] = o;
+    return std::tie(a, b, c, d, e, f);
+  } else if constexpr (n == 7) {
+    auto& [a, b, c, d, e, f, g] = o;
+    return std::tie(a, b, c, d, e, f, g);
+  } else if constexpr (n == 8) {
+    auto& [a, b, c, d, e, f, g, h] = o;
+    return std::tie(a, b, c, d, e, f, g, h);
+  } else if constexpr (n == 9) {
+    auto& [a, b, c, d, e, f, g, h, i] = o;
+    return std::tie(a, b, c, d, e, f, g, h, i);
+  } else if constexpr (n == 10) {
     auto& [a, b, c, d, e, f, g, h, i, j] = o;
     return std::tie(a, b, c, d, e, f, g, h, i, j);
   } else if constexpr (n == 11) {
@@ -135,33 +156,55 @@ auto aggregate_fields(T& o) {
   }
 }
 
-template <class T> inline constexpr bool is_vector = false;
-template <class T, class A> inline constexpr bool is_vector<std::vector<T, A>> = true;
-template <class T> inline constexpr bool is_array = false;
-template <class T, size_t N> inline constexpr bool is_array<std::array<T, N>> = true;
-template <class T> inline constexpr bool is_map = false;
-template <class K, class V, class C, class A> inline constexpr bool is_map<std::map<K, V, C, A>> = true;
-template <class T> inline constexpr bool is_optional = false;
-template <class T> inline constexpr bool is_optional<std::optional<T>> = true;
-template <class T> inline constexpr bool is_unique = false;
-template <class T> inline constexpr bool is_unique<std::unique_ptr<T>> = true;
-template <class T> inline constexpr bool is_variant = false;
-template <class... T> inline constexpr bool is_variant<std::variant<T...>> = true;
-template <class T> inline constexpr bool is_tuple = false;
-template <class... T> inline constexpr bool is_tuple<std::tuple<T...>> = true;
-template <class A, class B> inline constexpr bool is_tuple<std::pair<A, B>> = true;
-template <class T> inline constexpr bool is_small_vector = false;
-template <class T, size_t N> inline constexpr bool is_small_vector<SmallVector<T, N>> = true;
+template <class T>
+inline constexpr bool is_vector = false;
+template <class T, class A>
+inline constexpr bool is_vector<std::vector<T, A>> = true;
+template <class T>
+inline constexpr bool is_array = false;
+template <class T, size_t N>
+inline constexpr bool is_array<std::array<T, N>> = true;
+template <class T>
+inline constexpr bool is_map = false;
+template <class K, class V, class C, class A>
+inline constexpr bool is_map<std::map<K, V, C, A>> = true;
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+template <class T>
+inline constexpr bool is_unique = false;
+template <class T>
+inline constexpr bool is_unique<std::unique_ptr<T>> = true;
+template <class T>
+inline constexpr bool is_variant = false;
+template <class... T>
+inline constexpr bool is_variant<std::variant<T...>> = true;
+template <class T>
+inline constexpr bool is_tuple = false;
+template <class... T>
+inline constexpr bool is_tuple<std::tuple<T...>> = true;
+template <class A, class B>
+inline constexpr bool is_tuple<std::pair<A, B>> = true;
+template <class T>
+inline constexpr bool is_small_vector = false;
+template <class T, size_t N>
+inline constexpr bool is_small_vector<SmallVector<T, N>> = true;
 
 template <class T>
 void check_described(T& object) {
   static const bool checked = [&] {
     std::vector<std::pair<size_t, size_t>> extents;
-    std::apply([&](auto&... field) {
-      ((extents.emplace_back(reinterpret_cast<const char*>(&field) - reinterpret_cast<const char*>(&object),
-                             sizeof(field))), ...);
-    }, object.linnet_fields());
-    check_fields(typeid(T).name(), sizeof(T), std::is_polymorphic_v<T>, T::linnet_field_names(), std::move(extents));
+    std::apply(
+        [&](auto&... field) {
+          ((extents.emplace_back(
+               reinterpret_cast<const char*>(&field) - reinterpret_cast<const char*>(&object),
+               sizeof(field))),
+           ...);
+        },
+        object.linnet_fields());
+    check_fields(typeid(T).name(), sizeof(T), std::is_polymorphic_v<T>, T::linnet_field_names(),
+                 std::move(extents));
     return true;
   }();
   (void)checked;
@@ -179,20 +222,25 @@ void visit(T& object, Visitor& v) {
     v.tensor(o);
   } else if constexpr (std::is_same_v<U, bool>) {
     v.flag(o);
-  } else if constexpr (std::is_arithmetic_v<U> || std::is_enum_v<U> || std::is_pointer_v<U> || std::is_empty_v<U>) {
-    v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(&o), std::is_empty_v<U> ? 0 : sizeof(U)));
+  } else if constexpr (std::is_arithmetic_v<U> || std::is_enum_v<U> || std::is_pointer_v<U> ||
+                       std::is_empty_v<U>) {
+    v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(&o),
+                                        std::is_empty_v<U> ? 0 : sizeof(U)));
   } else if constexpr (std::is_same_v<U, std::string> || std::is_same_v<U, std::string_view>) {
     v.fixed(typeid(U), o);
   } else if constexpr (detail::is_small_vector<U>) {
-    v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(o.data()), o.size() * sizeof(*o.data())));
+    v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(o.data()),
+                                        o.size() * sizeof(*o.data())));
   } else if constexpr (HasFields<U>) {
     detail::check_described(o);
     auto fields = o.linnet_fields();
     v.enter(typeid(U), std::tuple_size_v<decltype(fields)>);
     size_t index = 0;
-    std::apply([&](auto&... field) {
-      ((v.child(field_name(U::linnet_field_names(), index++)), visit(field, v)), ...);
-    }, fields);
+    std::apply(
+        [&](auto&... field) {
+          ((v.child(field_name(U::linnet_field_names(), index++)), visit(field, v)), ...);
+        },
+        fields);
     v.leave();
   } else if constexpr (std::is_same_v<U, std::vector<bool>>) {
     std::string bits;
@@ -209,8 +257,10 @@ void visit(T& object, Visitor& v) {
   } else if constexpr (detail::is_map<U>) {
     v.enter(typeid(U), o.size());
     for (auto& [key, value] : o) {
-      if constexpr (std::is_convertible_v<decltype(key), std::string_view>) v.child(std::string_view(key));
-      else v.child(static_cast<int64_t>(key));
+      if constexpr (std::is_convertible_v<decltype(key), std::string_view>)
+        v.child(std::string_view(key));
+      else
+        v.child(static_cast<int64_t>(key));
       visit(value, v);
     }
     v.leave();
@@ -228,7 +278,8 @@ void visit(T& object, Visitor& v) {
     std::apply([&](auto&... element) { ((v.child(index++), visit(element, v)), ...); }, o);
     v.leave();
   } else {
-    static_assert(std::is_aggregate_v<U>, "this type is no tree: add LINNET_FIELDS(members...) to it");
+    static_assert(std::is_aggregate_v<U>,
+                  "this type is no tree: add LINNET_FIELDS(members...) to it");
     auto fields = detail::aggregate_fields(o);
     v.enter(typeid(U), std::tuple_size_v<decltype(fields)>);
     int64_t index = 0;
@@ -244,8 +295,8 @@ struct LeafRef {
 };
 struct Flattened {
   std::vector<LeafRef> leaves;
-  std::vector<Path> paths;     ///< filled on request
-  std::string structure;       ///< equal for trees of equal structure and static leaves
+  std::vector<Path> paths;  ///< filled on request
+  std::string structure;    ///< equal for trees of equal structure and static leaves
 };
 
 /// A collected walk; `with_paths` also records where each leaf is.
@@ -289,7 +340,9 @@ void write_raw(const std::vector<LeafRef>& leaves, std::span<const Tensor> value
 
 /// All tensors, in order.
 template <class T>
-TensorList leaves(const T& object) { return read(flatten(const_cast<T&>(object)).leaves); }
+TensorList leaves(const T& object) {
+  return read(flatten(const_cast<T&>(object)).leaves);
+}
 
 /// Paths and tensors.
 template <class T>
@@ -297,13 +350,16 @@ std::vector<std::pair<std::string, Tensor>> leaves_with_path(const T& object) {
   Flattened flat = flatten(const_cast<T&>(object), true);
   TensorList tensors = read(flat.leaves);
   std::vector<std::pair<std::string, Tensor>> out;
-  for (size_t i = 0; i < tensors.size(); ++i) out.emplace_back(to_string(flat.paths[i]), tensors[i]);
+  for (size_t i = 0; i < tensors.size(); ++i)
+    out.emplace_back(to_string(flat.paths[i]), tensors[i]);
   return out;
 }
 
 /// A text that is equal for trees of the same types, sizes and static leaves.
 template <class T>
-std::string structure(const T& object) { return flatten(const_cast<T&>(object)).structure; }
+std::string structure(const T& object) {
+  return flatten(const_cast<T&>(object)).structure;
+}
 
 /// A copy of `prototype` with other tensors.
 /// @throws TreeError if their number does not fit.
@@ -323,7 +379,8 @@ T map(const T& object, F&& f) {
 }
 
 /// Throws TreeError that lists what only one of them has; both were flattened with paths.
-[[noreturn]] void fail_different_structure(const Flattened& a, const Flattened& b, const char* operation);
+[[noreturn]] void fail_different_structure(const Flattened& a, const Flattened& b,
+                                           const char* operation);
 
 /// Leaf by leaf over two trees of one structure.
 /// @throws TreeError naming the leaves that only one of them has.
@@ -332,7 +389,8 @@ T map(const T& first, const T& second, F&& f) {
   Flattened a = flatten(const_cast<T&>(first));
   Flattened b = flatten(const_cast<T&>(second));
   if (a.structure != b.structure) {
-    fail_different_structure(flatten(const_cast<T&>(first), true), flatten(const_cast<T&>(second), true), "tree::map");
+    fail_different_structure(flatten(const_cast<T&>(first), true),
+                             flatten(const_cast<T&>(second), true), "tree::map");
   }
   TensorList x = read(a.leaves), y = read(b.leaves);
   for (size_t i = 0; i < x.size(); ++i) x[i] = f(x[i], y[i]);

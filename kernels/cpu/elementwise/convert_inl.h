@@ -7,7 +7,8 @@ LINNET_SCALAR To convert(From x) {
   if constexpr (std::is_same_v<To, bool>) {
     return x != From(0);
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    // The least and the first too large value are powers of two (or zero), so exact in every format.
+    // The least and the first too large value are powers of two (or zero), so exact in every
+    // format.
     constexpr int kBits = 8 * static_cast<int>(sizeof(To)) - (static_cast<To>(-1) < To(0) ? 1 : 0);
     constexpr To kMax = static_cast<To>(~0ull >> (64 - kBits));
     constexpr To kMin = static_cast<To>(-kMax - 1 < 0 ? -kMax - 1 : 0);
@@ -22,8 +23,8 @@ LINNET_SCALAR To convert(From x) {
   }
 }
 
-/// Rounds to odd: toward zero, with the last bit set if anything was cut off. Rounding the result once
-/// more to a shorter format then gives what rounding the argument directly would have given.
+/// Rounds to odd: toward zero, with the last bit set if anything was cut off. Rounding the result
+/// once more to a shorter format then gives what rounding the argument directly would have given.
 LINNET_SCALAR float round_to_odd(double x) {
   const float nearest = static_cast<float>(x);
   const double back = static_cast<double>(nearest);
@@ -43,7 +44,8 @@ LINNET_SCALAR float convert_for_half(From x) {
   } else if constexpr (std::is_integral_v<From> && sizeof(From) == 8) {
     // More than 53 bits: fold the low twelve into one that says whether any of them was set.
     constexpr From kHead = static_cast<From>(1ull << 52);
-    const bool is_long = x >= kHead || (static_cast<From>(-1) < From(0) && x <= static_cast<From>(-kHead));
+    const bool is_long =
+        x >= kHead || (static_cast<From>(-1) < From(0) && x <= static_cast<From>(-kHead));
     const auto word = static_cast<uint64_t>(x);
     const uint64_t folded = (word & ~0xFFFull) | ((word & 0xFFFu) != 0 ? 0x800u : 0u);
     return round_to_odd(static_cast<double>(is_long ? static_cast<From>(folded) : x));

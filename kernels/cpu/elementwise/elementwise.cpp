@@ -12,14 +12,15 @@ namespace linnet::cpu {
 namespace {
 
 constexpr int kMaxOperands = 3;
-/// Elements handled at once when they must be gathered or converted on the way: 8 KiB at most, so that
-/// the tiles of three operands and a result stay in the first-level cache.
+/// Elements handled at once when they must be gathered or converted on the way: 8 KiB at most, so
+/// that the tiles of three operands and a result stay in the first-level cache.
 constexpr int64_t kTile = 1024;
-/// Innermost dimensions at least this long are walked row by row; shorter ones are gathered into tiles.
+/// Innermost dimensions at least this long are walked row by row; shorter ones are gathered into
+/// tiles.
 constexpr int64_t kRowMinimum = 64;
 
-/// One kernel and what surrounds it for each array: `widen` turns a 16-bit operand into f32, `narrow`
-/// the f32 result into 16 bits; null where memory already has the format of the kernel.
+/// One kernel and what surrounds it for each array: `widen` turns a 16-bit operand into f32,
+/// `narrow` the f32 result into 16 bits; null where memory already has the format of the kernel.
 struct Task {
   Kernel kernel = nullptr;
   int arity = 1;
@@ -239,7 +240,8 @@ void run(const Task& task, std::span<const int64_t> shape, std::span<const Opera
                    " is not accepted");
 }
 
-[[noreturn]] void throw_count(const ScalarOpInfo& info, const char* what, int expected, size_t got) {
+[[noreturn]] void throw_count(const ScalarOpInfo& info, const char* what, int expected,
+                              size_t got) {
   throw ValueError(std::string(info.name) + ": expected " + std::to_string(expected) + " " + what +
                    ", got " + std::to_string(got));
 }
@@ -255,8 +257,8 @@ Kernel copy_kernel(size_t element_size) {
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kBlockColumns = 16;
 
-/// At most kBlockRows by kBlockColumns elements, through a small array: every cache line and page of
-/// both sides is visited once, whatever sets of the cache the strides fall into.
+/// At most kBlockRows by kBlockColumns elements, through a small array: every cache line and page
+/// of both sides is visited once, whatever sets of the cache the strides fall into.
 template <class T>
 void transpose_block(const T* from, int64_t column_stride, T* to, int64_t row_stride, int64_t rows,
                      int64_t columns) {
@@ -360,10 +362,14 @@ void copy_strided(size_t element_size, std::span<const int64_t> shape, const Ope
     const StridedSpace space(shape, strides);
     if (space.element_count() != 0 && is_transposed(space)) {
       switch (element_size) {
-        case 1: return copy_transposed_words<uint8_t>(space, in, out);
-        case 2: return copy_transposed_words<uint16_t>(space, in, out);
-        case 4: return copy_transposed_words<uint32_t>(space, in, out);
-        default: return copy_transposed_words<uint64_t>(space, in, out);
+        case 1:
+          return copy_transposed_words<uint8_t>(space, in, out);
+        case 2:
+          return copy_transposed_words<uint16_t>(space, in, out);
+        case 4:
+          return copy_transposed_words<uint32_t>(space, in, out);
+        default:
+          return copy_transposed_words<uint64_t>(space, in, out);
       }
     }
   }

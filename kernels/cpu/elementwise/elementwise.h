@@ -3,9 +3,10 @@
 //   const int64_t shape[] = {64, 128}, dense[] = {128, 1}, row[] = {0, 1};
 //   elementwise(ScalarOp::kAdd, DType::kF32, {}, shape, {{{x, dense}, {bias, row}}}, {y, dense});
 //
-// Results do not depend on strides, on the number of threads, or on where in an array an element is.
-// A destination may be exactly the memory of an operand of the same element size; other overlaps are
-// not allowed. Shapes may be empty or zero-dimensional. Strides are in elements, one per dimension.
+// Results do not depend on strides, on the number of threads, or on where in an array an element
+// is. A destination may be exactly the memory of an operand of the same element size; other
+// overlaps are not allowed. Shapes may be empty or zero-dimensional. Strides are in elements, one
+// per dimension.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +18,8 @@
 
 namespace linnet::cpu {
 
-/// Memory that is read. `data` is the element at index zero in every dimension; a stride of 0 repeats
-/// an element, a negative one runs backwards.
+/// Memory that is read. `data` is the element at index zero in every dimension; a stride of 0
+/// repeats an element, a negative one runs backwards.
 struct Operand {
   const void* data;
   const int64_t* strides;
@@ -36,7 +37,8 @@ struct Destination {
 /// @throws DTypeError if the function does not take `dtype`.
 /// @throws ValueError if the number of operands or parameters is wrong.
 void elementwise(ScalarOp op, DType dtype, std::span<const double> params,
-                 std::span<const int64_t> shape, std::span<const Operand> in, const Destination& out);
+                 std::span<const int64_t> shape, std::span<const Operand> in,
+                 const Destination& out);
 
 /// Whether elementwise() takes this combination.
 bool supports(ScalarOp op, DType dtype);

@@ -10,6 +10,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/elementwise/float64_kernels.cpp"
 #include "kernels/cpu/elementwise/targets.h"
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
@@ -17,9 +18,13 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet::cpu::HWY_NAMESPACE {
 #define LINNET_SCALAR HWY_INLINE
 #include "kernels/scalar/plain_inl.h"
+
 #include "kernels/cpu/elementwise/vector_inl.h"
+
 #include "kernels/scalar/functions_inl.h"
+
 #include "kernels/cpu/elementwise/loops_inl.h"
+
 #include "kernels/cpu/elementwise/float_kernels_inl.h"
 
 void float64_kernels(KernelTable& table) { add_float_kernels<double>(table); }

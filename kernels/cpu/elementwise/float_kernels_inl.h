@@ -5,7 +5,7 @@ template <class Call, class T, ScalarKind kind, int arity, int params, int cost>
 Kernel float_kernel() {
   if constexpr (kind == ScalarKind::kNumber || kind == ScalarKind::kNumberOrBool ||
                 kind == ScalarKind::kFloat) {
-    return &float_loop<Call, T, arity, params, cost <= 1 ? 4 : 1>;
+    return &float_loop < Call, T, arity, params, cost <= 1 ? 4 : 1 > ;
   } else {
     return nullptr;
   }
@@ -13,9 +13,9 @@ Kernel float_kernel() {
 
 template <class T>
 void add_float_kernels(KernelTable& table) {
-#define LINNET_ADD(id, name, function, arity, params, kind, cost)                                \
-  if (Kernel kernel = float_kernel<Call##id, T, ScalarKind::kind, arity, params, cost>()) {      \
-    table.set(ScalarOp::id, dtype_of<T>(), kernel);                                              \
+#define LINNET_ADD(id, name, function, arity, params, kind, cost)                           \
+  if (Kernel kernel = float_kernel<Call##id, T, ScalarKind::kind, arity, params, cost>()) { \
+    table.set(ScalarOp::id, dtype_of<T>(), kernel);                                         \
   }
   LINNET_SCALAR_FUNCTIONS(LINNET_ADD)
 #undef LINNET_ADD

@@ -10,6 +10,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/elementwise/half_kernels.cpp"
 #include "kernels/cpu/elementwise/targets.h"
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
@@ -17,9 +18,13 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet::cpu::HWY_NAMESPACE {
 #define LINNET_SCALAR HWY_INLINE
 #include "kernels/scalar/plain_inl.h"
+
 #include "kernels/cpu/elementwise/vector_inl.h"
+
 #include "kernels/scalar/functions_inl.h"
+
 #include "kernels/cpu/elementwise/loops_inl.h"
+
 #include "kernels/cpu/elementwise/convert_inl.h"
 
 struct Bfloat16Words {
@@ -89,7 +94,8 @@ using FloatTag = hn::ScalableTag<float>;
 using HalfTag = hn::Rebind<hwy::float16_t, FloatTag>;
 
 LINNET_SCALAR hn::Vec<FloatTag> load_half(const uint16_t* from) {
-  return hn::PromoteTo(FloatTag(), hn::LoadU(HalfTag(), reinterpret_cast<const hwy::float16_t*>(from)));
+  return hn::PromoteTo(FloatTag(),
+                       hn::LoadU(HalfTag(), reinterpret_cast<const hwy::float16_t*>(from)));
 }
 LINNET_SCALAR hn::Vec<HalfTag> narrow_half(const float* from) {
   return hn::DemoteTo(HalfTag(), hn::LoadU(FloatTag(), from));
@@ -179,8 +185,8 @@ void add_half_casts(KernelTable& table, DType half) {
 
 template <Kernel widen, Kernel narrow>
 void add_all_half_casts(KernelTable& table, DType half) {
-  add_half_casts<widen, narrow, bool, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
-                 uint64_t, double>(table, half);
+  add_half_casts<widen, narrow, bool, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t,
+                 uint32_t, uint64_t, double>(table, half);
 }
 
 void half_kernels(KernelTable& table) {

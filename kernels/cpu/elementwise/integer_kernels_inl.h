@@ -15,9 +15,9 @@ Kernel integer_kernel() {
 
 template <class T>
 void add_integer_kernels(KernelTable& table) {
-#define LINNET_ADD(id, name, function, arity, params, kind, cost)                          \
-  if (Kernel kernel = integer_kernel<Call##id, T, ScalarKind::kind, arity, params>()) {    \
-    table.set(ScalarOp::id, dtype_of<T>(), kernel);                                        \
+#define LINNET_ADD(id, name, function, arity, params, kind, cost)                       \
+  if (Kernel kernel = integer_kernel<Call##id, T, ScalarKind::kind, arity, params>()) { \
+    table.set(ScalarOp::id, dtype_of<T>(), kernel);                                     \
   }
   LINNET_SCALAR_FUNCTIONS(LINNET_ADD)
 #undef LINNET_ADD

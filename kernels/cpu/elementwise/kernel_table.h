@@ -9,8 +9,8 @@
 
 namespace linnet::cpu {
 
-/// Operands of one loop: dense arrays, or a single number that is used for every element. The result
-/// may be the same array as an operand of the same element size.
+/// Operands of one loop: dense arrays, or a single number that is used for every element. The
+/// result may be the same array as an operand of the same element size.
 struct KernelCall {
   const void* in[3] = {};
   bool repeat[3] = {};
@@ -23,8 +23,8 @@ using Kernel = void (*)(const KernelCall&);
 
 /// Entries are null where a function does not take a type.
 struct KernelTable {
-  /// Float functions of the 16-bit types work on operands widened to f32 and leave f32, not yet rounded
-  /// to 16 bits. Their selection works on the 16-bit words.
+  /// Float functions of the 16-bit types work on operands widened to f32 and leave f32, not yet
+  /// rounded to 16 bits. Their selection works on the 16-bit words.
   Kernel op[kScalarOpCount][kDTypeCount] = {};
   /// [from][to], in memory format.
   Kernel cast[kDTypeCount][kDTypeCount] = {};

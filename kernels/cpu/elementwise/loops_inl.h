@@ -1,4 +1,5 @@
-// Loops over dense arrays. Included inside namespace linnet::cpu::HWY_NAMESPACE, after functions_inl.h.
+// Loops over dense arrays. Included inside namespace linnet::cpu::HWY_NAMESPACE, after
+// functions_inl.h.
 
 #define LINNET_CALL_TYPE(id, name, function, arity, params, kind, cost) \
   struct Call##id {                                                     \
@@ -19,8 +20,8 @@ LINNET_SCALAR auto call_with(const V* x, const double* p) {
   if constexpr (arity == 3) return Call::call(x[0], x[1], x[2]);
 }
 
-/// Float functions. A repeated operand is spread over one vector that is loaded again and again: its
-/// step is zero, so one loop serves all combinations.
+/// Float functions. A repeated operand is spread over one vector that is loaded again and again:
+/// its step is zero, so one loop serves all combinations.
 template <class Call, class T, int arity, int params, int unroll>
 void float_loop(const KernelCall& args) {
   const size_t lanes = lane_count<T>();
@@ -62,7 +63,8 @@ void float_loop(const KernelCall& args) {
   store_first<T>(call_with<Call, arity, params>(x, p), to + i, count - i);
 }
 
-/// A loop the compiler vectorises by itself. Operands and result are either the same array or apart.
+/// A loop the compiler vectorises by itself. Operands and result are either the same array or
+/// apart.
 template <class Call, int params, class Out, class... In>
 void dense_loop(Out* to, size_t count, const double* p, const In*... from) {
 #pragma GCC ivdep
@@ -95,11 +97,10 @@ void plain_loop(const KernelCall& args) {
     (fill(reinterpret_cast<In*>(spread[k]), args.in[k], args.repeat[k]), ...);
     for (int64_t i = 0; i < args.count; i += kBlock) {
       const int64_t left = args.count - i;
-      dense_loop<Call, params>(
-          static_cast<Out*>(args.out) + i, static_cast<size_t>(left < kBlock ? left : kBlock),
-          args.params,
-          (args.repeat[k] ? reinterpret_cast<const In*>(spread[k])
-                          : static_cast<const In*>(args.in[k]) + i)...);
+      dense_loop<Call, params>(static_cast<Out*>(args.out) + i,
+                               static_cast<size_t>(left < kBlock ? left : kBlock), args.params,
+                               (args.repeat[k] ? reinterpret_cast<const In*>(spread[k])
+                                               : static_cast<const In*>(args.in[k]) + i)...);
     }
   };
   run(std::make_index_sequence<kArity>{});

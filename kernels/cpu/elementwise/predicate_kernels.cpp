@@ -10,6 +10,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/elementwise/predicate_kernels.cpp"
 #include "kernels/cpu/elementwise/targets.h"
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
@@ -17,8 +18,11 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet::cpu::HWY_NAMESPACE {
 #define LINNET_SCALAR HWY_INLINE
 #include "kernels/scalar/plain_inl.h"
+
 #include "kernels/cpu/elementwise/vector_inl.h"
+
 #include "kernels/scalar/functions_inl.h"
+
 #include "kernels/cpu/elementwise/loops_inl.h"
 template <class Call, class T, ScalarKind kind>
 Kernel predicate_kernel() {
@@ -31,9 +35,9 @@ Kernel predicate_kernel() {
 
 template <class T>
 void add_predicates(KernelTable& table) {
-#define LINNET_ADD(id, name, function, arity, params, kind, cost)               \
-  if (Kernel kernel = predicate_kernel<Call##id, T, ScalarKind::kind>()) {      \
-    table.set(ScalarOp::id, dtype_of<T>(), kernel);                             \
+#define LINNET_ADD(id, name, function, arity, params, kind, cost)          \
+  if (Kernel kernel = predicate_kernel<Call##id, T, ScalarKind::kind>()) { \
+    table.set(ScalarOp::id, dtype_of<T>(), kernel);                        \
   }
   LINNET_SCALAR_FUNCTIONS(LINNET_ADD)
 #undef LINNET_ADD

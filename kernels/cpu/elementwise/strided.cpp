@@ -33,16 +33,21 @@ void copy_dense(const T* from, T* to, int64_t count) {
 template <class F>
 void with_word(size_t element_size, F function) {
   switch (element_size) {
-    case 1: return function(uint8_t{});
-    case 2: return function(uint16_t{});
-    case 4: return function(uint32_t{});
-    default: return function(uint64_t{});
+    case 1:
+      return function(uint8_t{});
+    case 2:
+      return function(uint16_t{});
+    case 4:
+      return function(uint32_t{});
+    default:
+      return function(uint64_t{});
   }
 }
 
 }  // namespace
 
-void copy_from_strided(size_t element_size, const void* from, int64_t stride, void* to, int64_t count) {
+void copy_from_strided(size_t element_size, const void* from, int64_t stride, void* to,
+                       int64_t count) {
   with_word(element_size, [&](auto word) {
     using T = decltype(word);
     if (stride == 1) {
@@ -53,7 +58,8 @@ void copy_from_strided(size_t element_size, const void* from, int64_t stride, vo
   });
 }
 
-void copy_to_strided(size_t element_size, const void* from, void* to, int64_t stride, int64_t count) {
+void copy_to_strided(size_t element_size, const void* from, void* to, int64_t stride,
+                     int64_t count) {
   with_word(element_size, [&](auto word) {
     using T = decltype(word);
     if (stride == 1) {
@@ -75,7 +81,8 @@ StridedSpace::StridedSpace(std::span<const int64_t> shape, std::span<const int64
     }
     if (joins) {
       sizes_.back() *= shape[d];
-      for (size_t k = 0; k < arrays_; ++k) strides_[(sizes_.size() - 1) * arrays_ + k] = strides[k][d];
+      for (size_t k = 0; k < arrays_; ++k)
+        strides_[(sizes_.size() - 1) * arrays_ + k] = strides[k][d];
     } else {
       sizes_.push_back(shape[d]);
       for (size_t k = 0; k < arrays_; ++k) strides_.push_back(strides[k][d]);
@@ -114,8 +121,8 @@ void StridedSpace::gather(size_t array, const void* from, size_t element_size, i
   }
 }
 
-void StridedSpace::scatter(size_t array, void* to, size_t element_size, int64_t begin, int64_t count,
-                           const void* from) const {
+void StridedSpace::scatter(size_t array, void* to, size_t element_size, int64_t begin,
+                           int64_t count, const void* from) const {
   const char* source = static_cast<const char*>(from);
   char* target = static_cast<char*>(to);
   const int64_t size = static_cast<int64_t>(element_size);

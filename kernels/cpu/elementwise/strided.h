@@ -9,8 +9,9 @@
 
 namespace linnet::cpu {
 
-/// A shape with as few dimensions as possible, and the strides of a number of arrays in it. Dimensions
-/// of size one are gone, and neighbours that all arrays run through without a jump are one.
+/// A shape with as few dimensions as possible, and the strides of a number of arrays in it.
+/// Dimensions of size one are gone, and neighbours that all arrays run through without a jump are
+/// one.
 class StridedSpace {
  public:
   /// `strides[k]` has one element per dimension of `shape`, in elements.
@@ -67,7 +68,9 @@ class StridedCursor {
 };
 
 /// Copies `count` elements that are `stride` elements apart into a dense array, or back.
-void copy_from_strided(size_t element_size, const void* from, int64_t stride, void* to, int64_t count);
-void copy_to_strided(size_t element_size, const void* from, void* to, int64_t stride, int64_t count);
+void copy_from_strided(size_t element_size, const void* from, int64_t stride, void* to,
+                       int64_t count);
+void copy_to_strided(size_t element_size, const void* from, void* to, int64_t stride,
+                     int64_t count);
 
 }  // namespace linnet::cpu

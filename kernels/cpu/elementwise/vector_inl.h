@@ -38,13 +38,21 @@ struct Flag {
   hn::Mask<D> raw;
 };
 template <class D>
-LINNET_SCALAR Flag<D> operator&(Flag<D> a, Flag<D> b) { return {hn::And(a.raw, b.raw)}; }
+LINNET_SCALAR Flag<D> operator&(Flag<D> a, Flag<D> b) {
+  return {hn::And(a.raw, b.raw)};
+}
 template <class D>
-LINNET_SCALAR Flag<D> operator|(Flag<D> a, Flag<D> b) { return {hn::Or(a.raw, b.raw)}; }
+LINNET_SCALAR Flag<D> operator|(Flag<D> a, Flag<D> b) {
+  return {hn::Or(a.raw, b.raw)};
+}
 template <class D>
-LINNET_SCALAR Flag<D> operator!(Flag<D> a) { return {hn::Not(a.raw)}; }
+LINNET_SCALAR Flag<D> operator!(Flag<D> a) {
+  return {hn::Not(a.raw)};
+}
 template <class D>
-LINNET_SCALAR bool any(Flag<D> a) { return !hn::AllFalse(D(), a.raw); }
+LINNET_SCALAR bool any(Flag<D> a) {
+  return !hn::AllFalse(D(), a.raw);
+}
 
 template <class D>
 struct Pack {
@@ -62,54 +70,88 @@ struct Traits<Pack<D>> {
 };
 
 template <class D>
-LINNET_SCALAR Pack<D> operator+(Pack<D> a, Pack<D> b) { return hn::Add(a.raw, b.raw); }
+LINNET_SCALAR Pack<D> operator+(Pack<D> a, Pack<D> b) {
+  return hn::Add(a.raw, b.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> operator-(Pack<D> a, Pack<D> b) { return hn::Sub(a.raw, b.raw); }
+LINNET_SCALAR Pack<D> operator-(Pack<D> a, Pack<D> b) {
+  return hn::Sub(a.raw, b.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> operator*(Pack<D> a, Pack<D> b) { return hn::Mul(a.raw, b.raw); }
+LINNET_SCALAR Pack<D> operator*(Pack<D> a, Pack<D> b) {
+  return hn::Mul(a.raw, b.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> operator/(Pack<D> a, Pack<D> b) { return hn::Div(a.raw, b.raw); }
+LINNET_SCALAR Pack<D> operator/(Pack<D> a, Pack<D> b) {
+  return hn::Div(a.raw, b.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> operator-(Pack<D> a) { return hn::Xor(a.raw, hn::SignBit(D())); }
+LINNET_SCALAR Pack<D> operator-(Pack<D> a) {
+  return hn::Xor(a.raw, hn::SignBit(D()));
+}
 template <class D>
-LINNET_SCALAR Pack<D> operator&(Pack<D> a, Pack<D> b) { return hn::And(a.raw, b.raw); }
+LINNET_SCALAR Pack<D> operator&(Pack<D> a, Pack<D> b) {
+  return hn::And(a.raw, b.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> operator^(Pack<D> a, Pack<D> b) { return hn::Xor(a.raw, b.raw); }
+LINNET_SCALAR Pack<D> operator^(Pack<D> a, Pack<D> b) {
+  return hn::Xor(a.raw, b.raw);
+}
 template <class D>
-LINNET_SCALAR Flag<D> operator<(Pack<D> a, Pack<D> b) { return {hn::Lt(a.raw, b.raw)}; }
+LINNET_SCALAR Flag<D> operator<(Pack<D> a, Pack<D> b) {
+  return {hn::Lt(a.raw, b.raw)};
+}
 template <class D>
-LINNET_SCALAR Flag<D> operator<=(Pack<D> a, Pack<D> b) { return {hn::Le(a.raw, b.raw)}; }
+LINNET_SCALAR Flag<D> operator<=(Pack<D> a, Pack<D> b) {
+  return {hn::Le(a.raw, b.raw)};
+}
 template <class D>
-LINNET_SCALAR Flag<D> operator>(Pack<D> a, Pack<D> b) { return {hn::Gt(a.raw, b.raw)}; }
+LINNET_SCALAR Flag<D> operator>(Pack<D> a, Pack<D> b) {
+  return {hn::Gt(a.raw, b.raw)};
+}
 template <class D>
-LINNET_SCALAR Flag<D> operator>=(Pack<D> a, Pack<D> b) { return {hn::Ge(a.raw, b.raw)}; }
+LINNET_SCALAR Flag<D> operator>=(Pack<D> a, Pack<D> b) {
+  return {hn::Ge(a.raw, b.raw)};
+}
 template <class D>
-LINNET_SCALAR Flag<D> operator==(Pack<D> a, Pack<D> b) { return {hn::Eq(a.raw, b.raw)}; }
+LINNET_SCALAR Flag<D> operator==(Pack<D> a, Pack<D> b) {
+  return {hn::Eq(a.raw, b.raw)};
+}
 // The vector library's Ne is false for NaN.
 template <class D>
-LINNET_SCALAR Flag<D> operator!=(Pack<D> a, Pack<D> b) { return {hn::Not(hn::Eq(a.raw, b.raw))}; }
+LINNET_SCALAR Flag<D> operator!=(Pack<D> a, Pack<D> b) {
+  return {hn::Not(hn::Eq(a.raw, b.raw))};
+}
 
 template <class D>
 LINNET_SCALAR Pack<D> select(Flag<D> condition, Pack<D> yes, Pack<D> no) {
   return hn::IfThenElse(condition.raw, yes.raw, no.raw);
 }
-// x86 min and max return their second operand when the comparison fails, which is what the basis wants.
+// x86 min and max return their second operand when the comparison fails, which is what the basis
+// wants.
 template <class D>
-LINNET_SCALAR Pack<D> smaller(Pack<D> a, Pack<D> b) { return hn::Min(a.raw, b.raw); }
+LINNET_SCALAR Pack<D> smaller(Pack<D> a, Pack<D> b) {
+  return hn::Min(a.raw, b.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> larger(Pack<D> a, Pack<D> b) { return hn::Max(a.raw, b.raw); }
+LINNET_SCALAR Pack<D> larger(Pack<D> a, Pack<D> b) {
+  return hn::Max(a.raw, b.raw);
+}
 
 template <class D>
 LINNET_SCALAR Bits<Pack<D>> bits(Pack<D> x) {
   return hn::BitCast(hn::RebindToUnsigned<D>(), x.raw);
 }
 template <class V>
-requires(std::is_class_v<V>) LINNET_SCALAR V from_bits(Bits<V> word) {
+  requires(std::is_class_v<V>)
+LINNET_SCALAR V from_bits(Bits<V> word) {
   using D = hn::DFromV<decltype(V::raw)>;
   return hn::BitCast(D(), word.raw);
 }
 template <int count, class D>
-LINNET_SCALAR Pack<D> shift_bits_left(Pack<D> word) { return hn::ShiftLeft<count>(word.raw); }
+LINNET_SCALAR Pack<D> shift_bits_left(Pack<D> word) {
+  return hn::ShiftLeft<count>(word.raw);
+}
 template <int count, class D>
 LINNET_SCALAR Pack<D> shift_bits_right_signed(Pack<D> word) {
   return hn::BitCast(D(), hn::ShiftRight<count>(hn::BitCast(hn::RebindToSigned<D>(), word.raw)));
@@ -120,21 +162,33 @@ LINNET_SCALAR Pack<D> select_by_sign(Pack<D> s, Pack<D> yes, Pack<D> no) {
 }
 
 template <class D>
-LINNET_SCALAR Pack<D> float_abs(Pack<D> x) { return hn::Abs(x.raw); }
+LINNET_SCALAR Pack<D> float_abs(Pack<D> x) {
+  return hn::Abs(x.raw);
+}
 template <class D>
 LINNET_SCALAR Pack<D> copy_sign(Pack<D> magnitude, Pack<D> sign) {
   return hn::CopySign(magnitude.raw, sign.raw);
 }
 template <class D>
-LINNET_SCALAR Pack<D> sqrt(Pack<D> x) { return hn::Sqrt(x.raw); }
+LINNET_SCALAR Pack<D> sqrt(Pack<D> x) {
+  return hn::Sqrt(x.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> floor(Pack<D> x) { return hn::Floor(x.raw); }
+LINNET_SCALAR Pack<D> floor(Pack<D> x) {
+  return hn::Floor(x.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> ceil(Pack<D> x) { return hn::Ceil(x.raw); }
+LINNET_SCALAR Pack<D> ceil(Pack<D> x) {
+  return hn::Ceil(x.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> trunc(Pack<D> x) { return hn::Trunc(x.raw); }
+LINNET_SCALAR Pack<D> trunc(Pack<D> x) {
+  return hn::Trunc(x.raw);
+}
 template <class D>
-LINNET_SCALAR Pack<D> round(Pack<D> x) { return hn::Round(x.raw); }
+LINNET_SCALAR Pack<D> round(Pack<D> x) {
+  return hn::Round(x.raw);
+}
 // AVX2 and AVX-512 always fuse.
 template <class D>
 LINNET_SCALAR Pack<D> mul_add(Pack<D> a, Pack<D> b, Pack<D> c) {
@@ -172,25 +226,25 @@ LINNET_SCALAR Pack<D> in_double(F function, Pack<D> x, V... more) {
   return hn::Combine(D(), hn::DemoteTo(Half(), y1.raw), hn::DemoteTo(Half(), y0.raw));
 }
 
-#define LINNET_LIBRARY_1(name)                                         \
-  template <class D>                                                   \
-  LINNET_SCALAR Pack<D> library_##name(Pack<D> x) {                    \
-    alignas(64) hn::TFromD<D> lanes[hn::MaxLanes(D())];                \
-    hn::Store(x.raw, D(), lanes);                                      \
-    for (auto& lane : lanes) lane = library::name(lane);               \
-    return hn::Load(D(), lanes);                                       \
+#define LINNET_LIBRARY_1(name)                           \
+  template <class D>                                     \
+  LINNET_SCALAR Pack<D> library_##name(Pack<D> x) {      \
+    alignas(64) hn::TFromD<D> lanes[hn::MaxLanes(D())];  \
+    hn::Store(x.raw, D(), lanes);                        \
+    for (auto& lane : lanes) lane = library::name(lane); \
+    return hn::Load(D(), lanes);                         \
   }
-#define LINNET_LIBRARY_2(name)                                         \
-  template <class D>                                                   \
-  LINNET_SCALAR Pack<D> library_##name(Pack<D> x, Pack<D> y) {         \
-    alignas(64) hn::TFromD<D> left[hn::MaxLanes(D())];                 \
-    alignas(64) hn::TFromD<D> right[hn::MaxLanes(D())];                \
-    hn::Store(x.raw, D(), left);                                       \
-    hn::Store(y.raw, D(), right);                                      \
-    for (size_t i = 0; i < hn::MaxLanes(D()); ++i) {                   \
-      left[i] = library::name(left[i], right[i]);                      \
-    }                                                                  \
-    return hn::Load(D(), left);                                        \
+#define LINNET_LIBRARY_2(name)                                 \
+  template <class D>                                           \
+  LINNET_SCALAR Pack<D> library_##name(Pack<D> x, Pack<D> y) { \
+    alignas(64) hn::TFromD<D> left[hn::MaxLanes(D())];         \
+    alignas(64) hn::TFromD<D> right[hn::MaxLanes(D())];        \
+    hn::Store(x.raw, D(), left);                               \
+    hn::Store(y.raw, D(), right);                              \
+    for (size_t i = 0; i < hn::MaxLanes(D()); ++i) {           \
+      left[i] = library::name(left[i], right[i]);              \
+    }                                                          \
+    return hn::Load(D(), left);                                \
   }
 LINNET_LIBRARY_FUNCTIONS(LINNET_LIBRARY_1, LINNET_LIBRARY_2)
 #undef LINNET_LIBRARY_1

@@ -114,8 +114,8 @@ class CompiledTileProgram::Execution {
     }
   }
 
-  /// Whether the operand is stored somewhere as it is while its own memory is a destination, as when two
-  /// tensors change places: then it must be copied before anything is stored.
+  /// Whether the operand is stored somewhere as it is while its own memory is a destination, as
+  /// when two tensors change places: then it must be copied before anything is stored.
   bool is_overwritten_copy(size_t i) const {
     const std::vector<uint16_t>& outputs = compiled_.program_.outputs;
     const bool is_output =
@@ -136,8 +136,8 @@ class CompiledTileProgram::Execution {
     set_scalar(sources_[immediate.reg], held, element);
   }
 
-  /// Whether the register can be computed in the destination's memory: dense, of the same format, and
-  /// not memory that an operand is still to be read from.
+  /// Whether the register can be computed in the destination's memory: dense, of the same format,
+  /// and not memory that an operand is still to be read from.
   bool writes_directly(size_t j, uint16_t reg) const {
     const Source& source = sources_[reg];
     if (source.direct != nullptr || source.operand >= 0 || source.is_scalar) return false;
@@ -186,7 +186,8 @@ class CompiledTileProgram::Execution {
     }
     const Source& result = sources_[step.dst];
     const int64_t size = static_cast<int64_t>(size_of(dtype(step.dst)));
-    char* const to = result.direct != nullptr ? result.direct + tile.begin * size : slot(tile, step.dst);
+    char* const to =
+        result.direct != nullptr ? result.direct + tile.begin * size : slot(tile, step.dst);
     call.out = step.widens ? spare(tile) : to;
     call.count = tile.count;
     call.params = step.params;

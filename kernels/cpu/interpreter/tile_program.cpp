@@ -103,8 +103,8 @@ CompiledTileProgram::CompiledTileProgram(TileProgram program) : program_(std::mo
   int64_t widest = 4;
   for (const DType dtype : program_.registers) widest = std::max(widest, width_in_register(dtype));
   const int64_t budget = kCacheBudget / (std::max<int64_t>(slot_count_, 1) * widest);
-  tile_size_ = std::clamp<int64_t>(static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(budget))),
-                                   256, 2048);
+  tile_size_ = std::clamp<int64_t>(
+      static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(budget))), 256, 2048);
   slot_bytes_ = tile_size_ * widest;
   grain_ = std::max<int64_t>(tile_size_, (1 << 16) / std::max<int64_t>(cost, 1));
 }
@@ -112,7 +112,8 @@ CompiledTileProgram::CompiledTileProgram(TileProgram program) : program_(std::mo
 void CompiledTileProgram::check_instruction(const TileInstruction& instruction) const {
   const std::vector<DType>& types = program_.registers;
   if (instruction.is_cast) {
-    if (types[instruction.dst] != instruction.dtype) fail("a conversion has a result of another type");
+    if (types[instruction.dst] != instruction.dtype)
+      fail("a conversion has a result of another type");
     return;
   }
   const ScalarOpInfo& info = scalar_op_info(instruction.op);
@@ -189,8 +190,8 @@ CompiledTileProgram::Step CompiledTileProgram::make_step(const TileInstruction& 
   return step;
 }
 
-/// Linear scan: a slot is free again after the last instruction that reads its register. A result may
-/// take over the slot of an operand of the same width. Outputs live to the end of the tile.
+/// Linear scan: a slot is free again after the last instruction that reads its register. A result
+/// may take over the slot of an operand of the same width. Outputs live to the end of the tile.
 void CompiledTileProgram::assign_slots() {
   const size_t count = program_.registers.size();
   const size_t end = steps_.size();
@@ -222,7 +223,8 @@ void CompiledTileProgram::assign_slots() {
         const bool repeated = std::find(step.src, step.src + k, reg) != step.src + k;
         const bool matches = (width_in_register(program_.registers[reg]) ==
                               width_in_register(program_.registers[step.dst])) == same_width;
-        if (slots_[reg] >= 0 && last_use[reg] == i && !repeated && matches) free.push_back(slots_[reg]);
+        if (slots_[reg] >= 0 && last_use[reg] == i && !repeated && matches)
+          free.push_back(slots_[reg]);
       }
     };
     // A conversion that widens afterwards passes through a shorter format in the same slot.

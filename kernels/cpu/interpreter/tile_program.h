@@ -4,13 +4,14 @@
 //   TileProgram p;                                   // y = tanh(a * b) + 1
 //   const uint16_t a = p.add_input(DType::kF32), b = p.add_input(DType::kF32);
 //   const uint16_t one = p.add_immediate(DType::kF32, 1.0);
-//   const uint16_t t = p.apply(ScalarOp::kTanh, DType::kF32, {p.apply(ScalarOp::kMul, DType::kF32, {a, b})});
+//   const uint16_t product = p.apply(ScalarOp::kMul, DType::kF32, {a, b});
+//   const uint16_t t = p.apply(ScalarOp::kTanh, DType::kF32, {product});
 //   p.add_output(p.apply(ScalarOp::kAdd, DType::kF32, {t, one}));
 //   CompiledTileProgram fused(p);
 //   fused.run(shape, operands, destinations);
 //
-// The results are those of elementwise() and cast() called one after another, bit for bit (the bits of
-// NaNs aside): 16-bit floats are kept as f32 between instructions, but rounded after each.
+// The results are those of elementwise() and cast() called one after another, bit for bit (the bits
+// of NaNs aside): 16-bit floats are kept as f32 between instructions, but rounded after each.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +38,8 @@ struct TileInstruction {
   double params[1] = {};
 };
 
-/// A straight-line program. Every register has one type and is set exactly once: by an operand, by a
-/// number, or by one instruction, before it is read.
+/// A straight-line program. Every register has one type and is set exactly once: by an operand, by
+/// a number, or by one instruction, before it is read.
 struct TileProgram {
   struct Immediate {
     uint16_t reg;
@@ -61,13 +62,14 @@ struct TileProgram {
   uint16_t add_immediate(DType dtype, int64_t value);
   /// Appends an instruction and returns its result register.
   /// @throws ValueError if the number of operands is wrong.
-  uint16_t apply(ScalarOp op, DType dtype, std::initializer_list<uint16_t> operands, double param = 0);
+  uint16_t apply(ScalarOp op, DType dtype, std::initializer_list<uint16_t> operands,
+                 double param = 0);
   uint16_t convert(uint16_t from, DType to);
   void add_output(uint16_t reg) { outputs.push_back(reg); }
 };
 
-/// A checked program with its registers assigned to tiles. Immutable: any number of threads may run it
-/// at the same time.
+/// A checked program with its registers assigned to tiles. Immutable: any number of threads may run
+/// it at the same time.
 class CompiledTileProgram {
  public:
   /// @throws ValueError if a register is unknown, read before it is set, or set twice.

@@ -32,8 +32,8 @@ void run_adamw(const KernelRequest& request, const void* const* in, void* const*
   settings.weight_decay = static_cast<float>(p.weight_decay);
   for (size_t i = 0; i < n; ++i) {
     cpu::adamw_update(element_count(request.inputs[3 + i].shape),
-                      {x(3 + i), x(3 + n + i), x(3 + 2 * n + i), x(3 + 3 * n + i)}, {y(i), y(n + i), y(2 * n + i)},
-                      settings);
+                      {x(3 + i), x(3 + n + i), x(3 + 2 * n + i), x(3 + 3 * n + i)},
+                      {y(i), y(n + i), y(2 * n + i)}, settings);
   }
 }
 
@@ -46,8 +46,11 @@ int in_place_adamw(const KernelRequest& request, size_t result) {
 }  // namespace
 
 void register_optim(KernelTable& table) {
-  table.add(adamw_update_primitive(),
-            {.name = "fused", .in_place = true, .in_place_operand = in_place_adamw, .decline = decline_adamw, .run = run_adamw});
+  table.add(adamw_update_primitive(), {.name = "fused",
+                                       .in_place = true,
+                                       .in_place_operand = in_place_adamw,
+                                       .decline = decline_adamw,
+                                       .run = run_adamw});
 }
 
 }  // namespace linnet

@@ -44,13 +44,13 @@ class FunctionRef<R(A...)> {
 };
 
 /// Calls `body(begin, end)` for disjoint ranges that cover [0, total), possibly at the same time.
-/// `grain` is the least amount of work worth a thread. Below it, with one thread, and inside another
-/// parallel region there is a single call in the calling thread. The first exception of a body reaches
-/// the caller once all ranges are done.
+/// `grain` is the least amount of work worth a thread. Below it, with one thread, and inside
+/// another parallel region there is a single call in the calling thread. The first exception of a
+/// body reaches the caller once all ranges are done.
 void parallel_for(int64_t total, int64_t grain, FunctionRef<void(int64_t begin, int64_t end)> body);
 
-/// Tells OpenMP about num_threads() in the calling thread, whose setting is private to it. To be called
-/// before a library that sizes its own parallel regions, such as oneDNN.
+/// Tells OpenMP about num_threads() in the calling thread, whose setting is private to it. To be
+/// called before a library that sizes its own parallel regions, such as oneDNN.
 void apply_num_threads();
 
 }  // namespace cpu

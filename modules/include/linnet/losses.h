@@ -1,4 +1,5 @@
-// Losses, per example or per element as in optax: nothing is averaged over the batch (J-137 … J-143).
+// Losses, per example or per element as in optax: nothing is averaged over the batch (J-137 …
+// J-143).
 //
 //   Tensor loss = mean(loss::huber_loss(predictions, targets));
 //

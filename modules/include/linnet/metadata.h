@@ -50,17 +50,20 @@ struct ValueHook {
 };
 
 class Metadata;
-/// A hook that may change further metadata when an axis is added or removed: (metadata, position, name).
+/// A hook that may change further metadata when an axis is added or removed: (metadata, position,
+/// name).
 struct AxisHook {
   std::function<void(Metadata&, int64_t, const std::optional<std::string>&)> function;
   bool operator==(const AxisHook& other) const { return id == other.id; }
   std::shared_ptr<int> id = std::make_shared<int>();
 };
 
-using MetadataValue = std::variant<std::monostate, bool, int64_t, double, std::string, AxisNames, AxisRules, MeshAxes,
-                                   std::vector<ValueHook>, std::vector<AxisHook>>;
+using MetadataValue =
+    std::variant<std::monostate, bool, int64_t, double, std::string, AxisNames, AxisRules, MeshAxes,
+                 std::vector<ValueHook>, std::vector<AxisHook>>;
 
-/// Ordered map from names to values. `sharding` and `sharding_names` are accepted spellings of `out_sharding`.
+/// Ordered map from names to values. `sharding` and `sharding_names` are accepted spellings of
+/// `out_sharding`.
 class Metadata {
  public:
   Metadata() = default;
@@ -90,18 +93,23 @@ std::string to_string(const Metadata& metadata);
 size_t hash_of(const Metadata& metadata);
 
 /// The new entry at `position` of every per-axis tuple (B-131 … B-140): `out_sharding` gets
-/// `parameters["partition_name"]`, other AxisNames entries whose key is also in `parameters` get that.
-/// `rank` is the rank of the value before insertion; negative positions count from the rank after it.
-/// Shorter tuples are first padded with none to the rank.
-/// @throws ModuleError (PartitioningUnspecifiedError text) if partition_name is missing though there is sharding.
-Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank);
-/// Undoes exactly that; `rank` is the one before removal. @throws ValueError stating expected and found name.
-Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters, size_t rank);
-/// The number of axes that metadata describe: that of the longest per-axis tuple, and at least `rank`.
+/// `parameters["partition_name"]`, other AxisNames entries whose key is also in `parameters` get
+/// that. `rank` is the rank of the value before insertion; negative positions count from the rank
+/// after it. Shorter tuples are first padded with none to the rank.
+/// @throws ModuleError (PartitioningUnspecifiedError text) if partition_name is missing though
+/// there is sharding.
+Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters,
+                  size_t rank);
+/// Undoes exactly that; `rank` is the one before removal. @throws ValueError stating expected and
+/// found name.
+Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters,
+                     size_t rank);
+/// The number of axes that metadata describe: that of the longest per-axis tuple, and at least
+/// `rank`.
 size_t axis_count(const Metadata& metadata, size_t rank);
 
-/// The partition spec of a tensor with this metadata: mesh axis per dimension, after translation of logical names by
-/// `sharding_rules` and the rules in effect; empty without sharding.
+/// The partition spec of a tensor with this metadata: mesh axis per dimension, after translation of
+/// logical names by `sharding_rules` and the rules in effect; empty without sharding.
 AxisNames partition_spec(const Metadata& metadata);
 
 }  // namespace linnet

@@ -24,7 +24,8 @@ class Average {
   nnx::MetricState total, count;
 };
 
-/// Share of examples whose largest logit is the label's: logits f[..., classes], labels integer [...].
+/// Share of examples whose largest logit is the label's: logits f[..., classes], labels integer
+/// [...].
 class Accuracy : public Average {
  public:
   /// @throws ShapeError if the shapes do not fit.

@@ -1,7 +1,8 @@
-// Optimisers as chains of gradient transformations, schedules and losses, named and behaving as in optax.
+// Optimisers as chains of gradient transformations, schedules and losses, named and behaving as in
+// optax.
 //
-//   auto tx = optim::chain(optim::clip_by_global_norm(1.0),
-//                          optim::adamw(optim::warmup_cosine_decay_schedule(0, 3e-3, 200, 2808, 1e-5)));
+//   auto rate = optim::warmup_cosine_decay_schedule(0, 3e-3, 200, 2808, 1e-5);
+//   auto tx = optim::chain(optim::clip_by_global_norm(1.0), optim::adamw(rate));
 //   optim::Optimizer optimizer(model, tx);              // object API: state beside the model
 //   optimizer.update(model, grads);                     // grads: nnx::State
 //
@@ -26,7 +27,8 @@ using Schedule = std::function<Tensor(const Tensor& step)>;
 
 Schedule constant_schedule(double value);
 /// (init - end) (1 - t/T)^power + end, from step `begin` on (J-129).
-Schedule polynomial_schedule(double init, double end, double power, int64_t steps, int64_t begin = 0);
+Schedule polynomial_schedule(double init, double end, double power, int64_t steps,
+                             int64_t begin = 0);
 Schedule linear_schedule(double init, double end, int64_t steps, int64_t begin = 0);
 /// init ((1 - alpha) (½ (1 + cos πt/T))^exponent + alpha) (J-130).
 Schedule cosine_decay_schedule(double init, int64_t steps, double alpha = 0, double exponent = 1);
@@ -35,9 +37,10 @@ Schedule exponential_decay(double init, int64_t transition_steps, double rate, i
                            bool staircase = false, std::optional<double> end_value = {});
 /// Scales multiply cumulatively after each boundary (J-132).
 Schedule piecewise_constant_schedule(double init, const std::map<int64_t, double>& scales);
-/// Linear warm-up to `peak`, then cosine decay to `end`; `decay_steps` includes the warm-up (J-133).
-Schedule warmup_cosine_decay_schedule(double init, double peak, int64_t warmup_steps, int64_t decay_steps,
-                                      double end = 0, double exponent = 1);
+/// Linear warm-up to `peak`, then cosine decay to `end`; `decay_steps` includes the warm-up
+/// (J-133).
+Schedule warmup_cosine_decay_schedule(double init, double peak, int64_t warmup_steps,
+                                      int64_t decay_steps, double end = 0, double exponent = 1);
 /// Each schedule sees the step minus its boundary (J-134).
 Schedule join_schedules(std::vector<Schedule> schedules, std::vector<int64_t> boundaries);
 
@@ -58,8 +61,8 @@ class Rate {
   std::string text_;
 };
 
-/// What a transformation remembers: named lists of tensors (one per parameter, or a single count), and
-/// the states of the parts of a chain.
+/// What a transformation remembers: named lists of tensors (one per parameter, or a single count),
+/// and the states of the parts of a chain.
 struct TransformState {
   std::map<std::string, TensorList> lists;
   std::vector<TransformState> parts;
@@ -69,17 +72,24 @@ struct TransformState {
 /// Maps gradients to updates. All lists are in the order of the parameters' leaves (J-097).
 struct GradientTransformation {
   std::function<TransformState(const TensorList& params)> init_list;
-  std::function<TensorList(const TensorList& grads, TransformState& state, const TensorList& params)> update_list;
+  std::function<TensorList(const TensorList& grads, TransformState& state,
+                           const TensorList& params)>
+      update_list;
   /// Optional whole step: new parameters at once, equal to params + update.
-  std::function<TensorList(const TensorList& grads, TransformState& state, const TensorList& params)> step_list;
+  std::function<TensorList(const TensorList& grads, TransformState& state,
+                           const TensorList& params)>
+      step_list;
   /// Name and settings; equal texts mean equal transformations.
   std::string description;
 
   template <class Tree>
-  TransformState init(const Tree& params) const { return init_list(tree::leaves(params)); }
+  TransformState init(const Tree& params) const {
+    return init_list(tree::leaves(params));
+  }
   /// {updates, new state}.
   template <class Tree>
-  std::pair<Tree, TransformState> update(const Tree& grads, const TransformState& state, const Tree& params) const {
+  std::pair<Tree, TransformState> update(const Tree& grads, const TransformState& state,
+                                         const Tree& params) const {
     TransformState next = state;
     TensorList updates = update_list(tree::leaves(grads), next, tree::leaves(params));
     return {tree::unflatten(grads, updates), std::move(next)};
@@ -94,12 +104,14 @@ Tree apply_updates(const Tree& params, const Tree& updates) {
 }
 
 /// One step on lists: new parameters; `state` is replaced.
-TensorList step_lists(const GradientTransformation& tx, const TensorList& params, const TensorList& grads,
-                      TransformState& state);
+TensorList step_lists(const GradientTransformation& tx, const TensorList& params,
+                      const TensorList& grads, TransformState& state);
 /// One step in place, on trees of one structure.
 template <class Tree>
-void step(const GradientTransformation& tx, Tree& params, const Tree& grads, TransformState& state) {
-  params = tree::unflatten(params, step_lists(tx, tree::leaves(params), tree::leaves(grads), state));
+void step(const GradientTransformation& tx, Tree& params, const Tree& grads,
+          TransformState& state) {
+  params =
+      tree::unflatten(params, step_lists(tx, tree::leaves(params), tree::leaves(grads), state));
 }
 
 GradientTransformation chain(std::vector<GradientTransformation> parts);
@@ -119,7 +131,8 @@ struct AdamOptions {
 };
 GradientTransformation scale_by_adam(AdamOptions options = {});
 /// g rsqrt(v + eps), v the running mean of g² (J-112).
-GradientTransformation scale_by_rms(double decay = 0.9, double eps = 1e-8, double initial_scale = 0);
+GradientTransformation scale_by_rms(double decay = 0.9, double eps = 1e-8,
+                                    double initial_scale = 0);
 GradientTransformation scale_by_lion(double b1 = 0.9, double b2 = 0.99);
 /// u + wd p (J-109).
 GradientTransformation add_decayed_weights(double weight_decay);
@@ -138,24 +151,30 @@ struct AdamWOptions {
 /// Decay is decoupled: added after the Adam scaling, before the rate (J-119).
 GradientTransformation adamw(Rate rate, AdamWOptions options = {});
 GradientTransformation rmsprop(Rate rate, double decay = 0.9, double eps = 1e-8);
-GradientTransformation lion(Rate rate, double b1 = 0.9, double b2 = 0.99, double weight_decay = 1e-3);
+GradientTransformation lion(Rate rate, double b1 = 0.9, double b2 = 0.99,
+                            double weight_decay = 1e-3);
 /// g / sqrt(sum of squares + eps).
 GradientTransformation adagrad(Rate rate, double initial_accumulator = 0.1, double eps = 1e-7);
 
-/// Optimiser of an object model: the transformation and its state. Pass it by reference to a jitted step.
+/// Optimiser of an object model: the transformation and its state. Pass it by reference to a jitted
+/// step.
 class Optimizer {
  public:
   /// @param wrt the variables to optimise.
   template <class M>
   Optimizer(M& model, GradientTransformation tx, nnx::Filter wrt = nnx::of_type<nnx::Param>())
-      : tx_(std::move(tx)), wrt_(std::move(wrt)), state_(tx_.init_list(tree::leaves(nnx::state(model, wrt_)))) {
+      : tx_(std::move(tx)),
+        wrt_(std::move(wrt)),
+        state_(tx_.init_list(tree::leaves(nnx::state(model, wrt_)))) {
     step_ = scalar_integer(0, DType::kI32);
   }
 
   /// New parameters in the model; `grads` has the paths of the parameters.
   /// @throws ModuleError if the paths differ.
   template <class M>
-  void update(M& model, const nnx::State& grads) { update_state(nnx::state(model, wrt_), grads); }
+  void update(M& model, const nnx::State& grads) {
+    update_state(nnx::state(model, wrt_), grads);
+  }
 
   const Tensor& step() const { return step_; }
   TransformState& state() { return state_; }

@@ -1,4 +1,5 @@
-// Checkpoints of any tree: a safetensors file with every leaf by path, and a JSON manifest that names it.
+// Checkpoints of any tree: a safetensors file with every leaf by path, and a JSON manifest that
+// names it.
 //
 //   save_checkpoint("out/checkpoint", state, Json::Object{{"epoch", 3}});
 //   Json manifest = load_checkpoint("out/checkpoint", state);      // state: same structure
@@ -23,14 +24,17 @@ HostArray to_host_array(const Tensor& tensor);
 Tensor to_tensor(const HostArray& array);
 
 namespace detail {
-void save_leaves(const std::string& directory, const std::vector<std::pair<std::string, Tensor>>& leaves, Json manifest);
-/// Values in the order of `leaves`. @throws IoError if a leaf is missing, left over or of another type.
+void save_leaves(const std::string& directory,
+                 const std::vector<std::pair<std::string, Tensor>>& leaves, Json manifest);
+/// Values in the order of `leaves`. @throws IoError if a leaf is missing, left over or of another
+/// type.
 std::pair<TensorList, Json> load_leaves(const std::string& directory,
                                         const std::vector<std::pair<std::string, Tensor>>& leaves);
 }  // namespace detail
 
-/// Writes `state` and `manifest` (plus what is needed to find and check the values) into `directory`,
-/// which is made if needed. Older value files are removed after the new manifest is in place.
+/// Writes `state` and `manifest` (plus what is needed to find and check the values) into
+/// `directory`, which is made if needed. Older value files are removed after the new manifest is in
+/// place.
 /// @throws IoError with path and reason; the previous checkpoint is then intact.
 template <class T>
 void save_checkpoint(const std::string& directory, const T& state, Json manifest = Json::object()) {

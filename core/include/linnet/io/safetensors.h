@@ -24,7 +24,7 @@ namespace linnet {
 enum class FileAccess {
   kMemoryMap,  ///< arrays point into the mapped file; pages are read when touched. The file must
                ///< not be cut short by others meanwhile (replacing it by renaming is harmless).
-  kRead,  ///< every array is read into its own memory when asked for
+  kRead,       ///< every array is read into its own memory when asked for
 };
 
 /// What the header says about one array.

@@ -1,5 +1,6 @@
 // linen::Scope: what a functional module sees while it runs: its parameters, variables, random
-// streams and submodules. A functional module is any copyable struct with `operator()(Scope&, args...) const`.
+// streams and submodules. A functional module is any copyable struct with `operator()(Scope&,
+// args...) const`.
 //
 //   struct Mlp {
 //     int64_t hidden = 256, classes = 10;
@@ -12,8 +13,8 @@
 //   Tensor y = linen::apply(Mlp{}, vars, x);
 //   auto [out, updates] = linen::apply_with({.mutate = {"batch_stats"}}, model, vars, x, true);
 //
-// Use at most one automatic name (`s(Dense{...}, x)`, named Dense_0, Dense_1, …) in an expression: C++
-// leaves the order in which operands are evaluated open.
+// Use at most one automatic name (`s(Dense{...}, x)`, named Dense_0, Dense_1, …) in an expression:
+// C++ leaves the order in which operands are evaluated open.
 #pragma once
 
 #include <functional>
@@ -37,15 +38,18 @@ namespace linnet::linen {
 /// Which collections: none, all, some, or all but some (L-010).
 class CollectionFilter {
  public:
-  CollectionFilter(bool all = false) : deny_(all) {}                               // NOLINT(runtime/explicit)
-  CollectionFilter(const char* name) : names_{name} {}                             // NOLINT(runtime/explicit)
-  CollectionFilter(std::string name) : names_{std::move(name)} {}                  // NOLINT(runtime/explicit)
+  CollectionFilter(bool all = false) : deny_(all) {}               // NOLINT(runtime/explicit)
+  CollectionFilter(const char* name) : names_{name} {}             // NOLINT(runtime/explicit)
+  CollectionFilter(std::string name) : names_{std::move(name)} {}  // NOLINT(runtime/explicit)
   CollectionFilter(std::initializer_list<const char*> names) : names_(names.begin(), names.end()) {}
-  CollectionFilter(std::set<std::string> names) : names_(std::move(names)) {}      // NOLINT(runtime/explicit)
+  CollectionFilter(std::set<std::string> names)
+      : names_(std::move(names)) {}  // NOLINT(runtime/explicit)
   /// Everything but `filter`.
   static CollectionFilter deny(const CollectionFilter& filter);
 
-  bool contains(const std::string& collection) const { return (names_.count(collection) > 0) != deny_; }
+  bool contains(const std::string& collection) const {
+    return (names_.count(collection) > 0) != deny_;
+  }
   bool empty() const { return !deny_ && names_.empty(); }
   friend CollectionFilter operator|(const CollectionFilter& a, const CollectionFilter& b);
   friend CollectionFilter operator&(const CollectionFilter& a, const CollectionFilter& b);
@@ -61,9 +65,10 @@ class CollectionFilter {
 class RngStreams {
  public:
   RngStreams() = default;
-  RngStreams(Key key) : keys_{{"params", std::move(key)}} {}                       // NOLINT(runtime/explicit)
+  RngStreams(Key key) : keys_{{"params", std::move(key)}} {}  // NOLINT(runtime/explicit)
   RngStreams(std::initializer_list<std::pair<const std::string, Key>> keys) : keys_(keys) {}
-  RngStreams(std::map<std::string, Key> keys) : keys_(std::move(keys)) {}          // NOLINT(runtime/explicit)
+  RngStreams(std::map<std::string, Key> keys)
+      : keys_(std::move(keys)) {}  // NOLINT(runtime/explicit)
   const std::map<std::string, Key>& keys() const { return keys_; }
 
  private:
@@ -113,42 +118,51 @@ class Scope {
     requires(!std::is_convertible_v<const Module&, std::string_view>)
   auto operator()(const Module& module, A&&... args) {
     std::string base;
-    if constexpr (requires { Module::kClassName; }) base = Module::kClassName;
-    else base = class_name(typeid(Module));
+    if constexpr (requires { Module::kClassName; })
+      base = Module::kClassName;
+    else
+      base = class_name(typeid(Module));
     return (*this)(automatic_name(base), module, std::forward<A>(args)...);
   }
   /// A child scope that may be entered again under the same name: shared submodules.
   Scope child(std::string_view name) { return push(name); }
-  /// Calls `module` in an already opened child scope, again and again: names are free again at each call,
-  /// random counters go on (L-016).
+  /// Calls `module` in an already opened child scope, again and again: names are free again at each
+  /// call, random counters go on (L-016).
   template <class Module, class... A>
   static auto call(Scope& scope, const Module& module, A&&... args) {
     scope.rewind();
     return module(scope, std::forward<A>(args)...);
   }
 
-  /// The parameter `name`: read if it exists (its shape must fit), made with the next `params` key if
-  /// `params` is mutable.
-  /// @throws ModuleError (ScopeParamShapeError, ScopeParamNotFoundError, ScopeCollectionNotFound, NameInUseError texts).
-  Tensor param(const std::string& name, const Initializer& init, const Shape& shape, DType dtype = DType::kF32);
+  /// The parameter `name`: read if it exists (its shape must fit), made with the next `params` key
+  /// if `params` is mutable.
+  /// @throws ModuleError (ScopeParamShapeError, ScopeParamNotFoundError, ScopeCollectionNotFound,
+  /// NameInUseError texts).
+  Tensor param(const std::string& name, const Initializer& init, const Shape& shape,
+               DType dtype = DType::kF32);
   /// The same with an initialiser that returns a (boxed) leaf: `with_partitioning`.
   Tensor param(const std::string& name, const std::function<Variables(const Key&)>& init);
   /// The variable `name` of a collection; made from `init` if absent and the collection is mutable.
-  ScopeVariable variable(const std::string& collection, const std::string& name, const std::function<Tensor()>& init);
+  ScopeVariable variable(const std::string& collection, const std::string& name,
+                         const std::function<Tensor()>& init);
   bool has_variable(const std::string& collection, const std::string& name) const;
   /// Undefined if absent.
   Tensor get_variable(const std::string& collection, const std::string& name) const;
   void put_variable(const std::string& collection, const std::string& name, state::Value value);
   /// Raw leaves with their boxes, for bridges.
-  const Variables* find_leaf(const std::string& collection, const std::vector<std::string>& path) const;
-  void put_leaf(const std::string& collection, const std::vector<std::string>& path, Variables leaf);
+  const Variables* find_leaf(const std::string& collection,
+                             const std::vector<std::string>& path) const;
+  void put_leaf(const std::string& collection, const std::vector<std::string>& path,
+                Variables leaf);
   /// All collections as seen below this scope.
   Variables variables() const;
 
-  /// Appends to a tuple stored under `name`; false (and nothing done) if the collection is immutable (L-049).
+  /// Appends to a tuple stored under `name`; false (and nothing done) if the collection is
+  /// immutable (L-049).
   bool sow(const std::string& collection, const std::string& name, const Tensor& value);
   /// Adds a stored zero that can be differentiated with respect to (L-050).
-  Tensor perturb(const std::string& name, const Tensor& value, const std::string& collection = "perturbations");
+  Tensor perturb(const std::string& name, const Tensor& value,
+                 const std::string& collection = "perturbations");
 
   /// The next key of a stream (docs/rng.md section 8). Unknown streams fall back to `params`.
   Key make_rng(const std::string& stream = "params");
@@ -226,7 +240,8 @@ auto apply(const Module& module, const Variables& variables, A&&... args) {
 
 /// The same with random streams and mutable collections: gives `{output, updated collections}`.
 template <class Module, class... A>
-auto apply_with(const ApplyOptions& options, const Module& module, const Variables& variables, A&&... args) {
+auto apply_with(const ApplyOptions& options, const Module& module, const Variables& variables,
+                A&&... args) {
   detail::RootCall call(variables, options.rngs, options.mutate, false);
   auto output = module(call.scope(), std::forward<A>(args)...);
   return std::make_pair(std::move(output), call.updates());

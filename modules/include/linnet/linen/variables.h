@@ -25,7 +25,7 @@ namespace linnet::linen {
 
 /// Axis metadata round a leaf: which box class, and what it holds beside the value.
 struct Box {
-  std::string kind;                                ///< "Partitioned", "LogicallyPartitioned", "NNXMeta" or a user's class
+  std::string kind;  ///< "Partitioned", "LogicallyPartitioned", "NNXMeta" or a user's class
   Metadata metadata;
   const nnx::VariableType* variable_type = nullptr;  ///< of an NNXMeta
   bool operator==(const Box&) const = default;
@@ -45,9 +45,11 @@ class Variables {
 
   /// An empty dictionary.
   Variables() = default;
-  Variables(std::initializer_list<std::pair<const std::string, Variables>> entries) : children_(entries) {}
-  Variables(Tensor value) : leaf_(state::Value(std::move(value))) {}         // NOLINT(runtime/explicit)
-  Variables(state::Value value, std::optional<Box> box = {}) : leaf_(std::move(value)), box_(std::move(box)) {}
+  Variables(std::initializer_list<std::pair<const std::string, Variables>> entries)
+      : children_(entries) {}
+  Variables(Tensor value) : leaf_(state::Value(std::move(value))) {}  // NOLINT(runtime/explicit)
+  Variables(state::Value value, std::optional<Box> box = {})
+      : leaf_(std::move(value)), box_(std::move(box)) {}
   explicit Variables(std::shared_ptr<const StaticEntry> entry) : fixed_(std::move(entry)) {}
 
   bool is_leaf() const { return leaf_.has_value() || fixed_ != nullptr; }
@@ -65,7 +67,8 @@ class Variables {
   /// Null if absent.
   const Variables* find_path(const std::vector<std::string>& path) const;
 
-  /// The tensor of a leaf, without its box. @throws ModuleError for dictionaries, tuples and static entries.
+  /// The tensor of a leaf, without its box. @throws ModuleError for dictionaries, tuples and static
+  /// entries.
   Tensor value() const;
   operator Tensor() const { return value(); }  // NOLINT(runtime/explicit)
   Shape shape() const { return value().shape(); }
@@ -89,7 +92,8 @@ class Variables {
 };
 
 /// Every leaf's path (collection first) and node, in order.
-std::vector<std::pair<std::vector<std::string>, const Variables*>> flat_leaves(const Variables& variables);
+std::vector<std::pair<std::vector<std::string>, const Variables*>> flat_leaves(
+    const Variables& variables);
 
 /// A box with sharding names, one per dimension (L-106).
 Variables partitioned(Tensor value, AxisNames names, std::optional<MeshAxes> mesh = {});

@@ -4,7 +4,8 @@
 //   Mlp copy = nnx::merge<Mlp>(graphdef, state);        // shares its variables with `model`
 //   nnx::update(model, new_state);
 //
-// A module is any type with LINNET_FIELDS. nnx::Shared<T> makes sharing (tied weights, cycles) explicit.
+// A module is any type with LINNET_FIELDS. nnx::Shared<T> makes sharing (tied weights, cycles)
+// explicit.
 #pragma once
 
 #include <functional>
@@ -21,17 +22,22 @@
 
 namespace linnet::nnx {
 
-/// A counted reference to a module or variable: copies refer to the same object, and `split`, `merge`
-/// and gradients treat it as one node however often it is reached.
+/// A counted reference to a module or variable: copies refer to the same object, and `split`,
+/// `merge` and gradients treat it as one node however often it is reached.
 template <class T>
 class Shared {
  public:
   template <class... A>
-  static Shared make(A&&... args) { return Shared(std::make_shared<T>(std::forward<A>(args)...)); }
+  static Shared make(A&&... args) {
+    return Shared(std::make_shared<T>(std::forward<A>(args)...));
+  }
   explicit Shared(std::shared_ptr<T> object = nullptr) : object_(std::move(object)) {}
   Shared(const Shared& other) : object_(copied(other.object_)) {}
   Shared(Shared&&) noexcept = default;
-  Shared& operator=(const Shared& other) { object_ = copied(other.object_); return *this; }
+  Shared& operator=(const Shared& other) {
+    object_ = copied(other.object_);
+    return *this;
+  }
   Shared& operator=(Shared&&) noexcept = default;
   T& operator*() const { return *object_; }
   T* operator->() const { return object_.get(); }
@@ -44,7 +50,9 @@ class Shared {
   struct Holder {
     alignas(T) std::byte storage[sizeof(T)];
     bool constructed = false;
-    ~Holder() { if (constructed) std::launder(reinterpret_cast<T*>(storage))->~T(); }
+    ~Holder() {
+      if (constructed) std::launder(reinterpret_cast<T*>(storage))->~T();
+    }
   };
   static std::shared_ptr<T> copied(const std::shared_ptr<T>& object) {
     tree::CopyScope* scope = tree::CopyScope::current();
@@ -64,8 +72,8 @@ class Shared {
   std::shared_ptr<T> object_;
 };
 
-/// The static part of a module: types, names, static members, sharing, kinds and metadata of variables.
-/// Comparable, holds no arrays.
+/// The static part of a module: types, names, static members, sharing, kinds and metadata of
+/// variables. Comparable, holds no arrays.
 class GraphDef {
  public:
   class Definition : public linen::StaticEntry {
@@ -73,13 +81,14 @@ class GraphDef {
     bool equals(const linen::StaticEntry& other) const override;
     std::string text() const override;
     const std::type_info* type = nullptr;
-    std::shared_ptr<const void> prototype;   ///< the module with types in place of values
-    std::string structure;                   ///< as of the tree, with variable kinds and metadata
+    std::shared_ptr<const void> prototype;  ///< the module with types in place of values
+    std::string structure;                  ///< as of the tree, with variable kinds and metadata
     std::vector<tree::Path> paths;
   };
 
   GraphDef() = default;
-  explicit GraphDef(std::shared_ptr<const Definition> definition) : definition_(std::move(definition)) {}
+  explicit GraphDef(std::shared_ptr<const Definition> definition)
+      : definition_(std::move(definition)) {}
   const std::shared_ptr<const Definition>& definition() const { return definition_; }
   bool operator==(const GraphDef& other) const;
   size_t hash() const;
@@ -103,11 +112,14 @@ struct NodeLeaf {
   Tensor* tensor = nullptr;
   state::CellPtr cell;
 };
-std::vector<NodeLeaf> walk(const std::function<void(tree::Visitor&)>& visit, std::string* structure = nullptr);
+std::vector<NodeLeaf> walk(const std::function<void(tree::Visitor&)>& visit,
+                           std::string* structure = nullptr);
 State state_of(const std::vector<NodeLeaf>& leaves);
-/// Replaces each variable's cell (or tensor) by the state's. @throws ModuleError if leaves are missing or left over.
+/// Replaces each variable's cell (or tensor) by the state's. @throws ModuleError if leaves are
+/// missing or left over.
 void adopt(const std::function<void(tree::Visitor&)>& visit, const State& state);
-/// Writes values (and metadata) of the state's leaves into the module's. @throws ModuleError for unknown paths.
+/// Writes values (and metadata) of the state's leaves into the module's. @throws ModuleError for
+/// unknown paths.
 void write_values(const std::vector<NodeLeaf>& leaves, const State& state);
 void make_abstract(const std::vector<NodeLeaf>& leaves);
 void set_flags(const std::function<void(tree::Visitor&)>& visit,
@@ -137,7 +149,8 @@ template <class M>
 GraphDef graphdef(const M& module) {
   auto definition = std::make_shared<GraphDef::Definition>();
   auto prototype = std::make_shared<M>(tree::copy(module));
-  for (const auto& leaf : detail::walk(detail::visitor_of(const_cast<M&>(module)), &definition->structure)) {
+  for (const auto& leaf :
+       detail::walk(detail::visitor_of(const_cast<M&>(module)), &definition->structure)) {
     definition->paths.push_back(leaf.path);
   }
   detail::make_abstract(detail::walk(detail::visitor_of(*prototype)));
@@ -148,9 +161,13 @@ GraphDef graphdef(const M& module) {
 
 /// All variables, or those of the filters, one State each (the rest is dropped, N-051).
 template <class M>
-State state(M& module) { return detail::state_of(detail::walk(detail::visitor_of(module))); }
+State state(M& module) {
+  return detail::state_of(detail::walk(detail::visitor_of(module)));
+}
 template <class M>
-State state(M& module, const Filter& filter) { return std::move(filter_state(state(module), {filter})[0]); }
+State state(M& module, const Filter& filter) {
+  return std::move(filter_state(state(module), {filter})[0]);
+}
 template <class M, class... F>
   requires(sizeof...(F) > 0)
 auto state(M& module, const Filter& first, const F&... filters) {
@@ -160,7 +177,8 @@ auto state(M& module, const Filter& first, const F&... filters) {
   }(std::make_index_sequence<1 + sizeof...(F)>{});
 }
 
-/// {GraphDef, State...}: one state per filter, exhaustive; no filter means one state of everything (N-043).
+/// {GraphDef, State...}: one state per filter, exhaustive; no filter means one state of everything
+/// (N-043).
 template <class M, class... F>
 auto split(M& module, const F&... filters) {
   if constexpr (sizeof...(F) == 0) {
@@ -191,20 +209,27 @@ void update(M& module, const State& first, const S&... states) {
 
 /// An independent module with the same values (N-054).
 template <class M>
-M clone(const M& module) { return tree::copy(module); }
+M clone(const M& module) {
+  return tree::copy(module);
+}
 
 /// Sets the named flags on every submodule that has them (N-031).
 /// @throws ModuleError listing names found nowhere.
 template <class M>
-void set_attributes(M& module, const std::vector<std::pair<std::string, bool>>& flags, bool raise_if_not_found = true) {
+void set_attributes(M& module, const std::vector<std::pair<std::string, bool>>& flags,
+                    bool raise_if_not_found = true) {
   detail::set_flags(detail::visitor_of(module), flags, raise_if_not_found);
 }
 /// Dropout off, running averages in use: `deterministic` and `use_running_average` become true.
 template <class M>
-void eval(M& module) { set_attributes(module, {{"deterministic", true}, {"use_running_average", true}}, false); }
+void eval(M& module) {
+  set_attributes(module, {{"deterministic", true}, {"use_running_average", true}}, false);
+}
 /// The opposite.
 template <class M>
-void train(M& module) { set_attributes(module, {{"deterministic", false}, {"use_running_average", false}}, false); }
+void train(M& module) {
+  set_attributes(module, {{"deterministic", false}, {"use_running_average", false}}, false);
+}
 
 }  // namespace linnet::nnx
 
@@ -221,7 +246,8 @@ struct Traits<nnx::Shared<T>> {
 template <>
 struct Traits<nnx::GraphDef> {
   static void visit(nnx::GraphDef& graphdef, Visitor& visitor) {
-    visitor.fixed(typeid(nnx::GraphDef), graphdef.definition() ? graphdef.definition()->structure : std::string());
+    visitor.fixed(typeid(nnx::GraphDef),
+                  graphdef.definition() ? graphdef.definition()->structure : std::string());
   }
 };
 }  // namespace linnet::tree

@@ -44,12 +44,13 @@ class RngStream {
 class Rngs {
  public:
   Rngs() = default;
-  Rngs(int64_t seed);           // NOLINT(runtime/explicit): Rngs(0) and a bare 0 mean the stream `default`
-  Rngs(const Key& key);         // NOLINT(runtime/explicit)
+  Rngs(int64_t seed);    // NOLINT(runtime/explicit): Rngs(0) and a bare 0 mean the stream `default`
+  Rngs(const Key& key);  // NOLINT(runtime/explicit)
   Rngs(std::initializer_list<std::pair<std::string, Key>> streams);
   explicit Rngs(const std::vector<std::pair<std::string, Key>>& streams);
 
-  /// The stream of that name, or `default`. @throws ModuleError "No RngStream named" if neither exists.
+  /// The stream of that name, or `default`. @throws ModuleError "No RngStream named" if neither
+  /// exists.
   RngStream& stream(std::string_view name);
   RngStream& operator[](std::string_view name) { return stream(name); }
   /// The next key of a stream.
@@ -69,8 +70,12 @@ class Rngs {
   Rngs fork();
   void add(std::string name, const Key& key);
 
-  Tensor uniform(const Shape& shape, DType dtype = DType::kF32) { return random::uniform((*this)(), shape, dtype); }
-  Tensor normal(const Shape& shape, DType dtype = DType::kF32) { return random::normal((*this)(), shape, dtype); }
+  Tensor uniform(const Shape& shape, DType dtype = DType::kF32) {
+    return random::uniform((*this)(), shape, dtype);
+  }
+  Tensor normal(const Shape& shape, DType dtype = DType::kF32) {
+    return random::normal((*this)(), shape, dtype);
+  }
 
   void visit(tree::Visitor& visitor);
 
@@ -79,11 +84,12 @@ class Rngs {
 };
 
 namespace detail {
-void reseed(const std::vector<NodeLeaf>& leaves, const std::vector<std::pair<std::string, Key>>& seeds);
+void reseed(const std::vector<NodeLeaf>& leaves,
+            const std::vector<std::pair<std::string, Key>>& seeds);
 }
 
-/// Sets every stream in `module` whose tag is named: its key becomes the next key of a stream made from
-/// the given seed, its count 0 (N-083).
+/// Sets every stream in `module` whose tag is named: its key becomes the next key of a stream made
+/// from the given seed, its count 0 (N-083).
 template <class M>
 void reseed(M& module, const std::vector<std::pair<std::string, Key>>& seeds) {
   detail::reseed(detail::walk(detail::visitor_of(module)), seeds);

@@ -1,8 +1,10 @@
-// nnx::State: variables by path, apart from the module they belong to; and the filters that choose them.
+// nnx::State: variables by path, apart from the module they belong to; and the filters that choose
+// them.
 //
 //   nnx::State params = nnx::state(model, nnx::of_type<nnx::Param>());
 //   Tensor kernel = params["up"]["kernel"];
-//   auto [graphdef, trained, rest] = nnx::split(model, nnx::of_type<nnx::Param>(), nnx::everything());
+//   auto [graphdef, trained, rest] =
+//       nnx::split(model, nnx::of_type<nnx::Param>(), nnx::everything());
 #pragma once
 
 #include <functional>
@@ -28,8 +30,11 @@ struct StateLeaf {
 class Filter {
  public:
   using Predicate = std::function<bool(const tree::Path&, const StateLeaf&)>;
-  Filter(Predicate predicate, std::string text) : predicate_(std::move(predicate)), text_(std::move(text)) {}
-  bool operator()(const tree::Path& path, const StateLeaf& leaf) const { return predicate_(path, leaf); }
+  Filter(Predicate predicate, std::string text)
+      : predicate_(std::move(predicate)), text_(std::move(text)) {}
+  bool operator()(const tree::Path& path, const StateLeaf& leaf) const {
+    return predicate_(path, leaf);
+  }
   const std::string& text() const { return text_; }
   bool operator==(const Filter& other) const { return text_ == other.text_; }
 
@@ -41,7 +46,9 @@ class Filter {
 /// Variables of `type` or a kind derived from it.
 Filter of_type(const VariableType& type);
 template <class V>
-Filter of_type() { return of_type(V::static_type()); }
+Filter of_type() {
+  return of_type(V::static_type());
+}
 /// Variables whose metadata has `tag` (random streams have their name).
 Filter with_tag(std::string tag);
 /// `key` is an element of the path; inexact: a part of an element's text.
@@ -93,8 +100,8 @@ class State {
     const State* state_;
     tree::Path prefix_;
   };
-  View operator[](std::string_view key) const { return View(*this, {}) [key]; }
-  View operator[](int64_t index) const { return View(*this, {}) [index]; }
+  View operator[](std::string_view key) const { return View(*this, {})[key]; }
+  View operator[](int64_t index) const { return View(*this, {})[index]; }
 
   void insert(tree::Path path, StateLeaf leaf);
   void visit(tree::Visitor& visitor);

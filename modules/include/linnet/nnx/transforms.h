@@ -1,6 +1,7 @@
 // Gradients with respect to the variables of a module.
 //
-//   auto [loss, grads] = nnx::value_and_grad([&](Mlp& m) { return cross_entropy(m(x), y); }, model);
+//   auto [loss, grads] = nnx::value_and_grad([&](Mlp& m) { return cross_entropy(m(x), y); },
+// model);
 //   optimizer.update(model, grads);             // grads: a State with the paths of the parameters
 //
 // Other variables that the function writes (batch statistics, random counts) keep their new values.
@@ -38,8 +39,8 @@ class GradCall {
 
 }  // namespace detail
 
-/// {value, gradients} of `f(model)`, or {value, auxiliary, gradients} if f returns a pair; gradients
-/// are with respect to the variables `wrt` chooses (N-094, N-095).
+/// {value, gradients} of `f(model)`, or {value, auxiliary, gradients} if f returns a pair;
+/// gradients are with respect to the variables `wrt` chooses (N-094, N-095).
 /// @throws ShapeError if the loss is not a scalar, DTypeError if a chosen variable is not floating.
 template <class F, class M>
 auto value_and_grad(F&& f, M& model, const Filter& wrt) {

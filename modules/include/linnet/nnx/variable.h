@@ -1,12 +1,13 @@
-// nnx::Variable: the one mutable thing. A reference cell with a tensor, a type (Param, BatchStat, …)
-// and metadata.
+// nnx::Variable: the one mutable thing. A reference cell with a tensor, a type (Param, BatchStat,
+// …) and metadata.
 //
 //   nnx::Param w(random::normal(key, {32, 64}));
 //   Tensor y = matmul(x, w);                 // converts to its value
 //   w = w.value() * 0.9f;                    // writes; programs that captured w see it
 //
-// Construction moves identity, assignment moves values: a copy is a new variable with the same value,
-// a moved-from variable hands its identity over, and assigning to an existing variable writes into it.
+// Construction moves identity, assignment moves values: a copy is a new variable with the same
+// value, a moved-from variable hands its identity over, and assigning to an existing variable
+// writes into it.
 #pragma once
 
 #include <memory>
@@ -22,7 +23,8 @@ namespace linnet::nnx {
 /// A kind of variable at run time. Identity is the address; kinds form a tree.
 class VariableType {
  public:
-  VariableType(std::string name, const VariableType* parent) : name_(std::move(name)), parent_(parent) {}
+  VariableType(std::string name, const VariableType* parent)
+      : name_(std::move(name)), parent_(parent) {}
   const std::string& name() const { return name_; }
   const VariableType* parent() const { return parent_; }
   /// True for `other` itself and what derives from it.
@@ -62,7 +64,10 @@ class Variable {
   Variable(Variable&& other) noexcept = default;
   Variable& operator=(const Variable& other);
   Variable& operator=(Variable&& other) noexcept;
-  Variable& operator=(Tensor value) { set_value(std::move(value)); return *this; }
+  Variable& operator=(Tensor value) {
+    set_value(std::move(value));
+    return *this;
+  }
 
   /// The value after get hooks. @throws ModuleError if the value is a tuple.
   Tensor value() const;
@@ -86,8 +91,8 @@ class Variable {
   VariableCellPtr cell_;
 };
 
-/// While one is alive, copies of variables take the stored values as they are, past all transformations:
-/// for prototypes, whose values are mere types and no inputs of anything.
+/// While one is alive, copies of variables take the stored values as they are, past all
+/// transformations: for prototypes, whose values are mere types and no inputs of anything.
 class RawCopyScope {
  public:
   RawCopyScope();
@@ -99,7 +104,8 @@ class RawCopyScope {
 /// Short name of a C++ type: no namespaces, no template arguments.
 std::string short_type_name(const std::type_info& type);
 
-/// Base of user-defined kinds: `struct Count : nnx::VariableOf<Count> { using VariableOf::VariableOf; };`
+/// Base of user-defined kinds: `struct Count : nnx::VariableOf<Count> { using
+/// VariableOf::VariableOf; };`
 template <class Self, class Base = Variable>
 class VariableOf : public Base {
  public:
@@ -118,24 +124,70 @@ class VariableOf : public Base {
   using Base::operator=;
 };
 
-class Param : public VariableOf<Param> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class BatchStat : public VariableOf<BatchStat> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class Cache : public VariableOf<Cache> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class Intermediate : public VariableOf<Intermediate> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class Perturbation : public VariableOf<Perturbation, Intermediate> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class RngState : public VariableOf<RngState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class RngKey : public VariableOf<RngKey, RngState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class RngCount : public VariableOf<RngCount, RngState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class LoRAParam : public VariableOf<LoRAParam, Param> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class OptState : public VariableOf<OptState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
-class MetricState : public VariableOf<MetricState> { public: using VariableOf::VariableOf; using VariableOf::operator=; };
+class Param : public VariableOf<Param> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class BatchStat : public VariableOf<BatchStat> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class Cache : public VariableOf<Cache> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class Intermediate : public VariableOf<Intermediate> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class Perturbation : public VariableOf<Perturbation, Intermediate> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class RngState : public VariableOf<RngState> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class RngKey : public VariableOf<RngKey, RngState> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class RngCount : public VariableOf<RngCount, RngState> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class LoRAParam : public VariableOf<LoRAParam, Param> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class OptState : public VariableOf<OptState> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+class MetricState : public VariableOf<MetricState> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
 
 /// The collection registry (B-001 … B-011): names of functional collections ↔ kinds of variables.
 /// @throws ValueError as the inventory says.
-const VariableType& variable_type_from_name(std::string_view name, const VariableType* base = nullptr,
+const VariableType& variable_type_from_name(std::string_view name,
+                                            const VariableType* base = nullptr,
                                             bool allow_register = false);
 std::string variable_name_from_type(const VariableType& type, bool allow_register = false);
-const VariableType& register_variable_name(std::string_view name, const VariableType& type, bool overwrite = false);
+const VariableType& register_variable_name(std::string_view name, const VariableType& type,
+                                           bool overwrite = false);
 
 }  // namespace linnet::nnx
 
@@ -148,7 +200,8 @@ struct Traits<T> {
     // The visitor may replace the cell (merge does); a variable's cell is always a VariableCell.
     state::CellPtr cell = variable.cell();
     visitor.cell(cell);
-    if (cell.get() != variable.cell().get()) variable.cell() = std::static_pointer_cast<nnx::VariableCell>(cell);
+    if (cell.get() != variable.cell().get())
+      variable.cell() = std::static_pointer_cast<nnx::VariableCell>(cell);
   }
 };
 

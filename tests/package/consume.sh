@@ -22,7 +22,7 @@ case $way in
     pc=$(find "$work/prefix" -name linnet.pc)
     export PKG_CONFIG_PATH=${pc%/*}
     read -ra options <<<"$(pkg-config --cflags --libs linnet)"
-    "$cxx" -std=c++20 "$source/tests/package/main.cpp" -o "$work/consumer" "${options[@]}"
+    "$cxx" "$source/tests/package/main.cpp" -o "$work/consumer" "${options[@]}"
     LD_LIBRARY_PATH="$(dirname "${pc%/*}")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" "$work/consumer"
     ;;
   add_subdirectory)

@@ -11,6 +11,10 @@
 //   vars["params"]["kernel"].shape();                            // (32, 64)
 #pragma once
 
+#if __cplusplus < 202002L
+#error "Linnet needs C++20: add -std=c++20, or in CMake link linnet::linnet"
+#else
+
 #include "linnet/bridge/attributes.h"
 #include "linnet/bridge/convert.h"
 #include "linnet/bridge/functional.h"
@@ -18,3 +22,5 @@
 #include "linnet/bridge/to_linen.h"
 #include "linnet/bridge/to_nnx.h"
 #include "linnet/bridge/variables.h"
+
+#endif  // C++20

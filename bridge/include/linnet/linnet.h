@@ -5,6 +5,10 @@
 //   Tensor y = grad([](const Tensor& x) { return sum(x * x); })(tensor({1.f, 2.f}));   // [2, 4]
 #pragma once
 
+#if __cplusplus < 202002L
+#error "Linnet needs C++20: add -std=c++20, or in CMake link linnet::linnet"
+#else
+
 #include "linnet/bridge.h"
 #include "linnet/core.h"
 #include "linnet/init.h"
@@ -13,3 +17,5 @@
 #include "linnet/metrics.h"
 #include "linnet/nnx.h"
 #include "linnet/optim.h"
+
+#endif  // C++20

@@ -5,6 +5,10 @@
 //   Tensor y = grad([](const Tensor& x) { return sum(x * x); })(tensor({1.f, 2.f}));   // [2, 4]
 #pragma once
 
+#if __cplusplus < 202002L
+#error "Linnet needs C++20: add -std=c++20, or in CMake link linnet::linnet"
+#else
+
 #include "linnet/device.h"
 #include "linnet/dtype.h"
 #include "linnet/error.h"
@@ -23,3 +27,5 @@
 #include "linnet/linen.h"
 #include "linnet/nnx.h"
 #endif
+
+#endif  // C++20

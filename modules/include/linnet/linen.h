@@ -10,6 +10,10 @@
 //   Tensor logits = linen::apply(Mlp{}, vars, x);
 #pragma once
 
+#if __cplusplus < 202002L
+#error "Linnet needs C++20: add -std=c++20, or in CMake link linnet::linnet"
+#else
+
 #include "linnet/init.h"
 #include "linnet/layers/dtypes.h"
 #include "linnet/linen/layers_attention.h"
@@ -20,3 +24,5 @@
 #include "linnet/linen/scope.h"
 #include "linnet/linen/variables.h"
 #include "linnet/ops.h"
+
+#endif  // C++20

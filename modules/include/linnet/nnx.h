@@ -11,6 +11,10 @@
 //   Tensor logits = net(x);
 #pragma once
 
+#if __cplusplus < 202002L
+#error "Linnet needs C++20: add -std=c++20, or in CMake link linnet::linnet"
+#else
+
 #include "linnet/init.h"
 #include "linnet/nnx/graph.h"
 #include "linnet/nnx/layers_attention.h"
@@ -23,3 +27,5 @@
 #include "linnet/nnx/transforms.h"
 #include "linnet/nnx/variable.h"
 #include "linnet/ops.h"
+
+#endif  // C++20

@@ -10,6 +10,10 @@
 //   optim::step(tx, params, grads, state);              // new parameters and state in place
 #pragma once
 
+#if __cplusplus < 202002L
+#error "Linnet needs C++20: add -std=c++20, or in CMake link linnet::linnet"
+#else
+
 #include <functional>
 #include <map>
 #include <optional>
@@ -197,3 +201,5 @@ struct Traits<optim::Optimizer> {
   static void visit(optim::Optimizer& optimizer, Visitor& visitor) { optimizer.visit(visitor); }
 };
 }  // namespace linnet::tree
+
+#endif  // C++20

@@ -176,9 +176,8 @@ void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves,
 
 void store_graphdef(linen::Scope& scope, const nnx::GraphDef& graphdef) {
   if (!scope.is_mutable_collection("nnx")) return;
-  scope.put_leaf(
-      "nnx", {"graphdef"},
-      linen::Variables(std::shared_ptr<const linen::StaticEntry>(graphdef.definition())));
+  scope.put_leaf("nnx", {"graphdef"},
+                 linen::Variables(std::shared_ptr<const StaticEntry>(graphdef.definition())));
 }
 
 nnx::GraphDef stored_graphdef(const linen::Scope& scope) {

@@ -2,7 +2,6 @@
 
 #include "core/base/format.h"
 #include "core/base/sha1.h"
-#include "linnet/nnx/variable.h"
 #include "linnet/transforms.h"
 
 namespace linnet::linen {
@@ -115,7 +114,7 @@ CollectionFilter operator-(const CollectionFilter& a, const CollectionFilter& b)
   return a & CollectionFilter::deny(b);
 }
 
-std::string class_name(const std::type_info& type) { return nnx::short_type_name(type); }
+std::string class_name(const std::type_info& type) { return short_type_name(type); }
 
 Tensor ScopeVariable::value() const {
   const Variables* leaf = node_->root->variables.find_path(node_->full_path(collection_, name_));

@@ -1,7 +1,6 @@
 #include "linnet/linen/variables.h"
 
 #include "core/base/format.h"
-#include "linnet/nnx/variable.h"
 
 namespace linnet::linen {
 namespace {

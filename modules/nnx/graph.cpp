@@ -6,7 +6,7 @@
 
 namespace linnet::nnx {
 
-bool GraphDef::Definition::equals(const linen::StaticEntry& other) const {
+bool GraphDef::Definition::equals(const StaticEntry& other) const {
   const auto* that = dynamic_cast<const Definition*>(&other);
   return that && *type == *that->type && structure == that->structure;
 }

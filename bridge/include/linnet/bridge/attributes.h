@@ -25,7 +25,7 @@ namespace linnet::bridge {
 /// An entry without arrays, such as a graph definition, and the collection it belongs to.
 struct StaticAttribute {
   std::string collection;
-  std::shared_ptr<const linen::StaticEntry> entry;
+  std::shared_ptr<const StaticEntry> entry;
 };
 
 class AttributeTree {

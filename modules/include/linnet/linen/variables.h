@@ -16,10 +16,7 @@
 #include "linnet/metadata.h"
 #include "linnet/state.h"
 #include "linnet/tree.h"
-
-namespace linnet::nnx {
-class VariableType;
-}
+#include "linnet/variable_type.h"
 
 namespace linnet::linen {
 
@@ -27,16 +24,8 @@ namespace linnet::linen {
 struct Box {
   std::string kind;  ///< "Partitioned", "LogicallyPartitioned", "NNXMeta" or a user's class
   Metadata metadata;
-  const nnx::VariableType* variable_type = nullptr;  ///< of an NNXMeta
+  const VariableType* variable_type = nullptr;  ///< of an NNXMeta
   bool operator==(const Box&) const = default;
-};
-
-/// A static entry: no array, comparable, carried along unchanged (a graph definition).
-class StaticEntry {
- public:
-  virtual ~StaticEntry() = default;
-  virtual bool equals(const StaticEntry& other) const = 0;
-  virtual std::string text() const = 0;
 };
 
 class Variables {

@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "linnet/error.h"
-#include "linnet/linen/variables.h"
 #include "linnet/nnx/state.h"
 
 namespace linnet::nnx {
@@ -76,9 +75,9 @@ class Shared {
 /// variables. Comparable, holds no arrays.
 class GraphDef {
  public:
-  class Definition : public linen::StaticEntry {
+  class Definition : public StaticEntry {
    public:
-    bool equals(const linen::StaticEntry& other) const override;
+    bool equals(const StaticEntry& other) const override;
     std::string text() const override;
     const std::type_info* type = nullptr;
     std::shared_ptr<const void> prototype;  ///< the module with types in place of values

@@ -17,28 +17,12 @@
 #include "linnet/metadata.h"
 #include "linnet/state.h"
 #include "linnet/tree.h"
+#include "linnet/variable_type.h"
 
 namespace linnet::nnx {
 
-/// A kind of variable at run time. Identity is the address; kinds form a tree.
-class VariableType {
- public:
-  VariableType(std::string name, const VariableType* parent)
-      : name_(std::move(name)), parent_(parent) {}
-  const std::string& name() const { return name_; }
-  const VariableType* parent() const { return parent_; }
-  /// True for `other` itself and what derives from it.
-  bool is(const VariableType& other) const {
-    for (const VariableType* t = this; t; t = t->parent_) {
-      if (t == &other) return true;
-    }
-    return false;
-  }
-
- private:
-  std::string name_;
-  const VariableType* parent_;
-};
+using linnet::short_type_name;
+using linnet::VariableType;
 
 /// The cell behind a variable.
 class VariableCell final : public state::Cell {
@@ -100,9 +84,6 @@ class RawCopyScope {
   RawCopyScope(const RawCopyScope&) = delete;
   RawCopyScope& operator=(const RawCopyScope&) = delete;
 };
-
-/// Short name of a C++ type: no namespaces, no template arguments.
-std::string short_type_name(const std::type_info& type);
 
 /// Base of user-defined kinds: `struct Count : nnx::VariableOf<Count> { using
 /// VariableOf::VariableOf; };`

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/base/fork.h"
 #include "core/base/format.h"
 #include "core/memory/free_blocks.h"
 #include "linnet/device.h"
@@ -55,6 +56,7 @@ constinit thread_local ThreadBlocks thread_blocks;
 
 class CpuAllocator final : public Allocator {
  public:
+  CpuAllocator() { lock_around_fork(mutex_, 0); }
   void* allocate(size_t bytes) override {
     if (bytes > (size_t{1} << 62)) out_of_memory(bytes);
     const size_t rounded = size_class(bytes);

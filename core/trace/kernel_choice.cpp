@@ -6,8 +6,10 @@
 #include <optional>
 #include <unordered_map>
 
+#include "core/base/fork.h"
 #include "core/base/format.h"
 #include "core/base/log.h"
+#include "core/base/per_thread.h"
 #include "core/trace/eval.h"
 #include "linnet/parallel.h"
 
@@ -92,6 +94,7 @@ class RequestKey {
 /// Prepared kernels, least recently used out first. Locked; preparation happens outside the lock.
 class PreparedCache {
  public:
+  PreparedCache() { lock_around_fork(mutex_, 1); }
   struct Entry {
     RequestKey key;
     Params params;
@@ -136,7 +139,7 @@ class PreparedCache {
 };
 
 PreparedCache& prepared_cache() {
-  static PreparedCache* cache = new PreparedCache;
+  static PreparedCache* cache = new PreparedCache;  // never destroyed: exit handlers may compute
   return *cache;
 }
 
@@ -230,17 +233,17 @@ ChosenKernel ask_implementations(const KernelRequest& request, Device device,
 }  // namespace
 
 ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined) {
-  static thread_local RecentChoices recent;
+  RecentChoices* const recent = per_thread<RecentChoices>();
   const bool logged = log_enabled("kernels");
   const RequestKey key({static_cast<uint64_t>(request.primitive.id),
                         static_cast<uint64_t>(device.type) << 8 | device.index,
                         table_version.load(std::memory_order_relaxed)},
                        request);
-  if (!logged) {
-    if (const ChosenKernel* known = recent.find(key, request.params)) return *known;
+  if (!logged && recent) {
+    if (const ChosenKernel* known = recent->find(key, request.params)) return *known;
   }
   const ChosenKernel chosen = ask_implementations(request, device, declined);
-  if (chosen.implementation) recent.insert(key, request.params, chosen);
+  if (chosen.implementation && recent) recent->insert(key, request.params, chosen);
   if (logged)
     log_choice(request, declined, chosen.implementation ? chosen.implementation->name : nullptr);
   return chosen;

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "core/base/format.h"
+#include "core/base/per_thread.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/eval.h"
 
@@ -11,7 +12,6 @@ namespace {
 
 thread_local Trace* current = nullptr;
 std::atomic<uint64_t> next_serial{1};
-thread_local std::string path;
 
 }  // namespace
 
@@ -26,13 +26,26 @@ bool Trace::owns(const Tensor& tensor) const {
 TraceScope::TraceScope(Trace* trace) : previous_(current) { current = trace; }
 TraceScope::~TraceScope() { current = previous_; }
 
-ModulePathScope::ModulePathScope(std::string_view name) : previous_size_(path.size()) {
-  if (name.empty()) return;
-  if (!path.empty()) path += '/';
-  path += name;
+namespace {
+struct ModulePath {
+  std::string text;
+};
+}  // namespace
+
+ModulePathScope::ModulePathScope(std::string_view name) : previous_size_(module_path().size()) {
+  ModulePath* const path = per_thread<ModulePath>();
+  if (name.empty() || !path) return;
+  if (!path->text.empty()) path->text += '/';
+  path->text += name;
 }
-ModulePathScope::~ModulePathScope() { path.resize(previous_size_); }
-const std::string& module_path() { return path; }
+ModulePathScope::~ModulePathScope() {
+  if (ModulePath* const path = per_thread<ModulePath>()) path->text.resize(previous_size_);
+}
+const std::string& module_path() {
+  static const std::string* none = new std::string;
+  const ModulePath* const path = per_thread<ModulePath>();
+  return path ? path->text : *none;
+}
 
 namespace {
 

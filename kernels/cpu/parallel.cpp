@@ -1,54 +1,90 @@
 #include "linnet/parallel.h"
 
 #include <omp.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <string>
 
-#include "linnet/error.h"
+#include "core/base/format.h"
 
 namespace linnet {
 namespace {
 
-std::atomic<int>& thread_count() {
-  static std::atomic<int> count(std::max(1, omp_get_max_threads()));
-  return count;
+/// More threads than this only wait for each other, and OpenMP ends the process when the system
+/// refuses one.
+int most_threads() { return std::max(256, 4 * omp_get_num_procs()); }
+
+struct Threads {
+  std::atomic<int> count{std::clamp(omp_get_max_threads(), 1, most_threads())};
+  /// OpenMP has started threads in this process or in one that it was forked from.
+  std::atomic<bool> started{false};
+  std::atomic<bool> lost{false};  ///< by fork
+};
+
+/// A forked child has one thread, and OpenMP would wait for the others for ever.
+void after_fork_in_child();
+
+Threads& threads() {
+  static Threads* instance = [] {
+    pthread_atfork(nullptr, nullptr, after_fork_in_child);
+    return new Threads;  // never destroyed: exit handlers may compute
+  }();
+  return *instance;
+}
+
+void after_fork_in_child() {
+  Threads& state = threads();
+  if (!state.started.load(std::memory_order_relaxed)) return;
+  state.lost.store(true, std::memory_order_relaxed);
+  state.count.store(1, std::memory_order_relaxed);
+  omp_set_num_threads(1);
 }
 
 }  // namespace
 
 void set_num_threads(int count) {
-  if (count < 1) {
-    throw ValueError("set_num_threads: expected at least 1 thread, got " + std::to_string(count));
+  Threads& state = threads();
+  if (count < 1 || count > most_threads()) {
+    fail<ValueError>("set_num_threads: expected 1 to {} threads, got {}", most_threads(), count);
   }
-  thread_count().store(count, std::memory_order_relaxed);
+  if (count > 1 && state.lost.load(std::memory_order_relaxed)) {
+    fail<DeviceError>(
+        "set_num_threads: expected 1 thread in a process forked from one that computed with "
+        "several, got {}\n  hint: fork before the first computation, or start a new program",
+        count);
+  }
+  state.count.store(count, std::memory_order_relaxed);
   omp_set_num_threads(count);
 }
 
-int num_threads() { return thread_count().load(std::memory_order_relaxed); }
+int num_threads() {
+  return omp_in_parallel() ? 1 : threads().count.load(std::memory_order_relaxed);
+}
 
 namespace cpu {
 
 void apply_num_threads() {
   const int count = num_threads();
+  if (count > 1) threads().started.store(true, std::memory_order_relaxed);
   if (omp_get_max_threads() != count) omp_set_num_threads(count);
 }
 
 void parallel_for(int64_t total, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
   if (total <= 0) return;
   const int64_t useful = total / std::max<int64_t>(grain, 1);
-  const int threads = static_cast<int>(std::min<int64_t>(num_threads(), useful));
-  if (threads <= 1 || omp_in_parallel()) {
+  const int team = static_cast<int>(std::min<int64_t>(num_threads(), useful));
+  if (team <= 1) {
     body(0, total);
     return;
   }
-  int64_t chunk = (total + threads - 1) / threads;
+  threads().started.store(true, std::memory_order_relaxed);
+  int64_t chunk = (total + team - 1) / team;
   // Large ranges split at multiples of 64 elements, so that no two threads write one cache line.
   if (chunk > 1024) chunk = (chunk + 63) / 64 * 64;
   std::exception_ptr failure;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(team)
   {
     // The team may be smaller than asked for.
     for (int64_t i = omp_get_thread_num(); i * chunk < total; i += omp_get_num_threads()) {

@@ -8,8 +8,9 @@
 namespace linnet::nnx {
 
 const VariableType& Variable::static_type() {
-  static const VariableType type("Variable", nullptr);
-  return type;
+  // Never destroyed, as all kinds: static objects may hold variables.
+  static const VariableType* type = new VariableType("Variable", nullptr);
+  return *type;
 }
 
 namespace {

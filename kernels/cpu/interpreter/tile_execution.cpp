@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "core/base/per_thread.h"
 #include "kernels/cpu/elementwise/strided.h"
 #include "kernels/cpu/interpreter/tile_program.h"
 #include "linnet/error.h"
@@ -19,16 +20,21 @@ struct AlignedDelete {
   void operator()(char* data) const { ::operator delete(data, kAlignment); }
 };
 
-/// Memory of the calling thread that is kept from call to call.
-char* thread_scratch(int64_t bytes) {
-  thread_local std::unique_ptr<char, AlignedDelete> data;
-  thread_local int64_t capacity = 0;
-  if (capacity < bytes) {
-    data.reset(static_cast<char*>(::operator new(static_cast<size_t>(bytes), kAlignment)));
-    capacity = bytes;
+/// Memory that is kept from call to call.
+class Scratch {
+ public:
+  char* reserve(int64_t bytes) {
+    if (capacity_ < bytes) {
+      data_.reset(static_cast<char*>(::operator new(static_cast<size_t>(bytes), kAlignment)));
+      capacity_ = bytes;
+    }
+    return data_.get();
   }
-  return data.get();
-}
+
+ private:
+  std::unique_ptr<char, AlignedDelete> data_;
+  int64_t capacity_ = 0;
+};
 
 bool is_half(DType dtype) { return is_floating(dtype) && size_of(dtype) == 2; }
 
@@ -63,7 +69,9 @@ class CompiledTileProgram::Execution {
 
   void operator()(int64_t begin, int64_t end) const {
     const int64_t pointers = static_cast<int64_t>(sources_.size() * sizeof(char*));
-    char* const scratch = thread_scratch(compiled_.scratch_bytes() + pointers);
+    Scratch own;  // of a thread that is ending
+    Scratch* const kept = per_thread<Scratch>();
+    char* const scratch = (kept ? *kept : own).reserve(compiled_.scratch_bytes() + pointers);
     Tile tile{scratch, reinterpret_cast<const char**>(scratch + compiled_.scratch_bytes()), 0, 0};
     for (; begin < end; begin += compiled_.tile_size_) {
       tile.begin = begin;

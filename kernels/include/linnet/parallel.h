@@ -13,10 +13,12 @@ namespace linnet {
 
 /// Sets the number of threads of every CPU kernel called from now on, in any thread of the process.
 /// The default is the OMP_NUM_THREADS environment variable, or the number of processors.
-/// @throws ValueError if `count` is less than one.
+/// @throws ValueError if `count` is less than one or more than 256 and four times the number of
+/// processors; DeviceError for more than one in a child that was forked after several were used.
 void set_num_threads(int count);
 
-/// The number of threads a CPU kernel may use.
+/// The number of threads a CPU kernel may use: 1 inside an OpenMP parallel region of the caller,
+/// and in a child that was forked after several were used.
 int num_threads();
 
 namespace cpu {

@@ -91,8 +91,9 @@ template <class Self, class Base = Variable>
 class VariableOf : public Base {
  public:
   static const VariableType& static_type() {
-    static const VariableType type(short_type_name(typeid(Self)), &Base::static_type());
-    return type;
+    static const VariableType* type =
+        new VariableType(short_type_name(typeid(Self)), &Base::static_type());
+    return *type;
   }
   explicit VariableOf(state::Value value, Metadata metadata = {})
       : Base(Self::static_type(), std::move(value), std::move(metadata)) {}

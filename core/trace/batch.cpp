@@ -1,6 +1,8 @@
 #include "core/trace/batch.h"
 
 #include "core/base/format.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/shape_ops.h"
 #include "core/trace/rules.h"
 #include "linnet/ops.h"
 
@@ -25,6 +27,18 @@ Tensor BatchTrace::materialize(const Tensor& tensor) const {
   return broadcast_in_dim(tensor, shape, dimensions);
 }
 
+TensorList BatchTrace::without_entries(const Primitive& primitive, Inputs inputs,
+                                       ParamsRef params) {
+  const TypeList types = primitive.infer(params, inputs);
+  TensorList outputs;
+  TraceScope scope(parent());
+  for (const TensorType& type : types) {
+    const Tensor zero = convert(scalar(0, type.dtype), {type.dtype, type.weak});
+    outputs.push_back(lift(broadcast_in_dim(zero, with_batch(type.shape, 0), {})));
+  }
+  return outputs;
+}
+
 TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   std::vector<uint8_t> batched;
   TensorList values;
@@ -34,6 +48,7 @@ TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, Params
     any |= owns(input);
     values.push_back(value(input));
   }
+  if (any && size_ == 0) return without_entries(primitive, inputs, params);
   if (any && primitive.kind == Kind::kControl && primitive.control.batch) {
     return primitive.control.batch(*this, Params(params), inputs);
   }

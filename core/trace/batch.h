@@ -27,6 +27,10 @@ class BatchTrace final : public Trace {
   Tensor materialize(const Tensor& tensor) const;
 
  private:
+  /// Results for a batch of no entries. They follow from the types alone, so no batching rule meets
+  /// a size of zero, which some would have to divide by.
+  TensorList without_entries(const Primitive& primitive, Inputs inputs, ParamsRef params);
+
   int64_t size_;
 };
 

@@ -123,6 +123,7 @@ std::span<const Check> all_checks() {
       {"compositions", has_order<1>, check_compositions},
       {"structure", has_structure, check_structure},
       {"vmap", has_operand, check_vmap},
+      {"empty_vmap", has_operand, check_empty_vmap},
       {"jit", always, check_jit},
   };
   return kChecks;

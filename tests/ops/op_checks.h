@@ -64,6 +64,8 @@ void check_compositions(const OpCase& row, Findings& findings);
 void check_structure(const OpCase& row, Findings& findings);
 /// vmap over every subset of the operands against a loop.
 void check_vmap(const OpCase& row, Findings& findings);
+/// vmap over an axis of size 0, and its derivatives: types, and zeros where something is left.
+void check_empty_vmap(const OpCase& row, Findings& findings);
 /// jit against eager evaluation, in f64 and f32.
 void check_jit(const OpCase& row, Findings& findings);
 

@@ -74,6 +74,24 @@ std::vector<uint64_t> subsets(size_t count) {
   return out;
 }
 
+TensorList weights_for(const TensorList& y) {
+  TensorList out;
+  for (const Tensor& t : y) {
+    const int64_t count = t.size();
+    const Tensor ramp = arange(0.0, static_cast<double>(count), 1.0, DType::kF64);
+    out.push_back(reshape(ramp * 0.25 - 0.375, t.shape()));
+  }
+  return out;
+}
+
+/// x -> J(x)^T v for fixed weights v.
+TensorsFunction gradient_function(const TensorsFunction& f) {
+  return [f](const TensorList& x) {
+    auto [y, pullback] = vjp(f, x);
+    return pullback(weights_for(y));
+  };
+}
+
 }  // namespace
 
 void check_vmap(const OpCase& row, Findings& findings) {
@@ -85,6 +103,91 @@ void check_vmap(const OpCase& row, Findings& findings) {
       const std::string text = difference(mapped_call(row.function, entries, mapped),
                                           looped(row.function, entries), row.reordered_tolerance);
       if (!text.empty()) findings.add(text);
+    }
+  }
+}
+
+namespace {
+
+/// An operand for no entries: [0, shape of one entry...].
+Tensor no_entries(const Tensor& entry) {
+  Shape shape = entry.shape();
+  shape.insert(0, 0);
+  return zeros(shape, entry.dtype());
+}
+
+TensorList no_entries(const TensorList& entries) {
+  TensorList out;
+  for (const Tensor& entry : entries) out.push_back(no_entries(entry));
+  return out;
+}
+
+/// vmap of `f` over no entries of the chosen operands; the others are those of `x`.
+TensorsFunction over_no_entries(const TensorsFunction& f, uint64_t mapped) {
+  return [f, mapped](const TensorList& x) {
+    TensorList batches;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (mapped >> i & 1u) batches.push_back(x[i]);
+    }
+    return vmap(TensorsFunction([&](const TensorList& part) {
+      TensorList all = x;
+      size_t next = 0;
+      for (size_t i = 0; i < all.size(); ++i) {
+        if (mapped >> i & 1u) all[i] = part[next++];
+      }
+      return f(all);
+    }))(batches);
+  };
+}
+
+/// Derivatives of a vmap over no entries: empty for what is mapped, zero for what is not.
+void check_derivatives_without_entries(const OpCase& row, const Sample& sample,
+                                       Findings& findings) {
+  const Problem p = problem_of(row, make_operands(sample, DType::kF64, 9));
+  if (p.x.empty()) return;
+  const TensorList y = no_entries(p.f(p.x));
+  for (uint64_t mapped : subsets(p.x.size())) {
+    TensorList x = p.x, zero;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (mapped >> i & 1u) x[i] = no_entries(x[i]);
+      zero.push_back(zeros_like(x[i]));
+    }
+    const TensorsFunction f = over_no_entries(p.f, mapped);
+    const auto expect = [&](const char* what, const TensorList& got, const TensorList& wanted) {
+      const std::string text = difference(got, wanted, 0);
+      if (!text.empty()) findings.add(std::string(what) + ": " + text);
+    };
+    const auto [value, pullback] = vjp(f, x);
+    expect("vjp", pullback(y), zero);
+    expect("jvp", jvp(f, x, zero).second, y);
+  }
+  const uint64_t all = (uint64_t{1} << p.x.size()) - 1;
+  const TensorList x = no_entries(p.x);
+  const std::string text = difference(over_no_entries(gradient_function(p.f), all)(x), x, 0);
+  if (!text.empty()) findings.add("vmap of the gradient: " + text);
+}
+
+}  // namespace
+
+void check_empty_vmap(const OpCase& row, Findings& findings) {
+  for (const Sample& sample : row.samples) {
+    const TensorList entry = make_operands(sample, row.base_dtype(), 9);
+    const TensorList expected = no_entries(row.function(entry));
+    for (uint64_t mapped : subsets(sample.size())) {
+      TensorList x = entry;
+      for (size_t i = 0; i < x.size(); ++i) {
+        if (mapped >> i & 1u) x[i] = no_entries(x[i]);
+      }
+      findings.set_context(fmt::format("vmap of {}{} over no entries, operands {:b}", row.name,
+                                       describe(x), mapped));
+      const TensorsFunction f = over_no_entries(row.function, mapped);
+      for (const TensorList& got : {f(x), jit(f)(x)}) {
+        const std::string text = difference(got, expected, 0);
+        if (!text.empty()) findings.add(text);
+      }
+    }
+    if (row.orders >= 1 && !row.no_gradient && is_floating(row.base_dtype())) {
+      check_derivatives_without_entries(row, sample, findings);
     }
   }
 }
@@ -104,24 +207,6 @@ void check_jit(const OpCase& row, Findings& findings) {
 }
 
 namespace {
-
-TensorList weights_for(const TensorList& y) {
-  TensorList out;
-  for (const Tensor& t : y) {
-    const int64_t count = t.size();
-    const Tensor ramp = arange(0.0, static_cast<double>(count), 1.0, DType::kF64);
-    out.push_back(reshape(ramp * 0.25 - 0.375, t.shape()));
-  }
-  return out;
-}
-
-/// x -> J(x)^T v for fixed weights v.
-TensorsFunction gradient_function(const TensorsFunction& f) {
-  return [f](const TensorList& x) {
-    auto [y, pullback] = vjp(f, x);
-    return pullback(weights_for(y));
-  };
-}
 
 void compare_batched(const OpCase& row, const Sample& sample, Findings& findings) {
   const uint64_t all = (uint64_t{1} << sample.size()) - 1;

@@ -1,11 +1,11 @@
 #include "linnet/data/fashion_mnist.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
+#include <cerrno>
 
 #include "linnet/data/idx.h"
 #include "linnet/error.h"
+#include "linnet/io/file_system.h"
 
 namespace linnet {
 namespace {
@@ -14,12 +14,18 @@ constexpr const char* kRemedy =
     "install the Debian package dataset-fashion-mnist, or name the directory "
     "with the four IDX files";
 
+bool exists(const std::string& path) {
+  FileStatus status;
+  if (FileSystem::system().status(path.c_str(), status) == 0) return true;
+  if (errno != ENOENT && errno != ENOTDIR) throw_file_error("Fashion-MNIST: inspect", path, errno);
+  return false;
+}
+
 HostArray read_file(const std::string& directory, const std::string& file) {
   const std::string plain = directory + "/" + file;
   const std::string compressed = plain + ".gz";
-  std::error_code ignored;
-  const bool has_compressed = std::filesystem::exists(compressed, ignored);
-  if (!has_compressed && !std::filesystem::exists(plain, ignored)) {
+  const bool has_compressed = exists(compressed);
+  if (!has_compressed && !exists(plain)) {
     throw IoError("Fashion-MNIST: " + compressed + " does not exist; " + kRemedy);
   }
   try {

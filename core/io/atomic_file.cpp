@@ -1,26 +1,19 @@
 #include "linnet/io/atomic_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 
+#include "interrupted.h"
 #include "linnet/error.h"
 
 namespace linnet {
 namespace {
-
-// A signal may interrupt a call now and then; one that is interrupted this often is broken.
-constexpr int kInterruptedLimit = 100;
-
-template <class Call>
-auto retry_interrupted(Call&& call) {
-  auto result = call();
-  for (int i = 0; result < 0 && errno == EINTR && i < kInterruptedLimit; ++i) result = call();
-  return result;
-}
 
 std::string directory_of(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -28,12 +21,24 @@ std::string directory_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+constexpr std::string_view kTemporaryStart = ".linnet-", kTemporaryEnd = ".tmp";
+
 // Unique within the process by the counter and among processes by the number of the process. The
 // name does not contain that of the target, which may already have the greatest length allowed.
 std::string temporary_name(const std::string& directory) {
   static std::atomic<uint64_t> counter{0};
-  return directory + "/.linnet-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) +
-         ".tmp";
+  return directory + "/" + std::string(kTemporaryStart) + std::to_string(::getpid()) + "-" +
+         std::to_string(counter++) + std::string(kTemporaryEnd);
+}
+
+// Whether `name` is that of a temporary file whose process has ended.
+bool is_abandoned(std::string_view name) {
+  if (!name.starts_with(kTemporaryStart) || !name.ends_with(kTemporaryEnd)) return false;
+  name.remove_prefix(kTemporaryStart.size());
+  pid_t process = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), process);
+  if (error != std::errc() || process <= 0 || *end != '-') return false;
+  return ::kill(process, 0) < 0 && errno == ESRCH;
 }
 
 }  // namespace
@@ -118,6 +123,14 @@ void AtomicFile::discard() noexcept {
   descriptor_ = -1;
   if (temporary_exists_) file_system_->remove(temporary_path_.c_str());
   temporary_exists_ = false;
+}
+
+void remove_abandoned_temporaries(const std::string& directory, FileSystem& file_system) {
+  std::vector<std::string> names;
+  if (file_system.list(directory.c_str(), names) < 0) throw_file_error("list", directory, errno);
+  for (const std::string& name : names) {
+    if (is_abandoned(name)) file_system.remove((directory + "/" + name).c_str());
+  }
 }
 
 void write_file_atomically(const std::string& path, std::string_view content,

@@ -2,20 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "interrupted.h"
 #include "linnet/error.h"
 
 namespace linnet {
-namespace {
-
-constexpr int kInterruptedLimit = 100;
-
-}  // namespace
 
 void ByteSource::read(uint64_t offset, std::span<std::byte> out) const {
   if (offset > size_ || out.size() > size_ - offset) {
@@ -29,31 +24,29 @@ void ByteSource::read(uint64_t offset, std::span<std::byte> out) const {
 FileSource::FileSource(const std::string& path, FileSystem& file_system)
     : ByteSource(path, 0), file_system_(&file_system) {
   // Without O_NONBLOCK, opening a pipe would wait for its writer.
-  for (int i = 0; i <= kInterruptedLimit; ++i) {
-    descriptor_ = file_system.open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
-    if (descriptor_ >= 0 || errno != EINTR) break;
-  }
+  descriptor_ = retry_interrupted(
+      [&] { return file_system.open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0); });
   if (descriptor_ < 0) throw_file_error("open", path, errno);
-  struct stat status {};
-  const bool is_known = ::fstat(descriptor_, &status) == 0;
+  FileStatus status;
+  const bool is_known = file_system.status(descriptor_, status) == 0;
   const int error_number = errno;
-  if (!is_known || !S_ISREG(status.st_mode)) {
+  if (!is_known || !status.is_regular) {
     file_system.close(descriptor_);
     if (!is_known) throw_file_error("inspect", path, error_number);
     throw IoError("open " + path + ": not a regular file");
   }
-  set_size(static_cast<uint64_t>(status.st_size));
+  set_size(status.size);
 }
 
 FileSource::~FileSource() { file_system_->close(descriptor_); }
 
 void FileSource::read_range(uint64_t offset, std::span<std::byte> out) const {
   constexpr size_t kChunk = size_t{1} << 30;
-  int interrupted = 0;
   while (!out.empty()) {
-    const ssize_t got = file_system_->read_at(descriptor_, out.data(), std::min(out.size(), kChunk),
-                                              static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR && ++interrupted <= kInterruptedLimit) continue;
+    const ssize_t got = retry_interrupted([&] {
+      return file_system_->read_at(descriptor_, out.data(), std::min(out.size(), kChunk),
+                                   static_cast<off_t>(offset));
+    });
     if (got < 0) throw_file_error("read", name(), errno);
     if (got == 0) {
       throw IoError(name() + ": truncated while it was read: it had " + std::to_string(size()) +

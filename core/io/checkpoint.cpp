@@ -1,40 +1,165 @@
 #include "linnet/io/checkpoint.h"
 
-#include <filesystem>
-#include <system_error>
+#include <algorithm>
+#include <cerrno>
 
+#include "checkpoint_manifest.h"
 #include "core/base/format.h"
 #include "core/tensor/tensor_impl.h"
+#include "directory.h"
+#include "linnet/io/atomic_file.h"
 #include "linnet/io/safetensors.h"
+#include "safetensors_header.h"
 
 namespace linnet {
 namespace {
 
-namespace fs = std::filesystem;
+using Leaves = std::vector<std::pair<std::string, Tensor>>;
+using checkpoint::Contents;
 
-constexpr const char* kManifest = "checkpoint.json";
-constexpr const char* kFormat = "linnet-checkpoint-1";
+std::string path_in(const std::string& directory, const std::string& name) {
+  return directory + "/" + name;
+}
 
 std::string manifest_path(const std::string& directory) {
-  return (fs::path(directory) / kManifest).string();
+  return path_in(directory, checkpoint::kManifestName);
 }
 
-/// A name that no older checkpoint in the directory uses.
-std::string next_values_name(const std::string& directory) {
-  int64_t number = 0;
-  if (has_checkpoint(directory)) {
-    number = read_json(manifest_path(directory)).at("linnet").at("number").as_integer() + 1;
-  }
-  return fmt::format("values-{}.safetensors", number);
+Json read_manifest(const std::string& directory, FileSystem& file_system) {
+  return read_json(manifest_path(directory), kJsonByteLimit, file_system);
 }
 
-void remove_other_values(const std::string& directory, const std::string& keep) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("values-") && name.ends_with(".safetensors") && name != keep)
-      fs::remove(entry.path(), ignored);
+// ---- saving
+
+std::map<std::string, HostArray> host_arrays(const Leaves& leaves) {
+  std::map<std::string, HostArray> arrays;
+  for (const auto& [path, tensor] : leaves) {
+    if (!arrays.emplace(path, to_host_array(tensor)).second)
+      fail<ValueError>("save_checkpoint: two leaves have the path '{}'", path);
   }
+  return arrays;
+}
+
+Contents contents_for(const std::map<std::string, HostArray>& arrays) {
+  Contents contents;
+  for (const auto& [path, array] : arrays) {
+    contents.leaves[path] = {checkpoint::leaf_type(array.dtype, array.shape),
+                             checkpoint::leaf_checksum(array)};
+  }
+  return contents;
+}
+
+std::vector<std::string> names_in(const std::string& directory, FileSystem& file_system) {
+  std::vector<std::string> names;
+  if (file_system.list(directory.c_str(), names) < 0)
+    throw_file_error("list the directory", directory, errno);
+  return names;
+}
+
+/// A number that no values file in the directory has, whether or not a manifest knows of it.
+int64_t next_number(const std::string& directory, FileSystem& file_system) {
+  int64_t next = 0;
+  for (const std::string& name : names_in(directory, file_system)) {
+    if (const auto number = checkpoint::number_of(name)) next = std::max(next, *number + 1);
+  }
+  return next;
+}
+
+/// Best effort: what stays is removed after the next checkpoint.
+void remove_other_values(const std::string& directory, int64_t keep, FileSystem& file_system) {
+  std::vector<std::string> names;
+  if (file_system.list(directory.c_str(), names) < 0) return;
+  for (const std::string& name : names) {
+    const auto number = checkpoint::number_of(name);
+    if (number && *number != keep) file_system.remove(path_in(directory, name).c_str());
+  }
+}
+
+// ---- loading
+
+using NameList = std::vector<std::string>;
+
+std::string listed(const NameList& names) {
+  constexpr size_t kListed = 5;
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kListed); ++i)
+    text += fmt::format("{}'{}'", i ? ", " : "", names[i]);
+  return names.size() > kListed ? text + ", ..." : text;
+}
+
+/// Names and types, by the manifest alone.
+void check_structure(const std::string& directory, const Leaves& leaves, const Contents& contents) {
+  NameList missing, unexpected, asked;
+  for (const auto& [path, like] : leaves) {
+    asked.push_back(path);
+    if (!contents.leaves.count(path)) missing.push_back(path);
+  }
+  std::sort(asked.begin(), asked.end());
+  for (const auto& [path, leaf] : contents.leaves) {
+    if (!std::binary_search(asked.begin(), asked.end(), path)) unexpected.push_back(path);
+  }
+  if (!missing.empty() || !unexpected.empty()) {
+    std::string reason;
+    if (!missing.empty())
+      reason +=
+          fmt::format("the checkpoint has no {} ({} missing)", listed(missing), missing.size());
+    if (!unexpected.empty()) {
+      reason += fmt::format("{}it has {} ({} unexpected)", missing.empty() ? "" : "; ",
+                            listed(unexpected), unexpected.size());
+    }
+    fail<IoError>("{}: {}", directory, reason);
+  }
+  for (const auto& [path, like] : leaves) {
+    const std::string expected = checkpoint::leaf_type(like.dtype(), like.shape());
+    const std::string& got = contents.leaves.at(path).type;
+    if (got != expected) {
+      fail<IoError>("{}: '{}' is {} in the checkpoint, expected {}", directory, path, got,
+                    expected);
+    }
+  }
+}
+
+/// The values file has the leaves of the manifest and nothing else.
+void check_file(const SafetensorsFile& file, const std::string& path, const Contents& contents) {
+  for (const auto& [name, leaf] : contents.leaves) {
+    if (!file.contains(name))
+      fail<IoError>("{}: no '{}': the values are not those of the manifest", path, name);
+    const SafetensorsEntry& entry = file.entry(name);
+    const auto dtype = safetensors::find_element_type(entry.dtype)->dtype;
+    const std::string type =
+        dtype ? checkpoint::leaf_type(*dtype, entry.shape) : entry.dtype + to_string(entry.shape);
+    if (type != leaf.type) {
+      fail<IoError>(
+          "{}: '{}' is {}, the manifest says {}: the values are not those of the manifest", path,
+          name, type, leaf.type);
+    }
+  }
+  const size_t count = file.names().size();
+  if (count != contents.leaves.size()) {
+    fail<IoError>("{}: {} leaves, the manifest says {}: the values are not those of the manifest",
+                  path, count, contents.leaves.size());
+  }
+}
+
+TensorList read_values(const std::string& directory, const Leaves& leaves, const Contents& contents,
+                       FileSystem& file_system) {
+  const std::string path = path_in(directory, checkpoint::values_name(contents.number));
+  // Read, not mapped: the next save replaces the file.
+  const SafetensorsFile file = read_safetensors(path, FileAccess::kRead, file_system);
+  check_file(file, path, contents);
+  TensorList values;
+  for (const auto& [name, like] : leaves) {
+    const HostArray array = file.array(name);
+    const uint32_t checksum = checkpoint::leaf_checksum(array);
+    const uint32_t expected = contents.leaves.at(name).checksum;
+    if (checksum != expected) {
+      fail<IoError>(
+          "{}: '{}' is damaged or of another checkpoint: checksum {}, the manifest says {}", path,
+          name, checkpoint::checksum_text(checksum), checkpoint::checksum_text(expected));
+    }
+    values.push_back(to_tensor(array));
+  }
+  return values;
 }
 
 }  // namespace
@@ -54,68 +179,55 @@ Tensor to_tensor(const HostArray& array) {
   return from_external(array.data, array.dtype, array.shape, array.owner);
 }
 
-Json checkpoint_manifest(const std::string& directory) {
-  return read_json(manifest_path(directory));
+Json checkpoint_manifest(const std::string& directory, FileSystem& file_system) {
+  Json manifest = read_manifest(directory, file_system);
+  checkpoint::contents_of(manifest, manifest_path(directory));
+  return manifest;
 }
 
-bool has_checkpoint(const std::string& directory) {
-  std::error_code ignored;
-  return fs::exists(manifest_path(directory), ignored);
+bool has_checkpoint(const std::string& directory, FileSystem& file_system) {
+  const std::string path = manifest_path(directory);
+  FileStatus status;
+  if (file_system.status(path.c_str(), status) == 0) return true;
+  if (errno != ENOENT && errno != ENOTDIR) throw_file_error("inspect", path, errno);
+  return false;
 }
 
 namespace detail {
 
-void save_leaves(const std::string& directory,
-                 const std::vector<std::pair<std::string, Tensor>>& leaves, Json manifest) {
-  std::error_code error;
-  fs::create_directories(directory, error);
-  if (error) fail<IoError>("{}: cannot create the directory: {}", directory, error.message());
-  const std::string name = next_values_name(directory);
-  std::map<std::string, HostArray> arrays;
-  for (const auto& [path, tensor] : leaves) {
-    if (!arrays.emplace(path, to_host_array(tensor)).second) {
-      fail<IoError>("checkpoint: two leaves have the path '{}'", path);
-    }
-  }
-  write_safetensors((fs::path(directory) / name).string(), arrays, {{"format", kFormat}});
-  Json info = Json::object();
-  info["format"] = kFormat;
-  info["values"] = name;
-  info["number"] = static_cast<int64_t>(std::stoll(name.substr(7)));
-  info["leaves"] = static_cast<int64_t>(arrays.size());
-  manifest["linnet"] = std::move(info);
-  write_json(manifest_path(directory), manifest);
-  remove_other_values(directory, name);
+int64_t save_leaves(const std::string& directory, const Leaves& leaves, Json manifest,
+                    FileSystem& file_system) {
+  // Whatever can be refused is refused before the first write.
+  checkpoint::check_user_manifest(manifest);
+  const std::map<std::string, HostArray> arrays = host_arrays(leaves);
+  Contents contents = contents_for(arrays);
+  make_directories(directory, file_system);
+  const DirectoryLock lock(directory, checkpoint::kLockName, file_system);
+  remove_abandoned_temporaries(directory, file_system);
+  contents.number = next_number(directory, file_system);
+  const std::string text = checkpoint::sealed_text(std::move(manifest), contents);
+  write_safetensors(path_in(directory, checkpoint::values_name(contents.number)), arrays,
+                    {{"format", "linnet-checkpoint"}}, file_system);
+  write_file_atomically(manifest_path(directory), text, file_system);
+  remove_other_values(directory, contents.number, file_system);
+  return contents.number;
 }
 
-std::pair<TensorList, Json> load_leaves(const std::string& directory,
-                                        const std::vector<std::pair<std::string, Tensor>>& leaves) {
-  Json manifest = checkpoint_manifest(directory);
-  const Json& info = manifest.at("linnet");
-  if (info.at("format").as_string() != kFormat) {
-    fail<IoError>("{}: expected format {}, got {}", manifest_path(directory), kFormat,
-                  info.at("format").as_string());
-  }
-  const std::string name = info.at("values").as_string();
-  if (name.find('/') != std::string::npos)
-    fail<IoError>("{}: bad file name '{}'", manifest_path(directory), name);
-  // Read, not mapped: the next save replaces the file.
-  const SafetensorsFile file =
-      read_safetensors((fs::path(directory) / name).string(), FileAccess::kRead);
-  TensorList values;
-  for (const auto& [path, like] : leaves) {
-    if (!file.contains(path)) fail<IoError>("{}: the checkpoint has no '{}'", directory, path);
-    values.push_back(to_tensor(file.array(path)));
-    if (values.back().dtype() != like.dtype() || values.back().shape() != like.shape()) {
-      fail<IoError>("{}: '{}' is {} in the checkpoint, expected {}", directory, path,
-                    to_string(values.back().type()), to_string(like.type()));
+std::pair<TensorList, Json> load_leaves(const std::string& directory, const Leaves& leaves,
+                                        FileSystem& file_system) {
+  // A writer that commits between the reading of manifest and values removes the values that the
+  // old manifest names. Then there is a new manifest.
+  constexpr int kAttempts = 100;
+  for (int attempt = 1;; ++attempt) {
+    Json manifest = read_manifest(directory, file_system);
+    const Contents contents = checkpoint::contents_of(manifest, manifest_path(directory));
+    check_structure(directory, leaves, contents);
+    try {
+      return {read_values(directory, leaves, contents, file_system), std::move(manifest)};
+    } catch (const IoError&) {
+      if (attempt == kAttempts || read_manifest(directory, file_system) == manifest) throw;
     }
   }
-  if (file.names().size() != leaves.size()) {
-    fail<IoError>("{}: the checkpoint has {} leaves, expected {}", directory, file.names().size(),
-                  leaves.size());
-  }
-  return {std::move(values), std::move(manifest)};
 }
 
 }  // namespace detail

@@ -1,7 +1,8 @@
 #include "linnet/io/json.h"
 
-#include <charconv>
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "json_reader.h"
 #include "linnet/io/atomic_file.h"
@@ -85,136 +86,35 @@ const char* kind_of(const Json& value) {
   throw IoError(std::string("JSON: expected ") + expected + ", found " + kind_of(value));
 }
 
-// Length of the UTF-8 sequence at the start of `text`, or zero if it is malformed (overlong forms,
-// surrogates and values above U+10FFFF included).
-size_t sequence_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
+// The texts that stand for the numbers JSON lacks, as in the JSON mapping of Protocol Buffers.
+constexpr const char* kNan = "NaN";
+constexpr const char* kInfinity = "Infinity";
+constexpr const char* kMinusInfinity = "-Infinity";
+
+nlohmann::json real_to_library(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? kNan : value > 0 ? kInfinity : kMinusInfinity;
+}
+
+// `levels` is how many more arrays and objects may be nested.
+nlohmann::json to_library(const Json& value, int levels) {
+  if (value.is_null()) return nullptr;
+  if (value.is_bool()) return value.as_bool();
+  if (value.is_integer()) return value.as_integer();
+  if (value.is_number()) return real_to_library(value.as_double());
+  if (value.is_string()) return value.as_string();
+  if (levels == 0) {
+    throw ValueError("JSON: nested deeper than " + std::to_string(Json::Limits{}.depth) +
+                     " levels, which is not read again");
   }
-  if (lead == 0xE0 && byte(1) < 0xA0) return 0;
-  if (lead == 0xED && byte(1) >= 0xA0) return 0;
-  if (lead == 0xF0 && byte(1) < 0x90) return 0;
-  if (lead == 0xF4 && byte(1) >= 0x90) return 0;
-  return length;
-}
-
-void append_escaped(std::string& out, unsigned char c) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  switch (c) {
-    case '"':
-      out += "\\\"";
-      return;
-    case '\\':
-      out += "\\\\";
-      return;
-    case '\n':
-      out += "\\n";
-      return;
-    case '\r':
-      out += "\\r";
-      return;
-    case '\t':
-      out += "\\t";
-      return;
-    default:
-      break;
+  if (value.is_array()) {
+    nlohmann::json out = nlohmann::json::array();
+    for (const Json& item : value.as_array()) out.push_back(to_library(item, levels - 1));
+    return out;
   }
-  if (c < 0x20 || c == 0x7F) {
-    out += "\\u00";
-    out += kDigits[c >> 4];
-    out += kDigits[c & 15];
-  } else {
-    out += static_cast<char>(c);
-  }
-}
-
-void append_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (size_t i = 0; i < text.size();) {
-    const size_t length = sequence_length(text.substr(i));
-    if (length == 0) {
-      throw ValueError("JSON: string " + quote(text) + " is not UTF-8 at byte " +
-                       std::to_string(i));
-    }
-    if (length == 1) {
-      append_escaped(out, static_cast<unsigned char>(text[i]));
-    } else {
-      out += text.substr(i, length);
-    }
-    i += length;
-  }
-  out += '"';
-}
-
-void append_real(std::string& out, double value) {
-  if (!std::isfinite(value)) throw ValueError("JSON: cannot express " + std::to_string(value));
-  char buffer[40];
-  const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value).ptr;
-  const std::string_view digits(buffer, static_cast<size_t>(end - buffer));
-  out += digits;
-  // Keeps the value a real number when it is read again.
-  if (digits.find_first_of(".e") == std::string_view::npos) out += ".0";
-}
-
-void append_line_break(std::string& out, int indent, int depth) {
-  if (indent == 0) return;
-  out += '\n';
-  out.append(static_cast<size_t>(indent) * static_cast<size_t>(depth), ' ');
-}
-
-void append_value(std::string& out, const Json& value, int indent, int depth);
-
-// Short arrays of scalars, such as shapes, stay on one line.
-void append_array(std::string& out, const Json::Array& items, int indent, int depth) {
-  constexpr size_t kLineItems = 16;
-  bool on_one_line = items.size() <= kLineItems;
-  for (const Json& item : items) on_one_line = on_one_line && !item.is_array() && !item.is_object();
-  const int inner = on_one_line ? 0 : indent;
-  out += '[';
-  for (size_t i = 0; i < items.size(); ++i) {
-    if (i) out += indent && on_one_line ? ", " : ",";
-    append_line_break(out, inner, depth + 1);
-    append_value(out, items[i], indent, depth + 1);
-  }
-  append_line_break(out, inner, depth);
-  out += ']';
-}
-
-void append_object(std::string& out, const Json::Object& members, int indent, int depth) {
-  out += '{';
-  bool is_first = true;
-  for (const auto& [key, value] : members) {
-    if (!is_first) out += ',';
-    is_first = false;
-    append_line_break(out, indent, depth + 1);
-    append_string(out, key);
-    out += indent ? ": " : ":";
-    append_value(out, value, indent, depth + 1);
-  }
-  if (!members.empty()) append_line_break(out, indent, depth);
-  out += '}';
-}
-
-void append_value(std::string& out, const Json& value, int indent, int depth) {
-  if (value.is_null())
-    out += "null";
-  else if (value.is_bool())
-    out += value.as_bool() ? "true" : "false";
-  else if (value.is_integer())
-    out += std::to_string(value.as_integer());
-  else if (value.is_number())
-    append_real(out, value.as_double());
-  else if (value.is_string())
-    append_string(out, value.as_string());
-  else if (value.is_array())
-    append_array(out, value.as_array(), indent, depth);
-  else
-    append_object(out, value.as_object(), indent, depth);
+  nlohmann::json out = nlohmann::json::object();
+  for (const auto& [key, member] : value.as_object()) out[key] = to_library(member, levels - 1);
+  return out;
 }
 
 }  // namespace
@@ -234,6 +134,13 @@ int64_t Json::as_integer() const {
 }
 
 double Json::as_double() const {
+  if (is_string()) {
+    const std::string& text = as_string();
+    constexpr double kInf = std::numeric_limits<double>::infinity();
+    if (text == kNan) return std::numeric_limits<double>::quiet_NaN();
+    if (text == kInfinity) return kInf;
+    if (text == kMinusInfinity) return -kInf;
+  }
   if (!is_number()) throw_kind("a number", *this);
   return is_integer() ? static_cast<double>(std::get<int64_t>(value_)) : std::get<double>(value_);
 }
@@ -289,9 +196,15 @@ void Json::push_back(Json value) {
 }
 
 std::string Json::to_text(int indent) const {
-  std::string out;
-  append_value(out, *this, indent, 0);
-  return out;
+  try {
+    return to_library(*this, Limits{}.depth).dump(indent > 0 ? indent : -1);
+  } catch (const nlohmann::json::exception& error) {
+    // The one thing left that the library refuses; its message begins with an identifier in
+    // brackets.
+    const std::string_view reason = error.what();
+    throw ValueError("JSON: a string is not UTF-8:" +
+                     std::string(reason.substr(std::min(reason.find(']') + 1, reason.size()))));
+  }
 }
 
 Json Json::parse(std::string_view text, const std::string& name, const Limits& limits) {
@@ -300,8 +213,8 @@ Json Json::parse(std::string_view text, const std::string& name, const Limits& l
   return builder.take();
 }
 
-Json read_json(const std::string& path, uint64_t byte_limit) {
-  const FileSource source(path);
+Json read_json(const std::string& path, uint64_t byte_limit, FileSystem& file_system) {
+  const FileSource source(path, file_system);
   if (source.size() > byte_limit) {
     throw IoError(path + ": " + std::to_string(source.size()) + " bytes of JSON, at most " +
                   std::to_string(byte_limit) + " are read");
@@ -311,8 +224,13 @@ Json read_json(const std::string& path, uint64_t byte_limit) {
   return Json::parse(text, path);
 }
 
-void write_json(const std::string& path, const Json& value) {
-  write_file_atomically(path, value.to_text() + "\n");
+void write_json(const std::string& path, const Json& value, FileSystem& file_system) {
+  const std::string text = value.to_text() + "\n";
+  if (text.size() > kJsonByteLimit) {
+    throw ValueError(path + ": " + std::to_string(text.size()) + " bytes of JSON, at most " +
+                     std::to_string(kJsonByteLimit) + " are read again");
+  }
+  write_file_atomically(path, text, file_system);
 }
 
 }  // namespace linnet

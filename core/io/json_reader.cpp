@@ -10,6 +10,14 @@ std::string quote(std::string_view text) {
   return result;
 }
 
+PointLocale::PointLocale() {
+  static const locale_t point = ::newlocale(LC_ALL_MASK, "C", nullptr);
+  // Zero asks for the present locale without a change, which is right should there be no memory.
+  before_ = ::uselocale(point);
+}
+
+PointLocale::~PointLocale() { ::uselocale(before_); }
+
 bool Handler::parse_error(size_t, const std::string& token,
                           const nlohmann::json::exception& error) {
   // Identifier 406 stands for a number that overflows a double.

@@ -3,6 +3,8 @@
 // JSON library.
 #pragma once
 
+#include <locale.h>
+
 #include <cstddef>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -70,6 +72,19 @@ class Handler {
   std::string reason_;
 };
 
+/// While it lives, this thread reads and prints numbers with a point, whatever the program chose
+/// with `setlocale`: the library takes the mark of the current locale.
+class PointLocale {
+ public:
+  PointLocale();
+  PointLocale(const PointLocale&) = delete;
+  PointLocale& operator=(const PointLocale&) = delete;
+  ~PointLocale();
+
+ private:
+  locale_t before_;
+};
+
 /// Sends the events of one JSON value that fills `text` completely to `handler`.
 /// @throws IoError "<name>: byte <base + offset>: <reason>".
 template <class H>
@@ -80,6 +95,7 @@ void scan(std::string_view text, const std::string& name, size_t base, H& handle
   // The library takes a zero byte for the end of the text and would leave the rest unread.
   const size_t zero = text.find('\0');
   if (zero != std::string_view::npos) fail(zero, "zero byte in JSON text");
+  const PointLocale locale;
   const char* position = text.data();
   const TrackedIterator first(text.data(), &position);
   const TrackedIterator last(text.data() + text.size(), &position);

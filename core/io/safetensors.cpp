@@ -149,8 +149,9 @@ HostArray SafetensorsFile::array(std::string_view name) const {
   return result;
 }
 
-SafetensorsFile read_safetensors(const std::string& path, FileAccess access) {
-  auto state = open_state(std::make_unique<FileSource>(path));
+SafetensorsFile read_safetensors(const std::string& path, FileAccess access,
+                                 FileSystem& file_system) {
+  auto state = open_state(std::make_unique<FileSource>(path, file_system));
   if (access == FileAccess::kMemoryMap) state->block = state->source->block();
   return SafetensorsFile(std::move(state));
 }
@@ -162,11 +163,17 @@ SafetensorsFile parse_safetensors(std::vector<std::byte> bytes, const std::strin
 }
 
 void write_safetensors(const std::string& path, const std::map<std::string, HostArray>& arrays,
-                       const std::map<std::string, std::string>& metadata) {
+                       const std::map<std::string, std::string>& metadata,
+                       FileSystem& file_system) {
   std::vector<const std::pair<const std::string, HostArray>*> order;
   for (const auto& item : arrays) {
     if (item.first == safetensors::kMetadataKey) {
       throw ValueError("write_safetensors: a tensor cannot be named __metadata__");
+    }
+    if (item.second.shape.size() > safetensors::kRankLimit) {
+      throw ValueError("write_safetensors: '" + item.first + "' has " +
+                       std::to_string(item.second.shape.size()) + " dimensions, at most " +
+                       std::to_string(safetensors::kRankLimit) + " are read again");
     }
     order.push_back(&item);
   }
@@ -179,7 +186,7 @@ void write_safetensors(const std::string& path, const std::map<std::string, Host
                      " bytes, the format allows " + std::to_string(safetensors::kHeaderLimit));
   }
   const uint64_t header_bytes = header.size();
-  AtomicFile file(path);
+  AtomicFile file(path, file_system);
   file.write(std::as_bytes(std::span(&header_bytes, 1)));
   file.write(header);
   for (const auto* item : order) file.write(item->second.bytes());

@@ -11,8 +11,6 @@ namespace {
 
 using json_reader::quote;
 
-constexpr size_t kRankLimit = 64;
-
 constexpr ElementType kElementTypes[] = {
     {"BOOL", 8, DType::kBool},
     {"F4", 4, {}},

@@ -14,6 +14,7 @@
 namespace linnet::safetensors {
 
 inline constexpr uint64_t kHeaderLimit = 100'000'000;
+inline constexpr size_t kRankLimit = 64;
 inline constexpr std::string_view kMetadataKey = "__metadata__";
 
 /// An element type of the format; the order of the table is that of alignment in written files.

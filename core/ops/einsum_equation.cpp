@@ -1,17 +1,19 @@
 #include "core/ops/einsum_equation.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "core/base/format.h"
 
 namespace linnet {
 namespace {
 
+// Unlike <cctype>, the same in every locale.
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
 std::string without_blanks(std::string_view text) {
   std::string out;
   for (char c : text) {
-    if (!std::isspace(static_cast<unsigned char>(c))) out += c;
+    if (c != ' ' && !(c >= '\t' && c <= '\r')) out += c;
   }
   return out;
 }
@@ -40,7 +42,7 @@ std::string expand(std::string_view equation, const std::string& term, size_t co
   std::string out;
   has_ellipsis = false;
   for (size_t i = 0; i < term.size(); ++i) {
-    if (std::isalpha(static_cast<unsigned char>(term[i]))) {
+    if (is_letter(term[i])) {
       out += term[i];
     } else if (term.compare(i, 3, "...") == 0 && !has_ellipsis) {
       has_ellipsis = true;
@@ -54,9 +56,7 @@ std::string expand(std::string_view equation, const std::string& term, size_t co
 }
 
 size_t letters_in(const std::string& term) {
-  return static_cast<size_t>(std::count_if(term.begin(), term.end(), [](char c) {
-    return std::isalpha(static_cast<unsigned char>(c));
-  }));
+  return static_cast<size_t>(std::count_if(term.begin(), term.end(), is_letter));
 }
 
 /// The labels that occur once, in alphabetical order, after those of the ellipsis.

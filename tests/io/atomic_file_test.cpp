@@ -2,78 +2,24 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "linnet/io/byte_source.h"
+#include "tests/io/faulty_file_system.h"
 #include "tests/io/io_test_utils.h"
 
 namespace linnet {
 namespace {
 
 using testing::expect_error;
+using testing::FaultyFileSystem;
 using testing::read_text;
 using testing::TemporaryDirectory;
 using testing::write_text;
-
-// Records the calls and makes the N-th one fail, once or from then on.
-class FaultyFileSystem : public FileSystem {
- public:
-  int fail_at = -1;
-  int error_number = EIO;
-  bool persistent = false;
-  bool remove_fails_too = false;  // whether the clean-up belongs to the calls that may fail
-  size_t longest_write = SIZE_MAX;
-  std::vector<std::string> calls;
-
-  int open(const char* path, int flags, unsigned mode) override {
-    return fails(flags & O_DIRECTORY ? "open directory" : "open")
-               ? -1
-               : FileSystem::open(path, flags, mode);
-  }
-  ssize_t read_at(int descriptor, void* buffer, size_t bytes, off_t offset) override {
-    return fails("read")
-               ? -1
-               : FileSystem::read_at(descriptor, buffer, std::min(bytes, longest_write), offset);
-  }
-  ssize_t write(int descriptor, const void* buffer, size_t bytes) override {
-    return fails("write") ? -1
-                          : FileSystem::write(descriptor, buffer, std::min(bytes, longest_write));
-  }
-  int sync(int descriptor) override {
-    struct stat status {};
-    ::fstat(descriptor, &status);
-    return fails(S_ISDIR(status.st_mode) ? "sync directory" : "sync")
-               ? -1
-               : FileSystem::sync(descriptor);
-  }
-  int close(int descriptor) override {
-    const int result =
-        FileSystem::close(descriptor);  // a failing close releases the descriptor, too
-    return fails("close") ? -1 : result;
-  }
-  int rename(const char* from, const char* to) override {
-    return fails("rename") ? -1 : FileSystem::rename(from, to);
-  }
-  int remove(const char* path) override {
-    if (remove_fails_too && fails("remove")) return -1;
-    return FileSystem::remove(path);
-  }
-  void* map(int descriptor, size_t bytes) override {
-    return fails("map") ? nullptr : FileSystem::map(descriptor, bytes);
-  }
-
- private:
-  bool fails(const char* call) {
-    const int index = static_cast<int>(calls.size());
-    calls.push_back(call);
-    const bool is_failing = fail_at >= 0 && (index == fail_at || (persistent && index > fail_at));
-    if (is_failing) errno = error_number;
-    return is_failing;
-  }
-};
 
 void save(FileSystem& file_system, const std::string& path) {
   AtomicFile file(path, file_system);
@@ -96,7 +42,7 @@ TEST(AtomicFile, FlushesBeforeItRenamesAndTheDirectoryAfterwards) {
 
 class AtomicFileFaults : public ::testing::TestWithParam<int> {};
 
-TEST_P(AtomicFileFaults, EveryFailingCallLeavesTheOldOrTheNewContentAndNoTemporary) {
+TEST_P(AtomicFileFaults, R_045_every_failing_call_leaves_the_old_or_the_new_content) {
   constexpr int kCalls = 9, kRename = 6;
   for (bool persistent : {false, true}) {
     for (int n = 0; n < kCalls; ++n) {
@@ -199,6 +145,32 @@ TEST(AtomicFile, ARelativePathWithoutDirectoryGoesToTheCurrentOne) {
   EXPECT_EQ(read_text(directory / "a"), "x");
 }
 
+TEST(AtomicFile, TemporariesOfDeadProcessesAreRemoved) {
+  const TemporaryDirectory directory;
+  const pid_t dead = ::fork();
+  if (dead == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(dead, nullptr, 0), dead);
+  const std::string abandoned = directory / (".linnet-" + std::to_string(dead) + "-3.tmp");
+  const std::vector<std::string> kept = {
+      directory / (".linnet-" + std::to_string(::getppid()) + "-3.tmp"),
+      directory / ".linnet-0-3.tmp",
+      directory / ".linnet-x.tmp",
+      directory / (".linnet-" + std::to_string(dead) + "-3.txt"),
+      directory / ".linnet-99999999999999999999-1.tmp",
+      directory / "other"};
+  write_text(abandoned, "x");
+  for (const std::string& path : kept) write_text(path, "x");
+  AtomicFile mine(directory / "a");
+  remove_abandoned_temporaries(directory.path());
+  EXPECT_FALSE(std::filesystem::exists(abandoned));
+  for (const std::string& path : kept) EXPECT_TRUE(std::filesystem::exists(path)) << path;
+  mine.write("content");
+  mine.commit();
+  EXPECT_EQ(read_text(directory / "a"), "content");
+  expect_error([&] { remove_abandoned_temporaries(directory / "no"); },
+               {"/no", std::strerror(ENOENT)});
+}
+
 TEST(FileSource, ReadsExactlyAndRefusesRangesOutside) {
   const TemporaryDirectory directory;
   write_text(directory / "a", "0123456789");
@@ -214,11 +186,11 @@ TEST(FileSource, ReadsExactlyAndRefusesRangesOutside) {
                {"truncated"});
 }
 
-TEST(FileSource, EveryFailingCallIsReported) {
+TEST(FileSource, R_045_every_failing_call_is_reported) {
   const TemporaryDirectory directory;
   write_text(directory / "a", "0123456789");
   for (int error_number : {EIO, EACCES, EMFILE}) {
-    for (int n = 0; n < 3; ++n) {
+    for (int n = 0; n < 4; ++n) {
       FaultyFileSystem faulty;
       faulty.fail_at = n;
       faulty.error_number = error_number;

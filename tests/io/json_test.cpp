@@ -4,6 +4,7 @@
 #include <limits>
 #include <random>
 
+#include "tests/io/comma_locale.h"
 #include "tests/io/io_test_utils.h"
 
 namespace linnet {
@@ -31,7 +32,10 @@ TEST(Json, BuildsAndPrintsSortedAndIndented) {
     "empty": {}
   },
   "nothing": null,
-  "shape": [3, 4],
+  "shape": [
+    3,
+    4
+  ],
   "step": 1200
 })");
   EXPECT_EQ(value.to_text(0),
@@ -62,14 +66,42 @@ TEST(Json, NumbersComeBackBitForBit) {
 }
 
 TEST(Json, RefusesValuesThatTheFormatCannotExpress) {
-  expect_error<ValueError>([] { Json(std::nan("")).to_text(); }, {"nan"});
-  expect_error<ValueError>([] { Json(INFINITY).to_text(); }, {"inf"});
   expect_error<ValueError>([] { Json(uint64_t{1} << 63); }, {"9223372036854775808"});
   for (const char* text : {"\xff", "a\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82",
                            "\xE0\x80\x80", "\xF0\x80\x80\x80", "\xC3("}) {
     expect_error<ValueError>([&] { Json(text).to_text(); }, {"not UTF-8"});
   }
   EXPECT_EQ(Json("é€😀").to_text(), "\"é€😀\"");
+}
+
+TEST(Json, NumbersThatAreNotFiniteBecomeTexts) {
+  EXPECT_EQ(Json(std::nan("")).to_text(), "\"NaN\"");
+  EXPECT_EQ(Json(INFINITY).to_text(), "\"Infinity\"");
+  EXPECT_EQ(Json(-INFINITY).to_text(), "\"-Infinity\"");
+  EXPECT_TRUE(std::isnan(Json::parse("\"NaN\"").as_double()));
+  EXPECT_EQ(Json::parse("\"Infinity\"").as_double(), INFINITY);
+  EXPECT_EQ(Json::parse("\"-Infinity\"").as_double(), -INFINITY);
+  expect_error([] { Json("nan").as_double(); }, {"expected a number, found a string"});
+  expect_error([] { Json("Infinity").as_integer(); }, {"expected an integer, found a string"});
+}
+
+TEST(Json, ADecimalCommaOfTheLocaleChangesNothing) {
+  const testing::CommaLocale comma;
+  if (!comma.is_set()) GTEST_SKIP() << "no localedef here";
+  const std::pair<const char*, double> numbers[] = {
+      {"0.5", 0.5}, {"1.25e3", 1250.0}, {"-2.75", -2.75}, {"1e-320", 1e-320}, {"12345.5", 12345.5}};
+  for (const auto& [text, value] : numbers) EXPECT_EQ(Json::parse(text).as_double(), value) << text;
+  EXPECT_EQ(Json(12345.5).to_text(), "12345.5");
+  EXPECT_EQ(Json(1234567).to_text(), "1234567");
+  expect_error([] { Json::parse("0,5"); }, {"malformed"});
+}
+
+TEST(Json, WritesNothingDeeperThanItReads) {
+  Json value = Json::array();
+  for (int i = 1; i < 64; ++i) value = Json(Json::Array{value});
+  EXPECT_EQ(Json::parse(value.to_text()), value);
+  value = Json(Json::Array{value});
+  expect_error<ValueError>([&] { value.to_text(); }, {"64 levels"});
 }
 
 TEST(Json, RefusesMalformedTextWithTheByteOffset) {

@@ -85,10 +85,11 @@ TEST(Safetensors, EveryElementTypeComesBackInBothWaysOfReading) {
 TEST(Safetensors, MappedArraysOutliveTheFileObjectAndItsReplacement) {
   const TemporaryDirectory directory;
   write_safetensors(directory / "a", {{"x", host_array<int32_t>({2}, std::vector<int32_t>{1, 2})}});
-  const HostArray array = read_safetensors(directory / "a").array("x");
+  const HostArray array = read_safetensors(directory / "a", FileAccess::kMemoryMap).array("x");
   write_safetensors(directory / "a", {{"x", host_array<int32_t>({2}, std::vector<int32_t>{3, 4})}});
   EXPECT_EQ(array.values<int32_t>()[1], 2);
-  EXPECT_EQ(read_safetensors(directory / "a").array("x").values<int32_t>()[1], 4);
+  EXPECT_EQ(
+      read_safetensors(directory / "a", FileAccess::kMemoryMap).array("x").values<int32_t>()[1], 4);
 }
 
 TEST(Safetensors, MisalignedValuesAreCopiedAndAlignedOnesAreNot) {
@@ -99,7 +100,7 @@ TEST(Safetensors, MisalignedValuesAreCopiedAndAlignedOnesAreNot) {
   header.resize((header.size() + 7) / 8 * 8, ' ');
   const std::string one = little_endian(0x3F800000, 4);
   write_text(directory / "a", file_of(header, one + "x" + one));
-  const SafetensorsFile file = read_safetensors(directory / "a");
+  const SafetensorsFile file = read_safetensors(directory / "a", FileAccess::kMemoryMap);
   EXPECT_EQ(file.array("c").values<float>()[0], 1.0f);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(file.array("c").data) % 4, 0u);
   const HostArray copied = file.array("c"), copied_again = file.array("c");

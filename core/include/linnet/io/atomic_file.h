@@ -61,4 +61,10 @@ class AtomicFile {
 void write_file_atomically(const std::string& path, std::string_view content,
                            FileSystem& file_system = FileSystem::system());
 
+/// Removes the temporary files that processes which ended without cleaning up (kill -9, loss of
+/// power) left in `directory`. Those of running processes stay, and so does what cannot be removed.
+/// @throws IoError if the directory cannot be read.
+void remove_abandoned_temporaries(const std::string& directory,
+                                  FileSystem& file_system = FileSystem::system());
+
 }  // namespace linnet

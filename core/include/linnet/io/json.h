@@ -15,6 +15,8 @@
 #include <variant>
 #include <vector>
 
+#include "linnet/io/file_system.h"
+
 namespace linnet {
 
 /// One JSON value. Whole numbers are 64-bit integers and everything with a point or an exponent is
@@ -58,7 +60,8 @@ class Json {
   /// @throws IoError naming expected and actual kind; so do the other `as_` functions.
   bool as_bool() const;
   int64_t as_integer() const;
-  /// An integer is accepted and converted.
+  /// An integer is accepted and converted, and so are the texts "NaN", "Infinity" and "-Infinity",
+  /// as which such numbers are written.
   double as_double() const;
   const std::string& as_string() const;
   const Array& as_array() const;
@@ -77,9 +80,11 @@ class Json {
 
   bool operator==(const Json& other) const = default;
 
-  /// Text with two spaces of indent a level, or on one line if `indent` is zero.
-  /// @throws ValueError for NaN, infinity and strings that are not UTF-8, which JSON cannot
-  /// express.
+  /// Text with `indent` spaces a level, or on one line if `indent` is zero. Numbers that JSON
+  /// cannot express become the texts "NaN", "Infinity" and "-Infinity", which `as_double`
+  /// understands.
+  /// @throws ValueError for strings that are not UTF-8, and for deeper nesting than `parse`
+  /// accepts.
   std::string to_text(int indent = 2) const;
 
   /// Reads exactly one value (RFC 8259). Refused: duplicate keys, comments, trailing text, integers
@@ -103,10 +108,16 @@ class Json {
   std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object> value_;
 };
 
+/// Greatest length of a JSON file.
+inline constexpr uint64_t kJsonByteLimit = uint64_t{256} << 20;
+
 /// Reads a JSON file of at most `byte_limit` bytes.
 /// @throws IoError if it cannot be read, is larger, or is malformed.
-Json read_json(const std::string& path, uint64_t byte_limit = uint64_t{256} << 20);
-/// Writes `value` pretty-printed with a final newline, atomically.
-void write_json(const std::string& path, const Json& value);
+Json read_json(const std::string& path, uint64_t byte_limit = kJsonByteLimit,
+               FileSystem& file_system = FileSystem::system());
+/// Writes `value` pretty-printed with a final newline, atomically (see AtomicFile).
+/// @throws ValueError as `to_text`, or if the text is longer than what `read_json` reads.
+void write_json(const std::string& path, const Json& value,
+                FileSystem& file_system = FileSystem::system());
 
 }  // namespace linnet

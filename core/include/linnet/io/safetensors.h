@@ -16,15 +16,18 @@
 #include <string_view>
 #include <vector>
 
+#include "linnet/io/file_system.h"
 #include "linnet/io/host_array.h"
 
 namespace linnet {
 
 /// How the values get from a file into memory.
 enum class FileAccess {
-  kMemoryMap,  ///< arrays point into the mapped file; pages are read when touched. The file must
-               ///< not be cut short by others meanwhile (replacing it by renaming is harmless).
   kRead,       ///< every array is read into its own memory when asked for
+  kMemoryMap,  ///< arrays point into the mapped file; pages are read when touched. If others cut
+               ///< the file short meanwhile, the system ends the process (SIGBUS) when a lost page
+               ///< is touched, so this is for files that nobody writes in place; replacing them by
+               ///< renaming is harmless.
 };
 
 /// What the header says about one array.
@@ -61,8 +64,8 @@ class SafetensorsFile {
 /// keys, known element types, sizes that agree with shapes, values without gap or overlap that end
 /// exactly where the file ends.
 /// @throws IoError with path and the first rule broken.
-SafetensorsFile read_safetensors(const std::string& path,
-                                 FileAccess access = FileAccess::kMemoryMap);
+SafetensorsFile read_safetensors(const std::string& path, FileAccess access = FileAccess::kRead,
+                                 FileSystem& file_system = FileSystem::system());
 
 /// The same for a file in memory; `name` begins the error messages.
 SafetensorsFile parse_safetensors(std::vector<std::byte> bytes,
@@ -70,9 +73,11 @@ SafetensorsFile parse_safetensors(std::vector<std::byte> bytes,
 
 /// Writes arrays and metadata, atomically (see AtomicFile). Values are ordered by falling
 /// alignment, then by name, as the reference implementation does; equal content gives equal bytes.
-/// @throws ValueError for a name that is `__metadata__` or not UTF-8, or a header above 100 MB.
+/// @throws ValueError for what the reader refuses: a name that is `__metadata__` or not UTF-8, more
+/// than 64 dimensions, a header above 100 MB.
 /// @throws IoError if the file cannot be written; a previous file is then untouched.
 void write_safetensors(const std::string& path, const std::map<std::string, HostArray>& arrays,
-                       const std::map<std::string, std::string>& metadata = {});
+                       const std::map<std::string, std::string>& metadata = {},
+                       FileSystem& file_system = FileSystem::system());
 
 }  // namespace linnet

@@ -151,6 +151,22 @@ int64_t head_size(const char* layer, int64_t features, int64_t heads) {
   return features / heads;
 }
 
+namespace {
+
+/// A compiled program cannot throw for a number it computes; there the row beyond the end is NaN.
+void check_room(const char* layer, const Tensor& index, int64_t max_length) {
+  if (index.traced()) return;
+  const int64_t position = index.item<int32_t>();
+  if (position >= max_length) {
+    fail<ValueError>(
+        "{}: position {} is past the end of a cache of length {}\n"
+        "  hint: allocate the cache for the longest sequence, or start a new one",
+        layer, position, max_length);
+  }
+}
+
+}  // namespace
+
 DecodeStep decode_step(const char* layer, const DecodeCache& cache, const Tensor& query,
                        const Tensor& key, const Tensor& value, const Tensor& mask) {
   Shape expected = cache.key.shape();
@@ -165,11 +181,17 @@ DecodeStep decode_step(const char* layer, const DecodeCache& cache, const Tensor
         "and value {}",
         layer, to_string(expected), type_of(query), type_of(key), type_of(value));
   }
+  check_room(layer, cache.index, max_length);
   TensorList starts(expected.size(), scalar_integer(0, DType::kI32));
   starts[length_axis] = cache.index;
+  const Tensor room = less(cache.index, scalar_integer(max_length, DType::kI32));
+  const auto written = [&](const Tensor& old, const Tensor& now) {
+    const Tensor row = where(room, astype(now, old.dtype()), scalar(NAN, old.dtype()));
+    return dynamic_update_slice(old, row, starts);
+  };
   DecodeStep out;
-  out.cache.key = dynamic_update_slice(cache.key, astype(key, cache.key.dtype()), starts);
-  out.cache.value = dynamic_update_slice(cache.value, astype(value, cache.value.dtype()), starts);
+  out.cache.key = written(cache.key, key);
+  out.cache.value = written(cache.value, value);
   out.cache.index = cache.index + scalar_integer(1, DType::kI32);
   Shape seen_shape(expected.begin(), expected.begin() + length_axis);
   for (int64_t size : {int64_t{1}, int64_t{1}, max_length}) seen_shape.push_back(size);

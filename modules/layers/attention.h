@@ -19,7 +19,8 @@ struct DecodeStep {
   Tensor mask;        ///< the given mask and "not after the present position"
 };
 /// Writes one position.
-/// @throws ValueError unless query, key and value have length 1 and fit the cache.
+/// @throws ValueError unless query, key and value have length 1 and fit the cache, and if the cache
+/// is full; inside of a transformation, where the position is not known, a full cache gives NaN.
 DecodeStep decode_step(const char* layer, const DecodeCache& cache, const Tensor& query,
                        const Tensor& key, const Tensor& value, const Tensor& mask);
 

@@ -12,6 +12,11 @@ int64_t mod_positive(int64_t a, int64_t b) { return ((a % b) + b) % b; }
 Tensor extended(const Tensor& x, int64_t axis, int64_t low, int64_t high, bool mirrored) {
   if (low == 0 && high == 0) return x;
   const int64_t n = x.shape(axis);
+  if (n == 0) {
+    fail<ValueError>(
+        "conv: {} padding cannot continue a spatial dimension without elements, got {}",
+        mirrored ? "REFLECT" : "CIRCULAR", type_of(x));
+  }
   const int64_t period = mirrored ? std::max<int64_t>(2 * (n - 1), 1) : n;
   std::vector<int32_t> source;
   for (int64_t i = -low; i < n + high; ++i) {
@@ -84,6 +89,11 @@ Tensor folded(Tensor y, const Shape& x, const Shape& strides, bool odd_to_the_ri
   for (size_t i = 0; i < strides.size(); ++i) {
     const int64_t axis = static_cast<int64_t>(i) + 1;
     const int64_t period = x[axis] * strides[i];
+    if (period == 0) {
+      fail<ValueError>(
+          "conv_transpose: CIRCULAR padding needs elements in each spatial dimension, got {}",
+          to_string(x));
+    }
     const int64_t missing = mod_positive(period - y.shape(axis), 2 * period);
     const int64_t more = (missing + 1) / 2, less = missing / 2;
     std::vector<PadDim> edges(y.rank());

@@ -17,6 +17,17 @@ struct ConvSettings {
   std::optional<DType> dtype = {};
 };
 
+/// Of a layer's settings (layers/config_conv.h).
+template <class Config>
+ConvSettings conv_settings(const Config& config) {
+  return {.strides = config.strides,
+          .padding = config.padding,
+          .input_dilation = config.input_dilation,
+          .kernel_dilation = config.kernel_dilation,
+          .feature_groups = config.feature_group_count,
+          .dtype = config.dtype};
+}
+
 /// Kernel [spatial..., in / groups, out].
 /// @throws ValueError if the groups do not divide both.
 Shape conv_kernel_shape(const Shape& kernel, int64_t in, int64_t out, int64_t groups);
@@ -36,6 +47,16 @@ struct ConvTransposeSettings {
   bool transpose_kernel = false;
   std::optional<DType> dtype = {};
 };
+
+/// Of a layer's settings (layers/config_conv.h).
+template <class Config>
+ConvTransposeSettings conv_transpose_settings(const Config& config) {
+  return {.strides = config.strides,
+          .padding = config.padding,
+          .kernel_dilation = config.kernel_dilation,
+          .transpose_kernel = config.transpose_kernel,
+          .dtype = config.dtype};
+}
 
 /// x [batch..., spatial..., in], kernel [spatial..., in, out] -> [batch..., spatial * stride (SAME
 /// and CIRCULAR)..., out] (L-124).

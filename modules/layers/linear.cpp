@@ -7,6 +7,13 @@
 
 namespace linnet::layers {
 
+Shape joined(const Shape& a, const Shape& b, const Shape& c) {
+  Shape out = a;
+  out.append(b.begin(), b.end());
+  out.append(c.begin(), c.end());
+  return out;
+}
+
 Tensor dense(const Tensor& x, const Tensor& kernel, const Tensor& bias,
              std::optional<DType> dtype) {
   if (x.rank() == 0)
@@ -24,12 +31,14 @@ Tensor dense(const Tensor& x, const Tensor& kernel, const Tensor& bias,
 GeneralAxes general_axes(const Shape& shape, const Axes& axis, const Axes& batch_dims,
                          const char* operation) {
   GeneralAxes out;
+  // Ascending, in whatever order they are given: so the kernel's shape depends on which axes there
+  // are only.
   out.batch = normalize_axes(batch_dims, shape.size(), operation);
+  std::sort(out.batch.begin(), out.batch.end());
   out.contracted = normalize_axes(axis, shape.size(), operation);
-  Axes sorted = out.batch;
-  std::sort(sorted.begin(), sorted.end());
-  for (size_t i = 0; i < sorted.size(); ++i) {
-    if (sorted[i] != static_cast<int64_t>(i)) {
+  std::sort(out.contracted.begin(), out.contracted.end());
+  for (size_t i = 0; i < out.batch.size(); ++i) {
+    if (out.batch[i] != static_cast<int64_t>(i)) {
       fail<ValueError>("{}: batch dimensions must be consecutive and start at 0, got {}", operation,
                        to_string(batch_dims));
     }
@@ -103,6 +112,13 @@ Tensor einsum_layer(const std::string& equation, const Tensor& x, const Tensor& 
   const Tensor y = einsum(equation, {in[0], in[1]});
   if (!bias.defined()) return y;
   return y + reshape(in[2], einsum_bias(equation, kernel.shape(), y.rank()).broadcast);
+}
+
+const Initializer& embedding_initializer() {
+  // The fan is the feature axis: both axes of the rule are the first.
+  static const Initializer initializer = init::variance_scaling(
+      1, init::FanMode::kFanIn, init::Distribution::kNormal, {.in = {-2}, .out = {0}});
+  return initializer;
 }
 
 Tensor embed(const Tensor& indices, const Tensor& embedding, std::optional<DType> dtype) {

@@ -4,16 +4,20 @@
 #include <optional>
 #include <string>
 
+#include "linnet/init.h"
 #include "linnet/ops.h"
 
 namespace linnet::layers {
+
+/// The dimensions of `a`, then those of `b`, then those of `c`.
+Shape joined(const Shape& a, const Shape& b, const Shape& c = {});
 
 /// x [..., in] · kernel [in, out] + bias [out]; bias may be undefined. Computed in `dtype`, by
 /// default the common dtype of all three.
 Tensor dense(const Tensor& x, const Tensor& kernel, const Tensor& bias, std::optional<DType> dtype);
 
-/// Axes of a general linear layer, resolved against an input: batch axes first in the kernel, then
-/// the contracted axes, then the features.
+/// Axes of a general linear layer, resolved against an input and ascending: batch axes first in the
+/// kernel, then the contracted axes, then the features.
 struct GeneralAxes {
   Axes batch, contracted;
   Shape batch_sizes, in_sizes;
@@ -40,6 +44,8 @@ EinsumBias einsum_bias(const std::string& equation, const Shape& kernel, size_t 
 Tensor einsum_layer(const std::string& equation, const Tensor& x, const Tensor& kernel,
                     const Tensor& bias, std::optional<DType> dtype);
 
+/// Normal with variance 1 / features: the default of embeddings.
+const Initializer& embedding_initializer();
 /// Rows of `embedding` [count, features] at integer indices [...]; a table of one row is repeated.
 /// @throws DTypeError for other indices (L-125).
 Tensor embed(const Tensor& indices, const Tensor& embedding, std::optional<DType> dtype);

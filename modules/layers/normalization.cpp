@@ -100,8 +100,13 @@ BatchNormOutput batch_norm(const Tensor& x, const Statistics& running, const Sca
     return {astype(y, dtype), {}};
   }
   BatchNormOutput out;
+  if (x.size() == 0) {  // nothing was seen: nothing to normalise, and nothing to move towards
+    out.y = normalised(x, running, reduced, parameters, settings);
+    out.running = running;
+    return out;
+  }
   Statistics batch;
-  if (whole && !mask.defined() && settings.fast_variance && settings.force_float32) {
+  if (whole && !mask.defined() && settings.force_float32) {
     BatchNormResult result =
         batch_norm_train(operand_of(x, dtype), parameters.scale, parameters.bias, settings.epsilon);
     out.y = astype(result.y, dtype);
@@ -122,7 +127,7 @@ Tensor layer_norm(const Tensor& x, const ScaleBias& parameters, const Axes& redu
   const Axes reduced = sorted_axes(reduction_axes, x.rank(), "layer_norm");
   const Axes features = sorted_axes(settings.feature_axes, x.rank(), "layer_norm");
   if (reduced == features && trailing(reduced, x.rank()) && !mask.defined() &&
-      settings.fast_variance && settings.force_float32 && is_floating(x.dtype())) {
+      settings.force_float32 && is_floating(x.dtype())) {
     const DType dtype = output_dtype(x, parameters, settings);
     return astype(linnet::layer_norm(operand_of(x, dtype), parameters.scale, parameters.bias,
                                      settings.epsilon, static_cast<int64_t>(reduced.size())),

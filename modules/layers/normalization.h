@@ -10,13 +10,35 @@ namespace linnet::layers {
 struct NormSettings {
   double epsilon = 1e-6;
   std::optional<DType> dtype = {};
-  /// Variance as max(0, E[x²] - E[x]²), in one pass; otherwise as E[(x - E[x])²].
+  /// Variance as max(0, E[x²] - E[x]²); otherwise as E[(x - E[x])²]. Where one operation does the
+  /// whole norm (statistics in f32 at least, no mask, trailing axes) it is the second for both: as
+  /// fast as the first and right for data with a large mean.
   bool fast_variance = true;
   /// Statistics in f32 at least; otherwise in x's dtype.
   bool force_float32 = true;
   /// Axes whose sizes scale and bias have.
   Axes feature_axes{-1};
 };
+
+/// Of a layer's settings (layers/config_norm.h).
+template <class Config>
+NormSettings settings_of(const Config& config, const Axes& feature_axes) {
+  NormSettings out{.epsilon = config.epsilon,
+                   .dtype = config.dtype,
+                   .force_float32 = config.force_float32_reductions,
+                   .feature_axes = feature_axes};
+  if constexpr (requires { config.use_fast_variance; }) {
+    out.fast_variance = config.use_fast_variance;
+  }
+  return out;
+}
+
+/// In which running averages are kept.
+template <class Config>
+DType statistics_dtype(const Config& config) {
+  return config.force_float32_reductions ? promote_types(config.param_dtype, DType::kF32)
+                                         : config.param_dtype;
+}
 
 /// Scale and bias; undefined ones are left out.
 struct ScaleBias {
@@ -39,7 +61,7 @@ struct BatchNormOutput {
 };
 /// Normalises over all axes but the feature axes. With `use_running_average` by `running`;
 /// otherwise by the batch's statistics, which `running` then moves towards: momentum * running + (1
-/// - momentum) * batch.
+/// - momentum) * batch. An empty batch leaves them as they are.
 BatchNormOutput batch_norm(const Tensor& x, const Statistics& running, const ScaleBias& parameters,
                            bool use_running_average, double momentum, const Tensor& mask,
                            const NormSettings& settings);

@@ -32,14 +32,19 @@ Tensor pool(const Tensor& x, WindowReduction reduction, const PerDimension& wind
 
 Tensor avg_pool(const Tensor& x, const PerDimension& window, const PerDimension& strides,
                 const Padding& padding, bool count_include_pad) {
-  const Tensor total = pool(x, WindowReduction::kSum, window, strides, padding);
-  if (count_include_pad) return total / static_cast<double>(element_count(window.values()));
-  Shape one_channel(x.rank(), 1);
-  for (size_t i = 1; i <= window.values().size(); ++i) {
-    one_channel[x.rank() - 1 - i] = x.shape()[x.rank() - 1 - i];
+  const DType wide = promote_types(x.dtype(), DType::kF32);
+  const Tensor total = pool(astype(x, wide), WindowReduction::kSum, window, strides, padding);
+  Tensor mean;
+  if (count_include_pad) {
+    mean = total / static_cast<double>(element_count(window.values()));
+  } else {
+    Shape one_channel(x.rank(), 1);
+    for (size_t i = 1; i <= window.values().size(); ++i) {
+      one_channel[x.rank() - 1 - i] = x.shape()[x.rank() - 1 - i];
+    }
+    mean = total / pool(ones(one_channel, wide), WindowReduction::kSum, window, strides, padding);
   }
-  const DType dtype = is_floating(x.dtype()) ? x.dtype() : DType::kF32;
-  return total / pool(ones(one_channel, dtype), WindowReduction::kSum, window, strides, padding);
+  return is_floating(x.dtype()) ? astype(mean, x.dtype()) : mean;
 }
 
 Tensor max_pool(const Tensor& x, const PerDimension& window, const PerDimension& strides,

@@ -17,6 +17,10 @@ Shape PerDimension::expanded(size_t count, const char* operation, const char* wh
   return out;
 }
 
+std::string PerDimension::text() const {
+  return every_ ? fmt::format("{}", values_[0]) : to_string(values_);
+}
+
 Padding::Padding(std::string rule) : rule_(std::move(rule)) {
   for (const char* known : {"SAME", "VALID", "SAME_LOWER", "CIRCULAR", "REFLECT", "CAUSAL"}) {
     if (rule_ == known) return;
@@ -34,6 +38,15 @@ std::vector<std::pair<int64_t, int64_t>> Padding::edges(size_t count, const char
   std::vector<std::pair<int64_t, int64_t>> out;
   for (size_t i = 0; i < count; ++i) out.emplace_back(low_[every_ ? 0 : i], high_[every_ ? 0 : i]);
   return out;
+}
+
+std::string Padding::text() const {
+  if (!rule_.empty()) return "'" + rule_ + "'";
+  std::string out;
+  for (size_t i = 0; i < low_.size(); ++i) {
+    out += fmt::format("{}({},{})", i ? "," : "", low_[i], high_[i]);
+  }
+  return every_ ? out : "[" + out + "]";
 }
 
 }  // namespace linnet::layers

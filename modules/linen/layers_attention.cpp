@@ -6,20 +6,21 @@
 #include "modules/layers/attention.h"
 #include "modules/layers/dropout.h"
 
-namespace linnet::linen {
+namespace linnet::layers {
 namespace {
 
 /// Writes one position to the collection `cache`; the init call only allocates it.
-void decode_into_cache(Scope& s, const char* layer, const Tensor& q, Tensor& k, Tensor& v,
+void decode_into_cache(linen::Scope& s, const char* layer, const Tensor& q, Tensor& k, Tensor& v,
                        Tensor& mask) {
   const bool allocated = s.has_variable("cache", "cached_key");
-  const ScopeVariable key = s.variable("cache", "cached_key", [&] { return zeros_like(k); });
-  const ScopeVariable value = s.variable("cache", "cached_value", [&] { return zeros_like(v); });
-  const ScopeVariable index =
+  const linen::ScopeVariable key = s.variable("cache", "cached_key", [&] { return zeros_like(k); });
+  const linen::ScopeVariable value =
+      s.variable("cache", "cached_value", [&] { return zeros_like(v); });
+  const linen::ScopeVariable index =
       s.variable("cache", "cache_index", [] { return scalar_integer(0, DType::kI32); });
   if (!allocated) return;
-  const layers::DecodeStep step =
-      layers::decode_step(layer, {key.value(), value.value(), index.value()}, q, k, v, mask);
+  const DecodeStep step =
+      decode_step(layer, {key.value(), value.value(), index.value()}, q, k, v, mask);
   key.set(step.cache.key);
   value.set(step.cache.value);
   index.set(step.cache.index);
@@ -30,46 +31,43 @@ void decode_into_cache(Scope& s, const char* layer, const Tensor& q, Tensor& k, 
 
 }  // namespace
 
-template <AttentionName kName>
-Tensor BasicAttention<kName>::operator()(Scope& s, const Tensor& x,
-                                         const AttentionCall& call) const {
-  return attend(s, x, x, x, call);
-}
-
-template <AttentionName kName>
-Tensor BasicAttention<kName>::attend(Scope& s, const Tensor& q, const Tensor& k_or_none,
-                                     const Tensor& v_or_none, const AttentionCall& call) const {
+template <class Api, AttentionName kName>
+Tensor Attention<Api, kName>::attend(typename Api::Scope& s, const Tensor& q,
+                                     const Tensor& k_or_none, const Tensor& v_or_none,
+                                     const typename Api::AttentionCall& call) const
+  requires(Api::kFunctional)
+{
   if (!k_or_none.defined() && v_or_none.defined()) {
     fail<ValueError>("{}: values were given without keys", kClassName);
   }
   const Tensor k = k_or_none.defined() ? k_or_none : q;
   const Tensor v = v_or_none.defined() ? v_or_none : k;
   const int64_t features = qkv_features.value_or(q.shape(-1));
-  const int64_t size = layers::head_size(kClassName, features, heads);
-  const DenseGeneral projection{.features = {heads, size},
-                                .use_bias = use_bias,
-                                .dtype = dtype,
-                                .param_dtype = param_dtype,
-                                .kernel_init = kernel_init,
-                                .bias_init = bias_init};
+  const int64_t size = head_size(kClassName, features, heads);
+  const linen::DenseGeneral projection{.features = {heads, size},
+                                       .use_bias = use_bias,
+                                       .dtype = dtype,
+                                       .param_dtype = param_dtype,
+                                       .kernel_init = kernel_init,
+                                       .bias_init = bias_init};
   Tensor query = s("query", projection, q);
   Tensor key = s("key", projection, k);
   Tensor value = s("value", projection, v);
   if (normalize_qk) {
-    const LayerNorm norm{.dtype = dtype, .param_dtype = param_dtype, .use_bias = false};
+    const linen::LayerNorm norm{.dtype = dtype, .param_dtype = param_dtype, .use_bias = false};
     query = s("query_ln", norm, query);
     key = s("key_ln", norm, key);
   }
   Tensor mask = call.mask;
   if (decode) decode_into_cache(s, kClassName, query, key, value, mask);
 
-  layers::AttentionSettings settings{.mask = mask,
-                                     .causal = causal && !decode,
-                                     .dropout_rate = dropout_rate,
-                                     .broadcast_dropout = broadcast_dropout};
+  AttentionSettings settings{.mask = mask,
+                             .causal = causal && !decode,
+                             .dropout_rate = dropout_rate,
+                             .broadcast_dropout = broadcast_dropout};
   if (dropout_rate > 0) {
     settings.deterministic =
-        layers::given_once(kClassName, "deterministic", deterministic, call.deterministic);
+        given_once(kClassName, "deterministic", deterministic, call.deterministic);
     settings.dropout_key = [&] {
       return call.dropout_key ? *call.dropout_key : s.make_rng("dropout");
     };
@@ -79,19 +77,19 @@ Tensor BasicAttention<kName>::attend(Scope& s, const Tensor& q, const Tensor& k_
       s.sow("intermediates", "attention_weights", weights);
     };
   }
-  const Tensor mixed = layers::dot_product_attention(query, key, value, settings);
-  const DenseGeneral back{.features = {out_features.value_or(q.shape(-1))},
-                          .axis = {-2, -1},
-                          .use_bias = use_bias,
-                          .dtype = dtype,
-                          .param_dtype = param_dtype,
-                          .kernel_init = out_kernel_init ? out_kernel_init : kernel_init,
-                          .bias_init = out_bias_init ? out_bias_init : bias_init};
+  const Tensor mixed = dot_product_attention(query, key, value, settings);
+  const linen::DenseGeneral back{.features = {out_features.value_or(q.shape(-1))},
+                                 .axis = {-2, -1},
+                                 .use_bias = use_bias,
+                                 .dtype = dtype,
+                                 .param_dtype = param_dtype,
+                                 .kernel_init = out_kernel_init ? out_kernel_init : kernel_init,
+                                 .bias_init = out_bias_init ? out_bias_init : bias_init};
   return s("out", back, mixed);
 }
 
-template struct BasicAttention<AttentionName::kMultiHeadDotProductAttention>;
-template struct BasicAttention<AttentionName::kMultiHeadAttention>;
-template struct BasicAttention<AttentionName::kSelfAttention>;
+template struct Attention<linen::Api, AttentionName::kMultiHeadDotProductAttention>;
+template struct Attention<linen::Api, AttentionName::kMultiHeadAttention>;
+template struct Attention<linen::Api, AttentionName::kSelfAttention>;
 
-}  // namespace linnet::linen
+}  // namespace linnet::layers

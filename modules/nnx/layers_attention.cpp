@@ -2,6 +2,7 @@
 
 #include "core/base/format.h"
 #include "modules/layers/attention.h"
+#include "modules/nnx/layer_parameters.h"
 
 namespace linnet::nnx {
 namespace {
@@ -43,6 +44,17 @@ std::optional<LayerNorm> head_norm(int64_t size, const AttentionOptions& options
       size, {.dtype = options.dtype, .param_dtype = options.param_dtype, .use_bias = false}, rngs);
 }
 
+MultiHeadAttention& required(MultiHeadAttention* layer, const char* what) {
+  if (!layer) {
+    fail<ModuleError>(
+        "{}: {} writes variables of the layer, and it is const\n"
+        "  hint: call a layer that is not const; dropout needs nnx::eval(model), or Rngs in the "
+        "call",
+        kLayer, what);
+  }
+  return *layer;
+}
+
 void check_features(const char* what, const Tensor& x, int64_t expected) {
   if (x.rank() < 2 || x.shape(-1) != expected) {
     fail<ValueError>("{}: expected {} [batch..., length, {}], got {}", kLayer, what, expected,
@@ -52,12 +64,10 @@ void check_features(const char* what, const Tensor& x, int64_t expected) {
 
 }  // namespace
 
-MultiHeadAttention::MultiHeadAttention(int64_t num_heads, int64_t in_features, Rngs& rngs)
-    : MultiHeadAttention(num_heads, in_features, Options{}, rngs) {}
-
 MultiHeadAttention::MultiHeadAttention(int64_t num_heads, int64_t in_features,
                                        const Options& options, Rngs& rngs)
-    : query({in_features}, {num_heads, head_size(num_heads, in_features, options)},
+    : Options(options),
+      query({in_features}, {num_heads, head_size(num_heads, in_features, options)},
             projection(options), rngs),
       key({options.in_kv_features.value_or(in_features)},
           {kv_heads(num_heads, options), head_size(num_heads, in_features, options)},
@@ -70,13 +80,9 @@ MultiHeadAttention::MultiHeadAttention(int64_t num_heads, int64_t in_features,
       out({num_heads, head_size(num_heads, in_features, options)},
           {options.out_features.value_or(in_features)}, back_projection(options), rngs),
       num_heads(num_heads),
-      num_kv_heads(kv_heads(num_heads, options)),
-      in_features(in_features),
-      dropout_rate(options.dropout_rate),
-      causal(options.causal),
-      broadcast_dropout(options.broadcast_dropout),
-      deterministic(options.deterministic),
-      decode(options.decode) {
+      in_features(in_features) {
+  num_kv_heads = kv_heads(num_heads, options);
+  drop_initialisers<Options>(*this);
   if (dropout_rate > 0 && options.keep_rngs) this->rngs.emplace(rngs.stream("dropout").fork());
 }
 
@@ -86,7 +92,7 @@ void MultiHeadAttention::init_cache(const Shape& input_shape, DType cache_dtype)
                      kLayer, in_features, to_string(input_shape));
   }
   Shape shape(input_shape.begin(), input_shape.end() - 1);
-  shape.push_back(num_kv_heads);
+  shape.push_back(*num_kv_heads);
   shape.push_back(key.kernel.shape()[2]);
   cached_key.emplace(zeros(shape, cache_dtype));
   cached_value.emplace(zeros(shape, cache_dtype));
@@ -108,8 +114,8 @@ void MultiHeadAttention::decode_into_cache(const Tensor& q, Tensor& k, Tensor& v
   mask = step.mask;
 }
 
-Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v,
-                                  const AttentionCall& call) {
+Tensor MultiHeadAttention::attend(MultiHeadAttention* writable, const Tensor& q, const Tensor& k,
+                                  const Tensor& v, const AttentionCall& call) const {
   check_features("queries", q, in_features);
   check_features("keys", k, key.in_features[0]);
   check_features("values", v, value.in_features[0]);
@@ -118,7 +124,7 @@ Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor
   if (key_ln) keys = (*key_ln)(keys);
   const bool decodes = call.decode.value_or(decode);
   Tensor mask = call.mask;
-  if (decodes) decode_into_cache(queries, keys, values, mask);
+  if (decodes) required(writable, "decoding").decode_into_cache(queries, keys, values, mask);
   layers::AttentionSettings settings{.mask = mask,
                                      .causal = causal && !decodes,
                                      .dropout_rate = dropout_rate,
@@ -127,14 +133,15 @@ Tensor MultiHeadAttention::attend(const Tensor& q, const Tensor& k, const Tensor
   if (call.rngs) {
     settings.dropout_key = [&] { return call.rngs->next("dropout"); };
   } else if (rngs) {
-    settings.dropout_key = [&] { return rngs->next(); };
+    settings.dropout_key = [&] { return required(writable, "dropout").rngs->next(); };
   }
   if (call.sow_weights) {
+    std::optional<Intermediate>& kept = required(writable, "sow_weights").attention_weights;
     settings.on_weights = [&](const Tensor& weights) {
-      if (!attention_weights) attention_weights.emplace(state::Value::tuple_of({}));
-      state::Value all = attention_weights->raw_value();
+      if (!kept) kept.emplace(state::Value::tuple_of({}));
+      state::Value all = kept->raw_value();
       all.tensors.push_back(weights);
-      attention_weights->set_raw_value(std::move(all));
+      kept->set_raw_value(std::move(all));
     };
   }
   return out(layers::dot_product_attention(queries, keys, values, settings));

@@ -2,6 +2,14 @@
 
 namespace linnet::nnx {
 
+void ParamInit::visit(tree::Visitor& visitor) {
+  if (function) {
+    visitor.fixed(typeid(ParamInit),
+                  std::to_string(identity_ ? identity_ : layers::unique_number()));
+  }
+  tree::visit(metadata, visitor);
+}
+
 ParamInit with_partitioning(Initializer initializer, AxisNames names, std::optional<MeshAxes> mesh,
                             Metadata more) {
   more.set("out_sharding", std::move(names));

@@ -2,34 +2,10 @@
 
 #include "core/base/format.h"
 #include "modules/layers/linear.h"
+#include "modules/nnx/layer_parameters.h"
 
 namespace linnet::nnx {
 namespace {
-
-Shape joined(const Shape& a, const Shape& b, const Shape& c = {}) {
-  Shape out = a;
-  out.append(b.begin(), b.end());
-  out.append(c.begin(), c.end());
-  return out;
-}
-
-Tensor value_of(const std::optional<Param>& variable) {
-  return variable ? variable->value() : Tensor();
-}
-
-template <class Options>
-Param make_kernel(Rngs& rngs, const Options& options, const Shape& shape,
-                  const std::optional<Shape>& drawn = {}) {
-  return make_param(rngs, options.kernel_init, init::lecun_normal(), shape, options.param_dtype,
-                    options.kernel_metadata, drawn);
-}
-
-template <class Options>
-std::optional<Param> make_bias(Rngs& rngs, const Options& options, const Shape& shape) {
-  if (!options.use_bias) return std::nullopt;
-  return make_param(rngs, options.bias_init, init::zeros(), shape, options.param_dtype,
-                    options.bias_metadata, Shape{element_count(shape)});
-}
 
 Axes batch_axes(size_t count) {
   Axes out;
@@ -39,35 +15,35 @@ Axes batch_axes(size_t count) {
 
 }  // namespace
 
-Linear::Linear(int64_t in_features, int64_t out_features, Rngs& rngs)
-    : Linear(in_features, out_features, Options{}, rngs) {}
-
 Linear::Linear(int64_t in_features, int64_t out_features, const Options& options, Rngs& rngs)
-    : kernel(make_kernel(rngs, options, {in_features, out_features})),
+    : Options(options),
+      kernel(make_kernel(rngs, options, {in_features, out_features})),
       bias(make_bias(rngs, options, {out_features})),
-      dtype(options.dtype) {}
+      in_features(in_features),
+      out_features(out_features) {
+  drop_initialisers<Options>(*this);
+}
 
 Tensor Linear::operator()(const Tensor& x) const {
   return layers::dense(x, kernel.value(), value_of(bias), dtype);
 }
 
-LinearGeneral::LinearGeneral(const Shape& in_features, const Shape& out_features, Rngs& rngs)
-    : LinearGeneral(in_features, out_features, Options{}, rngs) {}
-
 LinearGeneral::LinearGeneral(const Shape& in_features, const Shape& out_features,
                              const Options& options, Rngs& rngs)
-    : kernel(make_kernel(rngs, options, joined(options.batch_sizes, in_features, out_features),
+    : Options(options),
+      kernel(make_kernel(rngs, options,
+                         layers::joined(options.batch_sizes, in_features, out_features),
                          Shape{element_count(options.batch_sizes) * element_count(in_features),
                                element_count(out_features)})),
-      bias(make_bias(rngs, options, joined(options.batch_sizes, out_features))),
+      bias(make_bias(rngs, options, layers::joined(options.batch_sizes, out_features),
+                     Shape{element_count(options.batch_sizes) * element_count(out_features)})),
       in_features(in_features),
-      batch_sizes(options.batch_sizes),
-      axis(options.axis),
-      dtype(options.dtype) {
+      out_features(out_features) {
   if (axis.size() != in_features.size()) {
     fail<ValueError>("LinearGeneral: expected one axis for each of the input sizes {}, got {}",
                      to_string(in_features), to_string(axis));
   }
+  drop_initialisers<Options>(*this);
 }
 
 Tensor LinearGeneral::operator()(const Tensor& x) const {
@@ -82,18 +58,13 @@ Tensor LinearGeneral::operator()(const Tensor& x) const {
 }
 
 Einsum::Einsum(std::string equation, const Shape& kernel_shape,
-               const std::optional<Shape>& bias_shape, Rngs& rngs)
-    : Einsum(std::move(equation), kernel_shape, bias_shape, Options{}, rngs) {}
-
-Einsum::Einsum(std::string equation, const Shape& kernel_shape,
                const std::optional<Shape>& bias_shape, const Options& options, Rngs& rngs)
-    : kernel(make_kernel(rngs, options, kernel_shape)),
+    : Options(options),
+      kernel(make_kernel(rngs, options, kernel_shape)),
       equation(layers::checked_einsum(equation)),
-      dtype(options.dtype) {
-  if (bias_shape && options.use_bias) {
-    bias.emplace(make_param(rngs, options.bias_init, init::zeros(), *bias_shape,
-                            options.param_dtype, options.bias_metadata));
-  }
+      kernel_shape(kernel_shape) {
+  if (bias_shape) bias = make_bias(rngs, options, *bias_shape);
+  drop_initialisers<Options>(*this);
 }
 
 Tensor Einsum::operator()(const Tensor& x) const {
@@ -105,17 +76,15 @@ Tensor Einsum::operator()(const Tensor& x, const std::string& other) const {
                               dtype);
 }
 
-Embed::Embed(int64_t num_embeddings, int64_t features, Rngs& rngs)
-    : Embed(num_embeddings, features, Options{}, rngs) {}
-
 Embed::Embed(int64_t num_embeddings, int64_t features, const Options& options, Rngs& rngs)
-    // The fan is the feature axis: both axes of the rule are the first.
-    : embedding(
-          make_param(rngs, options.embedding_init,
-                     init::variance_scaling(1, init::FanMode::kFanIn, init::Distribution::kNormal,
-                                            {.in = {-2}, .out = {0}}),
-                     {num_embeddings, features}, options.param_dtype, options.embedding_metadata)),
-      dtype(options.dtype) {}
+    : Options(options),
+      embedding(make_param(rngs, options.embedding_init, layers::embedding_initializer(),
+                           {num_embeddings, features}, options.param_dtype,
+                           options.embedding_metadata)),
+      num_embeddings(num_embeddings),
+      features(features) {
+  drop_initialisers<Options>(*this);
+}
 
 Tensor Embed::operator()(const Tensor& indices) const {
   return layers::embed(indices, embedding.value(), dtype);

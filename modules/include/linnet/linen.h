@@ -24,5 +24,6 @@
 #include "linnet/linen/scope.h"
 #include "linnet/linen/variables.h"
 #include "linnet/ops.h"
+#include "linnet/summary.h"
 
 #endif  // C++20

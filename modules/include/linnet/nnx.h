@@ -27,5 +27,6 @@
 #include "linnet/nnx/transforms.h"
 #include "linnet/nnx/variable.h"
 #include "linnet/ops.h"
+#include "linnet/summary.h"
 
 #endif  // C++20

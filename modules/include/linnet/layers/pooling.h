@@ -17,7 +17,8 @@ namespace linnet::layers {
 /// window.
 Tensor pool(const Tensor& x, WindowReduction reduction, const PerDimension& window,
             const PerDimension& strides = 1, const Padding& padding = "VALID");
-/// Mean of each window. Padding counts as zeros, or not at all without `count_include_pad`.
+/// Mean of each window, summed in f32 at least and given in x's dtype, of integers in f32. Padding
+/// counts as zeros, or not at all without `count_include_pad`.
 Tensor avg_pool(const Tensor& x, const PerDimension& window, const PerDimension& strides = 1,
                 const Padding& padding = "VALID", bool count_include_pad = true);
 Tensor max_pool(const Tensor& x, const PerDimension& window, const PerDimension& strides = 1,

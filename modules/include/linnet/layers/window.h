@@ -30,6 +30,8 @@ class PerDimension {
   /// @throws ValueError naming `operation` and `what` if their number differs or one is not
   /// positive.
   Shape expanded(size_t count, const char* operation, const char* what) const;
+  /// `2` or `[2,3]`.
+  std::string text() const;
   bool operator==(const PerDimension&) const = default;
 
   LINNET_FIELDS(values_, every_)
@@ -70,6 +72,8 @@ class Padding {
   /// Low and high of each of `count` dimensions; only for paddings given by numbers.
   /// @throws ValueError naming `operation` if there are not `count`.
   std::vector<std::pair<int64_t, int64_t>> edges(size_t count, const char* operation) const;
+  /// `'SAME'` or `[(1,1),(0,2)]`.
+  std::string text() const;
   bool operator==(const Padding&) const = default;
 
   LINNET_FIELDS(rule_, low_, high_, every_)

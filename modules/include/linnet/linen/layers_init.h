@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "linnet/init.h"
+#include "linnet/layers/config.h"
 #include "linnet/linen/scope.h"
 
 namespace linnet::linen {
@@ -30,9 +31,18 @@ class ParamInit {
       : function_(
             [function = std::move(function)](const Key& key, const Shape& shape, DType dtype) {
               return Variables(function(key, shape, dtype));
-            }) {}
+            }),
+        identity_(layers::unique_number()) {}
 
   explicit operator bool() const { return function_ != nullptr; }
+  /// Functions cannot be compared: an initialiser is equal to its copies only.
+  template <class Identity>
+  void identify(Identity& out) const {
+    out.text += std::to_string(identity_);
+  }
+  void visit(tree::Visitor& visitor) {
+    if (function_) visitor.fixed(typeid(ParamInit), std::to_string(identity_));
+  }
   Variables operator()(const Key& key, const Shape& shape, DType dtype) const {
     return function_(key, shape, dtype);
   }
@@ -45,6 +55,7 @@ class ParamInit {
 
  private:
   Function function_;
+  uint64_t identity_ = 0;
 };
 
 /// An initialiser whose result is a Partitioned box: a mesh axis name, or none, per dimension
@@ -56,9 +67,27 @@ ParamInit with_logical_partitioning(Initializer initializer, AxisNames names,
                                     std::optional<AxisRules> rules = {},
                                     std::optional<MeshAxes> mesh = {});
 
+struct AttentionCall;
+
+/// How the settings of layers (layers/config.h) are spelled here.
+struct Api {
+  static constexpr bool kFunctional = true;
+  using Scope = linen::Scope;
+  using ParamInit = linen::ParamInit;
+  using Mode = std::optional<bool>;  ///< none: given at the call
+  using AttentionCall = linen::AttentionCall;
+};
+
 /// The parameter `name` of a layer: read if it exists, made by `init` otherwise.
 /// @throws ModuleError as Scope::param.
 Tensor param(Scope& scope, const std::string& name, const ParamInit& init, const Shape& shape,
              DType dtype);
 
 }  // namespace linnet::linen
+
+namespace linnet::tree {
+template <>
+struct Traits<linen::ParamInit> {
+  static void visit(linen::ParamInit& init, Visitor& visitor) { init.visit(visitor); }
+};
+}  // namespace linnet::tree

@@ -15,13 +15,6 @@ namespace linnet::linen {
 
 namespace detail {
 
-template <class T>
-inline constexpr bool is_tuple_like = false;
-template <class... T>
-inline constexpr bool is_tuple_like<std::tuple<T...>> = true;
-template <class A, class B>
-inline constexpr bool is_tuple_like<std::pair<A, B>> = true;
-
 [[noreturn]] void fail_empty_sequential();
 
 }  // namespace detail
@@ -52,12 +45,16 @@ struct Sequential {
       if constexpr (std::is_invocable_v<decltype(layer), Scope&, A...>) {
         return s("layers_" + std::to_string(I), layer, std::forward<A>(args)...);
       } else {
+        static_assert(std::is_invocable_v<decltype(layer), A...>,
+                      "Sequential: this layer cannot be called with what the one before it "
+                      "gives. A function loses its default arguments here: write "
+                      "[](const Tensor& x) { return gelu(x); } in place of gelu");
         return layer(std::forward<A>(args)...);
       }
     }();
     if constexpr (I + 1 == sizeof...(Layers)) {
       return out;
-    } else if constexpr (detail::is_tuple_like<decltype(out)>) {
+    } else if constexpr (tree::detail::is_tuple<decltype(out)>) {
       return std::apply([&](auto&... parts) { return run<I + 1>(s, parts...); }, out);
     } else {
       return run<I + 1>(s, out);

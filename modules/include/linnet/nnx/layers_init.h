@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "linnet/init.h"
+#include "linnet/layers/config.h"
 #include "linnet/nnx/rngs.h"
 
 namespace linnet::nnx {
@@ -23,7 +24,31 @@ struct ParamInit {
   template <class F>
     requires std::is_invocable_r_v<Tensor, const F&, const Key&, const Shape&, DType>
   ParamInit(F function, Metadata metadata = {})  // NOLINT(runtime/explicit)
-      : function(std::move(function)), metadata(std::move(metadata)) {}
+      : function(std::move(function)),
+        metadata(std::move(metadata)),
+        identity_(layers::unique_number()) {}
+
+  /// Functions cannot be compared: an initialiser is equal to its copies only.
+  template <class Identity>
+  void identify(Identity& out) const {
+    if (function) out.text += std::to_string(identity_);
+    if (!metadata.empty() || (function && identity_ == 0)) out.opaque = true;
+  }
+  void visit(tree::Visitor& visitor);
+
+ private:
+  uint64_t identity_ = 0;
+};
+
+struct AttentionCall;
+
+/// How the settings of layers (layers/config.h) are spelled here.
+struct Api {
+  static constexpr bool kFunctional = false;
+  struct Scope;  ///< never defined: object layers are called without one
+  using ParamInit = nnx::ParamInit;
+  using Mode = bool;
+  using AttentionCall = nnx::AttentionCall;
 };
 
 /// An initialiser whose variable carries `out_sharding` (and `mesh`): a mesh axis name, or none,
@@ -38,3 +63,10 @@ Param make_param(Rngs& rngs, const ParamInit& init, const Initializer& otherwise
                  const std::optional<Shape>& drawn_shape = {});
 
 }  // namespace linnet::nnx
+
+namespace linnet::tree {
+template <>
+struct Traits<nnx::ParamInit> {
+  static void visit(nnx::ParamInit& init, Visitor& visitor) { init.visit(visitor); }
+};
+}  // namespace linnet::tree

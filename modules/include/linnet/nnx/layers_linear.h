@@ -1,4 +1,5 @@
-// Object linear layers: Linear, LinearGeneral, Einsum, Embed.
+// Object linear layers: Linear, LinearGeneral, Einsum, Embed. Their options are described in
+// layers/config_linear.h.
 //
 //   nnx::Rngs rngs(0);
 //   nnx::Linear up(784, 256, rngs), head(256, 10, {.use_bias = false}, rngs);
@@ -6,34 +7,28 @@
 //   Shape s = up.kernel.shape();                     // [784,256]
 //
 // Sizes are explicit and variables exist from construction on. Keys come from `rngs.params()`, the
-// kernel's first. Parameters are kept in `param_dtype`; a layer computes in `dtype`, by default in
-// the common dtype of its input and parameters. Kernels are lecun_normal and biases zero unless an
-// initialiser is given.
+// kernel's first.
 #pragma once
 
 #include <optional>
 #include <string>
 
+#include "linnet/layers/config_linear.h"
 #include "linnet/nnx/layers_init.h"
 
 namespace linnet::nnx {
 
-/// What Linear, LinearGeneral and Einsum have in common.
-struct LinearOptions {
-  bool use_bias = true;
-  std::optional<DType> dtype = {};
-  DType param_dtype = DType::kF32;
-  ParamInit kernel_init = {};
-  ParamInit bias_init = {};
-  Metadata kernel_metadata = {};
-  Metadata bias_metadata = {};
-};
+using LinearOptions = layers::Dense<Api>;
+using LinearGeneralOptions = layers::DenseGeneral<Api>;
+using EinsumOptions = layers::Einsum<Api>;
+using EmbedOptions = layers::Embed<Api>;
 
 /// x [..., in] -> x · kernel + bias [..., out]; kernel [in, out], bias [out] (N-117).
-class Linear {
+class Linear : public LinearOptions {
  public:
   using Options = LinearOptions;
-  Linear(int64_t in_features, int64_t out_features, Rngs& rngs);
+  Linear(int64_t in_features, int64_t out_features, Rngs& rngs)
+      : Linear(in_features, out_features, {}, rngs) {}
   Linear(int64_t in_features, int64_t out_features, const Options& options, Rngs& rngs);
 
   /// @throws ShapeError if the last dimension of x is not in_features.
@@ -41,30 +36,18 @@ class Linear {
 
   Param kernel;
   std::optional<Param> bias;
-  std::optional<DType> dtype;
+  int64_t in_features, out_features;
 
-  LINNET_FIELDS(kernel, bias, dtype)
+  LINNET_LAYER_FIELDS(Options, kernel, bias, in_features, out_features)
 };
 
-struct LinearGeneralOptions {
-  Axes axis = {-1};
-  /// Sizes of the batch axes 0, 1, … of x: each element has a kernel of its own.
-  Shape batch_sizes = {};
-  bool use_bias = true;
-  std::optional<DType> dtype = {};
-  DType param_dtype = DType::kF32;
-  ParamInit kernel_init = {};
-  ParamInit bias_init = {};
-  Metadata kernel_metadata = {};
-  Metadata bias_metadata = {};
-};
-
-/// Contracts `axis` of x (sizes in_features) into out_features: kernel [batch..., in..., out...],
-/// bias [batch..., out...]; the kernel's initialiser sees [batch * in, out] (N-118).
-class LinearGeneral {
+/// Contracts `axis` of x into out_features: kernel [batch..., in..., out...], bias [batch...,
+/// out...] (N-118). in_features are the sizes along `axis` in ascending order of axes.
+class LinearGeneral : public LinearGeneralOptions {
  public:
   using Options = LinearGeneralOptions;
-  LinearGeneral(const Shape& in_features, const Shape& out_features, Rngs& rngs);
+  LinearGeneral(const Shape& in_features, const Shape& out_features, Rngs& rngs)
+      : LinearGeneral(in_features, out_features, {}, rngs) {}
   /// @throws ValueError unless there is one axis for each of in_features.
   LinearGeneral(const Shape& in_features, const Shape& out_features, const Options& options,
                 Rngs& rngs);
@@ -74,20 +57,19 @@ class LinearGeneral {
 
   Param kernel;
   std::optional<Param> bias;
-  Shape in_features, batch_sizes;
-  Axes axis;
-  std::optional<DType> dtype;
+  Shape in_features, out_features;
 
-  LINNET_FIELDS(kernel, bias, in_features, batch_sizes, axis, dtype)
+  LINNET_LAYER_FIELDS(Options, kernel, bias, in_features, out_features)
 };
 
 /// einsum(equation, x, kernel) + bias (N-119). The bias has the sizes of those of the kernel's
 /// letters that are in the output; none without `bias_shape`.
-class Einsum {
+class Einsum : public EinsumOptions {
  public:
-  using Options = LinearOptions;
+  using Options = EinsumOptions;
   Einsum(std::string equation, const Shape& kernel_shape, const std::optional<Shape>& bias_shape,
-         Rngs& rngs);
+         Rngs& rngs)
+      : Einsum(std::move(equation), kernel_shape, bias_shape, {}, rngs) {}
   Einsum(std::string equation, const Shape& kernel_shape, const std::optional<Shape>& bias_shape,
          const Options& options, Rngs& rngs);
 
@@ -99,24 +81,18 @@ class Einsum {
   Param kernel;
   std::optional<Param> bias;
   std::string equation;
-  std::optional<DType> dtype;
+  Shape kernel_shape;
 
-  LINNET_FIELDS(kernel, bias, equation, dtype)
-};
-
-struct EmbedOptions {
-  std::optional<DType> dtype = {};  ///< by default the table's
-  DType param_dtype = DType::kF32;
-  ParamInit embedding_init = {};
-  Metadata embedding_metadata = {};
+  LINNET_LAYER_FIELDS(Options, kernel, bias, equation, kernel_shape)
 };
 
 /// Rows of a table: integers [...] -> [..., features]; embedding [num_embeddings, features], normal
 /// with variance 1 / features (N-122).
-class Embed {
+class Embed : public EmbedOptions {
  public:
   using Options = EmbedOptions;
-  Embed(int64_t num_embeddings, int64_t features, Rngs& rngs);
+  Embed(int64_t num_embeddings, int64_t features, Rngs& rngs)
+      : Embed(num_embeddings, features, {}, rngs) {}
   Embed(int64_t num_embeddings, int64_t features, const Options& options, Rngs& rngs);
 
   /// @throws DTypeError unless the indices are integers.
@@ -125,9 +101,9 @@ class Embed {
   Tensor attend(const Tensor& query) const;
 
   Param embedding;
-  std::optional<DType> dtype;
+  int64_t num_embeddings, features;
 
-  LINNET_FIELDS(embedding, dtype)
+  LINNET_LAYER_FIELDS(Options, embedding, num_embeddings, features)
 };
 
 }  // namespace linnet::nnx

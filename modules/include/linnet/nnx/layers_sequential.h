@@ -15,17 +15,6 @@
 
 namespace linnet::nnx {
 
-namespace detail {
-
-template <class T>
-inline constexpr bool is_tuple_like = false;
-template <class... T>
-inline constexpr bool is_tuple_like<std::tuple<T...>> = true;
-template <class A, class B>
-inline constexpr bool is_tuple_like<std::pair<A, B>> = true;
-
-}  // namespace detail
-
 /// A chain (N-041). What a layer gives is the argument of the next; a tuple or pair gives several.
 /// Without layers it is the identity of one argument.
 template <class... Layers>
@@ -64,12 +53,16 @@ class Sequential {
                       std::is_invocable_v<decltype(layer), A..., Rngs&>) {
           return layer(std::forward<A>(args)..., *rngs);
         } else {
+          static_assert(std::is_invocable_v<decltype(layer), A...>,
+                        "Sequential: this layer cannot be called with what the one before it "
+                        "gives. A function loses its default arguments here: write "
+                        "[](const Tensor& x) { return gelu(x); } in place of gelu");
           return layer(std::forward<A>(args)...);
         }
       }();
       if constexpr (I + 1 == sizeof...(Layers)) {
         return out;
-      } else if constexpr (detail::is_tuple_like<decltype(out)>) {
+      } else if constexpr (tree::detail::is_tuple<decltype(out)>) {
         return std::apply([&](auto&... parts) { return run<I + 1>(self, rngs, parts...); }, out);
       } else {
         return run<I + 1>(self, rngs, out);

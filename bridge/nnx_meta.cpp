@@ -23,12 +23,14 @@ Tensor NNXMeta::value() const {
 }
 
 NNXMeta NNXMeta::replace_boxed(state::Value value) const {
-  return NNXMeta(*var_type_, std::move(value), metadata_);
+  return replace({.value = std::move(value)});
 }
 
 NNXMeta NNXMeta::replace(NNXMetaUpdates updates) const {
-  return NNXMeta(updates.var_type ? *updates.var_type : *var_type_, updates.value.value_or(value_),
-                 updates.metadata.value_or(metadata_));
+  NNXMeta out(updates.var_type ? *updates.var_type : *var_type_, updates.value.value_or(value_),
+              updates.metadata.value_or(metadata_));
+  if (updates.value) out.metadata_.set_axes_beside_array(0);
+  return out;
 }
 
 nnx::Variable NNXMeta::to_nnx_variable() const {

@@ -188,22 +188,66 @@ nnx::GraphDef stored_graphdef(const linen::Scope& scope) {
   return nnx::GraphDef(std::move(definition));
 }
 
+std::vector<TensorList> values_at(const std::vector<nnx::detail::NodeLeaf>& leaves,
+                                  const std::vector<std::string>& paths) {
+  std::map<std::string, TensorList> by_path;
+  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    if (leaf.cell) by_path.emplace(tree::to_string(leaf.path), state::read(leaf.cell).tensors);
+  }
+  std::vector<TensorList> out;
+  for (const std::string& path : paths) out.push_back(by_path[path]);
+  return out;
+}
+
+void fail_needs_streams(const char* type) {
+  fail<ValueError>("to_linen: {} has no constructor without nnx::Rngs&, but skip_rng is set", type);
+}
+
+namespace {
+
+/// The constructor's values for leaves that no collection holds.
+void load_constructed(const std::vector<nnx::detail::NodeLeaf>& leaves,
+                      const ConstructorValues& constructed, nnx::Rngs& rngs) {
+  if (leaves.empty()) return;
+  std::vector<std::string> paths;
+  for (const nnx::detail::NodeLeaf& leaf : leaves) paths.push_back(tree::to_string(leaf.path));
+  std::vector<TensorList> values = constructed(paths);
+  std::vector<nnx::detail::NodeLeaf> unmade;
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    if (values[i].size() == 1)
+      state::write(leaves[i].cell, state::Value(values[i][0]));
+    else if (!values[i].empty() || !is_random_state(leaves[i]))
+      state::write(leaves[i].cell, state::Value::tuple_of(std::move(values[i])));
+    else
+      unmade.push_back(leaves[i]);
+  }
+  seed_streams(unmade, rngs);
+}
+
+bool is_intermediate(const nnx::detail::NodeLeaf& leaf) {
+  return leaf.cell && cell_of(leaf).type->is(nnx::Intermediate::static_type());
+}
+
+}  // namespace
+
 void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
-                  nnx::Rngs rngs) {
+                  const ConstructorValues& constructed, nnx::Rngs& rngs) {
   const linen::Variables variables = scope.variables();
   std::map<Names, Incoming> incoming = incoming_variables(variables);
+  std::vector<nnx::detail::NodeLeaf> not_held;
   std::string missing;
   for (const nnx::detail::NodeLeaf& leaf : leaves) {
-    if (is_random_state(leaf)) continue;
     const auto found = incoming.find(names_of(leaf.path));
-    if (found == incoming.end()) {
+    if (is_random_state(leaf) || (is_intermediate(leaf) && found == incoming.end())) {
+      not_held.push_back(leaf);
+    } else if (found == incoming.end()) {
       missing += (missing.empty() ? "" : ", ") + tree::to_string(leaf.path);
-      continue;
+    } else {
+      state::write(leaf.cell, found->second.leaf->leaf());
+      incoming.erase(found);
     }
-    state::write(leaf.cell, found->second.leaf->leaf());
-    incoming.erase(found);
   }
-  if (missing.empty() && incoming.empty()) return seed_streams(leaves, rngs);
+  if (missing.empty() && incoming.empty()) return load_constructed(not_held, constructed, rngs);
   fail<ModuleError>(
       "ToLinen: the variables do not fit the graph definition in 'nnx': missing {}, unknown {}\n"
       "  hint: make 'nnx' mutable in the call that changes the structure, or leave the collection "

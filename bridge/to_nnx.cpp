@@ -25,7 +25,7 @@ void NnxWrapper::visit(tree::Visitor& visitor, const std::type_info& type,
   visitor.enter(type, 3 + attributes_.size());
   visitor.child(std::string_view("to_nnx__module"));
   visitor.fixed(type, identity);
-  visitor.child(std::string_view(kInitializing));
+  visitor.child(std::string_view(attributes_.empty() ? kInitializing : kInitializingAgain));
   visitor.flag(initializing_);
   visitor.child(std::string_view("to_nnx__rngs"));
   rngs_.visit(visitor);
@@ -97,13 +97,15 @@ void NnxWrapper::write_back(const linen::Variables& updates) {
   }
 }
 
-InitializingScope::InitializingScope(std::function<void(tree::Visitor&)> visit)
+InitializingScope::InitializingScope(std::function<void(tree::Visitor&)> visit, Which which)
     : visit_(std::move(visit)) {
-  set(true);
+  set(true, which);
 }
-InitializingScope::~InitializingScope() { set(false); }
-void InitializingScope::set(bool value) {
-  nnx::detail::set_flags(visit_, {{kInitializing, value}}, false);
+InitializingScope::~InitializingScope() { set(false, kAllWrappers); }
+void InitializingScope::set(bool value, Which which) {
+  std::vector<std::pair<std::string, bool>> flags{{kInitializing, value}};
+  if (which == kAllWrappers) flags.emplace_back(kInitializingAgain, value);
+  nnx::detail::set_flags(visit_, flags, false);
 }
 
 }  // namespace detail

@@ -85,6 +85,16 @@ void run_axis_hooks(Metadata& out, const char* name, int64_t position, const Met
   }
 }
 
+/// The position counted from the front, of `count` possible ones.
+int64_t checked_position(const char* operation, int64_t position, int64_t count) {
+  const int64_t at = position < 0 ? position + count : position;
+  if (at < 0 || at >= count) {
+    fail<ValueError>("{}: expected a position from {} to {}, got {}", operation, -count, count - 1,
+                     position);
+  }
+  return at;
+}
+
 /// Names with nothing at their end: a shorter tuple means the same as one padded with none.
 void drop_trailing_none(std::vector<std::optional<std::string>>& names) {
   while (!names.empty() && !names.back()) names.pop_back();
@@ -140,6 +150,8 @@ size_t hash_of(const Metadata& metadata) {
 }
 
 size_t axis_count(const Metadata& metadata, size_t rank) {
+  rank = static_cast<size_t>(
+      std::max<int64_t>(0, static_cast<int64_t>(rank) + metadata.axes_beside_array()));
   for (const auto& [name, value] : metadata.entries()) {
     if (const AxisNames* axes = std::get_if<AxisNames>(&value))
       rank = std::max(rank, axes->names.size());
@@ -151,7 +163,7 @@ Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& pa
                   size_t rank) {
   Metadata out = metadata;
   const int64_t after = static_cast<int64_t>(rank) + 1;
-  const int64_t at = position < 0 ? position + after : position;
+  const int64_t at = checked_position("add_axis", position, after);
   for_each_axis_entry(
       out, parameters,
       [&](const std::string&, const AxisNames& names, const std::optional<std::string>& axis) {
@@ -160,11 +172,10 @@ Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& pa
         // that a negative position means the same axis on the way back.
         if (static_cast<int64_t>(result.names.size()) < after - 1)
           result.names.resize(static_cast<size_t>(after - 1));
-        if (static_cast<int64_t>(result.names.size()) < at)
-          result.names.resize(static_cast<size_t>(at));
         result.names.insert(result.names.begin() + at, axis);
         return result;
       });
+  out.set_axes_beside_array(metadata.axes_beside_array() + 1);
   run_axis_hooks(out, "on_add_axis", at, parameters);
   return out;
 }
@@ -172,7 +183,7 @@ Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& pa
 Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters,
                      size_t rank) {
   Metadata out = metadata;
-  const int64_t at = position < 0 ? position + static_cast<int64_t>(rank) : position;
+  const int64_t at = checked_position("remove_axis", position, static_cast<int64_t>(rank));
   for_each_axis_entry(
       out, parameters,
       [&](const std::string& name, const AxisNames& names, const std::optional<std::string>& axis) {
@@ -191,6 +202,7 @@ Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata&
         drop_trailing_none(result.names);
         return result;
       });
+  out.set_axes_beside_array(metadata.axes_beside_array() - 1);
   run_axis_hooks(out, "on_remove_axis", at, parameters);
   return out;
 }

@@ -30,24 +30,26 @@ std::string readable(const char* mangled) {
 
 }  // namespace
 
-void check_fields(const char* type_name, size_t size, bool polymorphic, std::string_view names,
-                  std::vector<std::pair<size_t, size_t>> extents) {
+std::optional<FieldExtent> unlisted_bytes(size_t size, size_t alignment, bool polymorphic,
+                                          std::vector<FieldExtent> extents) {
   std::sort(extents.begin(), extents.end());
+  extents.push_back({size, 0, alignment});  // the end is aligned as the object
   size_t at = polymorphic ? sizeof(void*) : 0;
-  const auto gap = [&](size_t begin, size_t end) {
-    const size_t aligned = (begin + alignof(void*) - 1) / alignof(void*) * alignof(void*);
-    if (end >= aligned + sizeof(void*)) {
-      fail<TreeError>(
-          "{}: the {} bytes at offset {} are in no member of LINNET_FIELDS({})\n"
-          "  hint: list every member; one that is left out would not be trained, saved or traced",
-          readable(type_name), end - aligned, aligned, names);
-    }
-  };
-  for (const auto& [offset, extent] : extents) {
-    if (offset > at) gap(at, offset);
-    at = std::max(at, offset + extent);
+  for (const FieldExtent& field : extents) {
+    if (field.offset >= at + field.alignment) return FieldExtent{at, field.offset - at, 1};
+    at = std::max(at, field.offset + field.size);
   }
-  if (size > at) gap(at, size);
+  return {};
+}
+
+void check_fields(const char* type_name, size_t size, size_t alignment, bool polymorphic,
+                  std::string_view names, std::vector<FieldExtent> extents) {
+  const auto gap = unlisted_bytes(size, alignment, polymorphic, std::move(extents));
+  if (!gap) return;
+  fail<TreeError>(
+      "{}: the {} bytes at offset {} are in no member of LINNET_FIELDS({})\n"
+      "  hint: list every member; one that is left out would not be trained, saved or traced",
+      readable(type_name), gap->size, gap->offset, names);
 }
 
 namespace {

@@ -124,14 +124,45 @@ TEST(BridgeMeta, B_133_RemoveAndAddAreInverse) {
         continue;
       }
       ++succeeded;
-      // The box describes one axis less than the value now; count negative positions from what it
-      // had.
-      const int64_t at = position < 0 ? position + 3 : position;
-      EXPECT_EQ(without->add_axis(at, partition("layers")), meta)
+      EXPECT_EQ(without->add_axis(position, partition("layers")), meta)
           << to_string(meta.metadata()) << " at " << position;
     }
   }
   EXPECT_EQ(succeeded, 10);
+}
+
+TEST(BridgeMeta, B_133_LawsHoldForDictionariesOfBoxes) {
+  for (int64_t position = -2; position <= 1; ++position) {
+    const linen::Variables leaf = box(ones({2, 3}), sharding({"layers", "layers"}));
+    const linen::Variables back = linen::add_axis(
+        linen::remove_axis(leaf, position, partition("layers")), position, partition("layers"));
+    EXPECT_EQ(back.box()->metadata, leaf.box()->metadata) << position;
+  }
+}
+
+TEST(BridgeMeta, B_138_PositionsOutOfRangeAreRefused) {
+  const NNXMeta meta = box(ones({2, 3}), sharding({"in", "out"}));
+  for (int64_t position : {3, 100, -4, -9}) {
+    const std::string text =
+        thrown<ValueError>([&] { meta.add_axis(position, partition("layers")); });
+    EXPECT_NE(text.find("expected a position from -3 to 2, got " + std::to_string(position)),
+              std::string::npos)
+        << text;
+  }
+  for (int64_t position : {2, 100, -3, -9}) {
+    const std::string text =
+        thrown<ValueError>([&] { meta.remove_axis(position, partition(std::nullopt)); });
+    EXPECT_NE(text.find("expected a position from -2 to 1"), std::string::npos) << text;
+    EXPECT_THROW(linen::remove_axis(linen::Variables(meta), position, partition(std::nullopt)),
+                 ValueError);
+  }
+}
+
+TEST(BridgeMeta, B_140_ANewArrayIsCountedAfresh) {
+  const NNXMeta without =
+      box(ones({2, 3}), sharding({"layers", "in"})).remove_axis(-2, partition("layers"));
+  const NNXMeta inside = without.replace_boxed(state::Value(ones({3})));
+  EXPECT_EQ(inside.add_axis(-1, partition("layers")).metadata(), sharding({"in", "layers"}));
 }
 
 TEST(BridgeMeta, B_134_WrongName) {

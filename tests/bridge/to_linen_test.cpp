@@ -362,5 +362,134 @@ TEST(BridgeToLinen, PlainTensorsAreConstants) {
   EXPECT_NE(text.find("cannot infer collection"), std::string::npos);
 }
 
+/// A functional module inside whose variables the constructor makes.
+struct MadeByConstructor {
+  bridge::ToNNX<linen::Dense> dense;
+  explicit MadeByConstructor(nnx::Rngs& rngs) : dense(linen::Dense{.features = 3}, rngs) {
+    dense.lazy_init(zeros({1, 4}));
+  }
+  LINNET_FIELDS(dense)
+  Tensor operator()(const Tensor& x) { return dense(x); }
+};
+
+TEST(BridgeToLinen, WrappersThatTheConstructorInitialisedKeepTheirVariables) {
+  const Tensor x = ones({1, 4});
+  const auto model = to_linen<MadeByConstructor>();
+  const auto [y, vars] = linen::init_with_output(model, Key(0), x);
+  expect_equal(y, linen::apply(model, vars, x));
+  expect_equal(y, matmul(x, vars["params"]["dense"]["kernel"].value()));
+}
+
+struct CountingCalls {
+  nnx::Linear linear;
+  nnx::Intermediate count;
+  explicit CountingCalls(nnx::Rngs& rngs) : linear(2, 2, rngs), count(zeros({})) {}
+  LINNET_FIELDS(linear, count)
+  Tensor operator()(const Tensor& x) {
+    count = count.value() + 1;
+    return linear(x);
+  }
+};
+
+TEST(BridgeToLinen, IntermediatesOfTheConstructorNeedNotBeAmongTheVariables) {
+  const Tensor x = ones({1, 2});
+  for (const bool stored : {true, false}) {
+    const auto model = to_linen_with<CountingCalls>({.store_graphdef = stored});
+    const Variables vars = linen::init(model, Key(0), x);
+    EXPECT_FALSE(vars.contains("intermediates"));
+    const Tensor y = linen::apply(model, vars, x);
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      const auto [z, updates] = linen::apply_with({.mutate = {"intermediates"}}, model, vars, x);
+      expect_equal(y, z);
+      EXPECT_EQ(updates["intermediates"]["count"].value().item<float>(), 1.f);
+    }
+  }
+}
+
+struct TwoDropouts {
+  nnx::Dropout z, a;
+  explicit TwoDropouts(nnx::Rngs& rngs) : z(.5, rngs), a(.5, rngs) {}
+  LINNET_FIELDS(z, a)
+  Tensor operator()(const Tensor& x) { return a(z(x) + 1); }
+};
+struct KeepsStreams {
+  nnx::Rngs rngs;
+  explicit KeepsStreams(nnx::Rngs& r) : rngs(r) {}
+  LINNET_FIELDS(rngs)
+  Tensor operator()(const Tensor& x) {
+    return x * random::bernoulli(rngs.dropout(), .5, x.shape());
+  }
+};
+struct SharesStream {
+  nnx::Linear linear;
+  nnx::Dropout dropout;
+  explicit SharesStream(nnx::Rngs& rngs) : linear(8, 8, rngs), dropout(.5, rngs) {}
+  LINNET_FIELDS(linear, dropout)
+  Tensor operator()(const Tensor& x) { return dropout(x); }
+};
+/// As TwoDropouts, with members listed in another order than they are made.
+struct ReversedDropouts {
+  nnx::Dropout a, z;
+  explicit ReversedDropouts(nnx::Rngs& rngs) : a(.5, rngs), z(.5, rngs) {
+    a = nnx::Dropout(.5, rngs);
+  }
+  LINNET_FIELDS(z, a)
+  Tensor operator()(const Tensor& x) { return a(z(x) + 1); }
+};
+
+template <class M>
+std::vector<float> drawn(bool store_graphdef, const linen::RngStreams& rngs) {
+  const auto model = to_linen_with<M>({.store_graphdef = store_graphdef});
+  const Tensor x = ones({8});
+  const Variables vars = linen::init(model, {{"params", Key(1)}, {"dropout", Key(2)}}, x);
+  return values(linen::apply_with({.rngs = rngs}, model, vars, x).first);
+}
+
+// The numbers are those of Flax 0.12.8, which runs the constructor at every apply.
+TEST(BridgeToLinen, B_099_StreamsAreAsTheConstructorForksThem) {
+  using Row = std::vector<float>;
+  const linen::RngStreams dropout = {{"dropout", Key(9)}};
+  for (const bool stored : {true, false}) {
+    EXPECT_EQ(drawn<TwoDropouts>(stored, dropout), (Row{0, 0, 2, 0, 6, 0, 0, 6})) << stored;
+    EXPECT_EQ(drawn<KeepsStreams>(stored, dropout), (Row{1, 1, 1, 1, 1, 0, 0, 0})) << stored;
+    EXPECT_EQ(drawn<SharesStream>(stored, {}), (Row{2, 2, 2, 2, 2, 0, 2, 2})) << stored;
+  }
+  EXPECT_EQ(drawn<ReversedDropouts>(true, dropout), drawn<ReversedDropouts>(false, dropout));
+}
+
+TEST(BridgeToLinen, StreamsAreNotComputedWithInitialParameters) {
+  // The constructor is compiled for the random state alone: no normal numbers are drawn.
+  const auto model = to_linen<SharesStream>();
+  const Variables vars = linen::init(model, {{"params", Key(1)}, {"dropout", Key(2)}}, ones({8}));
+  const uint64_t before = memory_stats().allocations;
+  for (int i = 0; i < 3; ++i)
+    linen::apply_with({.rngs = {{"dropout", Key(i)}}}, model, vars, ones({8}));
+  EXPECT_LT(memory_stats().allocations - before, 1000u);
+}
+
+TEST(BridgeToLinen, B_081_B_083_SkipRngAndNameAreOptions) {
+  struct Either {
+    nnx::Param w;
+    Either() : w(zeros({2})) {}
+    explicit Either(nnx::Rngs& rngs) : w(random::normal(rngs.params(), {2})) {}
+    LINNET_FIELDS(w)
+    Tensor operator()(const Tensor& x) { return x + w.value(); }
+  };
+  const Variables vars = linen::init(to_linen_with<Either>({.skip_rng = true}), Key(0), ones({2}));
+  EXPECT_EQ(values(vars["params"]["w"].value()), (std::vector<float>{0, 0}));
+  const std::string text = thrown<ValueError>([] {
+    linen::init(to_linen_with<nnx::Linear>({.skip_rng = true}, 2, 3), Key(0), ones({1, 2}));
+  });
+  EXPECT_NE(text.find("skip_rng"), std::string::npos) << text;
+
+  struct Parent {
+    Tensor operator()(linen::Scope& s, const Tensor& x) const {
+      return s(to_linen_with<nnx::Linear>({.name = "stem"}, 2, 3), x);
+    }
+  };
+  EXPECT_EQ(linen::init(Parent{}, Key(0), ones({1, 2}))["params"].keys(),
+            std::vector<std::string>{"stem"});
+}
+
 }  // namespace
 }  // namespace linnet::bridge_tests

@@ -378,5 +378,104 @@ TEST(BridgeToNNX, BatchNormMovesItsAverages) {
   EXPECT_NO_THROW(model(x, true));
 }
 
+// Functional modules with hyper-parameters that the text of equal modules must not miss.
+struct ForgotNumber {
+  int64_t n = 2;
+  double scale = 1;
+  LINNET_FIELDS(n)
+  Tensor operator()(linen::Scope&, const Tensor& x) const { return x * scale; }
+};
+struct ForgotFlag {
+  double scale = 1;
+  bool first = false, second = false;  // `second` hides in the padding
+  LINNET_FIELDS(scale, first)
+  Tensor operator()(linen::Scope&, const Tensor& x) const { return second ? x : x * scale; }
+};
+struct ForgotFlagWithConstructor {
+  explicit ForgotFlagWithConstructor(float s) : second(s) {}
+  float first = 1, second;
+  LINNET_FIELDS(first)
+  Tensor operator()(linen::Scope&, const Tensor& x) const { return x * second; }
+};
+struct Undescribed {
+  int64_t n = 2;
+  double scale = 1;
+  Tensor operator()(linen::Scope&, const Tensor& x) const { return x * scale; }
+};
+struct UndescribedList {
+  std::vector<double> factors;
+  Tensor operator()(linen::Scope&, const Tensor& x) const {
+    Tensor y = x;
+    for (double factor : factors) y = y * factor;
+    return y;
+  }
+};
+struct Padded {
+  bool plus;
+  double scale;
+  Tensor operator()(linen::Scope&, const Tensor& x) const { return x * (plus ? scale : -scale); }
+};
+
+/// Two modules in one jitted function give what they give eagerly.
+template <class M>
+void expect_told_apart(const M& a, const M& b) {
+  bridge::ToNNX<M> first(a, nnx::Rngs(0)), second(b, nnx::Rngs(0));
+  auto f = jit([](bridge::ToNNX<M>& model, const Tensor& x) { return model(x); });
+  const Tensor x = ones({1, 2});
+  expect_equal(f(first, x), first(x));
+  expect_equal(f(second, x), second(x));
+  EXPECT_TRUE(differ(first(x), second(x)));
+  EXPECT_EQ(f.trace_count(), 2u);
+  bridge::ToNNX<M> copy = first;
+  expect_equal(f(copy, x), first(x));
+  EXPECT_EQ(f.trace_count(), 2u) << "a copy is the same module";
+}
+
+TEST(BridgeToNNX, ModulesWithUnlistedMembersShareNoProgram) {
+  expect_told_apart(ForgotNumber{2, 1}, ForgotNumber{2, 10});
+  expect_told_apart(ForgotFlag{2, false, false}, ForgotFlag{2, false, true});
+  expect_told_apart(ForgotFlagWithConstructor(1), ForgotFlagWithConstructor(10));
+  expect_told_apart(Undescribed{2, 1}, Undescribed{2, 10});
+  expect_told_apart(UndescribedList{{2.}}, UndescribedList{{2., 3.}});
+  expect_told_apart(Padded{true, 1}, Padded{false, 1});
+}
+
+struct Described {
+  bool plus = true;
+  double scale = 1;
+  std::optional<std::string> note = {};
+  LINNET_FIELDS(plus, scale, note)
+  Tensor operator()(linen::Scope& s, const Tensor& x) const {
+    return s("d", linen::Dense{.features = 2}, x) * (plus ? scale : -scale);
+  }
+};
+
+TEST(BridgeToNNX, ModulesWithEqualMembersShareAProgram) {
+  bridge::ToNNX<Described> first({.scale = 3}, nnx::Rngs(0)), second({.scale = 3}, nnx::Rngs(1));
+  const Tensor x = ones({1, 2});
+  first.lazy_init(x);
+  second.lazy_init(x);
+  auto f = jit([](bridge::ToNNX<Described>& model, const Tensor& y) { return model(y); });
+  expect_equal(f(first, x), first(x));
+  expect_equal(f(second, x), second(x));
+  EXPECT_EQ(f.trace_count(), 1u);
+}
+
+struct Coder {
+  Tensor operator()(linen::Scope& s, const Tensor& x) const { return encode(s, x); }
+  Tensor encode(linen::Scope& s, const Tensor& x) const {
+    return s("up", linen::Dense{.features = 4}, x);
+  }
+  Tensor scaled(linen::Scope& s, const Tensor& x, double by) const { return encode(s, x) * by; }
+};
+
+TEST(BridgeToNNX, B_067_MethodsAreFunctionsOfTheirArguments) {
+  bridge::ToNNX<Coder> model(Coder{}, nnx::Rngs(0));
+  const Tensor x = ones({1, 3});
+  model.lazy_init(x);
+  expect_equal(model.method(&Coder::encode)(x), model(x));
+  expect_equal(model.method(&Coder::scaled)(x, 2.0), model(x) * 2.0);
+}
+
 }  // namespace
 }  // namespace linnet::bridge_tests

@@ -202,6 +202,20 @@ struct Forgotten {
   Tensor a, b, c;
   LINNET_FIELDS(a, c)
 };
+/// Two small members: the second is no padding of the third.
+struct ForgottenSmall {
+  Tensor a;
+  float first = 1, second = 2, third = 3;
+  LINNET_FIELDS(a, first, third)
+};
+struct OnlyPadding {
+  bool flag = false;
+  Tensor a;
+  char small = 0;
+  int64_t number = 0;
+  bool last = true;
+  LINNET_FIELDS(flag, a, small, number, last)
+};
 struct ForgottenLast {
   Tensor a;
   std::vector<Tensor> more;
@@ -238,6 +252,14 @@ TEST(Tree, J_074_a_forgotten_field_is_reported_at_first_use) {
       "LINNET_FIELDS(a, c)\n"
       "  hint: list every member; one that is left out would not be trained, saved or traced",
       [&] { (void)tree::leaves(middle); });
+  ForgottenSmall small;
+  expect_error<TreeError>(
+      "linnet::(anonymous namespace)::ForgottenSmall: the 4 bytes at offset 12 are in no member of "
+      "LINNET_FIELDS(a, first, third)\n"
+      "  hint: list every member; one that is left out would not be trained, saved or traced",
+      [&] { (void)tree::leaves(small); });
+  OnlyPadding padded;
+  EXPECT_EQ(tree::leaves(padded).size(), 1u);
   const std::vector<ForgottenLast> nested(1);
   expect_error<TreeError>(
       "linnet::(anonymous namespace)::ForgottenLast: the 24 bytes at offset 8 are in no member of "

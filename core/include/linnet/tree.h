@@ -89,9 +89,18 @@ T copy(const T& object) {
   return object;
 }
 
-/// Throws TreeError if the listed fields of T leave a gap that could hold a pointer.
-void check_fields(const char* type_name, size_t size, bool polymorphic, std::string_view names,
-                  std::vector<std::pair<size_t, size_t>> extents);
+/// Where a listed field lies in its object.
+struct FieldExtent {
+  size_t offset, size, alignment;
+  auto operator<=>(const FieldExtent&) const = default;
+};
+/// Where the object's own bytes lie: a gap that no field covers and no alignment explains holds a
+/// member that is not listed. Empty if there is none.
+std::optional<FieldExtent> unlisted_bytes(size_t size, size_t alignment, bool polymorphic,
+                                          std::vector<FieldExtent> extents);
+/// Throws TreeError if the listed fields of T leave such a gap.
+void check_fields(const char* type_name, size_t size, size_t alignment, bool polymorphic,
+                  std::string_view names, std::vector<FieldExtent> extents);
 
 namespace detail {
 
@@ -192,19 +201,24 @@ template <class T, size_t N>
 inline constexpr bool is_small_vector<SmallVector<T, N>> = true;
 
 template <class T>
+std::vector<FieldExtent> field_extents(T& object) {
+  std::vector<FieldExtent> extents;
+  std::apply(
+      [&](auto&... field) {
+        (extents.push_back({static_cast<size_t>(reinterpret_cast<const char*>(&field) -
+                                                reinterpret_cast<const char*>(&object)),
+                            sizeof(field), alignof(std::remove_cvref_t<decltype(field)>)}),
+         ...);
+      },
+      object.linnet_fields());
+  return extents;
+}
+
+template <class T>
 void check_described(T& object) {
   static const bool checked = [&] {
-    std::vector<std::pair<size_t, size_t>> extents;
-    std::apply(
-        [&](auto&... field) {
-          ((extents.emplace_back(
-               reinterpret_cast<const char*>(&field) - reinterpret_cast<const char*>(&object),
-               sizeof(field))),
-           ...);
-        },
-        object.linnet_fields());
-    check_fields(typeid(T).name(), sizeof(T), std::is_polymorphic_v<T>, T::linnet_field_names(),
-                 std::move(extents));
+    check_fields(typeid(T).name(), sizeof(T), alignof(T), std::is_polymorphic_v<T>,
+                 T::linnet_field_names(), field_extents(object));
     return true;
   }();
   (void)checked;

@@ -82,10 +82,17 @@ class Metadata {
   void erase(std::string_view name);
   bool empty() const { return entries_.empty(); }
   const std::map<std::string, MetadataValue, std::less<>>& entries() const { return entries_; }
-  bool operator==(const Metadata&) const = default;
+  /// Of the entries.
+  bool operator==(const Metadata& other) const { return entries_ == other.entries_; }
+
+  /// Axes that were added (or, negative, removed) beside the array: as many more than the array the
+  /// metadata describe. Negative positions are counted from there. A new array makes it zero.
+  int64_t axes_beside_array() const { return axes_beside_array_; }
+  void set_axes_beside_array(int64_t count) { axes_beside_array_ = count; }
 
  private:
   std::map<std::string, MetadataValue, std::less<>> entries_;
+  int64_t axes_beside_array_ = 0;
 };
 
 /// `{out_sharding=(in, out), tag='frozen'}`.
@@ -97,11 +104,11 @@ size_t hash_of(const Metadata& metadata);
 /// that. `rank` is the rank of the value before insertion; negative positions count from the rank
 /// after it. Shorter tuples are first padded with none to the rank.
 /// @throws ModuleError (PartitioningUnspecifiedError text) if partition_name is missing though
-/// there is sharding.
+/// there is sharding; ValueError if `position` is out of range.
 Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters,
                   size_t rank);
 /// Undoes exactly that; `rank` is the one before removal. @throws ValueError stating expected and
-/// found name.
+/// found name, or if `position` is out of range.
 Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters,
                      size_t rank);
 /// The number of axes that metadata describe: that of the longest per-axis tuple, and at least

@@ -2,8 +2,8 @@
 //
 // Functional modules are plain structs, and their hyper-parameters decide what they compute.
 // Members that can be compared (numbers, strings, containers of them, LINNET_FIELDS) give a text
-// that equal modules share. A module with anything else inside, such as a callable, is equal to its
-// copies only.
+// that equal modules share. A module with anything else inside, such as a callable, or with members
+// that LINNET_FIELDS leaves out, is equal to its copies only.
 #pragma once
 
 #include <array>
@@ -35,6 +35,20 @@ uint64_t unique_number();
 
 template <class T>
 void identify(ModuleIdentity& out, const T& object);
+
+/// Whether LINNET_FIELDS of T leaves out a member: counted where T is an aggregate, else seen where
+/// one leaves a gap that no alignment explains.
+template <class T>
+bool has_unlisted_members(const T& object) {
+  using Fields = decltype(object.linnet_fields());
+  if constexpr (std::is_aggregate_v<T>) {
+    if (tree::detail::aggregate_arity<T>() > std::tuple_size_v<Fields>) return true;
+  }
+  static const bool unlisted = tree::unlisted_bytes(sizeof(T), alignof(T), std::is_polymorphic_v<T>,
+                                                    tree::detail::field_extents(object))
+                                   .has_value();
+  return unlisted;
+}
 
 template <class R>
 void identify_range(ModuleIdentity& out, const R& range) {
@@ -70,6 +84,7 @@ void identify(ModuleIdentity& out, const T& object) {
     std::apply([&](const auto&... element) { (identify(out, element), ...); }, object);
   } else if constexpr (HasFields<T>) {
     std::apply([&](const auto&... field) { (identify(out, field), ...); }, object.linnet_fields());
+    out.opaque |= has_unlisted_members(object);
   } else if constexpr (!std::is_pointer_v<T> && std::is_class_v<T> &&
                        std::has_unique_object_representations_v<T>) {
     out.text.append(reinterpret_cast<const char*>(&object), sizeof(T));

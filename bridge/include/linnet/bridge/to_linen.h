@@ -13,7 +13,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -23,6 +25,7 @@
 
 #include "linnet/bridge/module_identity.h"
 #include "linnet/bridge/to_nnx.h"
+#include "linnet/jit.h"
 #include "linnet/linen/scope.h"
 #include "linnet/nnx/graph.h"
 #include "linnet/nnx/rngs.h"
@@ -39,6 +42,10 @@ struct ToLinenOptions {
   std::function<linen::Variables(const nnx::Variable&)> metadata_fn = {};
   /// False: all leaves are bare, metadata are lost on purpose.
   bool keep_metadata = true;
+  /// The constructor takes no streams, and no stream of the scope advances for it.
+  bool skip_rng = false;
+  /// The name of the submodule where the call gives none; empty: `ToLinen_0`, `ToLinen_1`, …
+  std::string name = {};
 };
 
 /// Stands for the `Rngs&` among constructor arguments where it is not the last one.
@@ -62,10 +69,19 @@ TensorList plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves);
 /// @throws ValueError naming one that is not as before.
 void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves,
                          const TensorList& before);
-/// Values of the scope's variables into a module made from its graph definition, random streams
-/// from `rngs` by name, as `reseed`. @throws ModuleError for missing and unknown paths.
+/// Values that the constructor gives to the leaves at some paths; none for a path it does not make.
+using ConstructorValues =
+    std::function<std::vector<TensorList>(const std::vector<std::string>& paths)>;
+/// Values of the scope's variables into a module made from its graph definition. Random state, and
+/// intermediates that the scope does not hold, are as the constructor leaves them: Flax runs it at
+/// every apply. A stream that the constructor does not make is seeded from `rngs` by name.
+/// @throws ModuleError for missing and unknown paths.
 void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
-                  nnx::Rngs rngs);
+                  const ConstructorValues& constructed, nnx::Rngs& rngs);
+/// The tensors of the leaves at some paths, in their order.
+std::vector<TensorList> values_at(const std::vector<nnx::detail::NodeLeaf>& leaves,
+                                  const std::vector<std::string>& paths);
+[[noreturn]] void fail_needs_streams(const char* type);
 /// The same into a module fresh from its constructor: what the scope lacks stays.
 void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor&)>& visit);
 
@@ -78,9 +94,15 @@ decltype(auto) constructor_argument(const A& argument, nnx::Rngs& rngs) {
 }
 
 template <class M, class... A>
-M construct(const std::tuple<A...>& arguments, nnx::Rngs& rngs) {
+M construct(const std::tuple<A...>& arguments, nnx::Rngs& rngs, bool skip_rng = false) {
   return std::apply(
       [&](const A&... argument) -> M {
+        if (skip_rng) {
+          if constexpr (std::is_constructible_v<M, const A&...>)
+            return M(argument...);
+          else
+            fail_needs_streams(typeid(M).name());
+        }
         if constexpr ((std::is_same_v<A, RngsArgument> || ...)) {
           return M(constructor_argument(argument, rngs)...);
         } else if constexpr (std::is_constructible_v<M, const A&..., nnx::Rngs&>) {
@@ -124,7 +146,10 @@ class ToLinen {
 
   /// @param identity tells factories apart in cache keys; empty: equal to copies only.
   explicit ToLinen(Factory make, ToLinenOptions options = {}, std::string identity = {})
-      : make_(std::move(make)), options_(std::move(options)), identity_(std::move(identity)) {}
+      : make_(std::move(make)),
+        options_(std::move(options)),
+        identity_(std::move(identity)),
+        values_(jitted_constructor(make_, identity_)) {}
 
   /// @throws ModuleError if a stream is missing that the constructor or the run asks for, or if the
   /// variables do not fit; ValueError if the call changes a tensor that is no variable.
@@ -155,6 +180,8 @@ class ToLinen {
   }
 
   const ToLinenOptions& options() const { return options_; }
+  /// What a scope calls this module where the call gives no name; may be empty.
+  const std::string& scope_name() const { return options_.name; }
   void identify(detail::ModuleIdentity& out) const {
     out.text += identity_;
     out.opaque |= identity_.empty() || options_.metadata_fn != nullptr;
@@ -165,13 +192,14 @@ class ToLinen {
  private:
   template <class F, class... A>
   auto first_run(linen::Scope& scope, const F& function, A&&... args) const {
-    nnx::Rngs rngs = detail::scope_streams(scope, false);
+    nnx::Rngs rngs = streams_of(scope, false);
     M module = make_(rngs);
     const TensorList constants = detail::plain_tensors(leaves_of(module));
     finish(scope, module, constants, false);
     auto output = [&] {
-      // Functional modules wrapped inside make their variables now.
-      const detail::InitializingScope initializing(nnx::detail::visitor_of(module));
+      // Functional modules wrapped inside make their variables now, unless the constructor has.
+      const detail::InitializingScope initializing(nnx::detail::visitor_of(module),
+                                                   detail::InitializingScope::kNewWrappers);
       return std::invoke(function, module, std::forward<A>(args)...);
     }();
     finish(scope, module, constants, true);
@@ -179,10 +207,12 @@ class ToLinen {
   }
 
   M rebuilt(linen::Scope& scope) const {
-    nnx::Rngs rngs = detail::scope_streams(scope, true);
+    nnx::Rngs rngs = streams_of(scope, true);
     if (const nnx::GraphDef graphdef = detail::stored_graphdef(scope); graphdef.definition()) {
       M module = nnx::detail::copy_prototype<M>(graphdef);
-      detail::load_exactly(scope, leaves_of(module), std::move(rngs));
+      detail::load_exactly(
+          scope, leaves_of(module),
+          [&](const std::vector<std::string>& paths) { return (*values_)(rngs, paths); }, rngs);
       return module;
     }
     M module = make_(rngs);
@@ -199,13 +229,46 @@ class ToLinen {
     if (scope.is_mutable_collection("nnx")) detail::store_graphdef(scope, nnx::graphdef(module));
   }
 
+  nnx::Rngs streams_of(linen::Scope& scope, bool add_default) const {
+    return options_.skip_rng ? nnx::Rngs() : detail::scope_streams(scope, add_default);
+  }
+
   static std::vector<nnx::detail::NodeLeaf> leaves_of(M& module) {
     return nnx::detail::walk(nnx::detail::visitor_of(module));
+  }
+
+  /// What the constructor makes at some paths. Compiled, so that only what is asked for is
+  /// computed: streams are cheap, initial parameters are not.
+  using Values =
+      std::function<std::vector<TensorList>(nnx::Rngs&, const std::vector<std::string>&)>;
+
+  /// One for all modules of equal identity: functional code makes wrappers anew at every call.
+  static std::shared_ptr<const Values> jitted_constructor(const Factory& make,
+                                                          const std::string& identity) {
+    struct Cache {
+      std::mutex mutex;
+      std::map<std::string, std::shared_ptr<const Values>> entries;
+    };
+    constexpr size_t kMost = 64;
+    static Cache* cache = new Cache;
+    std::lock_guard lock(cache->mutex);
+    if (cache->entries.size() >= kMost) cache->entries.clear();
+    std::shared_ptr<const Values> fresh;
+    std::shared_ptr<const Values>& entry = identity.empty() ? fresh : cache->entries[identity];
+    if (!entry) {
+      entry = std::make_shared<const Values>(
+          jit([make](nnx::Rngs& rngs, const std::vector<std::string>& paths) {
+            M module = make(rngs);
+            return detail::values_at(leaves_of(module), paths);
+          }));
+    }
+    return entry;
   }
 
   Factory make_;
   ToLinenOptions options_;
   std::string identity_;
+  std::shared_ptr<const Values> values_;
 };
 
 /// The functional form of `M(args..., rngs)`; `kRngs` among the arguments marks another place for
@@ -216,9 +279,12 @@ ToLinen<M> to_linen_with(ToLinenOptions options, A&&... args) {
   detail::ModuleIdentity identity;
   detail::identify(identity, arguments);
   identity.text += typeid(M).name();
-  return ToLinen<M>([arguments = std::move(arguments)](
-                        nnx::Rngs& rngs) { return detail::construct<M>(arguments, rngs); },
-                    std::move(options), identity.opaque ? std::string() : std::move(identity.text));
+  identity.text += options.skip_rng ? "-" : "";
+  auto make = [arguments = std::move(arguments), skip_rng = options.skip_rng](nnx::Rngs& rngs) {
+    return detail::construct<M>(arguments, rngs, skip_rng);
+  };
+  return ToLinen<M>(std::move(make), std::move(options),
+                    identity.opaque ? std::string() : std::move(identity.text));
 }
 template <class M, class... A>
 ToLinen<M> to_linen(A&&... args) {

@@ -4,7 +4,7 @@
 //   mlp.lazy_init(x);                                           // one run; keeps what it makes
 //   Tensor y = mlp(x);
 //   Tensor z = mlp.call({.mutate = {"batch_stats"}}, x, true);  // running averages move
-//   Tensor t = mlp.call_method({}, &Mlp::encode, x);            // (const M&, Scope&, args...)
+//   Tensor t = mlp.method(&Mlp::encode)(x);                     // (const M&, Scope&, args...)
 //   bridge::lazy_init(model, x);                                // every wrapper inside `model`
 #pragma once
 
@@ -67,6 +67,8 @@ namespace detail {
 
 /// Member name of the flag; visitors set it by this name.
 inline constexpr const char* kInitializing = "to_nnx__initializing";
+/// The same of a wrapper that has variables already.
+inline constexpr const char* kInitializingAgain = "to_nnx__initializing_again";
 
 /// The part of a wrapper that does not depend on the module's type.
 class NnxWrapper {
@@ -99,16 +101,18 @@ class NnxWrapper {
   AttributeTree attributes_;
 };
 
-/// Puts every wrapper that a visit reaches into initialising mode while it lives.
+/// Puts every wrapper that a visit reaches, or those without variables, into initialising mode
+/// while it lives.
 class InitializingScope {
  public:
-  explicit InitializingScope(std::function<void(tree::Visitor&)> visit);
+  enum Which { kAllWrappers, kNewWrappers };
+  explicit InitializingScope(std::function<void(tree::Visitor&)> visit, Which which = kAllWrappers);
   ~InitializingScope();
   InitializingScope(const InitializingScope&) = delete;
   InitializingScope& operator=(const InitializingScope&) = delete;
 
  private:
-  void set(bool value);
+  void set(bool value, Which which);
   std::function<void(tree::Visitor&)> visit_;
 };
 
@@ -165,6 +169,15 @@ class ToNNX : public detail::NnxWrapper {
         std::invoke(std::forward<F>(method), held_->module, root.scope(), std::forward<A>(args)...);
     if (!mutate.empty()) write_back(root.updates());
     return output;
+  }
+
+  /// Another method as a function of its arguments: `model.method(&Mlp::encode)(x)`. It holds a
+  /// reference to the wrapper.
+  template <class F>
+  auto method(F f) {
+    return [this, f = std::move(f)](auto&&... args) {
+      return call_method({}, f, std::forward<decltype(args)>(args)...);
+    };
   }
 
   /// Runs the module once in initialising mode: makes its variables (B-044 … B-047).

@@ -117,6 +117,10 @@ class Scope {
   template <class Module, class... A>
     requires(!std::is_convertible_v<const Module&, std::string_view>)
   auto operator()(const Module& module, A&&... args) {
+    if constexpr (requires { module.scope_name(); }) {
+      if (!module.scope_name().empty())
+        return (*this)(std::string_view(module.scope_name()), module, std::forward<A>(args)...);
+    }
     std::string base;
     if constexpr (requires { Module::kClassName; })
       base = Module::kClassName;

@@ -1,6 +1,8 @@
 #include "core/ops/fused.h"
 
 #include "core/base/format.h"
+#include "core/ops/activation.h"
+#include "core/ops/functions.h"
 
 namespace linnet {
 namespace {
@@ -68,24 +70,27 @@ TypeList infer_conv(const ConvBiasActivationParams& p, Inputs x) {
 
 }  // namespace
 
-Tensor apply_activation(const Tensor& x, FusedActivation activation) {
-  switch (activation) {
-    case FusedActivation::kNone:
-      return x;
-    case FusedActivation::kRelu:
-      return relu(x);
-    case FusedActivation::kGeluTanh:
-      return gelu(x, true);
-    case FusedActivation::kGeluErf:
-      return gelu(x, false);
-    case FusedActivation::kSilu:
-      return silu(x);
-    case FusedActivation::kTanh:
-      return tanh(x);
-    case FusedActivation::kLogistic:
-      break;
+std::span<const EpilogueActivation> epilogue_activations() {
+  static constexpr EpilogueActivation kActivations[] = {
+      {ScalarOp::kRelu, relu_primitive},
+      {ScalarOp::kRelu6, relu6_primitive},
+      {ScalarOp::kGeluTanh, gelu_tanh_primitive},
+      {ScalarOp::kGeluErf, gelu_erf_primitive},
+      {ScalarOp::kSilu, silu_primitive},
+      {ScalarOp::kTanh, tanh_primitive},
+      {ScalarOp::kLogistic, logistic_primitive},
+      {ScalarOp::kSoftplus, softplus_primitive},
+      {ScalarOp::kLogSigmoid, log_sigmoid_primitive},
+  };
+  return kActivations;
+}
+
+Tensor apply_activation(const Tensor& x, Activation activation) {
+  if (!activation) return x;
+  for (const EpilogueActivation& entry : epilogue_activations()) {
+    if (entry.op == *activation) return emit_one(entry.primitive(), {x});
   }
-  return sigmoid(x);
+  fail<ValueError>("{} cannot follow a product inside its kernel", name_of(*activation));
 }
 
 const Primitive& linear_bias_activation_primitive() {

@@ -2,21 +2,31 @@
 // from their parts; nothing else emits them.
 #pragma once
 
+#include <span>
+
 #include "core/ops/conv.h"
 #include "core/ops/dot.h"
+#include "core/ops/scalar_functions.h"
 
 namespace linnet {
 
-/// Function applied to the product plus bias, before the residual is added.
-enum class FusedActivation : uint8_t { kNone, kRelu, kGeluTanh, kGeluErf, kSilu, kTanh, kLogistic };
+/// An elementwise function of one operand that may follow a product inside its kernel.
+struct EpilogueActivation {
+  ScalarOp op;
+  const Primitive& (*primitive)();
+};
 
-Tensor apply_activation(const Tensor& x, FusedActivation activation);
+/// Every one of them; the only list. Kernels apply them with the elementwise loops of the same
+/// function.
+std::span<const EpilogueActivation> epilogue_activations();
+
+Tensor apply_activation(const Tensor& x, Activation activation);
 
 /// activation(dot_general(x, w) + bias) + residual.
 struct LinearBiasActivationParams {
   DotParams dot;
   bool has_bias = false, has_residual = false;
-  FusedActivation activation = FusedActivation::kNone;
+  Activation activation = {};
   LINNET_FIELDS(dot, has_bias, has_residual, activation)
 };
 /// Operands x, w, [bias], [residual]. The bias has the shape of the free axes of w, the residual
@@ -27,7 +37,7 @@ const Primitive& linear_bias_activation_primitive();
 struct ConvBiasActivationParams {
   ConvParams conv;
   bool has_bias = false, has_residual = false;
-  FusedActivation activation = FusedActivation::kNone;
+  Activation activation = {};
   LINNET_FIELDS(conv, has_bias, has_residual, activation)
 };
 /// Operands x, w, [bias [out]], [residual], all of one dtype.

@@ -5,8 +5,8 @@
 #include <set>
 
 #include "core/ops/convert.h"
+#include "core/ops/scalar_functions.h"
 #include "core/ops/shape_ops.h"
-#include "kernels/scalar/table.h"
 
 namespace linnet {
 

@@ -1,9 +1,7 @@
 // Products and convolutions with what follows them.
 #include <array>
-#include <optional>
 
 #include "core/graph/rewrite.h"
-#include "core/ops/activation.h"
 #include "core/ops/arithmetic.h"
 #include "core/ops/fused.h"
 #include "core/ops/shape_ops.h"
@@ -12,13 +10,10 @@
 namespace linnet {
 namespace {
 
-std::optional<FusedActivation> activation_of(const Primitive& primitive) {
-  if (&primitive == &relu_primitive()) return FusedActivation::kRelu;
-  if (&primitive == &gelu_tanh_primitive()) return FusedActivation::kGeluTanh;
-  if (&primitive == &gelu_erf_primitive()) return FusedActivation::kGeluErf;
-  if (&primitive == &silu_primitive()) return FusedActivation::kSilu;
-  if (&primitive == &logistic_primitive()) return FusedActivation::kLogistic;
-  if (primitive.name == "tanh") return FusedActivation::kTanh;
+Activation activation_of(const Primitive& primitive) {
+  for (const EpilogueActivation& entry : epilogue_activations()) {
+    if (&primitive == &entry.primitive()) return entry.op;
+  }
   return {};
 }
 
@@ -27,7 +22,7 @@ struct Chain {
   int32_t root = -1;
   int32_t last = -1;
   ValueId bias = -1, residual = -1;
-  FusedActivation activation = FusedActivation::kNone;
+  Activation activation = {};
 };
 
 class EpiloguePass {
@@ -117,8 +112,8 @@ class EpiloguePass {
       if (chain.bias >= 0) extend(next);
     }
     if (const int32_t next = next_of(nullptr); next >= 0) {
-      if (const auto activation = activation_of(*graph_.nodes[next].primitive)) {
-        chain.activation = *activation;
+      if (const Activation activation = activation_of(*graph_.nodes[next].primitive)) {
+        chain.activation = activation;
         extend(next);
       }
     }

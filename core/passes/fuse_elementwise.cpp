@@ -5,10 +5,10 @@
 
 #include "core/graph/fused_elementwise.h"
 #include "core/ops/convert.h"
+#include "core/ops/scalar_functions.h"
 #include "core/ops/shape_ops.h"
 #include "core/passes/clusters.h"
 #include "core/passes/passes.h"
-#include "kernels/scalar/table.h"
 
 namespace linnet {
 namespace {

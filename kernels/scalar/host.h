@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "core/ops/scalar_functions.h"
 #include "kernels/scalar/library.h"
-#include "kernels/scalar/table.h"
 
 #define LINNET_SCALAR inline
 namespace linnet::scalar {

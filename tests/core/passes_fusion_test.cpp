@@ -198,10 +198,11 @@ TEST(Epilogues, bias_activation_and_residual_join_a_product) {
   const Graph out = with_epilogues(graph);
   EXPECT_EQ(names(out), "linear_bias_activation");
   EXPECT_EQ(out.nodes[0].inputs.size(), 4u);
-  const TensorList x = samples(graph);
-  const TensorList got = compile(graph)->run(TensorList(x)), wanted = run_graph(graph, x);
-  const auto a = got[0].to_vector<float>(), b = wanted[0].to_vector<float>();
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5f);
+  // Sums of whole numbers do not depend on their order.
+  TensorList x = samples(graph);
+  for (Tensor& operand : x) operand = floor(operand);
+  EXPECT_EQ(compile(graph)->run(TensorList(x))[0].to_vector<float>(),
+            run_graph(graph, x)[0].to_vector<float>());
 }
 
 TEST(Epilogues, bias_and_activation_join_a_convolution) {
@@ -210,10 +211,10 @@ TEST(Epilogues, bias_and_activation_join_a_convolution) {
         return TensorList{relu(conv_general_dilated(x[0], x[1]) + x[2])};
       });
   EXPECT_EQ(names(with_epilogues(graph)), "conv_bias_activation");
-  const TensorList x = samples(graph);
-  const auto a = compile(graph)->run(TensorList(x))[0].to_vector<float>();
-  const auto b = run_graph(graph, x)[0].to_vector<float>();
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-4f);
+  TensorList x = samples(graph);
+  for (Tensor& operand : x) operand = floor(operand);
+  EXPECT_EQ(compile(graph)->run(TensorList(x))[0].to_vector<float>(),
+            run_graph(graph, x)[0].to_vector<float>());
 }
 
 TEST(Epilogues, values_that_something_else_reads_stay) {
@@ -254,7 +255,7 @@ TEST(Epilogues, gradients_of_a_dense_layer_agree_with_eager_ones) {
   const auto near = [](const Tensor& got, const Tensor& wanted) {
     const auto p = got.to_vector<float>(), q = wanted.to_vector<float>();
     for (size_t i = 0; i < p.size(); ++i)
-      EXPECT_NEAR(p[i], q[i], 1e-4f * std::max(1.0f, std::abs(q[i])));
+      EXPECT_NEAR(p[i], q[i], 4e-6f * std::max(1.0f, std::abs(q[i])));
   };
   near(jw, dw);
   near(jb, db);

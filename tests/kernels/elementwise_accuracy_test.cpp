@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "hwy/targets.h"
-#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/scalar/host.h"
 
 namespace linnet::cpu {
@@ -141,13 +141,13 @@ std::vector<T> samples(Real low, Real high, int count, uint32_t seed) {
 }
 
 template <class T>
-void check(const KernelTable& table, const Case& c, const char* target) {
+void check(const ElementwiseTable& table, const Case& c, const char* target) {
   const double limit = sizeof(T) == 4 ? c.float_limit : c.double_limit;
   const std::vector<T> x = samples<T>(c.low, c.high, 6000, 1);
   std::vector<T> y = samples<T>(c.low2, c.high2, 6000, 2);
   y.resize(x.size(), T(1));
   std::vector<T> out(x.size());
-  KernelCall call;
+  LoopCall call;
   call.in[0] = x.data();
   call.in[1] = y.data();
   call.out = out.data();
@@ -184,7 +184,7 @@ std::vector<int64_t> machine_targets() {
 
 TEST(ElementwiseAccuracy, FloatFunctions) {
   for (const int64_t target : machine_targets()) {
-    const KernelTable table = make_kernel_table(target);
+    const ElementwiseTable table = make_elementwise_table(target);
     for (const Case& c : cases()) {
       check<float>(table, c, hwy::TargetName(target));
       check<double>(table, c, hwy::TargetName(target));
@@ -193,9 +193,9 @@ TEST(ElementwiseAccuracy, FloatFunctions) {
 }
 
 template <class T>
-T call_one(const KernelTable& table, ScalarOp op, T x, T y = T(0), double param = 0) {
+T call_one(const ElementwiseTable& table, ScalarOp op, T x, T y = T(0), double param = 0) {
   T out = T(-77);
-  KernelCall call;
+  LoopCall call;
   call.in[0] = &x;
   call.in[1] = &y;
   call.out = &out;
@@ -212,7 +212,7 @@ bool same(T a, T b) {
 }
 
 template <class T>
-void check_special(const KernelTable& table, const char* target) {
+void check_special(const ElementwiseTable& table, const char* target) {
   const T inf = std::numeric_limits<T>::infinity();
   const T nan = std::numeric_limits<T>::quiet_NaN();
   const T denorm = std::numeric_limits<T>::denorm_min();
@@ -396,14 +396,14 @@ void check_special(const KernelTable& table, const char* target) {
 
 TEST(ElementwiseAccuracy, SpecialValues) {
   for (const int64_t target : machine_targets()) {
-    const KernelTable table = make_kernel_table(target);
+    const ElementwiseTable table = make_elementwise_table(target);
     check_special<float>(table, hwy::TargetName(target));
     check_special<double>(table, hwy::TargetName(target));
   }
 }
 
 TEST(ElementwiseAccuracy, GeluAndItsDerivatives) {
-  const KernelTable& table = kernels();
+  const ElementwiseTable& table = elementwise_table();
   const Real k = std::sqrt(2 / static_cast<Real>(M_PI));
   for (double x = -15; x <= 15; x += 0.037) {
     const Real u = k * (x + 0.044715L * x * x * x);
@@ -431,7 +431,7 @@ TEST(ElementwiseAccuracy, GeluAndItsDerivatives) {
 TEST(ElementwiseAccuracy, Digamma) {
   // psi(1) = -gamma, psi(1/2) = -gamma - 2 ln 2, psi(-1/2) = psi(1/2) + 2, psi(10) = -gamma + H_9.
   constexpr double kGamma = 0.57721566490153286;
-  const KernelTable& table = kernels();
+  const ElementwiseTable& table = elementwise_table();
   EXPECT_NEAR(call_one<double>(table, ScalarOp::kDigamma, 1.0), -kGamma, 1e-14);
   EXPECT_NEAR(call_one<double>(table, ScalarOp::kDigamma, 0.5), -kGamma - 2 * M_LN2, 1e-14);
   EXPECT_NEAR(call_one<double>(table, ScalarOp::kDigamma, -0.5), 2 - kGamma - 2 * M_LN2, 1e-14);
@@ -443,7 +443,7 @@ TEST(ElementwiseAccuracy, Digamma) {
 /// steps.
 TEST(ElementwiseAccuracy, SamplerFunctions) {
   for (const int64_t target : machine_targets()) {
-    const KernelTable table = make_kernel_table(target);
+    const ElementwiseTable table = make_elementwise_table(target);
     EXPECT_EQ(std::bit_cast<uint32_t>(call_one<float>(table, ScalarOp::kErf, 1.41421354f)),
               0x3F745A18u);
     for (float x = -0.99999f; x < 1; x += 0.00317f) {
@@ -473,7 +473,7 @@ TEST(ElementwiseAccuracy, SamplerFunctions) {
 /// The plain host functions follow the same text. Where no step depends on fusing they agree
 /// exactly.
 TEST(ElementwiseAccuracy, HostFunctionsAgree) {
-  const KernelTable& table = kernels();
+  const ElementwiseTable& table = elementwise_table();
   for (float x = -20; x < 20; x += 0.0371f) {
     EXPECT_EQ(call_one<float>(table, ScalarOp::kErf, x), scalar::erf(x));
     EXPECT_EQ(call_one<float>(table, ScalarOp::kRelu6, x), scalar::relu6(x));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cpu/interpreter/tile_program.h"
+#include "linnet/kernel.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 
@@ -358,6 +359,13 @@ TEST(Interpreter, ManyThreads) {
   EXPECT_EQ(out[0], out[2]);
   EXPECT_NEAR(out[0][150'000], std::tanh(5.0) + 5, 1e-5);
   set_num_threads(before);
+}
+
+// The headers of the loops declare no second `Kernel`: inside linnet::cpu it is that of kernel.h,
+// whichever header comes first.
+TEST(Interpreter, KernelIsOneClassWhateverIsIncludedBefore) {
+  EXPECT_TRUE((std::is_same_v<Kernel, linnet::Kernel>));
+  EXPECT_TRUE((std::is_same_v<KernelTable, linnet::KernelTable>));
 }
 
 }  // namespace

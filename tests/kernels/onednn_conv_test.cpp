@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/onednn/onednn.h"
 #include "tests/kernels/onednn_test_util.h"
+#include "tests/ops/activation_reference.h"
 
 namespace linnet::cpu::onednn {
 namespace {
@@ -97,8 +98,7 @@ void check_forward(const ConvSpec& s) {
   for_each_product(
       s, [&](int64_t x, int64_t w, int64_t y) { expected[y] += t.x.get(x) * t.w.get(w); });
   for (double& value : expected) {
-    if (s.activation == Activation::kRelu) value = std::max(value, 0.0);
-    if (s.activation == Activation::kTanh) value = std::tanh(value);
+    value = static_cast<double>(linnet::testing::exact_activation(s.activation, value));
   }
   const PrepareResult result = prepare_conv_forward(s);
   ASSERT_TRUE(result.kernel) << name(s) << ": " << result.declined;
@@ -143,7 +143,7 @@ void check(ConvSpec s) {
     const test::Threads scope(threads);
     check_forward(s);
     ConvSpec linear = s;
-    linear.activation = Activation::kNone;
+    linear.activation = {};
     check_backward_data(linear);
     check_backward_weights(linear);
   }
@@ -162,7 +162,7 @@ TEST(OnednnConv, ChannelCounts) {
     ConvSpec s = plane(2, in, out, 9, 3);
     s.padding_low = s.padding_high = {1, 1};
     s.has_bias = true;
-    s.activation = Activation::kRelu;
+    s.activation = ScalarOp::kRelu;
     check(s);
   }
 }
@@ -178,7 +178,7 @@ TEST(OnednnConv, StridesDilationAndUnequalPadding) {
     s.strides = {1, 2}, s.dilation = {2, 3};
     check(s);
     s.kernel_size = {2, 5}, s.strides = {2, 1}, s.dilation = {1, 1};
-    s.activation = Activation::kTanh;
+    s.activation = ScalarOp::kTanh;
     check(s);
   }
 }
@@ -235,7 +235,7 @@ TEST(OnednnConv, Winograd) {
   ConvSpec s = plane(2, 32, 64, 14, 3);
   s.padding_low = s.padding_high = {1, 1};
   s.has_bias = true;
-  s.activation = Activation::kRelu;
+  s.activation = ScalarOp::kRelu;
   s.allow_winograd = true;
   check(s);
   for (const auto& padding : {Shape{1, 1}, Shape{0, 0}, Shape{0, 1}, Shape{1, 0}}) {

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "core/ops/fused.h"
 #include "kernels/cpu/onednn/onednn.h"
 #include "tests/kernels/onednn_test_util.h"
+#include "tests/ops/activation_reference.h"
 
 namespace linnet::cpu::onednn {
 namespace {
@@ -13,23 +15,7 @@ using test::expect_near;
 using test::run;
 
 double reference_activation(double x, Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-      return x;
-    case Activation::kRelu:
-      return std::max(x, 0.0);
-    case Activation::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::kGeluErf:
-      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-    case Activation::kTanh:
-      return std::tanh(x);
-    case Activation::kLogistic:
-      break;
-  }
-  return 1 / (1 + std::exp(-x));
+  return static_cast<double>(linnet::testing::exact_activation(activation, x));
 }
 
 // Layout of an operand [batch..., rows, columns] in its own buffer.
@@ -63,7 +49,7 @@ struct Case {
   Layout a = Layout::kRows, b = Layout::kRows, out = Layout::kRows;
   bool repeat_a = false, repeat_b = false;
   bool bias = false, residual = false;
-  Activation activation = Activation::kNone;
+  Activation activation = {};
   DType dtype = DType::kF32, out_dtype = DType::kF32, bias_dtype = DType::kF32;
 
   MatmulSpec spec() const {
@@ -81,7 +67,7 @@ struct Case {
         "batch {} m {} n {} k {} layouts {}{}{} repeat {}{} bias {} residual {} activation {} {} "
         "-> {}",
         to_string(batch), m, n, k, int(a), int(b), int(out), repeat_a, repeat_b, bias, residual,
-        int(activation), name_of(dtype), name_of(out_dtype));
+        activation ? name_of(*activation) : "none", name_of(dtype), name_of(out_dtype));
   }
 };
 
@@ -236,9 +222,9 @@ TEST(OnednnMatmul, Batches) {
 }
 
 TEST(OnednnMatmul, Epilogues) {
-  for (Activation activation :
-       {Activation::kNone, Activation::kRelu, Activation::kGeluTanh, Activation::kGeluErf,
-        Activation::kSilu, Activation::kTanh, Activation::kLogistic}) {
+  std::vector<Activation> activations{Activation()};
+  for (const EpilogueActivation& entry : epilogue_activations()) activations.push_back(entry.op);
+  for (Activation activation : activations) {
     for (int bits = 0; bits < 4; ++bits) {
       for (const auto& [m, n, k] : {std::array<int64_t, 3>{6, 19, 5},
                                     {1, 40, 8},
@@ -283,7 +269,7 @@ TEST(OnednnMatmul, Bfloat16) {
                .dtype = DType::kBF16,
                .out_dtype = out};
         check(c);
-        c.bias = true, c.residual = true, c.activation = Activation::kGeluTanh;
+        c.bias = true, c.residual = true, c.activation = ScalarOp::kGeluTanh;
         check(c);
         c.bias_dtype = out;
         check(c);
@@ -315,9 +301,9 @@ TEST(OnednnMatmul, EveryInstructionSet) {
                .bias_dtype = dtype};
         check(c);
         if (dtype == DType::kBF16) continue;
-        c.m = 13, c.n = 30, c.residual = true, c.activation = Activation::kGeluErf;
+        c.m = 13, c.n = 30, c.residual = true, c.activation = ScalarOp::kGeluErf;
         check(c);
-        c.activation = Activation::kRelu, c.a = Layout::kSpread, c.b = Layout::kSpread, c.m = 40,
+        c.activation = ScalarOp::kRelu, c.a = Layout::kSpread, c.b = Layout::kSpread, c.m = 40,
         c.n = 90, c.k = 400;
         check(c);
       }
@@ -325,13 +311,18 @@ TEST(OnednnMatmul, EveryInstructionSet) {
   }
 }
 
-TEST(OnednnMatmul, ReluKeepsNotANumber) {
-  Case c{.batch = {}, .m = 3, .n = 5, .k = 4, .activation = Activation::kRelu};
-  Data d = make_data(c);
-  d.a.set(0, std::numeric_limits<double>::quiet_NaN());
-  run(*prepare_matmul(c.spec()).kernel, {&d.a, &d.b}, {&d.out});
-  for (int j = 0; j < 5; ++j) EXPECT_TRUE(std::isnan(d.out.get(j)));
-  for (int j = 5; j < 15; ++j) EXPECT_FALSE(std::isnan(d.out.get(j)));
+TEST(OnednnMatmul, EveryActivationKeepsNotANumber) {
+  for (const EpilogueActivation& entry : epilogue_activations()) {
+    for (const int64_t size : {5, 70}) {
+      Case c{.batch = {}, .m = 3, .n = size, .k = size, .activation = entry.op};
+      Data d = make_data(c);
+      d.a.set(0, std::numeric_limits<double>::quiet_NaN());
+      run(*prepare_matmul(c.spec()).kernel, {&d.a, &d.b}, {&d.out});
+      for (int64_t j = 0; j < 3 * size; ++j) {
+        EXPECT_EQ(std::isnan(d.out.get(j)), j < size) << name_of(entry.op) << " " << j;
+      }
+    }
+  }
 }
 
 TEST(OnednnMatmul, Declines) {
@@ -375,7 +366,7 @@ TEST(OnednnMatmul, ConcurrentCalls) {
            .n = size,
            .k = size,
            .bias = true,
-           .activation = Activation::kGeluErf};
+           .activation = ScalarOp::kGeluErf};
     const PrepareResult result = prepare_matmul(c.spec());
     std::vector<Data> data(4, make_data(c));
     std::vector<std::thread> threads;

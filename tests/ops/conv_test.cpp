@@ -223,7 +223,7 @@ TEST(Fused, ConvBiasActivationAgreesWithItsDecomposition) {
       p.conv = {{1}, {1}, {1}, {1}, {1}, 1, {5}, {3}};
       p.has_bias = true;
       p.has_residual = residual;
-      p.activation = FusedActivation::kRelu;
+      p.activation = ScalarOp::kRelu;
       TensorList x{distinct({2, 5, 3}, 0.1).astype(dtype), distinct({3, 3, 4}, 0.1).astype(dtype),
                    distinct({4}).astype(dtype)};
       if (residual) x.push_back(distinct({2, 5, 4}).astype(dtype));

@@ -1,5 +1,5 @@
+#include "core/ops/scalar_functions.h"
 #include "elementwise_support.h"
-#include "kernels/scalar/table.h"
 #include "linnet/kernel.h"
 #include "linnet/primitive.h"
 

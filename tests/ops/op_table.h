@@ -191,6 +191,10 @@ class CaseBuilder {
   CaseBuilder& reference(HostArray (*f)(const HostArray&));
   CaseBuilder& reference(HostArray (*f)(const HostArrays&));
   CaseBuilder& reference(HostArrays (*f)(const HostArrays&));
+  /// A reference with state, for rows made in a loop.
+  CaseBuilder& reference_function(Reference reference) {
+    return set(row_.reference, std::move(reference));
+  }
 
  private:
   template <class T, class U>
@@ -209,6 +213,10 @@ class OpTable {
   CaseBuilder add(const char* name, Tensor (*f)(const Tensor&, const Tensor&));
   CaseBuilder add(const char* name, Tensor (*f)(const TensorList&));
   CaseBuilder add(const char* name, TensorList (*f)(const TensorList&));
+  /// A function with state, for rows made in a loop.
+  CaseBuilder add_function(const std::string& name, TensorsFunction f) {
+    return add_row(name.c_str(), std::move(f), -1);
+  }
 
   const std::deque<OpCase>& rows() const { return rows_; }
 

@@ -4,6 +4,7 @@
 #include "core/ops/fused.h"
 #include "core/ops/window.h"
 #include "op_table.h"
+#include "tests/ops/activation_reference.h"
 
 namespace linnet::testing {
 namespace {
@@ -184,49 +185,58 @@ void add_convolutions(OpTable& table) {
                           {{1, 5, 4, 3}, kLine});
 }
 
-double activated(double x) { return x / (1 + std::exp(-x)); }
-
-const LinearBiasActivationParams kFusedLinear{
-    {{1}, {0}, {}, {}, DType::kF64}, true, true, FusedActivation::kSilu};
-const ConvBiasActivationParams kFusedConv{kPlain, true, true, FusedActivation::kSilu};
-
-LinearBiasActivationParams fused_linear_of(DType dtype) {
-  LinearBiasActivationParams params = kFusedLinear;
-  params.dot.result = dtype;
-  return params;
-}
-
-HostArray finished(HostArray y, const HostArray& bias, const HostArray& residual) {
+HostArray finished(HostArray y, const HostArray& bias, const HostArray& residual,
+                   Activation activation) {
   for (size_t i = 0; i < y.values.size(); ++i) {
-    y.values[i] = activated(y.values[i] + bias.values[i % bias.values.size()]) + residual.values[i];
+    const double sum = y.values[i] + bias.values[i % bias.values.size()];
+    y.values[i] = static_cast<double>(exact_activation(activation, sum)) + residual.values[i];
   }
   return y;
 }
 
-void add_fused(OpTable& table) {
+void add_fused_linear(OpTable& table, const std::string& suffix, Activation activation) {
   table
-      .add("linear_bias_activation",
-           [](const TensorList& x) {
-             return emit_one(linear_bias_activation_primitive(), x, fused_linear_of(x[0].dtype()));
-           })
+      .add_function("linear_bias_activation" + suffix,
+                    [activation](const TensorList& x) {
+                      const LinearBiasActivationParams p{
+                          {{1}, {0}, {}, {}, x[0].dtype()}, true, true, activation};
+                      return TensorList{emit_one(linear_bias_activation_primitive(), x, p)};
+                    })
+      .of("linear_bias_activation")
       .sample({{{3, 4}, kLine}, {{4, 2}, kLine}, {{2}, kLine}, {{3, 2}, kLine}})
       .takes(Takes::kUnchecked)
       .jit_within(1e-13)
       .reordered_within(1e-13)
-      .reference([](const HostArrays& x) {
-        return finished(contracted(x[0], x[1], kMatmul), x[2], x[3]);
+      .reference_function([activation](const HostArrays& x) {
+        return HostArrays{finished(contracted(x[0], x[1], kMatmul), x[2], x[3], activation)};
       });
+}
+
+void add_fused_conv(OpTable& table, const std::string& suffix, Activation activation) {
   table
-      .add("conv_bias_activation",
-           [](const TensorList& x) {
-             return emit_one(conv_bias_activation_primitive(), x, kFusedConv);
-           })
+      .add_function("conv_bias_activation" + suffix,
+                    [activation](const TensorList& x) {
+                      const ConvBiasActivationParams p{kPlain, true, true, activation};
+                      return TensorList{emit_one(conv_bias_activation_primitive(), x, p)};
+                    })
+      .of("conv_bias_activation")
       .sample({{{2, 6, 3}, kLine}, {{3, 3, 2}, kLine}, {{2}, kLine}, {{2, 4, 2}, kLine}})
       .takes(Takes::kUnchecked)
       .jit_within(1e-13)
       .reordered_within(1e-13)
-      .reference(
-          [](const HostArrays& x) { return finished(convolved(kPlain, x[0], x[1]), x[2], x[3]); });
+      .reference_function([activation](const HostArrays& x) {
+        return HostArrays{finished(convolved(kPlain, x[0], x[1]), x[2], x[3], activation)};
+      });
+}
+
+void add_fused(OpTable& table) {
+  add_fused_linear(table, "", {});
+  add_fused_conv(table, "", {});
+  for (const EpilogueActivation& entry : epilogue_activations()) {
+    const std::string suffix = "_" + std::string(name_of(entry.op));
+    add_fused_linear(table, suffix, entry.op);
+    add_fused_conv(table, suffix, entry.op);
+  }
 }
 
 const WindowParams kPool{{2, 2}, {2, 1}, {1, 0}, {0, 1}, {1, 1}, {1, 1}};

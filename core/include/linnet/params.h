@@ -97,6 +97,8 @@ void value_text(std::string& out, const T& value) {
     append_text(out, value);
   } else if constexpr (std::is_floating_point_v<T>) {
     append_text(out, static_cast<double>(value));
+  } else if constexpr (std::is_enum_v<T> && requires { out += name_of(value); }) {
+    out += name_of(value);
   } else {
     append_text(out, static_cast<int64_t>(value));
   }

@@ -4,12 +4,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/scalar/library.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/elementwise/cast_kernels.cpp"
-#include "kernels/cpu/elementwise/targets.h"
+#include "kernels/cpu/vector/targets.h"
 
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
@@ -19,7 +19,7 @@ namespace linnet::cpu::HWY_NAMESPACE {
 #define LINNET_SCALAR HWY_INLINE
 #include "kernels/scalar/plain_inl.h"
 
-#include "kernels/cpu/elementwise/vector_inl.h"
+#include "kernels/cpu/vector/number_inl.h"
 
 #include "kernels/scalar/functions_inl.h"
 
@@ -36,18 +36,18 @@ struct Convert {
 };
 
 template <class From, class... To>
-void add_casts_from(KernelTable& table) {
+void add_casts_from(ElementwiseTable& table) {
   ((table.cast[static_cast<int>(dtype_of<From>())][static_cast<int>(dtype_of<To>())] =
         &plain_loop<Convert<To>, 0, To, From>),
    ...);
 }
 
 template <class... T>
-void add_casts(KernelTable& table) {
+void add_casts(ElementwiseTable& table) {
   (add_casts_from<T, T...>(table), ...);
 }
 
-void cast_kernels(KernelTable& table) {
+void cast_kernels(ElementwiseTable& table) {
   add_casts<bool, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, float,
             double>(table);
 }
@@ -61,7 +61,7 @@ namespace linnet::cpu {
 
 HWY_EXPORT(cast_kernels);
 
-void add_cast_kernels(KernelTable& table) { HWY_DYNAMIC_DISPATCH(cast_kernels)(table); }
+void add_cast_kernels(ElementwiseTable& table) { HWY_DYNAMIC_DISPATCH(cast_kernels)(table); }
 
 }  // namespace linnet::cpu
 #endif

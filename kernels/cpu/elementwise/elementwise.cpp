@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/cpu/elementwise/strided.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
@@ -22,12 +22,12 @@ constexpr int64_t kRowMinimum = 64;
 /// One kernel and what surrounds it for each array: `widen` turns a 16-bit operand into f32,
 /// `narrow` the f32 result into 16 bits; null where memory already has the format of the kernel.
 struct Task {
-  Kernel kernel = nullptr;
+  ElementwiseLoop kernel = nullptr;
   int arity = 1;
   size_t in_size[kMaxOperands] = {};
   size_t out_size = 0;
-  Kernel widen[kMaxOperands] = {};
-  Kernel narrow = nullptr;
+  ElementwiseLoop widen[kMaxOperands] = {};
+  ElementwiseLoop narrow = nullptr;
   const double* params = nullptr;
   /// Elements worth a thread: some six microseconds.
   int64_t grain = 1 << 16;
@@ -48,7 +48,7 @@ struct Tiles {
 
 /// Runs the kernel on at most kTile elements that may need gathering and converting.
 void run_tile(const Task& task, const Run* in, Run out, int64_t count, Tiles& tiles) {
-  KernelCall call;
+  LoopCall call;
   for (int k = 0; k < task.arity; ++k) {
     call.in[k] = in[k].data;
     call.repeat[k] = in[k].stride == 0 && count > 1;
@@ -57,7 +57,7 @@ void run_tile(const Task& task, const Run* in, Run out, int64_t count, Tiles& ti
       call.in[k] = tiles.raw[k];
     }
     if (task.widen[k] == nullptr) continue;
-    KernelCall widen;
+    LoopCall widen;
     widen.in[0] = call.in[k];
     widen.out = tiles.wide[k];
     widen.count = call.repeat[k] ? 1 : count;
@@ -71,7 +71,7 @@ void run_tile(const Task& task, const Run* in, Run out, int64_t count, Tiles& ti
   call.params = task.params;
   task.kernel(call);
   if (task.narrow != nullptr) {
-    KernelCall narrow;
+    LoopCall narrow;
     narrow.in[0] = call.out;
     narrow.out = memory;
     narrow.count = count;
@@ -87,7 +87,7 @@ void run_row(const Task& task, Run* in, Run out, int64_t count) {
     is_direct = is_direct && (in[k].stride == 0 || in[k].stride == 1 || count == 1);
   }
   if (is_direct) {
-    KernelCall call;
+    LoopCall call;
     for (int k = 0; k < task.arity; ++k) {
       call.in[k] = in[k].data;
       call.repeat[k] = in[k].stride == 0 && count > 1;
@@ -246,12 +246,12 @@ void run(const Task& task, std::span<const int64_t> shape, std::span<const Opera
                    ", got " + std::to_string(got));
 }
 
-Kernel copy_kernel(size_t element_size) {
+ElementwiseLoop copy_kernel(size_t element_size) {
   const DType words = element_size == 1   ? DType::kU8
                       : element_size == 2 ? DType::kU16
                       : element_size == 4 ? DType::kU32
                                           : DType::kU64;
-  return kernels().get_cast(words, words);
+  return elementwise_table().get_cast(words, words);
 }
 
 constexpr int64_t kBlockRows = 64;
@@ -309,13 +309,13 @@ bool is_transposed(const StridedSpace& space) {
 
 }  // namespace
 
-bool supports(ScalarOp op, DType dtype) { return kernels().get(op, dtype) != nullptr; }
+bool supports(ScalarOp op, DType dtype) { return elementwise_table().get(op, dtype) != nullptr; }
 
 void elementwise(ScalarOp op, DType dtype, std::span<const double> params,
                  std::span<const int64_t> shape, std::span<const Operand> in,
                  const Destination& out) {
   const ScalarOpInfo& info = scalar_op_info(op);
-  const KernelTable& table = kernels();
+  const ElementwiseTable& table = elementwise_table();
   Task task;
   task.kernel = table.get(op, dtype);
   task.arity = info.arity;
@@ -334,7 +334,7 @@ void elementwise(ScalarOp op, DType dtype, std::span<const double> params,
   if (info.kind == ScalarKind::kSelect) {
     task.in_size[0] = 1;
   } else if (is_floating(dtype) && size == 2) {
-    const Kernel widen = table.get_cast(dtype, DType::kF32);
+    const ElementwiseLoop widen = table.get_cast(dtype, DType::kF32);
     for (int k = 0; k < info.arity; ++k) task.widen[k] = widen;
     if (!returns_bool(op)) task.narrow = table.get_cast(DType::kF32, dtype);
   }
@@ -345,7 +345,7 @@ void cast(DType from, DType to, std::span<const int64_t> shape, const Operand& i
           const Destination& out) {
   if (from == to) return copy_strided(size_of(from), shape, in, out);
   Task task;
-  task.kernel = kernels().get_cast(from, to);
+  task.kernel = elementwise_table().get_cast(from, to);
   task.in_size[0] = size_of(from);
   task.out_size = size_of(to);
   run(task, shape, {&in, 1}, out);
@@ -381,11 +381,11 @@ namespace {
 template <class T>
 void fill_with(DType dtype, T value, std::span<const int64_t> shape, const Destination& out) {
   alignas(8) std::byte element[8];
-  KernelCall call;
+  LoopCall call;
   call.in[0] = &value;
   call.out = element;
   call.count = 1;
-  kernels().get_cast(dtype_of<T>(), dtype)(call);
+  elementwise_table().get_cast(dtype_of<T>(), dtype)(call);
   const SmallVector<int64_t, 8> zeros(shape.size(), 0);
   copy_strided(size_of(dtype), shape, {element, zeros.data()}, out);
 }

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/scalar/table.h"
+#include "core/ops/scalar_functions.h"
 #include "linnet/dtype.h"
 
 namespace linnet::cpu {

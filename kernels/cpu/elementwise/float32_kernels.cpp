@@ -4,12 +4,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/scalar/library.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/elementwise/float32_kernels.cpp"
-#include "kernels/cpu/elementwise/targets.h"
+#include "kernels/cpu/vector/targets.h"
 
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
@@ -19,7 +19,7 @@ namespace linnet::cpu::HWY_NAMESPACE {
 #define LINNET_SCALAR HWY_INLINE
 #include "kernels/scalar/plain_inl.h"
 
-#include "kernels/cpu/elementwise/vector_inl.h"
+#include "kernels/cpu/vector/number_inl.h"
 
 #include "kernels/scalar/functions_inl.h"
 
@@ -27,7 +27,7 @@ namespace linnet::cpu::HWY_NAMESPACE {
 
 #include "kernels/cpu/elementwise/float_kernels_inl.h"
 
-void float32_kernels(KernelTable& table) { add_float_kernels<float>(table); }
+void float32_kernels(ElementwiseTable& table) { add_float_kernels<float>(table); }
 
 #undef LINNET_SCALAR
 }  // namespace linnet::cpu::HWY_NAMESPACE
@@ -38,7 +38,7 @@ namespace linnet::cpu {
 
 HWY_EXPORT(float32_kernels);
 
-void add_float32_kernels(KernelTable& table) { HWY_DYNAMIC_DISPATCH(float32_kernels)(table); }
+void add_float32_kernels(ElementwiseTable& table) { HWY_DYNAMIC_DISPATCH(float32_kernels)(table); }
 
 }  // namespace linnet::cpu
 #endif

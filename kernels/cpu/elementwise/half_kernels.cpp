@@ -4,12 +4,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/scalar/library.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/elementwise/half_kernels.cpp"
-#include "kernels/cpu/elementwise/targets.h"
+#include "kernels/cpu/vector/targets.h"
 
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
@@ -19,7 +19,7 @@ namespace linnet::cpu::HWY_NAMESPACE {
 #define LINNET_SCALAR HWY_INLINE
 #include "kernels/scalar/plain_inl.h"
 
-#include "kernels/cpu/elementwise/vector_inl.h"
+#include "kernels/cpu/vector/number_inl.h"
 
 #include "kernels/scalar/functions_inl.h"
 
@@ -117,7 +117,7 @@ struct RoundVector {
 };
 
 template <class F, class In, class Out>
-void float16_loop(const KernelCall& args) {
+void float16_loop(const LoopCall& args) {
   const In* from = static_cast<const In*>(args.in[0]);
   Out* to = static_cast<Out*>(args.out);
   const size_t count = static_cast<size_t>(args.count);
@@ -126,18 +126,23 @@ void float16_loop(const KernelCall& args) {
   vector_loop(from, &value, 1, F{});
   for (size_t i = 0; i < count; ++i) to[i] = value;
 }
-inline constexpr Kernel kWidenFloat16 = &float16_loop<WidenVector, uint16_t, float>;
-inline constexpr Kernel kNarrowFloat16 = &float16_loop<NarrowVector, float, uint16_t>;
-inline constexpr Kernel kRoundFloat16 = &float16_loop<RoundVector, float, float>;
+inline constexpr ElementwiseLoop kWidenFloat16 = &float16_loop<WidenVector, uint16_t, float>;
+inline constexpr ElementwiseLoop kNarrowFloat16 = &float16_loop<NarrowVector, float, uint16_t>;
+inline constexpr ElementwiseLoop kRoundFloat16 = &float16_loop<RoundVector, float, float>;
 #else
-inline constexpr Kernel kWidenFloat16 = &plain_loop<Widen<Float16Words>, 0, float, uint16_t>;
-inline constexpr Kernel kNarrowFloat16 = &plain_loop<Narrow<Float16Words>, 0, uint16_t, float>;
-inline constexpr Kernel kRoundFloat16 = &plain_loop<Round<Float16Words>, 0, float, float>;
+inline constexpr ElementwiseLoop kWidenFloat16 =
+    &plain_loop<Widen<Float16Words>, 0, float, uint16_t>;
+inline constexpr ElementwiseLoop kNarrowFloat16 =
+    &plain_loop<Narrow<Float16Words>, 0, uint16_t, float>;
+inline constexpr ElementwiseLoop kRoundFloat16 = &plain_loop<Round<Float16Words>, 0, float, float>;
 #endif
 
-inline constexpr Kernel kWidenBfloat16 = &plain_loop<Widen<Bfloat16Words>, 0, float, uint16_t>;
-inline constexpr Kernel kNarrowBfloat16 = &plain_loop<Narrow<Bfloat16Words>, 0, uint16_t, float>;
-inline constexpr Kernel kRoundBfloat16 = &plain_loop<Round<Bfloat16Words>, 0, float, float>;
+inline constexpr ElementwiseLoop kWidenBfloat16 =
+    &plain_loop<Widen<Bfloat16Words>, 0, float, uint16_t>;
+inline constexpr ElementwiseLoop kNarrowBfloat16 =
+    &plain_loop<Narrow<Bfloat16Words>, 0, uint16_t, float>;
+inline constexpr ElementwiseLoop kRoundBfloat16 =
+    &plain_loop<Round<Bfloat16Words>, 0, float, float>;
 
 template <class To>
 struct ToOther {
@@ -151,13 +156,13 @@ struct ToHalf {
 };
 
 /// Two conversions with f32 in between, a block at a time.
-template <Kernel first, Kernel second, class In, class Out>
-void two_steps(const KernelCall& args) {
+template <ElementwiseLoop first, ElementwiseLoop second, class In, class Out>
+void two_steps(const LoopCall& args) {
   constexpr int64_t kBlock = 512;
   alignas(64) float middle[kBlock];
   for (int64_t i = 0; i < args.count; i += kBlock) {
     const int64_t left = args.count - i;
-    KernelCall call = args;
+    LoopCall call = args;
     call.count = left < kBlock ? left : kBlock;
     call.in[0] = static_cast<const In*>(args.in[0]) + (args.repeat[0] ? 0 : i);
     call.out = middle;
@@ -169,8 +174,8 @@ void two_steps(const KernelCall& args) {
   }
 }
 
-template <Kernel widen, Kernel narrow, class... T>
-void add_half_casts(KernelTable& table, DType half) {
+template <ElementwiseLoop widen, ElementwiseLoop narrow, class... T>
+void add_half_casts(ElementwiseTable& table, DType half) {
   const int h = static_cast<int>(half);
   ((table.cast[h][static_cast<int>(dtype_of<T>())] =
         &two_steps<widen, &plain_loop<ToOther<T>, 0, T, float>, uint16_t, T>),
@@ -183,13 +188,13 @@ void add_half_casts(KernelTable& table, DType half) {
   table.cast[h][h] = &plain_loop<CopyWord, 0, uint16_t, uint16_t>;
 }
 
-template <Kernel widen, Kernel narrow>
-void add_all_half_casts(KernelTable& table, DType half) {
+template <ElementwiseLoop widen, ElementwiseLoop narrow>
+void add_all_half_casts(ElementwiseTable& table, DType half) {
   add_half_casts<widen, narrow, bool, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t,
                  uint32_t, uint64_t, double>(table, half);
 }
 
-void half_kernels(KernelTable& table) {
+void half_kernels(ElementwiseTable& table) {
   constexpr int kF16 = static_cast<int>(DType::kF16);
   constexpr int kBF16 = static_cast<int>(DType::kBF16);
   add_all_half_casts<kWidenFloat16, kNarrowFloat16>(table, DType::kF16);
@@ -213,7 +218,7 @@ namespace linnet::cpu {
 
 HWY_EXPORT(half_kernels);
 
-void add_half_kernels(KernelTable& table) { HWY_DYNAMIC_DISPATCH(half_kernels)(table); }
+void add_half_kernels(ElementwiseTable& table) { HWY_DYNAMIC_DISPATCH(half_kernels)(table); }
 
 }  // namespace linnet::cpu
 #endif

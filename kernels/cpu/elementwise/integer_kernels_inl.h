@@ -2,7 +2,7 @@
 // linnet::cpu::HWY_NAMESPACE, after loops_inl.h.
 
 template <class Call, class T, ScalarKind kind, int arity, int params>
-Kernel integer_kernel() {
+ElementwiseLoop integer_kernel() {
   constexpr bool is_bool = std::is_same_v<T, bool>;
   if constexpr (kind == ScalarKind::kNumberOrBool || kind == ScalarKind::kBits ||
                 (!is_bool && (kind == ScalarKind::kNumber || kind == ScalarKind::kInteger))) {
@@ -14,10 +14,10 @@ Kernel integer_kernel() {
 }
 
 template <class T>
-void add_integer_kernels(KernelTable& table) {
-#define LINNET_ADD(id, name, function, arity, params, kind, cost)                       \
-  if (Kernel kernel = integer_kernel<Call##id, T, ScalarKind::kind, arity, params>()) { \
-    table.set(ScalarOp::id, dtype_of<T>(), kernel);                                     \
+void add_integer_kernels(ElementwiseTable& table) {
+#define LINNET_ADD(id, name, function, arity, params, kind, cost)                                \
+  if (ElementwiseLoop kernel = integer_kernel<Call##id, T, ScalarKind::kind, arity, params>()) { \
+    table.set(ScalarOp::id, dtype_of<T>(), kernel);                                              \
   }
   LINNET_SCALAR_FUNCTIONS(LINNET_ADD)
 #undef LINNET_ADD

@@ -23,7 +23,7 @@ LINNET_SCALAR auto call_with(const V* x, const double* p) {
 /// Float functions. A repeated operand is spread over one vector that is loaded again and again:
 /// its step is zero, so one loop serves all combinations.
 template <class Call, class T, int arity, int params, int unroll>
-void float_loop(const KernelCall& args) {
+void float_loop(const LoopCall& args) {
   const size_t lanes = lane_count<T>();
   const size_t count = static_cast<size_t>(args.count);
   alignas(64) T spread[arity][64 / sizeof(T)];
@@ -79,7 +79,7 @@ void dense_loop(Out* to, size_t count, const double* p, const In*... from) {
 
 /// Integers, comparisons and the like. Repeated operands are spread over a small array.
 template <class Call, int params, class Out, class... In>
-void plain_loop(const KernelCall& args) {
+void plain_loop(const LoopCall& args) {
   constexpr int kArity = sizeof...(In);
   constexpr int64_t kBlock = 512;
   const auto run = [&]<size_t... k>(std::index_sequence<k...>) HWY_ATTR {

@@ -4,12 +4,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/scalar/library.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/elementwise/predicate_kernels.cpp"
-#include "kernels/cpu/elementwise/targets.h"
+#include "kernels/cpu/vector/targets.h"
 
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
@@ -19,13 +19,13 @@ namespace linnet::cpu::HWY_NAMESPACE {
 #define LINNET_SCALAR HWY_INLINE
 #include "kernels/scalar/plain_inl.h"
 
-#include "kernels/cpu/elementwise/vector_inl.h"
+#include "kernels/cpu/vector/number_inl.h"
 
 #include "kernels/scalar/functions_inl.h"
 
 #include "kernels/cpu/elementwise/loops_inl.h"
 template <class Call, class T, ScalarKind kind>
-Kernel predicate_kernel() {
+ElementwiseLoop predicate_kernel() {
   if constexpr (kind == ScalarKind::kComparison) return &plain_loop<Call, 0, bool, T, T>;
   if constexpr (kind == ScalarKind::kPredicate && std::is_floating_point_v<T>) {
     return &plain_loop<Call, 0, bool, T>;
@@ -34,10 +34,10 @@ Kernel predicate_kernel() {
 }
 
 template <class T>
-void add_predicates(KernelTable& table) {
-#define LINNET_ADD(id, name, function, arity, params, kind, cost)          \
-  if (Kernel kernel = predicate_kernel<Call##id, T, ScalarKind::kind>()) { \
-    table.set(ScalarOp::id, dtype_of<T>(), kernel);                        \
+void add_predicates(ElementwiseTable& table) {
+#define LINNET_ADD(id, name, function, arity, params, kind, cost)                   \
+  if (ElementwiseLoop kernel = predicate_kernel<Call##id, T, ScalarKind::kind>()) { \
+    table.set(ScalarOp::id, dtype_of<T>(), kernel);                                 \
   }
   LINNET_SCALAR_FUNCTIONS(LINNET_ADD)
 #undef LINNET_ADD
@@ -45,11 +45,11 @@ void add_predicates(KernelTable& table) {
 
 /// Selection looks at the size of the elements only.
 template <class T>
-Kernel selection() {
+ElementwiseLoop selection() {
   return &plain_loop<CallkSelect, 0, T, bool, T, T>;
 }
 
-void predicate_kernels(KernelTable& table) {
+void predicate_kernels(ElementwiseTable& table) {
   add_predicates<bool>(table);
   add_predicates<int8_t>(table);
   add_predicates<int16_t>(table);
@@ -82,7 +82,9 @@ namespace linnet::cpu {
 
 HWY_EXPORT(predicate_kernels);
 
-void add_predicate_kernels(KernelTable& table) { HWY_DYNAMIC_DISPATCH(predicate_kernels)(table); }
+void add_predicate_kernels(ElementwiseTable& table) {
+  HWY_DYNAMIC_DISPATCH(predicate_kernels)(table);
+}
 
 }  // namespace linnet::cpu
 #endif

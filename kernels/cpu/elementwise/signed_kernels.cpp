@@ -4,12 +4,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/scalar/library.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/elementwise/signed_kernels.cpp"
-#include "kernels/cpu/elementwise/targets.h"
+#include "kernels/cpu/vector/targets.h"
 
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
@@ -19,7 +19,7 @@ namespace linnet::cpu::HWY_NAMESPACE {
 #define LINNET_SCALAR HWY_INLINE
 #include "kernels/scalar/plain_inl.h"
 
-#include "kernels/cpu/elementwise/vector_inl.h"
+#include "kernels/cpu/vector/number_inl.h"
 
 #include "kernels/scalar/functions_inl.h"
 
@@ -27,7 +27,7 @@ namespace linnet::cpu::HWY_NAMESPACE {
 
 #include "kernels/cpu/elementwise/integer_kernels_inl.h"
 
-void signed_kernels(KernelTable& table) {
+void signed_kernels(ElementwiseTable& table) {
   add_integer_kernels<int8_t>(table);
   add_integer_kernels<int16_t>(table);
   add_integer_kernels<int32_t>(table);
@@ -43,7 +43,7 @@ namespace linnet::cpu {
 
 HWY_EXPORT(signed_kernels);
 
-void add_signed_kernels(KernelTable& table) { HWY_DYNAMIC_DISPATCH(signed_kernels)(table); }
+void add_signed_kernels(ElementwiseTable& table) { HWY_DYNAMIC_DISPATCH(signed_kernels)(table); }
 
 }  // namespace linnet::cpu
 #endif

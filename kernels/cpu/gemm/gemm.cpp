@@ -5,16 +5,16 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/cpu/gemm/epilogue.h"
 #include "kernels/cpu/gemm/parallel.h"
 
-// The three levels that matter on x86: the baseline, AVX2 with FMA, AVX-512.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
+#include "kernels/cpu/vector/targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/gemm/gemm.cpp"
 #include "hwy/foreach_target.h"
 
 #include "hwy/highway.h"
-#include "kernels/cpu/gemm/epilogue-inl.h"
 #include "kernels/cpu/gemm/micro_kernel-inl.h"
 #include "kernels/cpu/gemm/row-inl.h"
 
@@ -81,20 +81,21 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 inline bool is_simple(Activation activation) {
-  return activation == Activation::kNone || activation == Activation::kRelu;
+  return !activation || activation == ScalarOp::kRelu;
 }
 
 template <class T>
 T lower_bound_of(Activation activation) {
-  return activation == Activation::kRelu ? T(0) : -std::numeric_limits<T>::infinity();
+  return activation == ScalarOp::kRelu ? T(0) : -std::numeric_limits<T>::infinity();
 }
 
 /// Activation and residual of a finished block whose sums (with bias) are stored.
 template <class T>
 void finish_block(const GemmProblem& p, T* out, const T* residual, int64_t rows, int64_t columns) {
+  if (columns == p.out_row) columns *= rows, rows = 1;
   for (int64_t i = 0; i < rows; ++i) {
-    activate_row(out + i * p.out_row, residual ? residual + i * p.out_row : nullptr, columns,
-                 p.activation);
+    finish_row(p.activation, out + i * p.out_row, residual ? residual + i * p.out_row : nullptr,
+               columns);
   }
 }
 
@@ -154,9 +155,7 @@ void row_task(const void* context, int64_t index, int) {
     add_row_times_columns(x, p.k, b, p.b_column, out, columns);
   }
   const T* residual = p.has_residual ? job.operands->residual + at.out + column : nullptr;
-  if (residual || p.activation != Activation::kNone) {
-    activate_row(out, residual, columns, p.activation);
-  }
+  if (residual || p.activation) finish_row(p.activation, out, residual, columns);
 }
 
 /// Panels of `kMaxRows` rows, each stored [depth][kMaxRows].
@@ -224,7 +223,7 @@ void multiply_packed(const Job<T>& job, const Tile<T>& tile, const T* left, cons
                    .bias_is_scalar = p.bias_is_scalar,
                    .accumulate = !first,
                    .residual = add_residual ? tile.residual + i * p.out_row + j : nullptr,
-                   .lower = lower_bound_of<T>(finish ? p.activation : Activation::kNone)};
+                   .lower = lower_bound_of<T>(finish ? p.activation : Activation())};
     if (p.has_bias) block.bias = job.operands->bias + (p.bias_is_scalar ? 0 : tile.column + j);
     for (int64_t r = 0; r < block_rows; r += kMaxRows) {
       column_strip(block, std::min<int64_t>(kMaxRows, block_rows - r),
@@ -357,7 +356,7 @@ void bf16_row_task(const void* context, int64_t index, int) {
   } else {
     add_row_times_columns(job.x, p.k, operands.b + column * p.b_column, p.b_column, sums, columns);
   }
-  if (p.activation != Activation::kNone) activate_row(sums, nullptr, columns, p.activation);
+  if (p.activation) finish_row(p.activation, sums, nullptr, columns);
   if (p.has_residual) {
     for (int64_t j = 0; j < columns; ++j)
       sums[j] += element(operands.residual, operands.out_dtype, column + j);

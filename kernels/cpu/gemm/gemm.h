@@ -11,7 +11,7 @@
 
 #include <cstddef>
 
-#include "kernels/cpu/gemm/activation.h"
+#include "core/ops/scalar_functions.h"
 #include "linnet/dtype.h"
 #include "linnet/shape.h"
 
@@ -31,7 +31,7 @@ struct GemmProblem {
   bool has_residual = false;
   /// The bias is one value for all columns of a row block (set by `canonical` when it transposes).
   bool bias_is_scalar = false;
-  Activation activation = Activation::kNone;
+  Activation activation = {};
 
   int64_t batch_count() const { return element_count(batch); }
   /// Multiply-adds of all batches together.

@@ -38,8 +38,8 @@ class Scratch {
 
 bool is_half(DType dtype) { return is_floating(dtype) && size_of(dtype) == 2; }
 
-void call_unary(Kernel kernel, const void* from, bool repeat, void* to, int64_t count) {
-  KernelCall call;
+void call_unary(ElementwiseLoop kernel, const void* from, bool repeat, void* to, int64_t count) {
+  LoopCall call;
   call.in[0] = from;
   call.repeat[0] = repeat;
   call.out = to;
@@ -54,7 +54,7 @@ class CompiledTileProgram::Execution {
  public:
   Execution(const CompiledTileProgram& compiled, const StridedSpace& space,
             std::span<const Operand> in, std::span<const Destination> out)
-      : compiled_(compiled), space_(space), in_(in), out_(out), table_(kernels()) {
+      : compiled_(compiled), space_(space), in_(in), out_(out), table_(elementwise_table()) {
     const size_t registers = compiled.program_.registers.size();
     sources_.resize(registers);
     for (size_t i = 0; i < in.size(); ++i) add_input(i);
@@ -187,7 +187,7 @@ class CompiledTileProgram::Execution {
   }
 
   void run_step(const Step& step, const Tile& tile) const {
-    KernelCall call;
+    LoopCall call;
     for (int k = 0; k < step.arity; ++k) {
       call.in[k] = read(tile, step.src[k]);
       call.repeat[k] = sources_[step.src[k]].is_scalar;
@@ -213,7 +213,7 @@ class CompiledTileProgram::Execution {
     const size_t array = in_.size() + j;
     const char* const from = read(tile, reg);
     const DType in_register = is_half(held) ? DType::kF32 : held;
-    const Kernel kernel = table_.get_cast(in_register, held);
+    const ElementwiseLoop kernel = table_.get_cast(in_register, held);
     if (space_.is_dense(array)) {
       char* const to = static_cast<char*>(out_[j].data) + tile.begin * size;
       if (to != from) call_unary(kernel, from, source.is_scalar, to, tile.count);
@@ -240,7 +240,7 @@ class CompiledTileProgram::Execution {
   const StridedSpace& space_;
   std::span<const Operand> in_;
   std::span<const Destination> out_;
-  const KernelTable& table_;
+  const ElementwiseTable& table_;
   std::vector<Source> sources_;
 };
 

@@ -160,7 +160,7 @@ void CompiledTileProgram::check() const {
 }
 
 CompiledTileProgram::Step CompiledTileProgram::make_step(const TileInstruction& instruction) const {
-  const KernelTable& table = kernels();
+  const ElementwiseTable& table = elementwise_table();
   Step step{};
   step.dst = instruction.dst;
   std::copy(std::begin(instruction.src), std::end(instruction.src), step.src);

@@ -19,9 +19,9 @@
 #include <span>
 #include <vector>
 
+#include "core/ops/scalar_functions.h"
 #include "kernels/cpu/elementwise/elementwise.h"
-#include "kernels/cpu/elementwise/kernel_table.h"
-#include "kernels/scalar/table.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "linnet/dtype.h"
 
 namespace linnet::cpu {
@@ -91,12 +91,12 @@ class CompiledTileProgram {
 
   /// A kernel call: registers to read, the slot to write, and what follows.
   struct Step {
-    Kernel kernel;
+    ElementwiseLoop kernel;
     uint16_t dst;
     uint16_t src[3];
     uint8_t arity;
     /// Rounds the result to 16 bits; or, after a conversion to a 16-bit type, widens it.
-    Kernel finish = nullptr;
+    ElementwiseLoop finish = nullptr;
     bool widens = false;
     double params[1];
   };

@@ -1,13 +1,13 @@
 #include "kernels/cpu/norm/norm_kernels.h"
 
-#include "kernels/cpu/reduce/vector_targets.h"
+#include "kernels/cpu/vector/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/norm/norm_kernels.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 
 #include "hwy/highway.h"
-#include "kernels/cpu/reduce/vector-inl.h"
+#include "kernels/cpu/vector/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::cpu {

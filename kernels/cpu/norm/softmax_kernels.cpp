@@ -4,19 +4,25 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/reduce/vector_targets.h"
+#include "kernels/cpu/vector/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/norm/softmax_kernels.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 
 #include "hwy/highway.h"
-#include "kernels/cpu/norm/exp-inl.h"
-#include "kernels/cpu/reduce/vector-inl.h"
+#include "kernels/cpu/vector/functions-inl.h"
+#include "kernels/cpu/vector/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::cpu {
 namespace HWY_NAMESPACE {
+
+// e^x as the elementwise kernel computes it.
+template <class D>
+HWY_INLINE hn::Vec<D> exponential(D d, hn::Vec<D> x) {
+  return as_vector(d, exp(as_number(d, x)));
+}
 
 // Calls body(i, load, store) over a row, where load(p, fill) gives lanes i... of p and store(v, p)
 // puts them back; the last call may see fewer than a whole vector.
@@ -70,7 +76,7 @@ HWY_INLINE void short_row_forward(int64_t count, const T* x, T* y, bool logarith
       hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(count)), exponential(d, shifted));
   const T sum = sum_lanes(d, e);
   const auto result =
-      logarithm ? hn::Sub(shifted, hn::Set(d, std::log(sum))) : hn::Mul(e, hn::Set(d, T(1) / sum));
+      logarithm ? hn::Sub(shifted, hn::Set(d, log(sum))) : hn::Mul(e, hn::Set(d, T(1) / sum));
   store_part(d, result, y, count);
 }
 
@@ -81,7 +87,7 @@ void row_forward(int64_t count, const T* x, T* y, bool logarithm) {
   const T high = row_max(count, x);
   const T sum = row_exp_sum(count, x, high, logarithm ? nullptr : y);
   if (logarithm) {
-    const auto shifts = hn::Set(d, high), logs = hn::Set(d, std::log(sum));
+    const auto shifts = hn::Set(d, high), logs = hn::Set(d, log(sum));
     for_vectors(d, count, [&](auto load, auto store) HWY_ATTR {
       store(hn::Sub(hn::Sub(load(x, T(0)), shifts), logs), y);
     });
@@ -113,7 +119,7 @@ template <class T>
 T row_logsumexp(int64_t count, const T* x) {
   const T high = row_max(count, x);
   const T shift = std::isinf(high) ? T(0) : high;
-  return std::log(row_exp_sum<T>(count, x, shift, nullptr)) + shift;
+  return log(row_exp_sum<T>(count, x, shift, nullptr)) + shift;
 }
 
 template <class T>
@@ -160,7 +166,7 @@ void columns_forward(int64_t axis, int64_t stride, int64_t columns, const T* x, 
                      bool logarithm) {
   ColumnSums<T> s;
   column_sums<false>(axis, stride, columns, x, logarithm ? nullptr : y, s);
-  for (int64_t c = 0; c < columns; ++c) s.sum[c] = logarithm ? std::log(s.sum[c]) : T(1) / s.sum[c];
+  for (int64_t c = 0; c < columns; ++c) s.sum[c] = logarithm ? log(s.sum[c]) : T(1) / s.sum[c];
   for (int64_t i = 0; i < axis; ++i) {
     const T* from = x + i * stride;
     T* to = y + i * stride;
@@ -196,7 +202,7 @@ template <class T>
 void columns_logsumexp(int64_t axis, int64_t stride, int64_t columns, const T* x, T* out) {
   ColumnSums<T> s;
   column_sums<true, T>(axis, stride, columns, x, nullptr, s);
-  for (int64_t c = 0; c < columns; ++c) out[c] = std::log(s.sum[c]) + s.high[c];
+  for (int64_t c = 0; c < columns; ++c) out[c] = log(s.sum[c]) + s.high[c];
 }
 
 void RowF32(int64_t n, const float* x, float* y, bool l) { row_forward(n, x, y, l); }

@@ -6,7 +6,6 @@
 
 #include <string>
 
-#include "kernels/cpu/gemm/activation.h"
 #include "linnet/dtype.h"
 #include "linnet/shape.h"
 
@@ -44,37 +43,6 @@ inline Desc any_desc(const Dims& dims, DType dtype) {
 }
 
 inline bool is_absent(const Desc& desc) { return desc.is_zero(); }
-
-inline dnnl::algorithm eltwise_algorithm(Activation activation) {
-  switch (activation) {
-    case Activation::kGeluTanh:
-      return dnnl::algorithm::eltwise_gelu_tanh;
-    case Activation::kGeluErf:
-      return dnnl::algorithm::eltwise_gelu_erf;
-    case Activation::kSilu:
-      return dnnl::algorithm::eltwise_swish;
-    case Activation::kTanh:
-      return dnnl::algorithm::eltwise_tanh;
-    case Activation::kLogistic:
-      return dnnl::algorithm::eltwise_logistic;
-    case Activation::kNone:
-    case Activation::kRelu:
-      break;
-  }
-  return dnnl::algorithm::eltwise_relu;
-}
-
-/// Appends the activation, if there is one. Returns the number of post-operations appended.
-inline int append_activation(dnnl::post_ops& operations, Activation activation) {
-  if (activation == Activation::kNone) return 0;
-  const float alpha = activation == Activation::kSilu ? 1.0f : 0.0f;
-#if DNNL_VERSION_MAJOR >= 3
-  operations.append_eltwise(eltwise_algorithm(activation), alpha, 0.0f);
-#else
-  operations.append_eltwise(1.0f, eltwise_algorithm(activation), alpha, 0.0f);
-#endif
-  return 1;
-}
 
 inline dnnl::matmul::primitive_desc make_matmul(const Desc& a, const Desc& b, const Desc& bias,
                                                 const Desc& out, const dnnl::primitive_attr& attr) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "kernels/cpu/onednn/compat.h"
+#include "kernels/cpu/onednn/epilogue.h"
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/onednn/pipeline.h"
 #include "linnet/error.h"
@@ -153,15 +154,12 @@ Desc activations(const Dims& dims, DType dtype, bool winograd) {
 
 // Inference would want weights that are already in the Winograd domain, and the reorder into it
 // takes longer than the transform inside the training kernel.
-std::unique_ptr<Prepared> make_forward(const ConvSpec& s, bool winograd) {
+std::unique_ptr<Prepared> make_linear_forward(const ConvSpec& s, bool winograd) {
   const ConvDescs d = describe(s);
-  dnnl::primitive_attr attr = caller_scratchpad();
-  dnnl::post_ops operations;
-  if (append_activation(operations, s.activation)) attr.set_post_ops(operations);
   const Desc bias = s.has_bias ? strided_desc({s.out_channels}, s.bias_dtype, {1}) : Desc();
   const auto pd = make_conv_forward(
       algorithm_of(winograd), activations(d.x_dims, s.dtype, winograd), any_desc(d.w_dims, s.dtype),
-      bias, activations(d.y_dims, s.out_dtype, winograd), d.window, attr,
+      bias, activations(d.y_dims, s.out_dtype, winograd), d.window, caller_scratchpad(),
       /*training=*/winograd);
   PipelineBuilder b;
   const int y = b.output(0, channels_last(d.y_dims, s.out_dtype));
@@ -174,6 +172,17 @@ std::unique_ptr<Prepared> make_forward(const ConvSpec& s, bool winograd) {
   b.step(dnnl::convolution_forward(pd), pd.scratchpad_desc(), std::move(arguments));
   b.copy_back(result, y);
   return b.finish(implementation_of(pd));
+}
+
+std::unique_ptr<Prepared> make_forward(const ConvSpec& s, bool winograd) {
+  std::unique_ptr<Prepared> linear = make_linear_forward(s, winograd);
+  if (!s.activation) return linear;
+  Shape shape{s.batch};
+  for (const int64_t size : s.out_size()) shape.push_back(size);
+  shape.push_back(s.out_channels);
+  const Strides dense = dense_strides(shape);
+  return with_epilogue(std::move(linear),
+                       {*s.activation, /*has_residual=*/false, s.out_dtype, shape, dense});
 }
 
 /// oneDNN wants the forward descriptor next to the backward one.

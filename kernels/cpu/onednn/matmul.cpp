@@ -5,6 +5,7 @@
 #include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/gemm/parallel.h"
 #include "kernels/cpu/onednn/compat.h"
+#include "kernels/cpu/onednn/epilogue.h"
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/onednn/pipeline.h"
 
@@ -152,7 +153,8 @@ Desc matrix_desc(const GemmProblem& p, const Strides& batch, int64_t rows, int64
   return strided_desc(dims, dtype, strides);
 }
 
-std::unique_ptr<Prepared> make_library_matmul(const MatmulSpec& s, const GemmProblem& p) {
+/// Product, bias and residual; without the activation.
+std::unique_ptr<Prepared> make_linear_matmul(const MatmulSpec& s, const GemmProblem& p) {
   const Desc a = matrix_desc(p, p.a_batch, p.m, p.k, p.a_row, p.a_column, s.dtype);
   const Desc b = matrix_desc(p, p.b_batch, p.k, p.n, p.b_row, p.b_column, s.dtype);
   const Desc out = matrix_desc(p, p.out_batch, p.m, p.n, p.out_row, 1, s.out_dtype);
@@ -167,10 +169,11 @@ std::unique_ptr<Prepared> make_library_matmul(const MatmulSpec& s, const GemmPro
     }());
   }
   dnnl::primitive_attr attr = caller_scratchpad();
-  dnnl::post_ops operations;
-  const int residual_position = append_activation(operations, s.activation);
-  if (s.has_residual) operations.append_binary(dnnl::algorithm::binary_add, out);
-  attr.set_post_ops(operations);
+  if (s.has_residual) {
+    dnnl::post_ops operations;
+    operations.append_binary(dnnl::algorithm::binary_add, out);
+    attr.set_post_ops(operations);
+  }
   const auto pd = make_matmul(a, b, bias, out, attr);
 
   PipelineBuilder builder;
@@ -180,11 +183,21 @@ std::unique_ptr<Prepared> make_library_matmul(const MatmulSpec& s, const GemmPro
   size_t next = 2;
   if (s.has_bias) arguments.emplace_back(DNNL_ARG_BIAS, builder.input(next++, bias));
   if (s.has_residual) {
-    arguments.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(residual_position) | DNNL_ARG_SRC_1,
+    arguments.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1,
                            builder.input(next, out));
   }
   builder.step(dnnl::matmul(pd), pd.scratchpad_desc(), std::move(arguments));
   return builder.finish(implementation_of(pd));
+}
+
+std::unique_ptr<Prepared> make_library_matmul(const MatmulSpec& s, const GemmProblem& p) {
+  if (!s.activation) return make_linear_matmul(s, p);
+  MatmulSpec product = s;
+  product.has_residual = false;
+  ElementwiseEpilogue epilogue{*s.activation, s.has_residual, s.out_dtype, p.batch, p.out_batch};
+  for (const int64_t size : {p.m, p.n}) epilogue.shape.push_back(size);
+  for (const int64_t stride : {p.out_row, int64_t{1}}) epilogue.strides.push_back(stride);
+  return with_epilogue(make_linear_matmul(product, p), std::move(epilogue));
 }
 
 template <class T>

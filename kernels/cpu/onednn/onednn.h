@@ -2,14 +2,14 @@
 //
 //   MatmulSpec spec{.m = 64, .n = 256, .k = 784, .a_strides = {784, 1}, .b_strides = {256, 1}};
 //   spec.has_bias = true;
-//   spec.activation = Activation::kRelu;
+//   spec.activation = ScalarOp::kRelu;
 //   PrepareResult result = prepare_matmul(spec);
 //   const void* inputs[] = {x, w, bias};
 //   void* outputs[] = {y};
 //   result.kernel->execute(inputs, outputs, workspace);
 #pragma once
 
-#include "kernels/cpu/gemm/activation.h"
+#include "core/ops/scalar_functions.h"
 #include "kernels/cpu/onednn/prepared.h"
 #include "linnet/dtype.h"
 #include "linnet/shape.h"
@@ -29,7 +29,7 @@ struct MatmulSpec {
   Strides out_strides;    ///< also of the residual; empty: dense; the last one is 1
   bool has_bias = false;  ///< bias[n], dense
   bool has_residual = false;
-  Activation activation = Activation::kNone;
+  Activation activation = {};
 };
 
 /// Inputs: a, b, then the bias if there is one, then the residual if there is one. Output: out.
@@ -51,7 +51,7 @@ struct ConvSpec {
   DType out_dtype = DType::kF32;    ///< of the result: as `dtype`, or f32 for bf16 operands
   DType bias_dtype = DType::kF32;   ///< as `out_dtype`, or f32
   bool has_bias = false;  ///< forward: adds bias[out]; backward weights: also gives its gradient
-  Activation activation = Activation::kNone;  ///< forward only, after the bias
+  Activation activation = {};  ///< forward only, after the bias
   /// f32 3x3 convolutions of stride 1 may use Winograd's F(4x4, 3x3) where it is faster, at a
   /// relative error about four times that of the direct sum.
   bool allow_winograd = false;

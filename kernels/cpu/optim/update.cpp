@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "kernels/cpu/reduce/vector_targets.h"
+#include "kernels/cpu/vector/targets.h"
 #include "linnet/parallel.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -5,7 +5,8 @@
 #include "kernels/cpu/gemm/parallel.h"
 #include "kernels/cpu/pool/geometry.h"
 
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
+#include "kernels/cpu/vector/targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/pool/pool_kernels.cpp"
 #include "hwy/foreach_target.h"

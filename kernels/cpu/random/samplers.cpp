@@ -6,8 +6,9 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/cpu/random/erf_inv.h"
+#include "kernels/cpu/random/normal_vector.h"
 #include "kernels/cpu/reduce/element.h"
+#include "kernels/scalar/host.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 
@@ -144,7 +145,7 @@ void inverted_normal(const uint32_t* keys, int64_t key_count, int64_t count, Ran
       normal_from_bits_f32(size, bits, range.low, range.span, least, most, to);
     } else if constexpr (std::is_same_v<T, double>) {
       for (int64_t i = 0; i < size; ++i) {
-        const double value = std::sqrt(2.0) * erf_inv_f64(uniform_of<T>(bits[i], range));
+        const double value = std::sqrt(2.0) * scalar::erf_inv(uniform_of<T>(bits[i], range));
         to[i] = std::min(std::max(value, least), most);
       }
     } else {
@@ -172,10 +173,10 @@ void normal(const uint32_t* keys, int64_t key_count, int64_t count, KeyLayout la
 template <class T>
 T erf_of_scaled(T bound) {
   if constexpr (std::is_same_v<T, double>)
-    return std::erf(bound / std::sqrt(2.0));
+    return scalar::erf(bound / std::sqrt(2.0));
   else
     return narrow<T>(
-        erf_f32(widen(narrow<T>(widen(bound) / widen(round_once<T>(std::sqrt(2.0)))))));
+        scalar::erf(widen(narrow<T>(widen(bound) / widen(round_once<T>(std::sqrt(2.0)))))));
 }
 
 template <class T>

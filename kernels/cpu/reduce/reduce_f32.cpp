@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <limits>
 
-#include "kernels/cpu/reduce/vector_targets.h"
+#include "kernels/cpu/vector/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/reduce/reduce_f32.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 
 #include "hwy/highway.h"
-#include "kernels/cpu/reduce/vector-inl.h"
+#include "kernels/cpu/vector/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace linnet::cpu {

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/reduce/axis_lines.h"
 #include "kernels/cpu/reduce/element.h"
+#include "kernels/scalar/host.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 
@@ -23,11 +24,9 @@ A combine(A carry, A value) {
     return maximum(carry, value);
   else if constexpr (kind == ScanKind::kMin)
     return minimum(carry, value);
-  else {
-    if (carry != carry || value != value) return carry + value;
-    const A high = std::max(carry, value), low = std::min(carry, value);
-    return std::isinf(high) || std::isinf(low) ? high : high + std::log1p(std::exp(low - high));
-  }
+  else
+    return static_cast<A>(
+        scalar::logaddexp(static_cast<double>(carry), static_cast<double>(value)));
 }
 
 template <ScanKind kind, class T>

@@ -6,7 +6,6 @@
 #include "core/ops/fused.h"
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/register/conv_reference.h"
-#include "kernels/cpu/register/epilogue.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
 
@@ -27,7 +26,7 @@ struct ConvRequest {
   const ConvParams& params;
   Wanted wanted;
   bool has_bias = false;
-  cpu::Activation activation = cpu::Activation::kNone;
+  Activation activation = {};
 
   const OperandView& x() const {
     return wanted == Wanted::kData ? request.outputs[0] : request.inputs[0];
@@ -270,7 +269,7 @@ bool is_empty(const KernelRequest& request) {
 /// In the operands' own dtype if the library has it, else (16-bit floats) in f32.
 std::unique_ptr<Kernel> prepare_in(const ConvRequest& r, DType compute, std::string& reason) {
   if (is_ordinary(r.params)) return prepare_ordinary(r, compute, reason);
-  const bool epilogue = r.has_bias || r.activation != cpu::Activation::kNone;
+  const bool epilogue = r.has_bias || r.activation;
   if (all_ones(r.params.strides) && !all_ones(r.params.lhs_dilation) && !epilogue) {
     if (auto kernel = prepare_transposed(r, compute, reason)) return kernel;
   }
@@ -305,8 +304,7 @@ std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string&
     reason = p.has_residual ? "a residual" : "an empty operand";
     return nullptr;
   }
-  return prepare({request, p.conv, Wanted::kResult, p.has_bias, cpu::activation_of(p.activation)},
-                 reason);
+  return prepare({request, p.conv, Wanted::kResult, p.has_bias, p.activation}, reason);
 }
 
 }  // namespace

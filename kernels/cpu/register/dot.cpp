@@ -6,7 +6,6 @@
 #include "kernels/cpu/elementwise/elementwise.h"
 #include "kernels/cpu/reference/matmul.h"
 #include "kernels/cpu/register/dot_layout.h"
-#include "kernels/cpu/register/epilogue.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
 
@@ -21,7 +20,7 @@ using cpu::Staging;
 /// What follows the product.
 struct Epilogue {
   bool has_bias = false, has_residual = false;
-  cpu::Activation activation = cpu::Activation::kNone;
+  Activation activation = {};
 };
 
 Staging staging_of(const DotLayout::Packing& packing, DType from, DType to) {
@@ -175,8 +174,7 @@ std::unique_ptr<Kernel> prepare_linear(const KernelRequest& request, std::string
     return nullptr;
   }
   const auto& p = request.params.as<LinearBiasActivationParams>();
-  return prepare_product(request, p.dot,
-                         {p.has_bias, p.has_residual, cpu::activation_of(p.activation)}, reason);
+  return prepare_product(request, p.dot, {p.has_bias, p.has_residual, p.activation}, reason);
 }
 
 }  // namespace

@@ -1,19 +1,11 @@
-// The error function and its inverse as the samplers define them (docs/rng.md, section 4 and
-// appendix B).
+// Uniform and normal numbers of f32 from random bits (docs/rng.md, section 4), in vectors.
 #pragma once
 
 #include <cstdint>
 
 namespace linnet::cpu {
 
-/// Rational approximation of erf for |x| < 3.83, fused Horner steps.
-float erf_f32(float x);
-
-/// Inverse error function in double: three-piece polynomial of -log(1 - x^2); infinite at |x| = 1.
-double erf_inv_f64(double x);
-
-/// out[i] = erf_inv(x[i]) in float: Giles' two-piece polynomial with the Horner steps fused and
-/// nothing else. `out` may be `x`.
+/// out[i] = erf_inv(x[i]), the function of kernels/scalar. `out` may be `x`.
 void erf_inv_f32(int64_t count, const float* x, float* out);
 
 /// out[i] = max(low, fma(unit, span, low)), unit the top 23 bits of bits[i] as a fraction in [0,

@@ -1,11 +1,11 @@
 // Small vector helpers, compiled once per instruction set: ends of rows and folds over lanes.
 // The include guard toggles, as Highway asks of headers included by dispatched sources.
 
-#if defined(LINNET_CPU_REDUCE_VECTOR_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef LINNET_CPU_REDUCE_VECTOR_INL_H_
-#undef LINNET_CPU_REDUCE_VECTOR_INL_H_
+#if defined(LINNET_CPU_VECTOR_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_CPU_VECTOR_ROWS_INL_H_
+#undef LINNET_CPU_VECTOR_ROWS_INL_H_
 #else
-#define LINNET_CPU_REDUCE_VECTOR_INL_H_
+#define LINNET_CPU_VECTOR_ROWS_INL_H_
 #endif
 
 #include <cstdint>
@@ -74,4 +74,4 @@ HWY_INLINE hn::TFromD<D> max_lanes_with_nan(D d, VectorOf<D> value) {
 }  // namespace linnet::cpu
 HWY_AFTER_NAMESPACE();
 
-#endif  // LINNET_CPU_REDUCE_VECTOR_INL_H_
+#endif  // LINNET_CPU_VECTOR_ROWS_INL_H_

@@ -189,14 +189,23 @@ template <class D>
 LINNET_SCALAR Pack<D> round(Pack<D> x) {
   return hn::Round(x.raw);
 }
-// AVX2 and AVX-512 always fuse.
+// Fused where the instruction set can.
 template <class D>
 LINNET_SCALAR Pack<D> mul_add(Pack<D> a, Pack<D> b, Pack<D> c) {
   return hn::MulAdd(a.raw, b.raw, c.raw);
 }
 template <class D>
 LINNET_SCALAR Pack<D> fma(Pack<D> a, Pack<D> b, Pack<D> c) {
+#if HWY_NATIVE_FMA
   return hn::MulAdd(a.raw, b.raw, c.raw);
+#else
+  alignas(64) hn::TFromD<D> x[hn::MaxLanes(D())], y[hn::MaxLanes(D())], z[hn::MaxLanes(D())];
+  hn::Store(a.raw, D(), x);
+  hn::Store(b.raw, D(), y);
+  hn::Store(c.raw, D(), z);
+  for (size_t i = 0; i < hn::MaxLanes(D()); ++i) x[i] = library::fma(x[i], y[i], z[i]);
+  return hn::Load(D(), x);
+#endif
 }
 
 #if HWY_TARGET == HWY_AVX3

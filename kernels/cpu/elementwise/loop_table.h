@@ -4,14 +4,14 @@
 
 #include <cstdint>
 
-#include "kernels/scalar/table.h"
+#include "core/ops/scalar_functions.h"
 #include "linnet/dtype.h"
 
 namespace linnet::cpu {
 
 /// Operands of one loop: dense arrays, or a single number that is used for every element. The
 /// result may be the same array as an operand of the same element size.
-struct KernelCall {
+struct LoopCall {
   const void* in[3] = {};
   bool repeat[3] = {};
   void* out = nullptr;
@@ -19,44 +19,44 @@ struct KernelCall {
   const double* params = nullptr;
 };
 
-using Kernel = void (*)(const KernelCall&);
+using ElementwiseLoop = void (*)(const LoopCall&);
 
 /// Entries are null where a function does not take a type.
-struct KernelTable {
+struct ElementwiseTable {
   /// Float functions of the 16-bit types work on operands widened to f32 and leave f32, not yet
   /// rounded to 16 bits. Their selection works on the 16-bit words.
-  Kernel op[kScalarOpCount][kDTypeCount] = {};
+  ElementwiseLoop op[kScalarOpCount][kDTypeCount] = {};
   /// [from][to], in memory format.
-  Kernel cast[kDTypeCount][kDTypeCount] = {};
+  ElementwiseLoop cast[kDTypeCount][kDTypeCount] = {};
   /// Rounds f32 to the nearest f16 or bf16 and leaves it as f32. Indexed by type; null for others.
-  Kernel round[kDTypeCount] = {};
+  ElementwiseLoop round[kDTypeCount] = {};
   /// Selection between f32 images of 16-bit numbers.
-  Kernel select_f32 = nullptr;
+  ElementwiseLoop select_f32 = nullptr;
 
-  void set(ScalarOp function, DType dtype, Kernel kernel) {
+  void set(ScalarOp function, DType dtype, ElementwiseLoop kernel) {
     op[static_cast<int>(function)][static_cast<int>(dtype)] = kernel;
   }
-  Kernel get(ScalarOp function, DType dtype) const {
+  ElementwiseLoop get(ScalarOp function, DType dtype) const {
     return op[static_cast<int>(function)][static_cast<int>(dtype)];
   }
-  Kernel get_cast(DType from, DType to) const {
+  ElementwiseLoop get_cast(DType from, DType to) const {
     return cast[static_cast<int>(from)][static_cast<int>(to)];
   }
 };
 
 /// The table of this machine.
-const KernelTable& kernels();
+const ElementwiseTable& elementwise_table();
 
 /// Builds a table for the instruction set `HWY_AVX2` and so on; for tests of the ones not chosen.
-KernelTable make_kernel_table(int64_t target);
+ElementwiseTable make_elementwise_table(int64_t target);
 
 // Parts of the table, one per source file.
-void add_float32_kernels(KernelTable& table);
-void add_float64_kernels(KernelTable& table);
-void add_signed_kernels(KernelTable& table);
-void add_unsigned_kernels(KernelTable& table);
-void add_predicate_kernels(KernelTable& table);
-void add_cast_kernels(KernelTable& table);
-void add_half_kernels(KernelTable& table);
+void add_float32_kernels(ElementwiseTable& table);
+void add_float64_kernels(ElementwiseTable& table);
+void add_signed_kernels(ElementwiseTable& table);
+void add_unsigned_kernels(ElementwiseTable& table);
+void add_predicate_kernels(ElementwiseTable& table);
+void add_cast_kernels(ElementwiseTable& table);
+void add_half_kernels(ElementwiseTable& table);
 
 }  // namespace linnet::cpu

@@ -1,6 +1,6 @@
 // The one list of elementwise functions. Everything that enumerates them is generated from it: the
-// enumeration, lookup by name, the CPU kernel tables and the source handed to a device compiler.
-// Adding a function is one template in a *_inl.h file of this folder and one line here.
+// enumeration, lookup by name and the kernel tables of the back ends. Adding a function is one line
+// here and one template in a kernels/scalar/*_inl.h.
 //
 //   std::optional<ScalarOp> op = find_scalar_op("tanh");
 //   int operands = scalar_op_info(*op).arity;             // 1
@@ -144,11 +144,17 @@ constexpr const ScalarOpInfo& scalar_op_info(ScalarOp op) {
   return kScalarOpInfos[static_cast<int>(op)];
 }
 
+constexpr std::string_view name_of(ScalarOp op) { return scalar_op_info(op).name; }
+
 /// Whether the result is bool whatever the operands are.
 constexpr bool returns_bool(ScalarOp op) {
   const ScalarKind kind = scalar_op_info(op).kind;
   return kind == ScalarKind::kComparison || kind == ScalarKind::kPredicate;
 }
+
+/// A function of one operand and no parameters applied to a result before it is stored; none:
+/// identity.
+using Activation = std::optional<ScalarOp>;
 
 /// The function of that name, if there is one.
 constexpr std::optional<ScalarOp> find_scalar_op(std::string_view name) {

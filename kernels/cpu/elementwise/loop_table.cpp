@@ -1,12 +1,12 @@
-#include "kernels/cpu/elementwise/kernel_table.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 
 #include "hwy/targets.h"
 
 namespace linnet::cpu {
 namespace {
 
-KernelTable make_table() {
-  KernelTable table;
+ElementwiseTable make_table() {
+  ElementwiseTable table;
   add_float32_kernels(table);
   add_float64_kernels(table);
   add_signed_kernels(table);
@@ -25,15 +25,15 @@ KernelTable make_table() {
 
 }  // namespace
 
-const KernelTable& kernels() {
-  static const KernelTable table = make_table();
+const ElementwiseTable& elementwise_table() {
+  static const ElementwiseTable table = make_table();
   return table;
 }
 
-KernelTable make_kernel_table(int64_t target) {
+ElementwiseTable make_elementwise_table(int64_t target) {
   hwy::SetSupportedTargetsForTest(target);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  const KernelTable table = make_table();
+  const ElementwiseTable table = make_table();
   hwy::SetSupportedTargetsForTest(0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   return table;

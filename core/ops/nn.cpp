@@ -36,6 +36,7 @@ void define_nn() {
   define_softmax();
   define_norms();
   attention_primitive();
+  attention_backward_primitive();
 }
 
 }  // namespace linnet

@@ -5,6 +5,7 @@
 
 #include "linnet/ops.h"
 #include "linnet/primitive.h"
+#include "linnet/random.h"
 
 namespace linnet {
 
@@ -75,12 +76,26 @@ const Primitive& batch_norm_inference_primitive();
 struct AttentionParams {
   double scale = 1;
   bool causal = false, has_bias = false, has_mask = false;
-  LINNET_FIELDS(scale, causal, has_bias, has_mask)
+  double dropout_rate = 0;  ///< of the weights; 0: no keys among the operands
+  /// One decision for all heads and all elements of the batch that share a key.
+  bool broadcast_dropout = false;
+  int64_t batch_per_key = 0;  ///< consecutive elements of the batch that share a key
+  random::Layout layout = random::Layout::kPartitionable;
+  LINNET_FIELDS(scale, causal, has_bias, has_mask, dropout_rate, broadcast_dropout, batch_per_key,
+                layout)
 };
 /// q [batch, q_len, heads, dim], k, v [batch, kv_len, kv_heads, dim], [bias], [mask], which have
-/// four dimensions that broadcast to [batch, heads, q_len, kv_len] -> [batch, q_len, heads, dim of
-/// v].
+/// four dimensions that broadcast to [batch, heads, q_len, kv_len], [keys u32[n, 2]] -> y [batch,
+/// q_len, heads, dim of v], log-sum-exp of the masked scores [batch, heads, q_len], wide.
 const Primitive& attention_primitive();
+
+struct AttentionBackwardParams {
+  AttentionParams attention;
+  bool has_dlse = false;
+  LINNET_FIELDS(attention, has_dlse)
+};
+/// q, k, v, y, log-sum-exp, dy, [dlse], [bias], [mask], [keys] -> dq, dk, dv, [dbias].
+const Primitive& attention_backward_primitive();
 
 /// Defined by the files of their families; called by `define_nn`.
 void define_softmax();

@@ -1,7 +1,5 @@
 #include "modules/layers/attention.h"
 
-#include <cmath>
-
 #include "core/base/format.h"
 #include "linnet/layers/dtypes.h"
 
@@ -33,39 +31,6 @@ Tensor scores_operand(const Tensor& x, const Shape& batch) {
   return reshape(broadcast_to(x, full), with_front(element_count(batch), full, batch.size()));
 }
 
-Tensor causal_mask(int64_t q_len, int64_t kv_len) {
-  const Shape shape{q_len, kv_len};
-  return greater_equal(iota(DType::kI32, shape, 0), iota(DType::kI32, shape, 1));
-}
-
-Tensor masked(const Tensor& scores, const Tensor& mask) {
-  return mask.defined() ? where(mask, scores, scalar(finfo(scores.dtype()).lowest, scores.dtype()))
-                        : scores;
-}
-
-/// softmax of the masked scores, [batch, heads, q_len, kv_len], in q's dtype.
-Tensor attention_weights(const Tensor& q, const Tensor& k, const Tensor& bias, const Tensor& mask,
-                         bool causal) {
-  const DType wide = promote_types(q.dtype(), DType::kF32);
-  const Tensor scaled = q / std::sqrt(static_cast<double>(q.shape(-1)));
-  Tensor scores = dot_general(
-      scaled, k,
-      {.lhs_contract = {3}, .rhs_contract = {3}, .lhs_batch = {0, 2}, .rhs_batch = {0, 2}}, wide);
-  if (bias.defined()) scores = scores + bias;
-  scores = masked(scores, mask);
-  if (causal) scores = masked(scores, causal_mask(q.shape(1), k.shape(1)));
-  return astype(softmax(scores, -1), q.dtype());
-}
-
-Tensor dropped(const Tensor& weights, const AttentionSettings& settings) {
-  if (!settings.dropout_key) {
-    fail<ModuleError>(
-        "attention: dropout needs a random key\n  hint: pass one, or set deterministic");
-  }
-  const Axes broadcast = settings.broadcast_dropout ? Axes{0, 1} : Axes{};
-  return dropout(weights, settings.dropout_key().data(), settings.dropout_rate, broadcast);
-}
-
 }  // namespace
 
 Tensor dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -86,31 +51,23 @@ Tensor dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                value = with_one_batch(same[2], batch);
   const Tensor bias = scores_operand(settings.bias, batch);
   const Tensor mask = scores_operand(as_bool(settings.mask), batch);
-  const bool drops = settings.dropout_rate > 0 && !settings.deterministic;
-  Tensor y;
-  if (!drops && !settings.on_weights) {
-    y = linnet::dot_product_attention(query, key, value, bias, mask, {.causal = settings.causal});
-  } else {
-    if (key.shape(2) == 0 || query.shape(2) % key.shape(2)) {
-      fail<ShapeError>("attention: {} query heads are no multiple of {} key heads", query.shape(2),
-                       key.shape(2));
-    }
-    const int64_t group = query.shape(2) / key.shape(2);
-    Tensor weights = attention_weights(query, group == 1 ? key : repeat(key, group, 2), bias, mask,
-                                       settings.causal);
-    if (settings.on_weights) {
-      Shape full = batch;
-      full.append(weights.shape().begin() + 1, weights.shape().end());
-      settings.on_weights(reshape(weights, full));
-    }
-    if (drops) weights = dropped(weights, settings);
-    // [batch, heads, q_len, kv_len] with [batch, kv_len, heads, dim] gives [batch, heads, q_len,
-    // dim].
-    y = dot_general(
-        weights, group == 1 ? value : repeat(value, group, 2),
-        {.lhs_contract = {3}, .rhs_contract = {1}, .lhs_batch = {0, 1}, .rhs_batch = {0, 2}});
-    y = transpose(y, {0, 2, 1, 3});
+  AttentionOptions options{.causal = settings.causal};
+  if (settings.on_weights) {
+    const Tensor weights = dot_product_attention_weights(query, key, bias, mask, options);
+    Shape full = batch;
+    full.append(weights.shape().begin() + 1, weights.shape().end());
+    settings.on_weights(reshape(weights, full));
   }
+  if (settings.dropout_rate > 0 && !settings.deterministic) {
+    if (!settings.dropout_key) {
+      fail<ModuleError>(
+          "attention: dropout needs a random key\n  hint: pass one, or set deterministic");
+    }
+    options.dropout_rate = settings.dropout_rate;
+    options.broadcast_dropout = settings.broadcast_dropout;
+    options.dropout_key = settings.dropout_key().data();
+  }
+  const Tensor y = linnet::dot_product_attention(query, key, value, bias, mask, options);
   if (batch.size() == 1) return y;
   Shape full = batch;
   full.append(y.shape().begin() + 1, y.shape().end());

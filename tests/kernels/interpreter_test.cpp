@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "kernels/cpu/interpreter/tile_program.h"
-#include "linnet/kernel.h"
 #include "linnet/error.h"
+#include "linnet/kernel.h"
 #include "linnet/parallel.h"
 
 namespace linnet::cpu {

@@ -8,6 +8,7 @@
 #include "linnet/error.h"
 #include "linnet/jit.h"
 #include "linnet/ops.h"
+#include "linnet/random.h"
 #include "linnet/transforms.h"
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/golden_file.h"
@@ -290,6 +291,79 @@ TEST(J042, TransformsAndErrors) {
         dot_product_attention(zeros({1, 2, 3, 4}), zeros({1, 2, 2, 4}), zeros({1, 2, 2, 4}));
       },
       "3 query heads do not divide into groups for 2 key heads");
+}
+
+TEST(J042, GradientsOfRowsWithoutPermittedKeysAreThoseOfTheMean) {
+  const Tensor q = distinct({1, 2, 1, 2}), k = distinct({1, 3, 1, 2}), v = distinct({1, 3, 1, 2});
+  const Tensor mask = from_vector<int>({0, 0, 0, 1, 0, 1}, {1, 1, 2, 3}).astype(DType::kBool);
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    const auto loss = [&](const Tensor& a, const Tensor& b, const Tensor& c) {
+      return sum(square(dot_product_attention(a, b, c, {}, mask)));
+    };
+    const auto by_parts = [&](const Tensor& a, const Tensor& b, const Tensor& c) {
+      Tensor scores = einsum("btnh,bsnh->bnts", {a, b}) / std::sqrt(2.0);
+      scores = where(mask, scores, -1e30);
+      return sum(square(einsum("bnts,bsnh->btnh", {softmax(scores), c})));
+    };
+    const Tensor x = q.astype(dtype), y = k.astype(dtype), z = v.astype(dtype);
+    const auto [dq, dk, dv] = grad<0, 1, 2>(loss)(x, y, z);
+    const auto [eq, ek, ev] = grad<0, 1, 2>(by_parts)(x, y, z);
+    const double tolerance = dtype == DType::kF64 ? 1e-14 : 2e-6;
+    expect_same(dq, eq, tolerance, "dq");
+    expect_same(dk, ek, tolerance, "dk");
+    expect_same(dv, ev, tolerance, "dv");
+  }
+}
+
+TEST(J042, SequenceLengthsAndLocalWindowsMask) {
+  const Tensor q = distinct({2, 4, 2, 3}, 0.1), k = distinct({2, 5, 2, 3}, 0.1),
+               v = distinct({2, 5, 2, 3}, 0.1);
+  const Tensor q_lengths = tensor({3, 4}), kv_lengths = tensor({5, 2});
+  const Tensor row = iota(DType::kI32, {2, 1, 4, 5}, 2),
+               column = iota(DType::kI32, {2, 1, 4, 5}, 3);
+  const auto per_batch = [](const Tensor& lengths) { return lengths.reshape({2, 1, 1, 1}); };
+  const Tensor seen =
+      logical_and(less(row, per_batch(q_lengths)), less(column, per_batch(kv_lengths)));
+  const Tensor y = dot_product_attention(
+      q, k, v, {}, {}, {.query_seq_lengths = q_lengths, .key_value_seq_lengths = kv_lengths});
+  const Tensor expected = where(less(iota(DType::kI32, {2, 4, 1, 1}, 1), per_batch(q_lengths)),
+                                naive_attention(q, k, v, 1 / std::sqrt(3.0), {}, seen), 0.0);
+  expect_same(y, expected, 1e-12, "lengths");
+  const Tensor window = logical_and(greater_equal(column, row - 1), less_equal(column, row + 2));
+  expect_same(dot_product_attention(q, k, v, {}, {},
+                                    {.local_window_size = std::pair<int64_t, int64_t>{1, 2}}),
+              naive_attention(q, k, v, 1 / std::sqrt(3.0), {}, window), 1e-12, "window");
+  expect_error<ShapeError>(
+      [&] {
+        dot_product_attention(q, k, v, {}, {}, {.query_seq_lengths = tensor({1, 2, 3})});
+      },
+      "query_seq_lengths");
+}
+
+TEST(J042, WeightsAreThoseTheValuesAreMultipliedBy) {
+  const Tensor q = distinct({2, 3, 4, 5}, 0.05), k = distinct({2, 6, 2, 5}, 0.05),
+               v = distinct({2, 6, 2, 7}, 0.05), bias = distinct({4, 3, 6}, 0.05);
+  const AttentionOptions options{.causal = true};
+  const Tensor weights = dot_product_attention_weights(q, k, bias, {}, options);
+  EXPECT_EQ(weights.shape(), (Shape{2, 4, 3, 6}));
+  expect_same(einsum("bnts,bsnh->btnh", {weights, repeat(v, 2, 2)}),
+              dot_product_attention(q, k, v, bias, {}, options), 1e-14, "weights");
+}
+
+TEST(J042, DropoutOfWeightsNeedsAKeyAndScalesWhatIsKept) {
+  const Tensor q = distinct({2, 3, 2, 4}, 0.05), v = ones({2, 3, 2, 4}, DType::kF64);
+  expect_error<ValueError>([&] { dot_product_attention(q, q, v, {}, {}, {.dropout_rate = 0.5}); },
+                           "needs a key");
+  expect_error<ValueError>([&] { dot_product_attention(q, q, v, {}, {}, {.dropout_rate = 1.5}); },
+                           "from 0 to 1");
+  const Tensor key = Key(3).data();
+  const Tensor all =
+      dot_product_attention(q, q, v, {}, {}, {.dropout_rate = 1, .dropout_key = key});
+  EXPECT_EQ(all.to_vector<double>(), std::vector<double>(48, 0.0));
+  const auto everything_dropped = [&](const Tensor& x) {
+    return sum(dot_product_attention(x, x, v, {}, {}, {.dropout_rate = 1, .dropout_key = key}));
+  };
+  EXPECT_EQ(grad(everything_dropped)(q).to_vector<double>(), std::vector<double>(48, 0.0));
 }
 
 }  // namespace

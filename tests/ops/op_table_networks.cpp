@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/ops/nn.h"
+#include "core/ops/random.h"
 #include "op_table.h"
 
 namespace linnet::testing {
@@ -315,77 +316,216 @@ void add_batch_norms(OpTable& table) {
       });
 }
 
-/// Attention by definition; q, k, v as in AttentionParams, `allowed(head, t, s)` tells what is
-/// seen.
-HostArray attended(const HostArrays& o, double scale, const HostArray* bias,
-                   const std::function<bool(int64_t t, int64_t s)>& allowed) {
+/// What surrounds the scores in a reference of attention.
+struct AttentionRule {
+  double scale = 1;
+  const HostArray* bias = nullptr;  ///< broadcasts to [batch, heads, q_len, kv_len]
+  std::function<bool(int64_t t, int64_t s)> allowed = [](int64_t, int64_t) { return true; };
+  /// By what a weight is multiplied: 0 if it was dropped.
+  std::function<double(int64_t b, int64_t h, int64_t t, int64_t s)> factor =
+      [](int64_t, int64_t, int64_t, int64_t) { return 1.0; };
+};
+
+double broadcast_at(const HostArray& x, Axes at) {
+  for (size_t i = 0; i < at.size(); ++i) at[i] = x.shape[i] == 1 ? 0 : at[i];
+  return x.at(at);
+}
+
+/// The masked scores of head `h` and query `t` in batch `b`.
+Line scores_line(const HostArray& q, const HostArray& k, const AttentionRule& rule, int64_t b,
+                 int64_t h, int64_t t) {
+  const int64_t group = q.shape[2] / k.shape[2];
+  Line scores;
+  for (int64_t s = 0; s < k.shape[1]; ++s) {
+    double score = 0;
+    for (int64_t d = 0; d < q.shape[3]; ++d)
+      score += q.at({b, t, h, d}) * k.at({b, s, h / group, d});
+    score *= rule.scale;
+    if (rule.bias) score += broadcast_at(*rule.bias, {b, h, t, s});
+    scores.push_back(rule.allowed(t, s) ? score : -INFINITY);
+  }
+  return scores;
+}
+
+/// Attention by definition and the log-sum-exp of the scores; operands as in AttentionParams.
+HostArrays attended(const HostArrays& o, const AttentionRule& rule) {
   const HostArray &q = o[0], &k = o[1], &v = o[2];
-  const int64_t length = k.shape[1], dim = q.shape[3], group = q.shape[2] / k.shape[2];
+  const int64_t length = k.shape[1], group = q.shape[2] / k.shape[2];
   HostArray out({q.shape[0], q.shape[1], q.shape[2], v.shape[3]});
-  for_each_index({q.shape[0], q.shape[1], q.shape[2]}, [&](const Axes& at) {
-    Line scores;
-    for (int64_t s = 0; s < length; ++s) {
-      double score = 0;
-      for (int64_t d = 0; d < dim; ++d) {
-        score += q.at({at[0], at[1], at[2], d}) * k.at({at[0], s, at[2] / group, d});
-      }
-      score *= scale;
-      if (bias) score += bias->at({0, at[2], at[1], s});
-      scores.push_back(allowed(at[1], s) ? score : -INFINITY);
-    }
+  HostArray lse({q.shape[0], q.shape[1], q.shape[2]});
+  for_each_index(lse.shape, [&](const Axes& at) {
+    const int64_t b = at[0], t = at[1], h = at[2];
+    const Line scores = scores_line(q, k, rule, b, h, t);
     const Line weights = softmax_line(scores);
+    lse.at(at) = log_sum_exp(scores);
     for_each_index({length, v.shape[3]}, [&](const Axes& sv) {
-      out.at({at[0], at[1], at[2], sv[1]}) +=
-          weights[static_cast<size_t>(sv[0])] * v.at({at[0], sv[0], at[2] / group, sv[1]});
+      out.at({b, t, h, sv[1]}) += weights[static_cast<size_t>(sv[0])] *
+                                  rule.factor(b, h, t, sv[0]) * v.at({b, sv[0], h / group, sv[1]});
     });
   });
-  return out;
+  return {out, lse};
+}
+
+TensorList with_residual(const TensorList& x, const Tensor& bias, const Tensor& mask,
+                         const AttentionOptions& options) {
+  const AttentionResult r =
+      dot_product_attention_with_residual(x[0], x[1], x[2], bias, mask, options);
+  return {r.y, r.log_sum_exp};
+}
+
+constexpr double kDropout = 0.25;
+
+/// Draws as attention does: one decision per weight, or per query and key.
+std::function<double(int64_t, int64_t, int64_t, int64_t)> dropout_factor(const HostArray& key,
+                                                                         const Shape& shape) {
+  const Tensor data = from_vector(key.values, {1, 2}).astype(DType::kU32);
+  const Tensor uniform = emit_one(random_uniform_primitive(), {data},
+                                  RandomRangeParams{.shape = shape, .layout = random::layout()});
+  HostArray drawn(shape, uniform.to_vector<double>());
+  return [drawn](int64_t b, int64_t h, int64_t t, int64_t s) {
+    return broadcast_at(drawn, {b, h, t, s}) < 1 - kDropout ? 1 / (1 - kDropout) : 0.0;
+  };
+}
+
+CaseBuilder attention_row(OpTable& table, const char* name, TensorList (*f)(const TensorList&)) {
+  return table.add(name, f)
+      .of("dot_product_attention")
+      .gives(Gives::kUnchecked)
+      .jit_within(1e-13)
+      .reordered_within(1e-13)
+      .gradient_scale(8);
 }
 
 void add_attentions(OpTable& table) {
-  table
-      .add("dot_product_attention",
-           [](const TensorList& x) { return dot_product_attention(x[0], x[1], x[2]); })
+  attention_row(table, "dot_product_attention",
+                [](const TensorList& x) { return with_residual(x, {}, {}, {}); })
       .sample({{{2, 2, 2, 3}, kLine}, {{2, 3, 2, 3}, kLine}, {{2, 3, 2, 2}, kLine}})
-      .jit_within(1e-13)
-      .reordered_within(1e-13)
-      .gradient_scale(8)
-      .reference([](const HostArrays& o) {
-        return attended(o, 1 / std::sqrt(3.0), nullptr, [](int64_t, int64_t) { return true; });
-      });
-  table
-      .add("attention_causal_grouped",
-           [](const TensorList& x) {
-             return dot_product_attention(x[0], x[1], x[2], x[3], {}, {0.5, true});
-           })
-      .of("dot_product_attention")
+      .sample({{{0, 2, 2, 3}, kLine}, {{0, 3, 2, 3}, kLine}, {{0, 3, 2, 2}, kLine}})
+      .sample({{{1, 0, 2, 3}, kLine}, {{1, 3, 1, 3}, kLine}, {{1, 3, 1, 2}, kLine}})
+      .sample({{{1, 2, 2, 3}, kLine}, {{1, 3, 2, 3}, kLine}, {{1, 3, 2, 0}, kLine}})
+      .reference([](const HostArrays& o) { return attended(o, {.scale = 1 / std::sqrt(3.0)}); });
+  attention_row(table, "attention_causal_grouped",
+                [](const TensorList& x) {
+                  return with_residual(x, x[3], {}, {.scale = 0.5, .causal = true});
+                })
       .sample({{{1, 3, 4, 2}, kLine},
                {{1, 3, 2, 2}, kLine},
                {{1, 3, 2, 2}, kLine},
                {{1, 4, 3, 3}, kLine}})
-      .jit_within(1e-13)
-      .reordered_within(1e-13)
-      .gradient_scale(8)
+      .sample({{{2, 3, 2, 2}, kLine},
+               {{2, 2, 1, 2}, kLine},
+               {{2, 2, 1, 1}, kLine},
+               {{1, 2, 1, 2}, kLine}})
       .reference([](const HostArrays& o) {
-        return attended(o, 0.5, &o[3], [](int64_t t, int64_t s) { return s <= t; });
+        return attended(o, {.scale = 0.5, .bias = &o[3], .allowed = [](int64_t t, int64_t s) {
+                              return s <= t;
+                            }});
       });
-  table
-      .add(
-          "attention_masked",
-          [](const TensorList& x) { return dot_product_attention(x[0], x[1], x[2], {}, x[3], {}); })
-      .of("dot_product_attention")
+  attention_row(table, "attention_masked",
+                [](const TensorList& x) { return with_residual(x, {}, x[3], {}); })
       .sample({{{1, 2, 1, 2}, kLine},
                {{1, 3, 1, 2}, kLine},
                {{1, 3, 1, 2}, kLine},
                {{1, 1, 2, 3}, given({1, 0, 1, 0, 1, 1}).as(DType::kBool)}})
+      .reference([](const HostArrays& o) {
+        return attended(o, {.scale = 1 / std::sqrt(2.0), .allowed = [&](int64_t t, int64_t s) {
+                              return o[3].at({0, 0, t, s}) != 0;
+                            }});
+      });
+  attention_row(table, "attention_dropout",
+                [](const TensorList& x) {
+                  return with_residual(x, {}, {}, {.dropout_rate = kDropout, .dropout_key = x[3]});
+                })
+      .sample({{{2, 2, 2, 3}, kLine}, {{2, 3, 1, 3}, kLine}, {{2, 3, 1, 2}, kLine}, {{2}, keys()}})
+      .reference([](const HostArrays& o) {
+        return attended(
+            o, {.scale = 1 / std::sqrt(3.0), .factor = dropout_factor(o[3], {2, 2, 2, 3})});
+      });
+  attention_row(table, "attention_broadcast_dropout",
+                [](const TensorList& x) {
+                  return with_residual(
+                      x, {}, {},
+                      {.dropout_rate = kDropout, .broadcast_dropout = true, .dropout_key = x[3]});
+                })
+      .sample({{{2, 2, 2, 3}, kLine}, {{2, 3, 2, 3}, kLine}, {{2, 3, 2, 2}, kLine}, {{2}, keys()}})
+      .reference([](const HostArrays& o) {
+        return attended(
+            o, {.scale = 1 / std::sqrt(3.0), .factor = dropout_factor(o[3], {1, 1, 2, 3})});
+      });
+}
+
+/// q, k, v, y, log-sum-exp, dy, dlse, bias, mask, keys; the results do not depend on whether y and
+/// the log-sum-exp are those of the other operands.
+HostArrays attention_gradients(const HostArrays& o) {
+  const HostArray &q = o[0], &k = o[1], &v = o[2], &y = o[3], &lse = o[4], &dy = o[5], &dlse = o[6],
+                  &bias = o[7], &mask = o[8];
+  const AttentionRule rule{
+      .scale = 0.5,
+      .bias = &bias,
+      .allowed =
+          [&](int64_t t, int64_t s) {
+            return s <= t && mask.at({0, 0, t, s}) != 0;
+          },
+      .factor = dropout_factor(o[9], {q.shape[0], q.shape[2], q.shape[1], k.shape[1]})};
+  HostArray dq(q.shape), dk(k.shape), dv(v.shape), dbias(bias.shape);
+  const int64_t group = q.shape[2] / k.shape[2];
+  for_each_index(lse.shape, [&](const Axes& at) {
+    const int64_t b = at[0], h = at[1], t = at[2];
+    const Line scores = scores_line(q, k, rule, b, h, t);
+    double total = 0;
+    for (int64_t d = 0; d < v.shape[3]; ++d) total += y.at({b, t, h, d}) * dy.at({b, t, h, d});
+    for (int64_t s = 0; s < k.shape[1]; ++s) {
+      const double weight = std::exp(scores[static_cast<size_t>(s)] - lse.at(at));
+      const double factor = rule.factor(b, h, t, s);
+      double dweight = 0;
+      for (int64_t d = 0; d < v.shape[3]; ++d) {
+        dweight += factor * dy.at({b, t, h, d}) * v.at({b, s, h / group, d});
+        dv.at({b, s, h / group, d}) += weight * factor * dy.at({b, t, h, d});
+      }
+      const double dscore = weight * (dweight - total + dlse.at(at));
+      dbias.at({0, h, t, s}) += dscore;
+      for (int64_t d = 0; d < q.shape[3]; ++d) {
+        dq.at({b, t, h, d}) += rule.scale * dscore * k.at({b, s, h / group, d});
+        dk.at({b, s, h / group, d}) += rule.scale * dscore * q.at({b, t, h, d});
+      }
+    }
+  });
+  return {dq, dk, dv, dbias};
+}
+
+void add_attention_backward(OpTable& table) {
+  table
+      .add(
+          "dot_product_attention_backward",
+          [](const TensorList& x) {
+            const AttentionParams p{.scale = 0.5,
+                                    .causal = true,
+                                    .has_bias = true,
+                                    .has_mask = true,
+                                    .dropout_rate = kDropout,
+                                    .batch_per_key = x[0].shape(0)};
+            TensorList operands = x;
+            operands.back() = expand_dims(operands.back(), 0);
+            return emit(attention_backward_primitive(), operands, AttentionBackwardParams{p, true});
+          })
+      .sample({{{2, 3, 2, 2}, kLine},
+               {{2, 3, 1, 2}, kLine},
+               {{2, 3, 1, 2}, kLine},
+               {{2, 3, 2, 2}, kLine},
+               {{2, 2, 3}, uniform(1, 2)},
+               {{2, 3, 2, 2}, kLine},
+               {{2, 2, 3}, kLine},
+               {{1, 2, 3, 3}, kLine},
+               {{1, 1, 3, 3}, given({1, 0, 1, 1, 1, 1, 0, 1, 1}).as(DType::kBool)},
+               {{2}, keys()}})
+      .wide_only()
+      .no_nan()
+      .takes(Takes::kUnchecked)
+      .gives(Gives::kUnchecked)
       .jit_within(1e-13)
       .reordered_within(1e-13)
       .gradient_scale(8)
-      .reference([](const HostArrays& o) {
-        return attended(o, 1 / std::sqrt(2.0), nullptr, [&](int64_t t, int64_t s) {
-          return o[3].at({0, 0, t, s}) != 0;
-        });
-      });
+      .reference(attention_gradients);
 }
 
 }  // namespace
@@ -396,6 +536,7 @@ void add_network_cases(OpTable& table) {
   add_norms(table);
   add_batch_norms(table);
   add_attentions(table);
+  add_attention_backward(table);
 }
 
 }  // namespace linnet::testing

@@ -322,15 +322,37 @@ BatchNormResult batch_norm_train(const Tensor& x, const Tensor& scale, const Ten
                                  double epsilon = 1e-5);
 Tensor batch_norm_inference(const Tensor& x, const Tensor& mean, const Tensor& variance,
                             const Tensor& scale, const Tensor& bias, double epsilon = 1e-5);
-/// q [batch, q_len, heads, dim], k, v [batch, kv_len, kv_heads, dim]; mask bool or undefined,
-/// broadcast to [batch, heads, q_len, kv_len]; bias added to the scores. Softmax in f32 (J-042).
 struct AttentionOptions {
-  std::optional<double> scale = {};
-  bool causal = false;
+  std::optional<double> scale = {};  ///< of q · k; by default 1 / sqrt(dim)
+  bool causal = false;               ///< a query looks at keys up to its own position
+  /// Integers [batch]: keys from there on are masked, results of queries from there on are zero.
+  Tensor query_seq_lengths = {}, key_value_seq_lengths = {};
+  /// Keys to the left and to the right of a query's position that it looks at.
+  std::optional<std::pair<int64_t, int64_t>> local_window_size = {};
+  double dropout_rate = 0;         ///< of the weights; above 0 `dropout_key` is needed
+  bool broadcast_dropout = false;  ///< one decision for all batches and heads
+  Tensor dropout_key = {};         ///< data of a key, u32[2]
 };
+/// softmax(scale q · k + bias, masked) · v (J-042). q [batch, q_len, heads, dim], k, v [batch,
+/// kv_len, kv_heads, dim], where heads is a multiple of kv_heads; mask bool or undefined, true
+/// where a query may look; bias and mask broadcast to [batch, heads, q_len, kv_len]. Softmax in f32
+/// at least. A query that may look nowhere looks everywhere alike.
+/// @throws ShapeError or DTypeError if the operands do not fit, ValueError for dropout without key.
 Tensor dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                              const Tensor& bias = {}, const Tensor& mask = {},
                              const AttentionOptions& options = {});
+struct AttentionResult {
+  Tensor y;            ///< [batch, q_len, heads, dim of v]
+  Tensor log_sum_exp;  ///< of the masked scores, [batch, q_len, heads], in f32 at least
+};
+/// The same with the log-sum-exp of each row of scores; both are differentiable.
+AttentionResult dot_product_attention_with_residual(const Tensor& q, const Tensor& k,
+                                                    const Tensor& v, const Tensor& bias = {},
+                                                    const Tensor& mask = {},
+                                                    const AttentionOptions& options = {});
+/// The weights [batch, heads, q_len, kv_len] of the values in it, before dropout, in q's dtype.
+Tensor dot_product_attention_weights(const Tensor& q, const Tensor& k, const Tensor& bias = {},
+                                     const Tensor& mask = {}, const AttentionOptions& options = {});
 /// mask ? x / keep : 0, with the mask drawn from `key` in f32 (docs/rng.md section 6); `key_data`
 /// u32[2].
 Tensor dropout(const Tensor& x, const Tensor& key_data, double rate,

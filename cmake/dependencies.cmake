@@ -8,7 +8,6 @@ find_package(fmt REQUIRED)
 find_package(OneDNN 2.6 REQUIRED)
 find_package(Highway REQUIRED)
 find_package(ZLIB REQUIRED)
-find_package(PNG REQUIRED)
 find_package(nlohmann_json REQUIRED)
 
 if(LINNET_CUDA)

@@ -17,6 +17,8 @@ class Dataset {
   /// @throws linnet::IoError, one sentence, if files are missing or damaged.
   explicit Dataset(const std::string& directory);
 
+  /// Sizes and checksum of everything, to tell data sets apart.
+  const std::string& fingerprint() const { return fingerprint_; }
   int64_t train_size() const { return train_.image.shape(0); }
   int64_t test_size() const { return test_.image.shape(0); }
   /// The order of one epoch: permutation(fold_in(key(seed), epoch), images).
@@ -27,6 +29,7 @@ class Dataset {
 
  private:
   Batch train_, test_;
+  std::string fingerprint_;
 };
 
 }  // namespace demo

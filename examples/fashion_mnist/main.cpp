@@ -2,40 +2,38 @@
 //
 //   fashion_mnist --api=linen --epochs=6 --out=out/run1
 //
-// Exit codes: 0 done, 1 failed while running, 2 bad arguments or data, 130 interrupted (a
-// checkpoint was written; --resume goes on from it).
+// Exit codes: 0 done; 1 failed while running (the last good checkpoint stays); 2 bad arguments or
+// data; 130 and 143 ended by SIGINT or SIGTERM (a checkpoint was written; --resume goes on from
+// it).
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "examples/fashion_mnist/report.h"
+#include "linnet/io/atomic_file.h"
 #include "linnet/io/checkpoint.h"
-#include "linnet/io/progress.h"
-#include "linnet/io/table.h"
 #include "linnet/parallel.h"
+#include "linnet/report/progress.h"
+#include "linnet/report/table.h"
 
 namespace demo {
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t interrupted = 0;  ///< number of the signal
+
+std::string path_in(const std::string& directory, const char* name) {
+  return (std::filesystem::path(directory) / name).string();
+}
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// A bad combination of arguments and files: one sentence and exit code 2.
-struct UsageError : std::runtime_error {
+/// The numbers of the network are no longer finite; exit code 1.
+struct Diverged : std::runtime_error {
   using std::runtime_error::runtime_error;
-};
-
-/// Position and history of a run; saved with every checkpoint.
-struct Progress {
-  int64_t epoch = 0, batch = 0;  ///< next to be done
-  double loss_sum = 0;           ///< over the batches of the present epoch
-  int64_t correct = 0;
-  double seconds = 0;  ///< of the present epoch, before this process
-  std::vector<EpochRecord> history;
 };
 
 class Run {
@@ -44,33 +42,24 @@ class Run {
       : options_(options),
         data_(data),
         batches_(data.train_size() / options.batch_size),
-        checkpoint_((std::filesystem::path(options.out) / "checkpoint").string()) {
+        checkpoint_(path_in(options.out, "checkpoint")) {
     if (batches_ == 0)
       throw UsageError("--batch-size is larger than the number of training images");
-    trainer_ = make_trainer(options.api, options.seed, batches_ * options.epochs);
+    if (data.test_size() == 0) throw UsageError("--data: there are no test images");
+    require_writable();
+    trainer_ =
+        make_trainer(options.api, options.seed, batches_ * options.epochs, options.learning_rate);
   }
 
   void resume() {
     if (!linnet::has_checkpoint(checkpoint_))
       throw UsageError("--resume: there is no checkpoint in " + checkpoint_);
-    const linnet::Json manifest = linnet::checkpoint_manifest(checkpoint_);
-    const auto require = [&](const char* name, const linnet::Json& wanted) {
-      if (!(manifest.at(name) == wanted)) {
-        throw UsageError("--resume: the checkpoint was made with " + std::string(name) + " " +
-                         manifest.at(name).to_text(0) + ", not " + wanted.to_text(0));
-      }
-    };
-    require("api", name_of(options_.api));
-    require("seed", options_.seed);
-    require("batch_size", options_.batch_size);
-    require("epochs", options_.epochs);
-    trainer_->load(checkpoint_);
-    progress_.epoch = manifest.at("epoch").as_integer();
-    progress_.batch = manifest.at("batch").as_integer();
-    progress_.loss_sum = manifest.at("loss_sum").as_double();
-    progress_.correct = manifest.at("correct").as_integer();
-    progress_.seconds = manifest.at("seconds").as_double();
-    progress_.history = history_from(manifest.at("history"));
+    try {
+      progress_ = progress_from(linnet::checkpoint_manifest(checkpoint_), options_, data_);
+      trainer_->load(checkpoint_);
+    } catch (const linnet::IoError& error) {
+      throw UsageError(std::string("--resume: ") + error.what());
+    }
   }
 
   /// False if interrupted.
@@ -95,6 +84,24 @@ class Run {
   }
 
  private:
+  /// Finds out before an epoch was spent whether its results can be written.
+  void require_writable() const {
+    try {
+      std::filesystem::create_directories(checkpoint_);
+      for (const std::string& directory : {options_.out, checkpoint_}) {
+        linnet::remove_abandoned_temporaries(directory);
+        linnet::AtomicFile probe(path_in(directory, "probe"));
+        probe.write("probe");
+      }
+    } catch (const std::exception& error) {
+      throw UsageError(std::string("--out: ") + error.what());
+    }
+    for (const char* name : {kCurves, kPredictions}) {
+      if (std::filesystem::is_directory(path_in(options_.out, name)))
+        throw UsageError("--out: " + path_in(options_.out, name) + " is a folder");
+    }
+  }
+
   void print_header() const {
     std::printf(
         "api %s, %lld parameters, %lld training images, %lld steps of %lld, seed %lld, %d "
@@ -125,6 +132,7 @@ class Run {
         const Batch batch =
             data_.train_batch(order, progress_.batch * options_.batch_size, options_.batch_size);
         const Trainer::Step step = trainer_->train(batch);
+        if (!std::isfinite(step.loss)) throw diverged("the loss is not finite");
         progress_.loss_sum += step.loss;
         progress_.correct += step.correct;
         bar.set("loss", step.loss);
@@ -143,6 +151,7 @@ class Run {
     record.train_accuracy = static_cast<double>(progress_.correct) / images;
     record.seconds = seconds;
     evaluate(record);
+    if (!std::isfinite(record.test_loss)) throw diverged("the test loss is not finite");
     progress_.history.push_back(record);
     const int64_t epoch = ++progress_.epoch;
     progress_.batch = 0;
@@ -150,9 +159,7 @@ class Run {
     progress_.correct = 0;
     progress_.seconds = 0;
     save();
-    write_curves((std::filesystem::path(options_.out) / "curves.svg").string(), progress_.history);
-    write_predictions((std::filesystem::path(options_.out) / "predictions.png").string(), data_,
-                      *trainer_);
+    draw();
     table_.add_row({epoch, record.train_loss, record.train_accuracy, record.test_loss,
                     record.test_accuracy, record.seconds, images / record.seconds});
     std::fflush(stdout);
@@ -173,20 +180,30 @@ class Run {
     record.test_accuracy = static_cast<double>(correct) / static_cast<double>(data_.test_size());
   }
 
-  void save() const {
-    linnet::Json manifest = linnet::Json::object();
-    manifest["api"] = name_of(options_.api);
-    manifest["seed"] = options_.seed;
-    manifest["batch_size"] = options_.batch_size;
-    manifest["epochs"] = options_.epochs;
-    manifest["epoch"] = progress_.epoch;
-    manifest["batch"] = progress_.batch;
-    manifest["loss_sum"] = progress_.loss_sum;
-    manifest["correct"] = progress_.correct;
-    manifest["seconds"] = progress_.seconds;
-    manifest["history"] = to_json(progress_.history);
-    trainer_->save(checkpoint_, manifest);
+  /// Pictures that cannot be written are no reason to stop.
+  void draw() const {
+    try {
+      write_curves(path_in(options_.out, kCurves), progress_.history);
+      write_predictions(path_in(options_.out, kPredictions), data_, *trainer_);
+    } catch (const linnet::IoError& error) {
+      std::fprintf(stderr, "fashion_mnist: %s\n", error.what());
+    }
   }
+
+  Diverged diverged(const char* what) const {
+    return Diverged("training diverged: " + std::string(what) + " in epoch " +
+                    std::to_string(progress_.epoch + 1) + ", step " +
+                    std::to_string(progress_.batch + 1) +
+                    "; the last checkpoint, if any, is kept. A lower --learning-rate may help");
+  }
+
+  void save() const {
+    if (!trainer_->is_finite()) throw diverged("parameters are not finite");
+    trainer_->save(checkpoint_, to_manifest(options_, data_, progress_));
+  }
+
+  static constexpr const char* kCurves = "curves.svg";
+  static constexpr const char* kPredictions = "predictions.png";
 
   Options options_;
   const Dataset& data_;
@@ -215,11 +232,13 @@ int run(const Options& options) {
   }
   Run run(options, *data);
   if (options.resume) run.resume();
-  std::signal(SIGINT, [](int) { interrupted = 1; });
-  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  // A reader of the output that goes away (`| head`) is no reason to stop.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGINT, [](int number) { interrupted = number; });
+  std::signal(SIGTERM, [](int number) { interrupted = number; });
   if (!run.train()) {
     std::fprintf(stderr, "fashion_mnist: interrupted; --resume goes on from the checkpoint\n");
-    return 130;
+    return 128 + interrupted;
   }
   run.print_result();
   return 0;

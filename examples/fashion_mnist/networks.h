@@ -22,6 +22,7 @@ using linnet::Tensor;
 
 inline constexpr double kDropoutRate = 0.4;
 inline constexpr double kMomentum = 0.9;
+inline constexpr int64_t kWarmupSteps = 200;
 
 /// u8 pixels to f32 with mean 0 and deviation 1 over the training set.
 inline Tensor normalized(const Tensor& image) {
@@ -109,13 +110,16 @@ struct TrainState {
 };
 
 /// AdamW with warm-up, cosine decay and clipping by global norm, over `steps` steps in all.
-inline linnet::optim::GradientTransformation make_optimizer(int64_t steps, int64_t warmup = 200,
+inline linnet::optim::GradientTransformation make_optimizer(int64_t steps,
+                                                            int64_t warmup = kWarmupSteps,
                                                             double peak = 3e-3) {
   namespace optim = linnet::optim;
+  constexpr double kEnd = 1e-5;
   const int64_t warm = std::min(warmup, steps / 2);
-  return optim::chain(optim::clip_by_global_norm(1.0),
-                      optim::adamw(optim::warmup_cosine_decay_schedule(0, peak, warm, steps, 1e-5),
-                                   {.weight_decay = 0.05}));
+  const optim::Schedule rate = warm > 0
+                                   ? optim::warmup_cosine_decay_schedule(0, peak, warm, steps, kEnd)
+                                   : optim::cosine_decay_schedule(peak, steps, kEnd / peak);
+  return optim::chain(optim::clip_by_global_norm(1.0), optim::adamw(rate, {.weight_decay = 0.05}));
 }
 
 /// Loss and number of images classified rightly, of one training step.

@@ -20,6 +20,7 @@ Parsed parse_options(int argc, char** argv) {
       "functional blocks (--api=nnx) or a functional one with stateful blocks (--api=linen).",
       "fashion_mnist");
   const std::map<std::string, Api> apis{{"nnx", Api::kNnx}, {"linen", Api::kLinen}};
+  app.option_defaults()->take_last();  // so that a script's settings can be overridden
   app.add_option("--api", o.api, "nnx (default) or linen")
       ->transform(CLI::CheckedTransformer(apis))
       ->type_name("API");
@@ -30,6 +31,9 @@ Parsed parse_options(int argc, char** argv) {
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   app.add_option("--seed", o.seed, "of parameters, dropout and data order")->capture_default_str();
+  app.add_option("--learning-rate", o.learning_rate, "at its peak, after the warm-up")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--threads", o.threads, "CPU threads; 0 for all")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

@@ -14,7 +14,8 @@ struct Options {
   int64_t epochs = 8;
   int64_t batch_size = 128;
   int64_t seed = 0;
-  int threads = 0;  ///< 0: as many as the machine has
+  double learning_rate = 3e-3;  ///< at its peak
+  int threads = 0;              ///< 0: as many as the machine has
   std::string data;
   std::string out = "out/fashion_mnist";
   bool resume = false;

@@ -2,36 +2,10 @@
 
 #include "linnet/data/fashion_mnist.h"
 #include "linnet/io/checkpoint.h"
-#include "linnet/io/png.h"
-#include "linnet/io/svg_chart.h"
+#include "linnet/report/png.h"
+#include "linnet/report/svg_chart.h"
 
 namespace demo {
-
-using linnet::Json;
-
-Json to_json(const std::vector<EpochRecord>& history) {
-  Json out = Json::array();
-  for (const EpochRecord& r : history) {
-    Json row = Json::object();
-    row["train_loss"] = r.train_loss;
-    row["train_accuracy"] = r.train_accuracy;
-    row["test_loss"] = r.test_loss;
-    row["test_accuracy"] = r.test_accuracy;
-    row["seconds"] = r.seconds;
-    out.push_back(std::move(row));
-  }
-  return out;
-}
-
-std::vector<EpochRecord> history_from(const Json& json) {
-  std::vector<EpochRecord> out;
-  for (const Json& row : json.as_array()) {
-    out.push_back({row.at("train_loss").as_double(), row.at("train_accuracy").as_double(),
-                   row.at("test_loss").as_double(), row.at("test_accuracy").as_double(),
-                   row.at("seconds").as_double()});
-  }
-  return out;
-}
 
 void write_curves(const std::string& path, const std::vector<EpochRecord>& history) {
   linnet::ChartSeries train_loss{"train", {}, {}}, test_loss{"test", {}, {}};

@@ -14,14 +14,22 @@ int64_t count_elements(const linnet::TensorList& tensors) {
   return count;
 }
 
+template <class State>
+bool all_finite(const State& state) {
+  for (const Tensor& leaf : linnet::tree::leaves(state)) {
+    if (linnet::is_floating(leaf.dtype()) && !all(is_finite(leaf)).item<bool>()) return false;
+  }
+  return true;
+}
+
 Trainer::Step to_host(const StepResult& result) {
   return {result.loss.item<double>(), result.correct.item<int64_t>()};
 }
 
 class StatefulTrainer final : public Trainer {
  public:
-  StatefulTrainer(int64_t seed, int64_t steps)
-      : state_{make_stateful(seed), make_optimizer(steps)},
+  StatefulTrainer(int64_t seed, int64_t steps, double learning_rate)
+      : state_{make_stateful(seed), make_optimizer(steps, kWarmupSteps, learning_rate)},
         step_(linnet::jit(stateful_step)),
         logits_(linnet::jit([](StatefulNetwork& network, const Tensor& image) {
           return network(normalized(image), false);
@@ -35,6 +43,7 @@ class StatefulTrainer final : public Trainer {
     linnet::save_checkpoint(directory, state_, manifest);
   }
   void load(const std::string& directory) override { linnet::load_checkpoint(directory, state_); }
+  bool is_finite() const override { return all_finite(state_); }
   int64_t parameter_count() const override {
     return count_elements(
         linnet::tree::leaves(nnx::state(state_.network, nnx::of_type<nnx::Param>())));
@@ -55,8 +64,8 @@ class StatefulTrainer final : public Trainer {
 
 class FunctionalTrainer final : public Trainer {
  public:
-  FunctionalTrainer(int64_t seed, int64_t steps)
-      : tx_(make_optimizer(steps)),
+  FunctionalTrainer(int64_t seed, int64_t steps, double learning_rate)
+      : tx_(make_optimizer(steps, kWarmupSteps, learning_rate)),
         state_(make_functional(seed, tx_)),
         step_(linnet::jit([tx = tx_, seed](TrainState& state, const Batch& batch) {
           return functional_step(tx, seed, state, batch);
@@ -73,6 +82,7 @@ class FunctionalTrainer final : public Trainer {
     linnet::save_checkpoint(directory, state_, manifest);
   }
   void load(const std::string& directory) override { linnet::load_checkpoint(directory, state_); }
+  bool is_finite() const override { return all_finite(state_); }
   int64_t parameter_count() const override {
     return count_elements(linnet::tree::leaves(state_.params));
   }
@@ -86,9 +96,9 @@ class FunctionalTrainer final : public Trainer {
 
 }  // namespace
 
-std::unique_ptr<Trainer> make_trainer(Api api, int64_t seed, int64_t steps) {
-  if (api == Api::kNnx) return std::make_unique<StatefulTrainer>(seed, steps);
-  return std::make_unique<FunctionalTrainer>(seed, steps);
+std::unique_ptr<Trainer> make_trainer(Api api, int64_t seed, int64_t steps, double learning_rate) {
+  if (api == Api::kNnx) return std::make_unique<StatefulTrainer>(seed, steps, learning_rate);
+  return std::make_unique<FunctionalTrainer>(seed, steps, learning_rate);
 }
 
 }  // namespace demo

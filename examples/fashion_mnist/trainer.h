@@ -25,9 +25,11 @@ class Trainer {
   virtual void save(const std::string& directory, const linnet::Json& manifest) const = 0;
   virtual void load(const std::string& directory) = 0;
   virtual int64_t parameter_count() const = 0;
+  /// False once a number of what `save` writes is infinite or NaN.
+  virtual bool is_finite() const = 0;
 };
 
-/// @param steps of the whole run, for the schedule.
-std::unique_ptr<Trainer> make_trainer(Api api, int64_t seed, int64_t steps);
+/// @param steps of the whole run, for the schedule, whose peak is `learning_rate`.
+std::unique_ptr<Trainer> make_trainer(Api api, int64_t seed, int64_t steps, double learning_rate);
 
 }  // namespace demo

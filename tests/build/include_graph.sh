@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-grep -rEo --include='*.h' --include='*.cpp' '^ *#include +["<](linnet|core|kernels|modules|bridge)/[^">]+' \
-  core kernels modules bridge |
+grep -rEo --include='*.h' --include='*.cpp' '^ *#include +["<](linnet|core|kernels|modules|bridge|report)/[^">]+' \
+  core kernels modules bridge report |
   awk -v rules=tests/build/include_graph.txt '
     # The names under which an edge can be forbidden for a file.
     function rooms(path,    name, list) {
@@ -24,7 +24,7 @@ grep -rEo --include='*.h' --include='*.cpp' '^ *#include +["<](linnet|core|kerne
     }
     function resolve(header,    c, path) {
       if (header !~ /^linnet\//) return header
-      for (c = 1; c <= 4; ++c) {
+      for (c = 1; c <= 5; ++c) {
         path = components[c] "/include/" header
         if (system("test -e " path) == 0) return path
       }
@@ -33,7 +33,7 @@ grep -rEo --include='*.h' --include='*.cpp' '^ *#include +["<](linnet|core|kerne
       return "unknown/unknown"
     }
     BEGIN {
-      split("core kernels modules bridge", components, " ")
+      split("core kernels modules bridge report", components, " ")
       while ((getline line < rules) > 0) {
         if (line ~ /^ *(#|$)/) continue
         split(line, f, / +/)

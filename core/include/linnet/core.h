@@ -22,10 +22,4 @@
 #include "linnet/transforms.h"
 #include "linnet/tree.h"
 
-// The module APIs are libraries of their own: present unless only the core is installed.
-#if __has_include("linnet/linen.h")
-#include "linnet/linen.h"
-#include "linnet/nnx.h"
-#endif
-
 #endif  // C++20

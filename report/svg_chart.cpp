@@ -1,4 +1,4 @@
-#include "linnet/io/svg_chart.h"
+#include "linnet/report/svg_chart.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "linnet/io/png.h"
+#include "linnet/report/png.h"
 
 #include <png.h>
 

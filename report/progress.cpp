@@ -1,4 +1,4 @@
-#include "linnet/io/progress.h"
+#include "linnet/report/progress.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>

@@ -1,10 +1,10 @@
-#include "linnet/io/progress.h"
+#include "linnet/report/progress.h"
 
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 
-#include "linnet/io/table.h"
+#include "linnet/report/table.h"
 #include "tests/io/io_test_utils.h"
 
 namespace linnet {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "linnet/io/svg_chart.h"
+#include "linnet/report/svg_chart.h"
 
 namespace linnet {
 namespace chart {

@@ -3,7 +3,7 @@
 
 #include "bitmap_font.h"
 #include "linnet/error.h"
-#include "linnet/io/png.h"
+#include "linnet/report/png.h"
 
 namespace linnet {
 namespace {

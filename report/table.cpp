@@ -1,4 +1,4 @@
-#include "linnet/io/table.h"
+#include "linnet/report/table.h"
 
 #include <fmt/format.h>
 

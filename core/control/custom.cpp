@@ -99,7 +99,8 @@ const Primitive& custom_vjp_primitive() {
       Control{.name = "custom_vjp_call",
               .infer = custom_types<CustomVjpParams>,
               .decompose = custom_run<CustomVjpParams>,
-              .rules = {.jvp = custom_vjp_jvp, .vjp = custom_vjp_vjp, .batch = custom_vjp_batch}});
+              .rules = {.jvp = custom_vjp_jvp, .vjp = custom_vjp_vjp, .batch = custom_vjp_batch},
+              .is_its_body = true});
   return p;
 }
 
@@ -238,7 +239,8 @@ const Primitive& custom_jvp_primitive() {
       Control{.name = "custom_jvp_call",
               .infer = custom_types<CustomJvpParams>,
               .decompose = custom_run<CustomJvpParams>,
-              .rules = {.jvp = custom_jvp_jvp, .vjp = custom_jvp_vjp, .batch = custom_jvp_batch}});
+              .rules = {.jvp = custom_jvp_jvp, .vjp = custom_jvp_vjp, .batch = custom_jvp_batch},
+              .is_its_body = true});
   return p;
 }
 

@@ -51,7 +51,8 @@ const Primitive& remat_primitive() {
               .infer = [](ParamsRef params, Inputs) { return result_types(called_graph(params)); },
               .decompose = [](ParamsRef params,
                               Inputs inputs) { return run_graph(called_graph(params), inputs); },
-              .rules = {.jvp = remat_jvp, .vjp = remat_vjp, .batch = remat_batch}});
+              .rules = {.jvp = remat_jvp, .vjp = remat_vjp, .batch = remat_batch},
+              .is_its_body = true});
   return p;
 }
 

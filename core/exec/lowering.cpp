@@ -127,7 +127,7 @@ class Lowering {
   /// A kernel for the operands as they are, else for dense copies; none for what is evaluated
   /// whole.
   void choose(const Graph::Node& node, LoweredStep& step, const std::vector<Place>& outputs) {
-    if (node.primitive->kind == Kind::kControl) return;
+    if (node.primitive->control()) return;
     const Device device = node.inputs.empty() ? kCpu : graph_.types[node.inputs[0]].device;
     std::string declined;
     for (const bool dense : {false, true}) {

@@ -21,8 +21,7 @@ const Primitive& convert_primitive() {
           },
       .transpose = [](const ConvertParams&, Inputs x,
                       const Tensor& ct) { return TensorList{astype(ct, x[0].dtype())}; },
-      .batch = [](const ConvertParams& p,
-                  const BatchedInputs& x) { return emit(convert_primitive(), x.x, p); }});
+      .pointwise = true});
   return p;
 }
 
@@ -38,8 +37,6 @@ const Primitive& bitcast_primitive() {
             }
             return TypeList{{p.dtype, x[0].shape(), false, x[0].device()}};
           },
-      .batch = [](const BitcastParams& p,
-                  const BatchedInputs& x) { return emit(bitcast_primitive(), x.x, p); },
       .view =
           [](const BitcastParams& p, const Tensor& x) {
             if (size_of(p.dtype) != size_of(x.dtype())) return Tensor();
@@ -48,7 +45,8 @@ const Primitive& bitcast_primitive() {
             out.impl()->weak = false;
             out.impl()->exact_literal = std::numeric_limits<double>::quiet_NaN();
             return out;
-          }});
+          },
+      .pointwise = true});
   return p;
 }
 

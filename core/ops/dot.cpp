@@ -182,6 +182,31 @@ TensorList batch_dot(const DotParams& p, const BatchedInputs& in) {
   return {moveaxis(out, static_cast<int64_t>(position), 0)};
 }
 
+DimMap dot_dims(const DotParams& p, Inputs x) {
+  DimMap map;
+  TensorFactors lhs(x[0].rank()), rhs(x[1].rank()), result;
+  for (size_t i = 0; i < p.lhs_batch.size(); ++i) {
+    result.push_back({map.add(x[0].shape()[p.lhs_batch[i]])});
+    lhs[p.lhs_batch[i]] = rhs[p.rhs_batch[i]] = result.back();
+  }
+  for (size_t i = 0; i < p.lhs_contract.size(); ++i) {
+    const int64_t size = x[0].shape()[p.lhs_contract[i]];
+    lhs[p.lhs_contract[i]] = rhs[p.rhs_contract[i]] = {map.add(size, FactorKind::kSum)};
+  }
+  const auto add_free = [&](const Tensor& operand, TensorFactors& factors) {
+    for (size_t d = 0; d < factors.size(); ++d) {
+      if (!factors[d].empty()) continue;
+      factors[d] = {map.add(operand.shape()[d])};
+      result.push_back(factors[d]);
+    }
+  };
+  add_free(x[0], lhs);
+  add_free(x[1], rhs);
+  map.operands = {std::move(lhs), std::move(rhs)};
+  map.results = {std::move(result)};
+  return map;
+}
+
 }  // namespace
 
 Axes free_axes(size_t rank, const Axes& a, const Axes& b) {
@@ -206,6 +231,7 @@ const Primitive& dot_general_primitive() {
   static const Primitive& p = define(Bilinear<DotParams>{.name = "dot_general",
                                                          .infer = infer_dot,
                                                          .transpose_in = transpose_dot,
+                                                         .dims = dot_dims,
                                                          .batch = batch_dot});
   return p;
 }

@@ -2,6 +2,7 @@
 #include "core/ops/indexing.h"
 
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/families.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/tensor_impl.h"
@@ -52,12 +53,13 @@ TensorList transpose_slice(const SliceParams& p, Inputs x, const Tensor& ct) {
   return {pad(ct, padding)};
 }
 
-TensorList batch_slice(const SliceParams& p, const BatchedInputs& in) {
-  SliceParams q = p;
-  q.start.insert(0, 0);
-  q.stop.insert(0, in.size);
-  q.strides.insert(0, 1);
-  return emit(slice_primitive(), {in.x[0]}, q);
+DimMap slice_dims(const SliceParams& p, Inputs x) {
+  const Shape result = infer_slice(p, x)[0].shape;
+  Axes cut;
+  for (size_t i = 0; i < result.size(); ++i) {
+    if (result[i] != x[0].shape()[i]) cut.push_back(static_cast<int64_t>(i));
+  }
+  return dims::aligned(x, cut, result);
 }
 
 void check_starts(const char* operation, Inputs starts, const Tensor& x) {
@@ -219,7 +221,7 @@ const Primitive& slice_primitive() {
   static const Primitive& p = define(LinearMap<SliceParams>{.name = "slice",
                                                             .infer = infer_slice,
                                                             .transpose = transpose_slice,
-                                                            .batch = batch_slice,
+                                                            .dims = slice_dims,
                                                             .view = slice_view});
   return p;
 }
@@ -255,7 +257,7 @@ void define_indexing() {
 
 Tensor slice(const Tensor& x, const std::vector<int64_t>& start, const std::vector<int64_t>& stop,
              const std::vector<int64_t>& strides) {
-  SliceParams params{start, stop, strides.empty() ? Axes(x.rank(), 1) : Axes(strides)};
+  SliceParams params{start, stop, strides.empty() ? Shape(x.rank(), 1) : Shape(strides)};
   const bool all_given = params.start.size() == x.rank() && params.stop.size() == x.rank();
   for (size_t i = 0; all_given && i < x.rank(); ++i) {
     params.start[i] = wrapped_once(params.start[i], x.shape()[i]);
@@ -274,7 +276,7 @@ Tensor slice_axis(const Tensor& x, int64_t start, int64_t stop, int64_t axis) {
                      type_of(x));
   }
   if (from == 0 && to == size) return x;
-  SliceParams params{Axes(x.rank(), 0), Axes(x.shape()), Axes(x.rank(), 1)};
+  SliceParams params{Shape(x.rank(), 0), x.shape(), Shape(x.rank(), 1)};
   params.start[along] = from;
   params.stop[along] = to;
   return emit_one(slice_primitive(), {x}, params);

@@ -8,7 +8,9 @@ namespace linnet {
 
 /// 0 <= start <= stop <= size and stride >= 1, one entry per dimension.
 struct SliceParams {
-  Axes start, stop, strides;
+  PerDimension<0> start;
+  Extents stop;
+  PerDimension<1> strides;
   LINNET_FIELDS(start, stop, strides)
 };
 /// Operands: x, then one zero-dimensional integer start per dimension. Starts are clamped so that

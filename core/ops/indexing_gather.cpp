@@ -297,8 +297,8 @@ const Primitive& gather_primitive() {
   static const Primitive& p = define(Smooth<GatherParams>{.name = "gather",
                                                           .infer = infer_gather,
                                                           .vjp = vjp_gather,
-                                                          .batch = batch_gather,
                                                           .jvp = jvp_gather,
+                                                          .batch = batch_gather,
                                                           .nondifferentiable = bits_of({1}),
                                                           .saves_inputs = bits_of({1}),
                                                           .saves_outputs = 0});

@@ -19,7 +19,7 @@ Tensor converted(const Tensor& x, DType dtype);
 Tensor floating_operand(const Tensor& x);
 
 struct AxisParams {
-  int64_t axis = 0;
+  Axis axis;
   LINNET_FIELDS(axis)
 };
 /// x -> y of the same type.
@@ -31,7 +31,7 @@ const Primitive& log_softmax_backward_primitive();
 
 /// Ascending axes that disappear; x -> log(sum(exp(x))).
 struct LogSumExpParams {
-  Axes axes;
+  AxisList axes;
   LINNET_FIELDS(axes)
 };
 const Primitive& logsumexp_primitive();

@@ -1,4 +1,5 @@
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/nn.h"
 
 namespace linnet {
@@ -73,28 +74,22 @@ TensorList vjp_loss(const NoParams&, Inputs x, Outputs y, Inputs cts) {
   return {dlogits, Tensor()};
 }
 
-template <const Primitive& (*primitive)()>
-TensorList batch_rows(const NoParams&, const BatchedInputs& in) {
-  TensorList x;
-  for (size_t i = 0; i < in.x.size(); ++i) {
-    Shape shape = in.x[i].shape();
-    if (!in.batched[i]) shape.insert(0, in.size);
-    x.push_back(broadcast_to(in.x[i], shape));
-  }
-  return emit(primitive(), x);
+/// Rows are taken alone; classes are the last dimension.
+template <TypeList (*kInfer)(const NoParams&, Inputs)>
+DimMap row_dims(const NoParams& p, Inputs x) {
+  return dims::leading(x, kInfer(p, x), x[1].rank());
 }
 
 }  // namespace
 
 const Primitive& integer_cross_entropy_primitive() {
-  static const Primitive& p =
-      define(Composite<NoParams>{.name = kName,
-                                 .decompose = decompose_loss,
-                                 .infer = infer_loss,
-                                 .vjp = vjp_loss,
-                                 .batch = batch_rows<integer_cross_entropy_primitive>,
-                                 .nondifferentiable = bits_of({1}),
-                                 .saves_outputs = bits_of({1})});
+  static const Primitive& p = define(Composite<NoParams>{.name = kName,
+                                                         .decompose = decompose_loss,
+                                                         .infer = infer_loss,
+                                                         .vjp = vjp_loss,
+                                                         .dims = row_dims<infer_loss>,
+                                                         .nondifferentiable = bits_of({1}),
+                                                         .saves_outputs = bits_of({1})});
   return p;
 }
 
@@ -103,7 +98,7 @@ const Primitive& integer_cross_entropy_backward_primitive() {
       define(Composite<NoParams>{.name = "softmax_cross_entropy_with_integer_labels_backward",
                                  .decompose = decompose_backward,
                                  .infer = infer_backward,
-                                 .batch = batch_rows<integer_cross_entropy_backward_primitive>,
+                                 .dims = row_dims<infer_backward>,
                                  .nondifferentiable = bits_of({1})});
   return p;
 }

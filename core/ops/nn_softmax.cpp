@@ -1,4 +1,5 @@
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/nn.h"
 
 namespace linnet {
@@ -50,16 +51,8 @@ TensorList decompose_log_softmax_backward(const AxisParams& p, Inputs x) {
   return {converted(sub(dy, mul(exp(y), sum(dy, Axes{p.axis}, true))), x[0].dtype())};
 }
 
-template <const Primitive& (*primitive)()>
-TensorList batch_one(const AxisParams& p, const BatchedInputs& in) {
-  return emit(primitive(), in.x, AxisParams{p.axis + 1});
-}
-
-template <const Primitive& (*primitive)()>
-TensorList batch_two(const AxisParams& p, const BatchedInputs& in) {
-  Shape shape = in.x[in.batched[0] ? 0 : 1].shape();
-  return emit(primitive(), {broadcast_to(in.x[0], shape), broadcast_to(in.x[1], shape)},
-              AxisParams{p.axis + 1});
+DimMap softmax_dims(const AxisParams& p, Inputs x) {
+  return dims::aligned(x, {p.axis}, x[0].shape());
 }
 
 template <const Primitive& (*backward)()>
@@ -95,10 +88,8 @@ TensorList vjp_logsumexp(const LogSumExpParams& p, Inputs x, Outputs y, Inputs c
   return {converted(mul(expand_dims(widened(cts[0]), p.axes), share), x[0].dtype())};
 }
 
-TensorList batch_logsumexp(const LogSumExpParams& p, const BatchedInputs& in) {
-  LogSumExpParams q;
-  for (int64_t axis : p.axes) q.axes.push_back(axis + 1);
-  return emit(logsumexp_primitive(), in.x, q);
+DimMap logsumexp_dims(const LogSumExpParams& p, Inputs x) {
+  return dims::reduced(x[0], p.axes, FactorKind::kWhole);
 }
 
 }  // namespace
@@ -109,7 +100,7 @@ const Primitive& softmax_primitive() {
                                    .decompose = decompose_softmax,
                                    .infer = infer_softmax,
                                    .vjp = vjp_of_output<softmax_backward_primitive>,
-                                   .batch = batch_one<softmax_primitive>,
+                                   .dims = softmax_dims,
                                    .saves_inputs = 0});
   return p;
 }
@@ -120,17 +111,16 @@ const Primitive& log_softmax_primitive() {
                                    .decompose = decompose_log_softmax,
                                    .infer = infer_softmax,
                                    .vjp = vjp_of_output<log_softmax_backward_primitive>,
-                                   .batch = batch_one<log_softmax_primitive>,
+                                   .dims = softmax_dims,
                                    .saves_inputs = 0});
   return p;
 }
 
 const Primitive& softmax_backward_primitive() {
-  static const Primitive& p =
-      define(Composite<AxisParams>{.name = "softmax_backward",
-                                   .decompose = decompose_softmax_backward,
-                                   .infer = infer_softmax_backward,
-                                   .batch = batch_two<softmax_backward_primitive>});
+  static const Primitive& p = define(Composite<AxisParams>{.name = "softmax_backward",
+                                                           .decompose = decompose_softmax_backward,
+                                                           .infer = infer_softmax_backward,
+                                                           .dims = softmax_dims});
   return p;
 }
 
@@ -139,7 +129,7 @@ const Primitive& log_softmax_backward_primitive() {
       define(Composite<AxisParams>{.name = "log_softmax_backward",
                                    .decompose = decompose_log_softmax_backward,
                                    .infer = infer_softmax_backward,
-                                   .batch = batch_two<log_softmax_backward_primitive>});
+                                   .dims = softmax_dims});
   return p;
 }
 
@@ -148,7 +138,7 @@ const Primitive& logsumexp_primitive() {
                                                                 .decompose = decompose_logsumexp,
                                                                 .infer = infer_logsumexp,
                                                                 .vjp = vjp_logsumexp,
-                                                                .batch = batch_logsumexp});
+                                                                .dims = logsumexp_dims});
   return p;
 }
 

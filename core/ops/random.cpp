@@ -1,6 +1,7 @@
 #include "core/ops/random.h"
 
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/families.h"
 #include "linnet/ops.h"
 
@@ -60,70 +61,64 @@ TypeList infer_floating(const char* name, const P& p, Inputs x) {
   return {{p.dtype, sample_shape(name, x, p.shape), false, x[0].device()}};
 }
 
-/// Keys come first in every shape, so a batch of keys is just a larger array of keys.
-template <class P, const Primitive& (*kPrimitive)()>
-TensorList batch_keys(const P& p, const BatchedInputs& in) {
-  return emit(kPrimitive(), in.x, p);
+/// Keys come first in every shape, so a batch of keys is just a larger array of keys. Each key is
+/// taken alone; of its numbers, the position in the whole counts.
+template <class P, TypeList (*kInfer)(const P&, Inputs)>
+DimMap key_dims(const P& p, Inputs x) {
+  return dims::leading(x, kInfer(p, x), x[0].rank() - 1);
 }
 
-TensorList batch_fold_in(const NoParams& p, const BatchedInputs& in) {
-  const auto repeated = [&](int i) {
-    if (in.batched[i]) return in.x[i];
-    Shape shape = in.x[i].shape();
-    shape.insert(0, in.size);
-    return broadcast_to(in.x[i], shape);
-  };
-  return emit(random_fold_in_primitive(), {repeated(0), repeated(1)}, p);
+TypeList infer_uniform(const RandomRangeParams& p, Inputs x) {
+  return infer_floating("random_uniform", p, x);
+}
+TypeList infer_normal(const RandomParams& p, Inputs x) {
+  return infer_floating("random_normal", p, x);
+}
+TypeList infer_truncated_normal(const RandomRangeParams& p, Inputs x) {
+  return infer_floating("random_truncated_normal", p, x);
 }
 
 }  // namespace
 
 const Primitive& random_bits_primitive() {
-  static const Primitive& p =
-      define(Opaque<RandomParams>{.name = "random_bits",
-                                  .infer = infer_bits,
-                                  .batch = batch_keys<RandomParams, random_bits_primitive>});
+  static const Primitive& p = define(Opaque<RandomParams>{
+      .name = "random_bits", .infer = infer_bits, .dims = key_dims<RandomParams, infer_bits>});
   return p;
 }
 
 const Primitive& random_split_primitive() {
-  static const Primitive& p =
-      define(Opaque<RandomParams>{.name = "random_split",
-                                  .infer = infer_split,
-                                  .batch = batch_keys<RandomParams, random_split_primitive>});
+  static const Primitive& p = define(Opaque<RandomParams>{
+      .name = "random_split", .infer = infer_split, .dims = key_dims<RandomParams, infer_split>});
   return p;
 }
 
 const Primitive& random_fold_in_primitive() {
-  static const Primitive& p = define(
-      Opaque<NoParams>{.name = "random_fold_in", .infer = infer_fold_in, .batch = batch_fold_in});
+  static const Primitive& p = define(Opaque<NoParams>{
+      .name = "random_fold_in", .infer = infer_fold_in, .dims = key_dims<NoParams, infer_fold_in>});
   return p;
 }
 
 const Primitive& random_uniform_primitive() {
-  static const Primitive& p = define(Opaque<RandomRangeParams>{
-      .name = "random_uniform",
-      .infer = [](const RandomRangeParams& p,
-                  Inputs x) { return infer_floating("random_uniform", p, x); },
-      .batch = batch_keys<RandomRangeParams, random_uniform_primitive>});
+  static const Primitive& p =
+      define(Opaque<RandomRangeParams>{.name = "random_uniform",
+                                       .infer = infer_uniform,
+                                       .dims = key_dims<RandomRangeParams, infer_uniform>});
   return p;
 }
 
 const Primitive& random_normal_primitive() {
-  static const Primitive& p = define(
-      Opaque<RandomParams>{.name = "random_normal",
-                           .infer = [](const RandomParams& p,
-                                       Inputs x) { return infer_floating("random_normal", p, x); },
-                           .batch = batch_keys<RandomParams, random_normal_primitive>});
+  static const Primitive& p =
+      define(Opaque<RandomParams>{.name = "random_normal",
+                                  .infer = infer_normal,
+                                  .dims = key_dims<RandomParams, infer_normal>});
   return p;
 }
 
 const Primitive& random_truncated_normal_primitive() {
-  static const Primitive& p = define(Opaque<RandomRangeParams>{
-      .name = "random_truncated_normal",
-      .infer = [](const RandomRangeParams& p,
-                  Inputs x) { return infer_floating("random_truncated_normal", p, x); },
-      .batch = batch_keys<RandomRangeParams, random_truncated_normal_primitive>});
+  static const Primitive& p = define(
+      Opaque<RandomRangeParams>{.name = "random_truncated_normal",
+                                .infer = infer_truncated_normal,
+                                .dims = key_dims<RandomRangeParams, infer_truncated_normal>});
   return p;
 }
 

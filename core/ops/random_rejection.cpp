@@ -1,5 +1,6 @@
 // Primitives of samplers with loops, and the matrix factors that samplers need.
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/random.h"
 #include "linnet/ops.h"
 
@@ -32,16 +33,10 @@ TypeList infer_poisson(const RandomParams&, Inputs x) {
   return {{DType::kI64, x[1].shape(), false, x[1].device()}};
 }
 
-/// Both operands with the batch dimension in front: it becomes one of the key array.
-template <class P, const Primitive& (*kPrimitive)()>
-TensorList batch_both(const P& p, const BatchedInputs& in) {
-  const auto repeated = [&](int i) {
-    if (in.batched[i]) return in.x[i];
-    Shape shape = in.x[i].shape();
-    shape.insert(0, in.size);
-    return broadcast_to(in.x[i], shape);
-  };
-  return emit(kPrimitive(), {repeated(0), repeated(1)}, p);
+/// Each key has its own parameters; the position of a number in the whole counts.
+template <class P, TypeList (*kInfer)(const P&, Inputs)>
+DimMap key_dims(const P& p, Inputs x) {
+  return dims::leading(x, kInfer(p, x), x[0].rank() - 1);
 }
 
 TypeList infer_qr(const NoParams&, Inputs x) {
@@ -60,19 +55,19 @@ TypeList infer_cholesky(const NoParams&, Inputs x) {
   return {{x[0].dtype(), x[0].shape(), false, x[0].device()}};
 }
 
-template <const Primitive& (*kPrimitive)()>
-TensorList batch_leading(const NoParams& p, const BatchedInputs& in) {
-  return emit(kPrimitive(), in.x, p);
+/// Matrices are the last two dimensions.
+DimMap matrix_dims(const NoParams&, Inputs x) {
+  return dims::leading(x, {x[0].type()}, x[0].rank() - 2);
 }
 
 }  // namespace
 
 const Primitive& random_gamma_primitive() {
-  static const Primitive& p = define(
-      Opaque<RandomGammaParams>{.name = "random_gamma",
-                                .infer = infer_gamma,
-                                .batch = batch_both<RandomGammaParams, random_gamma_primitive>,
-                                .zero_derivative = false});
+  static const Primitive& p =
+      define(Opaque<RandomGammaParams>{.name = "random_gamma",
+                                       .infer = infer_gamma,
+                                       .dims = key_dims<RandomGammaParams, infer_gamma>,
+                                       .zero_derivative = false});
   return p;
 }
 
@@ -80,24 +75,19 @@ const Primitive& random_poisson_primitive() {
   static const Primitive& p =
       define(Opaque<RandomParams>{.name = "random_poisson",
                                   .infer = infer_poisson,
-                                  .batch = batch_both<RandomParams, random_poisson_primitive>});
+                                  .dims = key_dims<RandomParams, infer_poisson>});
   return p;
 }
 
 const Primitive& qr_orthogonal_primitive() {
-  static const Primitive& p =
-      define(Opaque<NoParams>{.name = "qr_orthogonal",
-                              .infer = infer_qr,
-                              .batch = batch_leading<qr_orthogonal_primitive>,
-                              .zero_derivative = false});
+  static const Primitive& p = define(Opaque<NoParams>{
+      .name = "qr_orthogonal", .infer = infer_qr, .dims = matrix_dims, .zero_derivative = false});
   return p;
 }
 
 const Primitive& cholesky_primitive() {
-  static const Primitive& p = define(Opaque<NoParams>{.name = "cholesky",
-                                                      .infer = infer_cholesky,
-                                                      .batch = batch_leading<cholesky_primitive>,
-                                                      .zero_derivative = false});
+  static const Primitive& p = define(Opaque<NoParams>{
+      .name = "cholesky", .infer = infer_cholesky, .dims = matrix_dims, .zero_derivative = false});
   return p;
 }
 

@@ -2,6 +2,7 @@
 #include "core/ops/reduce.h"
 
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/families.h"
 #include "core/ops/shape_ops.h"
 
@@ -50,9 +51,9 @@ TypeList infer_boolean(const ReduceParams& p, Inputs x) {
   return infer_reduce(p, x);
 }
 
-template <const Primitive& (*kPrimitive)()>
-TensorList batch_reduce(const ReduceParams& p, const BatchedInputs& in) {
-  return emit(kPrimitive(), {in.x[0]}, ReduceParams{shifted(p.axes)});
+template <FactorKind kKind>
+DimMap reduced_dims(const ReduceParams& p, Inputs x) {
+  return dims::reduced(x[0], p.axes, kKind);
 }
 
 TensorList transpose_reduce_sum(const ReduceParams& p, Inputs x, const Tensor& ct) {
@@ -122,9 +123,8 @@ TypeList infer_arg_reduce(const ArgReduceParams& p, Inputs x) {
   return {{DType::kI32, shape, false, x[0].device()}};
 }
 
-template <const Primitive& (*kPrimitive)()>
-TensorList batch_arg_reduce(const ArgReduceParams& p, const BatchedInputs& in) {
-  return emit(kPrimitive(), {in.x[0]}, ArgReduceParams{p.axis + 1});
+DimMap arg_reduced_dims(const ArgReduceParams& p, Inputs x) {
+  return dims::reduced(x[0], {p.axis}, FactorKind::kWhole);
 }
 
 DType norm_dtype(Inputs x) {
@@ -183,38 +183,35 @@ const Primitive& reduce_sum_primitive() {
       define(LinearMap<ReduceParams>{.name = "reduce_sum",
                                      .infer = infer_reduce,
                                      .transpose = transpose_reduce_sum,
-                                     .batch = batch_reduce<reduce_sum_primitive>});
+                                     .dims = reduced_dims<FactorKind::kSum>});
   return p;
 }
 
 const Primitive& reduce_prod_primitive() {
-  static const Primitive& p =
-      define(Smooth<ReduceParams>{.name = "reduce_prod",
-                                  .infer = infer_reduce,
-                                  .vjp = vjp_reduce_prod,
-                                  .batch = batch_reduce<reduce_prod_primitive>,
-                                  .jvp = jvp_reduce_prod,
-                                  .saves_outputs = 0});
+  static const Primitive& p = define(Smooth<ReduceParams>{.name = "reduce_prod",
+                                                          .infer = infer_reduce,
+                                                          .vjp = vjp_reduce_prod,
+                                                          .jvp = jvp_reduce_prod,
+                                                          .dims = reduced_dims<FactorKind::kWhole>,
+                                                          .saves_outputs = 0});
   return p;
 }
 
 const Primitive& reduce_max_primitive() {
-  static const Primitive& p =
-      define(Smooth<ReduceParams>{.name = "reduce_max",
-                                  .infer = infer_reduce,
-                                  .vjp = vjp_extreme,
-                                  .batch = batch_reduce<reduce_max_primitive>,
-                                  .jvp = jvp_extreme});
+  static const Primitive& p = define(Smooth<ReduceParams>{.name = "reduce_max",
+                                                          .infer = infer_reduce,
+                                                          .vjp = vjp_extreme,
+                                                          .jvp = jvp_extreme,
+                                                          .dims = reduced_dims<FactorKind::kMax>});
   return p;
 }
 
 const Primitive& reduce_min_primitive() {
-  static const Primitive& p =
-      define(Smooth<ReduceParams>{.name = "reduce_min",
-                                  .infer = infer_reduce,
-                                  .vjp = vjp_extreme,
-                                  .batch = batch_reduce<reduce_min_primitive>,
-                                  .jvp = jvp_extreme});
+  static const Primitive& p = define(Smooth<ReduceParams>{.name = "reduce_min",
+                                                          .infer = infer_reduce,
+                                                          .vjp = vjp_extreme,
+                                                          .jvp = jvp_extreme,
+                                                          .dims = reduced_dims<FactorKind::kMin>});
   return p;
 }
 
@@ -222,7 +219,7 @@ const Primitive& reduce_and_primitive() {
   static const Primitive& p =
       define(Opaque<ReduceParams>{.name = "reduce_and",
                                   .infer = infer_boolean<reduce_and_primitive>,
-                                  .batch = batch_reduce<reduce_and_primitive>});
+                                  .dims = reduced_dims<FactorKind::kMin>});
   return p;
 }
 
@@ -230,23 +227,19 @@ const Primitive& reduce_or_primitive() {
   static const Primitive& p =
       define(Opaque<ReduceParams>{.name = "reduce_or",
                                   .infer = infer_boolean<reduce_or_primitive>,
-                                  .batch = batch_reduce<reduce_or_primitive>});
+                                  .dims = reduced_dims<FactorKind::kMax>});
   return p;
 }
 
 const Primitive& argmax_primitive() {
-  static const Primitive& p =
-      define(Opaque<ArgReduceParams>{.name = "argmax",
-                                     .infer = infer_arg_reduce<argmax_primitive>,
-                                     .batch = batch_arg_reduce<argmax_primitive>});
+  static const Primitive& p = define(Opaque<ArgReduceParams>{
+      .name = "argmax", .infer = infer_arg_reduce<argmax_primitive>, .dims = arg_reduced_dims});
   return p;
 }
 
 const Primitive& argmin_primitive() {
-  static const Primitive& p =
-      define(Opaque<ArgReduceParams>{.name = "argmin",
-                                     .infer = infer_arg_reduce<argmin_primitive>,
-                                     .batch = batch_arg_reduce<argmin_primitive>});
+  static const Primitive& p = define(Opaque<ArgReduceParams>{
+      .name = "argmin", .infer = infer_arg_reduce<argmin_primitive>, .dims = arg_reduced_dims});
   return p;
 }
 
@@ -254,8 +247,8 @@ const Primitive& sum_of_squares_primitive() {
   static const Primitive& p = define(Smooth<NoParams>{.name = "sum_of_squares",
                                                       .infer = infer_sum_of_squares,
                                                       .vjp = vjp_sum_of_squares,
-                                                      .batch = batch_sum_of_squares,
                                                       .jvp = jvp_sum_of_squares,
+                                                      .batch = batch_sum_of_squares,
                                                       .saves_outputs = 0});
   return p;
 }

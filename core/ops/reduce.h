@@ -8,15 +8,15 @@ namespace linnet {
 
 /// The reduced axes, ascending and non-negative.
 struct ReduceParams {
-  Axes axes;
+  AxisList axes;
   LINNET_FIELDS(axes)
 };
 struct ArgReduceParams {
-  int64_t axis = 0;
+  Axis axis;
   LINNET_FIELDS(axis)
 };
 struct CumulativeParams {
-  int64_t axis = 0;
+  Axis axis;
   bool reverse = false;
   LINNET_FIELDS(axis, reverse)
 };

@@ -1,5 +1,6 @@
 // Cumulative sums, products and maxima.
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/reduce.h"
 #include "core/ops/shape_ops.h"
 
@@ -8,9 +9,8 @@ namespace {
 
 TypeList infer_cumulative(const CumulativeParams&, Inputs x) { return {x[0].type()}; }
 
-template <const Primitive& (*kPrimitive)()>
-TensorList batch_cumulative(const CumulativeParams& p, const BatchedInputs& in) {
-  return emit(kPrimitive(), {in.x[0]}, CumulativeParams{p.axis + 1, p.reverse});
+DimMap cumulative_dims(const CumulativeParams& p, Inputs x) {
+  return dims::aligned(x, {p.axis}, x[0].shape());
 }
 
 /// Element i of the result is element i - distance of `x` (i + distance if `backwards`), or `fill`.
@@ -99,28 +99,26 @@ const Primitive& cumsum_primitive() {
       .infer = infer_cumulative,
       .transpose = [](const CumulativeParams& q, Inputs,
                       const Tensor& ct) { return TensorList{cumsum(ct, q.axis, !q.reverse)}; },
-      .batch = batch_cumulative<cumsum_primitive>});
+      .dims = cumulative_dims});
   return p;
 }
 
 const Primitive& cumprod_primitive() {
-  static const Primitive& p =
-      define(Smooth<CumulativeParams>{.name = "cumprod",
-                                      .infer = infer_cumulative,
-                                      .vjp = vjp_cumprod,
-                                      .batch = batch_cumulative<cumprod_primitive>,
-                                      .jvp = jvp_cumprod,
-                                      .saves_outputs = 0});
+  static const Primitive& p = define(Smooth<CumulativeParams>{.name = "cumprod",
+                                                              .infer = infer_cumulative,
+                                                              .vjp = vjp_cumprod,
+                                                              .jvp = jvp_cumprod,
+                                                              .dims = cumulative_dims,
+                                                              .saves_outputs = 0});
   return p;
 }
 
 const Primitive& cummax_primitive() {
-  static const Primitive& p =
-      define(Smooth<CumulativeParams>{.name = "cummax",
-                                      .infer = infer_cumulative,
-                                      .vjp = vjp_cummax,
-                                      .batch = batch_cumulative<cummax_primitive>,
-                                      .jvp = jvp_cummax});
+  static const Primitive& p = define(Smooth<CumulativeParams>{.name = "cummax",
+                                                              .infer = infer_cumulative,
+                                                              .vjp = vjp_cummax,
+                                                              .jvp = jvp_cummax,
+                                                              .dims = cumulative_dims});
   return p;
 }
 

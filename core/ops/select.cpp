@@ -1,6 +1,7 @@
 // Selection and the identities that only transformations and the compiler notice.
 #include "core/base/format.h"
 #include "core/ops/arithmetic.h"
+#include "core/ops/dims.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/ops.h"
@@ -25,19 +26,14 @@ const Primitive& select_primitive() {
 }
 
 const Primitive& stop_gradient_primitive() {
-  static const Primitive& p = []() -> const Primitive& {
-    Primitive description;
-    description.name = "stop_gradient";
-    description.kind = Kind::kElementwise;
-    description.infer = [](ParamsRef, Inputs x) {
-      return infer_elementwise("stop_gradient", Accepts::kAny, false, false, 1, x);
-    };
-    description.view = [](ParamsRef, const Tensor& x) { return x; };
-    description.zero_derivative = true;
-    description.saves_inputs = 0;
-    description.saves_outputs = 0;
-    return define_primitive(std::move(description));
-  }();
+  static const Primitive& p =
+      define(Elementwise<NoParams>{.name = "stop_gradient",
+                                   .arity = 1,
+                                   .accepts = Accepts::kAny,
+                                   .zero_derivative = true,
+                                   .saves_inputs = 0,
+                                   .saves_outputs = 0,
+                                   .view = [](const NoParams&, const Tensor& x) { return x; }});
   return p;
 }
 
@@ -56,44 +52,24 @@ TensorList barrier_of_defined(Inputs tensors) {
   return out;
 }
 
-TensorList batch_barrier(ParamsRef, const BatchedInputs& x) {
-  TensorList operands;
-  for (size_t i = 0; i < x.x.size(); ++i) {
-    Tensor operand = x.x[i];
-    if (!x.batched[i]) {
-      Shape shape = operand.shape();
-      shape.insert(0, x.size);
-      operand = broadcast_trailing(operand, shape);
-    }
-    operands.push_back(std::move(operand));
-  }
-  return emit(optimization_barrier_primitive(), operands);
-}
-
 }  // namespace
 
 const Primitive& optimization_barrier_primitive() {
-  static const Primitive& p = []() -> const Primitive& {
-    Primitive description;
-    description.name = "optimization_barrier";
-    description.kind = Kind::kSmooth;
-    description.infer = [](ParamsRef, Inputs x) {
-      TypeList types;
-      for (const Tensor& t : x) types.push_back(t.type());
-      return types;
-    };
-    description.vjp = [](ParamsRef, Inputs, Outputs, Inputs cts) {
-      return barrier_of_defined(cts);
-    };
-    description.jvp = [](ParamsRef, Inputs, Outputs, Inputs tangents) {
-      return barrier_of_defined(tangents);
-    };
-    description.decompose = [](ParamsRef, Inputs x) { return TensorList(x.begin(), x.end()); };
-    description.batch = batch_barrier;
-    description.saves_inputs = 0;
-    description.saves_outputs = 0;
-    return define_primitive(std::move(description));
-  }();
+  static const Primitive& p = define(Smooth<NoParams>{
+      .name = "optimization_barrier",
+      .infer =
+          [](const NoParams&, Inputs x) {
+            TypeList types;
+            for (const Tensor& t : x) types.push_back(t.type());
+            return types;
+          },
+      .vjp = [](const NoParams&, Inputs, Outputs, Inputs cts) { return barrier_of_defined(cts); },
+      .jvp = [](const NoParams&, Inputs, Outputs,
+                Inputs tangents) { return barrier_of_defined(tangents); },
+      .dims = [](const NoParams&, Inputs x) { return dims::separate(x); },
+      .saves_inputs = 0,
+      .saves_outputs = 0,
+      .distinct = true});
   return p;
 }
 

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/families.h"
 #include "core/tensor/tensor_impl.h"
 
@@ -34,10 +35,12 @@ Shape with_batch(const Shape& shape, int64_t size) {
   return out;
 }
 
+Tensor repeated(const Tensor& x, int64_t size) {
+  return broadcast_in_dim(x, with_batch(x.shape(), size), shifted(all_axes(x.rank())));
+}
+
 Tensor batched_operand(const BatchedInputs& in, size_t index) {
-  const Tensor& x = in.x[index];
-  if (in.batched[index]) return x;
-  return broadcast_in_dim(x, with_batch(x.shape(), in.size), shifted(all_axes(x.rank())));
+  return in.batched[index] ? in.x[index] : repeated(in.x[index], in.size);
 }
 
 namespace {
@@ -108,10 +111,8 @@ Tensor transpose_view(const TransposeParams& p, const Tensor& x) {
   return make_view(x, shape, strides, 0);
 }
 
-TensorList batch_transpose(const TransposeParams& p, const BatchedInputs& in) {
-  Axes permutation = shifted(p.permutation);
-  permutation.insert(0, 0);
-  return {transpose(in.x[0], permutation)};
+DimMap transpose_dims(const TransposeParams& p, Inputs x) {
+  return dims::placed(x[0], inverse(p.permutation), infer_transpose(p, x)[0].shape);
 }
 
 TypeList infer_broadcast_in_dim(const BroadcastInDimParams& p, Inputs x) {
@@ -151,10 +152,8 @@ TensorList transpose_broadcast_in_dim(const BroadcastInDimParams& p, Inputs x, c
   return {reshape(summed.empty() ? ct : sum(ct, summed), from)};
 }
 
-TensorList batch_broadcast_in_dim(const BroadcastInDimParams& p, const BatchedInputs& in) {
-  Axes dimensions = shifted(p.dimensions);
-  dimensions.insert(0, 0);
-  return {broadcast_in_dim(in.x[0], with_batch(p.shape, in.size), dimensions)};
+DimMap broadcast_dims(const BroadcastInDimParams& p, Inputs x) {
+  return dims::placed(x[0], p.dimensions, p.shape);
 }
 
 TypeList infer_concatenate(const ConcatenateParams& p, Inputs x) {
@@ -187,10 +186,8 @@ TensorList transpose_concatenate(const ConcatenateParams& p, Inputs x, const Ten
   return out;
 }
 
-TensorList batch_concatenate(const ConcatenateParams& p, const BatchedInputs& in) {
-  TensorList parts;
-  for (size_t i = 0; i < in.x.size(); ++i) parts.push_back(batched_operand(in, i));
-  return emit(concatenate_primitive(), parts, ConcatenateParams{p.axis + 1});
+DimMap concatenate_dims(const ConcatenateParams& p, Inputs x) {
+  return dims::aligned(x, {p.axis}, infer_concatenate(p, x)[0].shape);
 }
 
 TypeList infer_reverse(const ReverseParams&, Inputs x) { return {x[0].type()}; }
@@ -213,10 +210,8 @@ const Primitive& reshape_primitive() {
       .infer = infer_reshape,
       .transpose = [](const ReshapeParams&, Inputs x,
                       const Tensor& ct) { return TensorList{reshape(ct, x[0].shape())}; },
-      .batch =
-          [](const ReshapeParams& q, const BatchedInputs& in) {
-            return TensorList{reshape(in.x[0], with_batch(q.shape, in.size))};
-          },
+      .dims = [](const ReshapeParams& q,
+                 Inputs x) { return dims::regrouped(x[0].shape(), q.shape); },
       .view = reshape_view});
   return p;
 }
@@ -229,7 +224,7 @@ const Primitive& transpose_primitive() {
                                      [](const TransposeParams& q, Inputs, const Tensor& ct) {
                                        return TensorList{transpose(ct, inverse(q.permutation))};
                                      },
-                                 .batch = batch_transpose,
+                                 .dims = transpose_dims,
                                  .view = transpose_view});
   return p;
 }
@@ -239,7 +234,7 @@ const Primitive& broadcast_in_dim_primitive() {
       define(LinearMap<BroadcastInDimParams>{.name = "broadcast_in_dim",
                                              .infer = infer_broadcast_in_dim,
                                              .transpose = transpose_broadcast_in_dim,
-                                             .batch = batch_broadcast_in_dim,
+                                             .dims = broadcast_dims,
                                              .view = broadcast_in_dim_view});
   return p;
 }
@@ -249,7 +244,7 @@ const Primitive& concatenate_primitive() {
       define(LinearMap<ConcatenateParams>{.name = "concatenate",
                                           .infer = infer_concatenate,
                                           .transpose = transpose_concatenate,
-                                          .batch = batch_concatenate});
+                                          .dims = concatenate_dims});
   return p;
 }
 
@@ -259,8 +254,8 @@ const Primitive& reverse_primitive() {
       .infer = infer_reverse,
       .transpose = [](const ReverseParams& q, Inputs,
                       const Tensor& ct) { return TensorList{flip(ct, q.axes)}; },
-      .batch = [](const ReverseParams& q,
-                  const BatchedInputs& in) { return TensorList{flip(in.x[0], shifted(q.axes))}; },
+      .dims = [](const ReverseParams& q,
+                 Inputs x) { return dims::aligned(x, q.axes, x[0].shape()); },
       .view = reverse_view});
   return p;
 }

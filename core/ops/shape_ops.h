@@ -10,25 +10,25 @@
 namespace linnet {
 
 struct ReshapeParams {
-  Shape shape;
+  Extents shape;
   LINNET_FIELDS(shape)
 };
 struct TransposeParams {
-  Axes permutation;
+  AxisMap permutation;
   LINNET_FIELDS(permutation)
 };
 /// Operand dimension i becomes dimension `dimensions[i]`, strictly increasing; sizes of 1 repeat.
 struct BroadcastInDimParams {
-  Shape shape;
-  Axes dimensions;
+  Extents shape;
+  AxisMap dimensions;
   LINNET_FIELDS(shape, dimensions)
 };
 struct ConcatenateParams {
-  int64_t axis = 0;
+  Axis axis;
   LINNET_FIELDS(axis)
 };
 struct ReverseParams {
-  Axes axes;
+  AxisList axes;
   LINNET_FIELDS(axes)
 };
 /// One entry per dimension. Operands: x and the zero-dimensional padding value; without the value
@@ -53,6 +53,8 @@ Axes complement(const Axes& axes, size_t rank);
 Axes shifted(const Axes& axes);
 /// `shape` with `size` in front.
 Shape with_batch(const Shape& shape, int64_t size);
+/// `x` with a dimension of size `size` in front, along which it repeats.
+Tensor repeated(const Tensor& x, int64_t size);
 /// Operand `index` with the batch dimension in front, broadcast if it has none.
 Tensor batched_operand(const BatchedInputs& in, size_t index);
 

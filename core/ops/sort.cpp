@@ -1,6 +1,7 @@
 #include "core/ops/sort.h"
 
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/reduce.h"
 
 namespace linnet {
@@ -37,10 +38,7 @@ TensorList jvp_sort(const SortParams& p, Inputs x, Outputs, Inputs tangents) {
   return {take_along_axis(tangents[0], argsort_of(p, x[0]), p.axis, GatherMode::kPromiseInBounds)};
 }
 
-template <const Primitive& (*kPrimitive)()>
-TensorList batch_sort(const SortParams& p, const BatchedInputs& in) {
-  return emit(kPrimitive(), {in.x[0]}, SortParams{p.axis + 1});
-}
+DimMap sort_dims(const SortParams& p, Inputs x) { return dims::aligned(x, {p.axis}, x[0].shape()); }
 
 }  // namespace
 
@@ -48,15 +46,15 @@ const Primitive& sort_primitive() {
   static const Primitive& p = define(Smooth<SortParams>{.name = "sort",
                                                         .infer = infer_sort,
                                                         .vjp = vjp_sort,
-                                                        .batch = batch_sort<sort_primitive>,
                                                         .jvp = jvp_sort,
+                                                        .dims = sort_dims,
                                                         .saves_outputs = 0});
   return p;
 }
 
 const Primitive& argsort_primitive() {
-  static const Primitive& p = define(Opaque<SortParams>{
-      .name = "argsort", .infer = infer_argsort, .batch = batch_sort<argsort_primitive>});
+  static const Primitive& p =
+      define(Opaque<SortParams>{.name = "argsort", .infer = infer_argsort, .dims = sort_dims});
   return p;
 }
 

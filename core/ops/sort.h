@@ -7,7 +7,7 @@
 namespace linnet {
 
 struct SortParams {
-  int64_t axis = 0;
+  Axis axis;
   LINNET_FIELDS(axis)
 };
 

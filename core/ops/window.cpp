@@ -1,6 +1,7 @@
 #include "core/ops/window.h"
 
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/families.h"
 
 namespace linnet {
@@ -24,19 +25,20 @@ TypeList infer_window(const char* name, const WindowParams& p, const Tensor& x) 
   return {{x.dtype(), p.out_size(x.shape()), x.weak(), x.device()}};
 }
 
-Shape prefixed(const Shape& values, int64_t value) {
-  Shape out = values;
-  out.insert(0, value);
-  return out;
+/// Dimensions that the windows leave alone belong together.
+DimMap windowed_dims(const WindowParams& p, Inputs x, const Shape& result) {
+  Axes windowed;
+  for (size_t i = 0; i < result.size(); ++i) {
+    if (p.window[i] != 1 || p.strides[i] != 1 || p.base_dilation[i] != 1 || p.padding_low[i] != 0 ||
+        p.padding_high[i] != 0)
+      windowed.push_back(static_cast<int64_t>(i));
+  }
+  return dims::aligned(x, windowed, result);
 }
 
-/// The same windows with a dimension in front that is not reduced.
-WindowParams batched(const WindowParams& p) {
-  return {prefixed(p.window, 1),        prefixed(p.strides, 1),
-          prefixed(p.padding_low, 0),   prefixed(p.padding_high, 0),
-          prefixed(p.base_dilation, 1), prefixed(p.window_dilation, 1)};
+DimMap window_dims(const WindowParams& p, Inputs x) {
+  return windowed_dims(p, x, p.out_size(x[0].shape()));
 }
-SelectParams batched(const SelectParams& p) { return {batched(p.window), p.maximum}; }
 
 /// The adjoint of a windowed sum is a windowed sum with stride and base dilation exchanged.
 WindowParams adjoint(const WindowParams& p, const Shape& in, const Shape& out) {
@@ -54,11 +56,6 @@ WindowParams adjoint(const WindowParams& p, const Shape& in, const Shape& out) {
 TensorList transpose_sum(const WindowParams& p, Inputs x, const Tensor& ct) {
   if (x[0].size() == 0) return {zeros(x[0].shape(), ct.dtype())};
   return {emit_one(reduce_window_sum_primitive(), {ct}, adjoint(p, x[0].shape(), ct.shape()))};
-}
-
-template <const Primitive& (*primitive)()>
-TensorList batch_window(const WindowParams& p, const BatchedInputs& in) {
-  return emit(primitive(), in.x, batched(p));
 }
 
 SelectParams select_params(const WindowParams& p, bool maximum) { return {p, maximum}; }
@@ -101,13 +98,11 @@ TensorList transpose_gather(const SelectParams& p, Inputs x, const Tensor& ct) {
   return {emit_one(select_and_scatter_add_primitive(), {ct, x[1]}, p), Tensor()};
 }
 
-Tensor with_batch(const BatchedInputs& in, size_t i) {
-  return in.batched[i] ? in.x[i] : broadcast_to(in.x[i], prefixed(in.x[i].shape(), in.size));
+DimMap scatter_dims(const SelectParams& p, Inputs x) {
+  return windowed_dims(p.window, x, x[1].shape());
 }
-
-template <const Primitive& (*primitive)()>
-TensorList batch_select(const SelectParams& p, const BatchedInputs& in) {
-  return emit(primitive(), {with_batch(in, 0), with_batch(in, 1)}, batched(p));
+DimMap gather_dims(const SelectParams& p, Inputs x) {
+  return windowed_dims(p.window, x, p.window.out_size(x[1].shape()));
 }
 
 }  // namespace
@@ -128,7 +123,7 @@ const Primitive& reduce_window_sum_primitive() {
       .infer = [](const WindowParams& q,
                   Inputs x) { return infer_window("reduce_window_sum", q, x[0]); },
       .transpose = transpose_sum,
-      .batch = batch_window<reduce_window_sum_primitive>});
+      .dims = window_dims});
   return p;
 }
 
@@ -138,8 +133,8 @@ const Primitive& reduce_window_max_primitive() {
       .infer = [](const WindowParams& q,
                   Inputs x) { return infer_window("reduce_window_max", q, x[0]); },
       .vjp = vjp_select<true>,
-      .batch = batch_window<reduce_window_max_primitive>,
       .jvp = jvp_select<true>,
+      .dims = window_dims,
       .saves_outputs = 0});
   return p;
 }
@@ -150,29 +145,27 @@ const Primitive& reduce_window_min_primitive() {
       .infer = [](const WindowParams& q,
                   Inputs x) { return infer_window("reduce_window_min", q, x[0]); },
       .vjp = vjp_select<false>,
-      .batch = batch_window<reduce_window_min_primitive>,
       .jvp = jvp_select<false>,
+      .dims = window_dims,
       .saves_outputs = 0});
   return p;
 }
 
 const Primitive& select_and_scatter_add_primitive() {
-  static const Primitive& p =
-      define(LinearMap<SelectParams>{.name = "select_and_scatter_add",
-                                     .infer = infer_scatter,
-                                     .transpose = transpose_scatter,
-                                     .batch = batch_select<select_and_scatter_add_primitive>,
-                                     .nondifferentiable = bits_of({1})});
+  static const Primitive& p = define(LinearMap<SelectParams>{.name = "select_and_scatter_add",
+                                                             .infer = infer_scatter,
+                                                             .transpose = transpose_scatter,
+                                                             .dims = scatter_dims,
+                                                             .nondifferentiable = bits_of({1})});
   return p;
 }
 
 const Primitive& select_and_gather_primitive() {
-  static const Primitive& p =
-      define(LinearMap<SelectParams>{.name = "select_and_gather",
-                                     .infer = infer_gather,
-                                     .transpose = transpose_gather,
-                                     .batch = batch_select<select_and_gather_primitive>,
-                                     .nondifferentiable = bits_of({1})});
+  static const Primitive& p = define(LinearMap<SelectParams>{.name = "select_and_gather",
+                                                             .infer = infer_gather,
+                                                             .transpose = transpose_gather,
+                                                             .dims = gather_dims,
+                                                             .nondifferentiable = bits_of({1})});
   return p;
 }
 

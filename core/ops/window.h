@@ -10,7 +10,9 @@ namespace linnet {
 /// t * window_dilation in x with base_dilation - 1 holes between neighbours. Holes and padding
 /// count as the identity of the reduction.
 struct WindowParams {
-  Shape window, strides, padding_low, padding_high, base_dilation, window_dilation;
+  PerDimension<1> window, strides;
+  PerDimension<0> padding_low, padding_high;
+  PerDimension<1> base_dilation, window_dilation;
   LINNET_FIELDS(window, strides, padding_low, padding_high, base_dilation, window_dilation)
 
   /// Sizes of the result for x of sizes `in`.

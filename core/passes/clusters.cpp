@@ -18,10 +18,15 @@ constexpr int kMostVisited = 4096;
 
 }  // namespace
 
+std::optional<int> scalar_cost(const Primitive& primitive) {
+  if (&primitive == &convert_primitive()) return 1;
+  const std::optional<ScalarOp> op = find_scalar_op(primitive.name);
+  if (!op) return {};
+  return scalar_op_info(*op).cost;
+}
+
 bool is_fusable(const Graph& graph, const Graph::Node& node) {
-  if (node.outputs.size() != 1) return false;
-  if (node.primitive == &convert_primitive()) return true;
-  if (node.primitive->kind != Kind::kElementwise || !find_scalar_op(node.primitive->name))
+  if (node.outputs.size() != 1 || !node.primitive->pointwise() || !scalar_cost(*node.primitive))
     return false;
   const Shape& shape = graph.types[node.outputs[0]].shape;
   return std::all_of(node.inputs.begin(), node.inputs.end(),

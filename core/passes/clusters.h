@@ -1,6 +1,7 @@
 // Private: which elementwise nodes of a graph are computed together.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/graph/rewrite.h"
@@ -13,6 +14,8 @@ inline constexpr size_t kMostInstructions = 48;
 inline constexpr size_t kMostOperands = 16;
 inline constexpr size_t kMostResults = 8;
 
+/// Cost per element of a primitive that tile programs compute; none for others.
+std::optional<int> scalar_cost(const Primitive& primitive);
 /// Whether a node can be part of a cluster.
 bool is_fusable(const Graph& graph, const Graph::Node& node);
 /// The 0-d constant that a value is, or repeats; -1 if it is anything else. Clusters hold such

@@ -27,8 +27,8 @@ bool has_kernel(const Primitive& primitive, ParamsRef params, const TypeList& op
 Graph select_composites(const Graph& graph) {
   return expand_nodes(
       graph, [](const Graph::Node& node, const TypeList& operands, const TypeList& results) {
-        if (node.primitive->kind != Kind::kComposite) return false;
-        return !has_kernel(*node.primitive, node.params, operands, results);
+        return node.primitive->composite() &&
+               !has_kernel(*node.primitive, node.params, operands, results);
       });
 }
 

@@ -4,8 +4,6 @@
 #include <queue>
 
 #include "core/graph/fused_elementwise.h"
-#include "core/ops/convert.h"
-#include "core/ops/scalar_functions.h"
 #include "core/ops/shape_ops.h"
 #include "core/passes/clusters.h"
 #include "core/passes/passes.h"
@@ -15,9 +13,7 @@ namespace {
 
 /// One operation on one operand (and numbers) that costs no more than reading its result would.
 bool is_cheap(const Graph& graph, const std::vector<int32_t>& made, const Graph::Node& node) {
-  if (!is_fusable(graph, node)) return false;
-  const bool convert = node.primitive == &convert_primitive();
-  if (!convert && scalar_op_info(*find_scalar_op(node.primitive->name)).cost > 1) return false;
+  if (!is_fusable(graph, node) || *scalar_cost(*node.primitive) > 1) return false;
   ValueId operand = -1;
   for (ValueId id : node.inputs) {
     if (embedded_number(graph, made, id) >= 0 || id == operand) continue;

@@ -15,10 +15,6 @@ namespace {
 
 using Node = Graph::Node;
 
-bool is_elementwise(const Node& node) {
-  return node.primitive->kind == Kind::kElementwise || node.primitive == &convert_primitive();
-}
-
 /// Whether `value` is `wanted`; signed zeros differ.
 bool is_number(const Tensor* value, double wanted) {
   if (!value) return false;
@@ -32,7 +28,7 @@ const P& params_of(const Node& node) {
 }
 
 bool fold_scalars(Rewriter& r, Node& node) {
-  if (!is_elementwise(node) || !r.type(node.outputs[0]).shape.empty() || node.inputs.empty())
+  if (!node.primitive->pointwise() || !r.type(node.outputs[0]).shape.empty() || node.inputs.empty())
     return false;
   TensorList operands;
   for (ValueId id : node.inputs) {
@@ -183,7 +179,7 @@ bool rearranged_number(Rewriter& r, Node& node) {
 /// the node is computed on the smaller shape and its result repeated.
 bool hoist_broadcast(Rewriter& r, Node& node) {
   const TensorType result = r.type(node.outputs[0]);
-  if (!is_elementwise(node) || result.shape.empty()) return false;
+  if (!node.primitive->pointwise() || result.shape.empty()) return false;
   const BroadcastInDimParams* pattern = nullptr;
   Shape small;
   for (ValueId id : node.inputs) {
@@ -197,7 +193,7 @@ bool hoist_broadcast(Rewriter& r, Node& node) {
     small = shape;
   }
   if (element_count(small) >= element_count(result.shape)) return false;
-  const BroadcastInDimParams outer{result.shape, pattern ? pattern->dimensions : Axes{}};
+  const BroadcastInDimParams outer{result.shape, pattern ? pattern->dimensions : AxisMap{}};
   std::vector<ValueId> operands;
   for (ValueId id : node.inputs) {
     ValueId x = r.producer(id)->inputs[0];

@@ -20,11 +20,7 @@ Tensor BatchTrace::value(const Tensor& tensor) const {
 
 Tensor BatchTrace::materialize(const Tensor& tensor) const {
   if (owns(tensor)) return value(tensor);
-  Shape shape = tensor.shape();
-  Axes dimensions;
-  for (size_t i = 0; i < shape.size(); ++i) dimensions.push_back(static_cast<int64_t>(i) + 1);
-  shape.insert(0, size_);
-  return broadcast_in_dim(tensor, shape, dimensions);
+  return repeated(tensor, size_);
 }
 
 TensorList BatchTrace::without_entries(const Primitive& primitive, Inputs inputs,
@@ -49,10 +45,10 @@ TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, Params
     values.push_back(value(input));
   }
   if (any && size_ == 0) return without_entries(primitive, inputs, params);
-  if (any && primitive.kind == Kind::kControl && primitive.control.batch) {
-    return primitive.control.batch(*this, Params(params), inputs);
-  }
-  if (any && !primitive.batch && primitive.decompose) {
+  const auto* control = primitive.rule_as<rules::Control>();
+  if (any && control && control->rules.batch)
+    return control->rules.batch(*this, Params(params), inputs);
+  if (any && std::holds_alternative<maps::Parts>(primitive.map)) {
     TraceScope scope(this);
     return primitive.decompose(params, inputs);
   }
@@ -60,14 +56,7 @@ TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, Params
   {
     TraceScope scope(parent());
     if (!any) return emit(primitive, inputs, params);
-    if (primitive.batch) {
-      outputs = primitive.batch(params, {values, batched, size_});
-    } else if (primitive.kind == Kind::kElementwise) {
-      for (size_t i = 0; i < values.size(); ++i) values[i] = materialize(inputs[i]);
-      outputs = emit(primitive, values, params);
-    } else {
-      fail_no_rule(primitive, "batching");
-    }
+    outputs = apply_batch(primitive, params, {values, batched, size_});
   }
   for (Tensor& output : outputs) {
     if (output.rank() == 0 || output.shape(0) != size_) {

@@ -279,7 +279,8 @@ const Primitive& call_primitive() {
                            return params.as<CallParams>().program->executable().run(
                                TensorList(inputs.begin(), inputs.end()));
                          },
-                     .rules = {.jvp = call_jvp, .vjp = call_vjp, .batch = call_batch}});
+                     .rules = {.jvp = call_jvp, .vjp = call_vjp, .batch = call_batch},
+                     .is_its_body = true});
   return p;
 }
 

@@ -89,10 +89,9 @@ void check_concrete(const Primitive& primitive, Inputs inputs) {
 }
 
 TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsRef params) {
-  if (primitive.kind == Kind::kControl) return primitive.decompose(params, inputs);
+  if (primitive.control()) return primitive.decompose(params, inputs);
   const Device device = inputs.empty() ? kCpu : inputs[0].device();
-  if (primitive.kind == Kind::kComposite &&
-      kernel_table(device).implementations(primitive).empty()) {
+  if (primitive.composite() && kernel_table(device).implementations(primitive).empty()) {
     return primitive.decompose(params, inputs);
   }
   const TypeList types = primitive.infer(params, inputs);
@@ -193,18 +192,18 @@ Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params)
     Tensor view = primitive.view(params, inputs[0]);
     if (view.defined()) return view;
   }
-  if (primitive.kind == Kind::kElementwise) {
+  if (primitive.elementwise_typing) {
     Tensor result = try_elementwise(primitive, inputs, params);
     if (result.defined()) return result;
   }
   TensorList results = evaluate_by_kernel(primitive, inputs, params);
-  if (primitive.kind == Kind::kElementwise)
+  if (primitive.elementwise_typing)
     known_typings.learn(primitive, inputs.back().dtype(), inputs.size());
   return std::move(results[0]);
 }
 
 TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params) {
-  if (primitive.view || primitive.kind == Kind::kElementwise) {
+  if (primitive.view || primitive.elementwise_typing) {
     TensorList results;
     results.push_back(evaluate_one(primitive, inputs, params));
     return results;

@@ -31,11 +31,10 @@ TensorList JvpTrace::process(const Primitive& primitive, Inputs inputs, ParamsRe
     any_mine |= owns(inputs[i]);
     any_active |= tangents.back().defined();
   }
-  if (any_mine && primitive.kind == Kind::kControl && primitive.control.jvp) {
-    return primitive.control.jvp(*this, Params(params), inputs);
-  }
-  if (any_active && (primitive.kind == Kind::kControl ||
-                     (primitive.kind == Kind::kComposite && !primitive.jvp))) {
+  const auto* control = primitive.rule_as<rules::Control>();
+  if (any_mine && control && control->rules.jvp)
+    return control->rules.jvp(*this, Params(params), inputs);
+  if (any_active && (control || primitive.composite())) {
     TraceScope scope(this);
     return primitive.decompose(params, inputs);
   }

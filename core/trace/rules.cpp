@@ -1,19 +1,20 @@
 #include "core/trace/rules.h"
 
 #include "core/base/format.h"
+#include "core/ops/shape_ops.h"
 #include "core/trace/vjp.h"
 #include "linnet/ops.h"
 
 namespace linnet {
 
-bool differentiable(const Primitive& primitive) { return !primitive.zero_derivative; }
+bool differentiable(const Primitive& primitive) { return !primitive.rule_as<rules::Zero>(); }
 
 bool is_nondifferentiable(const Primitive& primitive, size_t operand) {
   return operand < 32 && (primitive.nondifferentiable >> operand & 1u);
 }
 
 void fail_no_rule(const Primitive& primitive, const char* rule) {
-  fail<TraceError>("{}: this {} primitive has no {} rule", primitive.name, name_of(primitive.kind),
+  fail<TraceError>("{}: this {} primitive has no {} rule", primitive.name, name_of(primitive.rule),
                    rule);
 }
 
@@ -30,10 +31,10 @@ Tensor with_dtype(Tensor ct, const Tensor& like) {
   return !ct.defined() || ct.dtype() == like.dtype() ? ct : astype(ct, like.dtype());
 }
 
-TensorList elementwise_vjp(const Primitive& primitive, ParamsRef params, Inputs x, Outputs y,
-                           const Tensor& ct, std::span<const uint8_t> needed) {
-  if (primitive.vjp) return primitive.vjp(params, x, y, Inputs(&ct, 1));
-  TensorList partials = primitive.partials(params, x, y);
+TensorList partials_vjp(const rules::Partials& rule, ParamsRef params, Inputs x, Outputs y,
+                        const Tensor& ct, std::span<const uint8_t> needed) {
+  if (rule.vjp) return rule.vjp(params, x, y, ct);
+  TensorList partials = rule.partials(params, x, y);
   TensorList out(x.size());
   for (size_t i = 0; i < x.size(); ++i) {
     if (needed[i] && partials[i].defined()) out[i] = mul(ct, partials[i]);
@@ -55,23 +56,22 @@ void check_cotangents(const Primitive& primitive, Inputs inputs, const TensorLis
 TensorList apply_vjp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs,
                      Inputs cotangents, std::span<const uint8_t> needed) {
   TensorList out;
-  switch (primitive.kind) {
-    case Kind::kElementwise:
-      out = elementwise_vjp(primitive, params, inputs, outputs, cotangents[0], needed);
-      break;
-    case Kind::kLinearMap:
-      out = primitive.transpose(params, inputs, cotangents[0]);
-      break;
-    case Kind::kBilinear:
-      out.resize(inputs.size());
-      for (size_t i = 0; i < inputs.size(); ++i) {
-        if (needed[i])
-          out[i] = primitive.transpose_in(params, static_cast<int>(i), inputs, cotangents[0]);
-      }
-      break;
-    default:
-      if (!primitive.vjp) fail_no_rule(primitive, "reverse-mode derivative");
-      out = primitive.vjp(params, inputs, outputs, cotangents);
+  if (const auto* partials = primitive.rule_as<rules::Partials>()) {
+    out = partials_vjp(*partials, params, inputs, outputs, cotangents[0], needed);
+  } else if (const auto* linear = primitive.rule_as<rules::Transpose>()) {
+    out = linear->transpose(params, inputs, cotangents[0]);
+  } else if (const auto* bilinear = primitive.rule_as<rules::Bilinear>()) {
+    out.resize(inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (needed[i])
+        out[i] = bilinear->transpose_in(params, static_cast<int>(i), inputs, cotangents[0]);
+    }
+  } else if (const auto* smooth = primitive.rule_as<rules::Vjp>()) {
+    out = smooth->vjp(params, inputs, outputs, cotangents);
+  } else if (const auto* whole = primitive.rule_as<rules::Composite>(); whole && whole->vjp) {
+    out = whole->vjp(params, inputs, outputs, cotangents);
+  } else {
+    fail_no_rule(primitive, "reverse-mode derivative");
   }
   out.resize(inputs.size());
   check_cotangents(primitive, inputs, out);
@@ -102,10 +102,9 @@ TensorList bilinear_jvp(const Primitive& primitive, ParamsRef params, Inputs x, 
   return {total};
 }
 
-TensorList elementwise_jvp(const Primitive& primitive, ParamsRef params, Inputs x, Outputs y,
-                           Inputs t) {
-  if (primitive.linear) return linear_jvp(primitive, params, x, t);
-  TensorList partials = primitive.partials(params, x, y);
+TensorList partials_jvp(const rules::Partials& rule, ParamsRef params, Inputs x, Outputs y,
+                        Inputs t) {
+  TensorList partials = rule.partials(params, x, y);
   Tensor total;
   for (size_t i = 0; i < x.size(); ++i) {
     if (t[i].defined() && partials[i].defined())
@@ -154,19 +153,28 @@ TensorList transposed_vjp(const Primitive& primitive, ParamsRef params, Inputs x
 
 TensorList apply_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs,
                      Inputs tangents) {
-  switch (primitive.kind) {
-    case Kind::kElementwise:
-      return elementwise_jvp(primitive, params, inputs, outputs, tangents);
-    case Kind::kLinearMap:
-      return linear_jvp(primitive, params, inputs, tangents);
-    case Kind::kBilinear:
-      return bilinear_jvp(primitive, params, inputs, tangents);
-    default:
-      break;
-  }
-  if (primitive.jvp) return primitive.jvp(params, inputs, outputs, tangents);
-  if (!primitive.vjp) fail_no_rule(primitive, "forward-mode derivative");
+  if (const auto* partials = primitive.rule_as<rules::Partials>())
+    return partials_jvp(*partials, params, inputs, outputs, tangents);
+  if (primitive.rule_as<rules::Transpose>()) return linear_jvp(primitive, params, inputs, tangents);
+  if (primitive.rule_as<rules::Bilinear>())
+    return bilinear_jvp(primitive, params, inputs, tangents);
+  const auto* smooth = primitive.rule_as<rules::Vjp>();
+  if (!smooth) fail_no_rule(primitive, "forward-mode derivative");
+  if (smooth->jvp) return smooth->jvp(params, inputs, outputs, tangents);
   return transposed_vjp(primitive, params, inputs, outputs, tangents);
+}
+
+TensorList apply_batch(const Primitive& primitive, ParamsRef params, const BatchedInputs& inputs) {
+  if (const auto* custom = std::get_if<maps::Custom>(&primitive.map)) {
+    if (!custom->batch) fail_no_rule(primitive, "batching");
+    return custom->batch(params, inputs);
+  }
+  TensorList operands;
+  for (size_t i = 0; i < inputs.x.size(); ++i) operands.push_back(batched_operand(inputs, i));
+  if (const auto* dims = std::get_if<maps::Dims>(&primitive.map))
+    return emit(primitive, operands, dims->with_leading(params, inputs.size));
+  if (!primitive.pointwise()) fail_no_rule(primitive, "batching");
+  return emit(primitive, operands, params);
 }
 
 TensorList transpose_linear(const std::function<TensorList(Inputs)>& f, const TypeList& input_types,

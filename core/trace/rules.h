@@ -15,6 +15,10 @@ TensorList apply_vjp(const Primitive& primitive, ParamsRef params, Inputs inputs
 TensorList apply_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs,
                      Inputs tangents);
 
+/// Results of a batch of applications, all with the batch dimension in front: the declared index
+/// map turned into a batching rule. @throws TraceError if the primitive has none.
+TensorList apply_batch(const Primitive& primitive, ParamsRef params, const BatchedInputs& inputs);
+
 /// True if the results may carry derivative information.
 bool differentiable(const Primitive& primitive);
 bool is_nondifferentiable(const Primitive& primitive, size_t operand);

@@ -67,10 +67,10 @@ TensorList VjpTrace::process(const Primitive& primitive, Inputs inputs, ParamsRe
     TraceScope scope(parent());
     return emit(primitive, inputs, params);
   }
-  if (primitive.kind == Kind::kControl && primitive.control.vjp) {
-    return primitive.control.vjp(*this, Params(params), inputs);
-  }
-  if (primitive.kind == Kind::kControl || (primitive.kind == Kind::kComposite && !primitive.vjp)) {
+  const auto* control = primitive.rule_as<rules::Control>();
+  if (control && control->rules.vjp) return control->rules.vjp(*this, Params(params), inputs);
+  const auto* composite = primitive.rule_as<rules::Composite>();
+  if (control || (composite && !composite->vjp)) {
     TraceScope scope(this);
     return primitive.decompose(params, inputs);
   }
@@ -94,7 +94,7 @@ TensorList VjpTrace::process(const Primitive& primitive, Inputs inputs, ParamsRe
                                                              : abstract(outputs[k].type()));
   }
   // A product needs the other factor only if its own operand is being differentiated.
-  if (primitive.kind == Kind::kBilinear) {
+  if (primitive.rule_as<rules::Bilinear>()) {
     if (node.input_ids[0] < 0) node.inputs[1] = abstract(inputs[1].type());
     if (node.input_ids[1] < 0) node.inputs[0] = abstract(inputs[0].type());
   }

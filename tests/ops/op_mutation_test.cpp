@@ -80,22 +80,22 @@ const Primitive& define_mutant(const Primitive& original, size_t which, Mutation
                                bool consistent, bool& changed) {
   Primitive p = original;
   p.name = std::string("mutant of ") + original.name;
-  p.kind = Kind::kSmooth;
-  p.zero_derivative = false;
+  p.elementwise_typing = p.all_boolean_result = false;
   p.decompose = [&original](ParamsRef params, Inputs x) { return emit(original, x, params); };
-  p.vjp = [=, &original, &changed](ParamsRef params, Inputs x, Outputs y, Inputs cts) {
+  rules::Vjp rule;
+  rule.vjp = [=, &original, &changed](ParamsRef params, Inputs x, Outputs y, Inputs cts) {
     std::vector<uint8_t> needed(x.size());
     for (size_t i = 0; i < x.size(); ++i) needed[i] = !is_nondifferentiable(original, i);
     TensorList grads = apply_vjp(original, params, x, y, cts, needed);
     mutate(grads, which, mutation, changed);
     return grads;
   };
-  p.jvp = nullptr;
-  if (!consistent && (original.kind != Kind::kComposite || original.jvp)) {
-    p.jvp = [&original](ParamsRef params, Inputs x, Outputs y, Inputs t) {
+  if (!consistent && !original.composite()) {
+    rule.jvp = [&original](ParamsRef params, Inputs x, Outputs y, Inputs t) {
       return apply_jvp(original, params, x, y, t);
     };
   }
+  p.rule = std::move(rule);
   return define_primitive(std::move(p));
 }
 
@@ -107,11 +107,12 @@ const Primitive& primitive_of(const OpCase& row) {
 }
 
 bool has_reverse_rule(const OpCase& row, const Primitive& p) {
-  if (row.orders < 1 || row.no_gradient || p.zero_derivative) return false;
+  if (row.orders < 1 || row.no_gradient || !differentiable(p)) return false;
   const Problem problem = problem_of(row, make_operands(row.samples[0], row.base_dtype(), 0));
   if (problem.x.empty() || problem.f(problem.x).empty()) return false;
-  return p.kind == Kind::kElementwise || p.kind == Kind::kLinearMap || p.kind == Kind::kBilinear ||
-         static_cast<bool>(p.vjp);
+  const auto* composite = p.rule_as<rules::Composite>();
+  return composite ? static_cast<bool>(composite->vjp)
+                   : !p.control() && !p.rule_as<rules::Opaque>();
 }
 
 /// The row with one sample: the first that has more than one element everywhere it can.
@@ -189,10 +190,12 @@ TEST(OpMutation, substitutes_that_are_right_are_not_found) {
 const Primitive& define_batching_mutant(const Primitive& original, bool& changed) {
   Primitive p = original;
   p.name = std::string("batching mutant of ") + original.name;
-  if (p.kind == Kind::kComposite || p.kind == Kind::kOpaque) p.kind = Kind::kSmooth;
+  p.elementwise_typing = p.all_boolean_result = false;
+  if (p.composite()) p.rule = rules::Opaque{};
   p.decompose = [&original](ParamsRef params, Inputs x) { return emit(original, x, params); };
-  p.batch = [&original, &changed](ParamsRef params, const BatchedInputs& in) {
-    TensorList out = original.batch(params, in);
+  maps::Custom map;
+  map.batch = [&original, &changed](ParamsRef params, const BatchedInputs& in) {
+    TensorList out = apply_batch(original, params, in);
     for (Tensor& y : out) {
       const Tensor before = y;
       y = roll(y, 1, 0);
@@ -200,6 +203,8 @@ const Primitive& define_batching_mutant(const Primitive& original, bool& changed
     }
     return out;
   };
+  if (p.rule_as<rules::Partials>()) p.rule = rules::Opaque{};
+  p.map = std::move(map);
   return define_primitive(std::move(p));
 }
 
@@ -208,7 +213,7 @@ TEST(OpMutation, every_wrong_batching_rule_is_found) {
   int tried = 0;
   for (const OpCase& row : op_table().rows()) {
     const Primitive& original = primitive_of(row);
-    if (!original.batch || row.samples[0].empty()) continue;
+    if (std::holds_alternative<maps::Parts>(original.map) || row.samples[0].empty()) continue;
     auto* changed = new bool(false);
     const Primitive& mutant = define_batching_mutant(original, *changed);
     Findings findings;
@@ -217,7 +222,7 @@ TEST(OpMutation, every_wrong_batching_rule_is_found) {
     EXPECT_FALSE(findings.empty()) << row.name;
     ++tried;
   }
-  EXPECT_GT(tried, 60);
+  EXPECT_GT(tried, 120);
 }
 
 /// Forward rules, in primitives whose reverse rule is right.
@@ -226,10 +231,11 @@ TEST(OpMutation, every_wrong_forward_rule_is_found) {
   int tried = 0;
   for (const OpCase& row : op_table().rows()) {
     const Primitive& original = primitive_of(row);
-    if (!has_reverse_rule(row, original) || original.kind == Kind::kComposite) continue;
+    if (!has_reverse_rule(row, original) || original.composite()) continue;
     auto* changed = new bool(false);
     Primitive p = define_mutant(original, 0, Mutation::kNone, false, *changed);
-    p.jvp = [&original, changed](ParamsRef params, Inputs x, Outputs y, Inputs t) {
+    std::get<rules::Vjp>(p.rule).jvp = [&original, changed](ParamsRef params, Inputs x, Outputs y,
+                                                            Inputs t) {
       TensorList out = apply_jvp(original, params, x, y, t);
       for (Tensor& tangent : out) {
         if (!tangent.defined()) continue;

@@ -119,31 +119,24 @@ TEST(OpTableCoverage, rows_have_names_of_their_own) {
 }
 
 std::string derivative_text(const Primitive& p) {
-  if (p.zero_derivative) return "zero";
-  switch (p.kind) {
-    case Kind::kElementwise:
-      return p.linear ? "linear" : p.vjp ? "partials, fused vjp" : "partials";
-    case Kind::kLinearMap:
-      return "transpose";
-    case Kind::kBilinear:
-      return "transposes";
-    case Kind::kSmooth:
-      return p.jvp ? "vjp, jvp" : "vjp";
-    case Kind::kComposite:
-      return p.vjp ? "vjp, of its parts" : "of its parts";
-    case Kind::kControl:
-      return "of its body";
-    case Kind::kOpaque:
-      break;
-  }
-  return "error";
+  if (const auto* rule = p.rule_as<rules::Partials>())
+    return rule->vjp ? "partials, fused vjp" : "partials";
+  if (const auto* rule = p.rule_as<rules::Vjp>()) return rule->jvp ? "vjp, jvp" : "vjp";
+  if (const auto* rule = p.rule_as<rules::Composite>())
+    return rule->vjp ? "vjp, of its parts" : "of its parts";
+  if (p.control()) return "of its body";
+  if (p.rule_as<rules::Opaque>()) return "error";
+  return std::string(name_of(p.rule));
 }
 
-std::string batching_text(const Primitive& p) {
-  if (p.kind == Kind::kElementwise) return "elementwise";
-  if (p.kind == Kind::kControl) return "of its body";
-  if (p.batch) return "rule";
-  return p.decompose ? "of its parts" : "error";
+/// How batching follows.
+std::string index_text(const Primitive& p) {
+  if (p.control()) return "of its body";
+  if (std::holds_alternative<maps::Parts>(p.map)) return "of its parts";
+  const auto* custom = std::get_if<maps::Custom>(&p.map);
+  if (!custom) return std::string(name_of(p.map));
+  if (!custom->batch) return "error";
+  return custom->dims ? "dimensions, own batching rule" : "own batching rule";
 }
 
 std::string primitives_page() {
@@ -156,8 +149,8 @@ std::string primitives_page() {
       "What transformations know of every built-in operation. Written by the test "
       "`OpTableCoverage.page_of_primitives_is_current`;\nrun it with `LINNET_UPDATE_DOCS=1` after "
       "a change.\n\n"
-      "| Primitive | Kind | Derivative | Batching | CPU kernels, best first |\n"
-      "|---|---|---|---|---|\n";
+      "| Primitive | Derivative | Indices | CPU kernels, best first |\n"
+      "|---|---|---|---|\n";
   for (const auto& [name, primitive] : sorted) {
     std::string kernels;
     for (const KernelImplementation& k : kernel_table(kCpu).implementations(*primitive)) {
@@ -165,8 +158,8 @@ std::string primitives_page() {
     }
     if (kernels.empty())
       kernels = primitive->decompose ? "its parts" : primitive->view ? "view" : "";
-    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", name, name_of(primitive->kind),
-                       derivative_text(*primitive), batching_text(*primitive), kernels);
+    out += fmt::format("| `{}` | {} | {} | {} |\n", name, derivative_text(*primitive),
+                       index_text(*primitive), kernels);
   }
   return out;
 }

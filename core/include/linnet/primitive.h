@@ -15,8 +15,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
+#include "linnet/index_map.h"
 #include "linnet/params.h"
 #include "linnet/tensor.h"
 
@@ -25,26 +27,6 @@ namespace linnet {
 using Inputs = std::span<const Tensor>;
 using Outputs = std::span<const Tensor>;
 using TypeList = std::vector<TensorType>;
-
-/// What is declared about a primitive, and hence how its derivatives come about.
-enum class Kind : uint8_t {
-  kElementwise,  ///< partial derivatives given; jvp, vjp, batching and fusion derived
-  kLinearMap,    ///< transpose given; jvp is the primitive itself
-  kBilinear,     ///< transpose in each argument given
-  kSmooth,       ///< vjp given, jvp optional (else derived by transposing the vjp)
-  kComposite,    ///< decomposition given; stays whole until a back end accepts or declines it
-  kControl,      ///< holds sub-graphs; rules transform the bodies
-  kOpaque        ///< derivative is zero by definition, or an error that names the primitive
-};
-std::string_view name_of(Kind kind);
-
-/// Operands of a batching rule: those marked batched carry the batch dimension, of size `size`, in
-/// front.
-struct BatchedInputs {
-  Inputs x;
-  std::span<const uint8_t> batched;
-  int64_t size;
-};
 
 class VjpTrace;
 class JvpTrace;
@@ -57,37 +39,91 @@ struct ControlRules {
   std::function<TensorList(BatchTrace&, const Params&, Inputs)> batch;
 };
 
-/// The description all transformations read. Made by `define`, lives for ever.
+/// How derivatives come about: the alternatives of `Primitive::rule`.
+namespace rules {
+
+/// Elementwise: d out / d x[i]; undefined tensors for operands without derivative. `vjp` is an
+/// optional fused reverse rule, which must agree.
+struct Partials {
+  std::function<TensorList(ParamsRef, Inputs, Outputs)> partials;
+  std::function<TensorList(ParamsRef, Inputs, Outputs, const Tensor& ct)> vjp;
+};
+/// Linear in all differentiable operands together, so that the tangent map is the primitive itself.
+/// Gives the cotangents of the operands; those not in `nondifferentiable` are given as types only.
+struct Transpose {
+  std::function<TensorList(ParamsRef, Inputs, const Tensor& ct)> transpose;
+};
+/// Linear in each of two operands. Gives the cotangent of operand `which`, which is given as a type
+/// only.
+struct Bilinear {
+  std::function<Tensor(ParamsRef, int which, Inputs, const Tensor& ct)> transpose_in;
+};
+/// Cotangents of all inputs from those of all outputs (undefined tensors mean zero), and optionally
+/// tangents of the outputs; without `jvp` the tangents come from the transpose of `vjp`.
+struct Vjp {
+  std::function<TensorList(ParamsRef, Inputs, Outputs, Inputs cts)> vjp;
+  std::function<TensorList(ParamsRef, Inputs, Outputs, Inputs tangents)> jvp;
+};
+/// The outputs do not depend differentiably on any input.
+struct Zero {};
+/// Differentiation is an error that names the primitive.
+struct Opaque {};
+/// That of the operations it consists of, but for an optional `vjp`. A composite stays whole until
+/// a back end declines it.
+struct Composite {
+  std::function<TensorList(ParamsRef, Inputs, Outputs, Inputs cts)> vjp;
+};
+/// Holds sub-graphs; the rules transform the bodies.
+struct Control {
+  ControlRules rules;
+  bool is_its_body = false;  ///< programs put `decompose` in its place once derivatives are taken
+};
+
+}  // namespace rules
+
+using DerivativeRule =
+    std::variant<rules::Opaque, rules::Partials, rules::Transpose, rules::Bilinear, rules::Vjp,
+                 rules::Zero, rules::Composite, rules::Control>;
+
+/// The description all transformations read. Made by `define`, lives for ever. What the derivative
+/// is and which indices belong together are independent of each other.
 struct Primitive {
   std::string name;
-  Kind kind = Kind::kOpaque;
   int id = -1;
+  DerivativeRule rule;
+  IndexMap map;
 
   std::function<TypeList(ParamsRef, Inputs)> infer;
-  /// d out / d x[i], elementwise; undefined tensors for operands without derivative.
-  std::function<TensorList(ParamsRef, Inputs, Outputs)> partials;
-  /// Cotangents of the inputs of a linear map; operands not in `nondifferentiable` are given as
-  /// types only.
-  std::function<TensorList(ParamsRef, Inputs, const Tensor& ct)> transpose;
-  /// Cotangent of operand `which` of a bilinear primitive; that operand is given as a type only.
-  std::function<Tensor(ParamsRef, int which, Inputs, const Tensor& ct)> transpose_in;
-  /// Cotangents of all inputs from those of all outputs (undefined tensors mean zero).
-  std::function<TensorList(ParamsRef, Inputs, Outputs, Inputs cts)> vjp;
-  /// Tangents of the outputs; undefined input tangents mean zero.
-  std::function<TensorList(ParamsRef, Inputs, Outputs, Inputs tangents)> jvp;
+  /// The operations it consists of: the definition of composites and control primitives.
   std::function<TensorList(ParamsRef, Inputs)> decompose;
-  std::function<TensorList(ParamsRef, const BatchedInputs&)> batch;
   /// A strided view of the operand, where one exists (undefined tensor: make a copy with a kernel).
   std::function<Tensor(ParamsRef, const Tensor&)> view;
-  ControlRules control;
 
   uint32_t nondifferentiable = 0;  ///< bit i: operand i has no derivative (indices, predicates)
   uint32_t saves_inputs = ~uint32_t{0};   ///< bit i: the derivative rule reads input i
   uint32_t saves_outputs = ~uint32_t{0};  ///< bit i: the derivative rule reads output i
-  bool zero_derivative = false;           ///< outputs do not depend differentiably on any input
-  bool linear = false;                    ///< elementwise: the tangent map is the primitive itself
-  bool all_boolean_result = false;  ///< elementwise: the result is bool whatever the operands are
+  bool elementwise_typing = false;        ///< typed by `infer_elementwise`
+  bool all_boolean_result = false;        ///< and the result is bool whatever the operands are
+  bool distinct = false;                  ///< programs never merge two of them, however equal
+
+  /// The rule, if it is of that kind; null if it is another.
+  template <class Rule>
+  const Rule* rule_as() const {
+    return std::get_if<Rule>(&rule);
+  }
+  bool pointwise() const { return std::holds_alternative<maps::Pointwise>(map); }
+  bool composite() const { return std::holds_alternative<rules::Composite>(rule); }
+  bool control() const { return std::holds_alternative<rules::Control>(rule); }
 };
+
+/// "partials", "transpose", …
+std::string_view name_of(const DerivativeRule& rule);
+/// "pointwise", "dimensions", "custom" or "parts".
+std::string_view name_of(const IndexMap& map);
+
+/// Which dimensions belong together in an application of `primitive`. Always right, if not always
+/// telling: what nothing is known about is needed whole.
+DimMap dim_map(const Primitive& primitive, ParamsRef params, Inputs x);
 
 /// Bit mask of operand or result indices.
 constexpr uint32_t bits_of(std::initializer_list<int> indices) {
@@ -99,6 +135,9 @@ inline constexpr uint32_t kAllBits = ~uint32_t{0};
 
 /// Element types an elementwise primitive takes for its value operands.
 enum class Accepts : uint8_t { kAny, kNumeric, kFloating, kInteger, kIntegerOrBool };
+
+// ---- Descriptions. Each gives one derivative rule; about indices it is pointwise, or says `dims`,
+// ---- or has a batching rule `batch` of its own (with `dims` for partitioning, if they are known).
 
 template <class P>
 struct Elementwise {
@@ -115,6 +154,7 @@ struct Elementwise {
   bool zero_derivative = false;
   uint32_t saves_inputs = kAllBits;
   uint32_t saves_outputs = kAllBits;
+  Tensor (*view)(const P&, const Tensor&) = nullptr;
 };
 
 template <class P>
@@ -122,9 +162,11 @@ struct LinearMap {
   const char* name;
   TypeList (*infer)(const P&, Inputs);
   TensorList (*transpose)(const P&, Inputs, const Tensor& ct);
-  TensorList (*batch)(const P&, const BatchedInputs&);
+  DimMap (*dims)(const P&, Inputs) = nullptr;
+  TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
   Tensor (*view)(const P&, const Tensor&) = nullptr;
   uint32_t nondifferentiable = 0;
+  bool pointwise = false;
 };
 
 template <class P>
@@ -132,7 +174,8 @@ struct Bilinear {
   const char* name;
   TypeList (*infer)(const P&, Inputs);
   Tensor (*transpose_in)(const P&, int which, Inputs, const Tensor& ct);
-  TensorList (*batch)(const P&, const BatchedInputs&);
+  DimMap (*dims)(const P&, Inputs) = nullptr;
+  TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
 };
 
 template <class P>
@@ -140,13 +183,16 @@ struct Smooth {
   const char* name;
   TypeList (*infer)(const P&, Inputs);
   TensorList (*vjp)(const P&, Inputs, Outputs, Inputs cts);
-  TensorList (*batch)(const P&, const BatchedInputs&);
   TensorList (*jvp)(const P&, Inputs, Outputs, Inputs tangents) = nullptr;
+  DimMap (*dims)(const P&, Inputs) = nullptr;
+  TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
   uint32_t nondifferentiable = 0;
   uint32_t saves_inputs = kAllBits;
   uint32_t saves_outputs = kAllBits;
+  bool distinct = false;
 };
 
+/// Without `dims` and `batch` the parts are batched.
 template <class P>
 struct Composite {
   const char* name;
@@ -154,6 +200,7 @@ struct Composite {
   /// Result types; null: those of the decomposition, found by abstract evaluation.
   TypeList (*infer)(const P&, Inputs) = nullptr;
   TensorList (*vjp)(const P&, Inputs, Outputs, Inputs cts) = nullptr;
+  DimMap (*dims)(const P&, Inputs) = nullptr;
   TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
   uint32_t nondifferentiable = 0;
   uint32_t saves_inputs = kAllBits;
@@ -164,9 +211,11 @@ template <class P>
 struct Opaque {
   const char* name;
   TypeList (*infer)(const P&, Inputs);
+  DimMap (*dims)(const P&, Inputs) = nullptr;
   TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
   bool zero_derivative = true;
   Tensor (*view)(const P&, const Tensor&) = nullptr;
+  bool pointwise = false;
 };
 
 struct Control {
@@ -174,12 +223,18 @@ struct Control {
   std::function<TypeList(ParamsRef, Inputs)> infer;
   std::function<TensorList(ParamsRef, Inputs)> decompose;
   ControlRules rules;
+  /// Its meaning, once derivatives are taken, is its body. Loops and branches stay whole, since how
+  /// often their bodies run depends on values.
+  bool is_its_body = false;
 };
 
 /// Completes the derived parts, gives the primitive its id and keeps it for ever.
+/// @throws ValueError if parts are missing that its rule or map needs, or given that nothing reads.
 const Primitive& define_primitive(Primitive primitive);
 const Primitive& define(Control description);
 
+/// @throws ValueError naming the primitive unless there are `count` operands.
+void expect_operands(const char* name, int count, Inputs x);
 /// Typing of elementwise primitives: equal shapes and dtypes (no implicit broadcasting at this
 /// level).
 TypeList infer_elementwise(const char* name, Accepts accepts, bool boolean_result,
@@ -200,52 +255,77 @@ Tensor emit_one(const Primitive& primitive, Inputs inputs, ParamsRef params = No
 Tensor emit_one(const Primitive& primitive, std::initializer_list<Tensor> inputs,
                 ParamsRef params = NoParams{});
 
+namespace detail {
+
+/// A rule given for parameters of type P, for those of any type.
+template <class P, class Result, class... Args>
+auto erased(Result (*f)(const P&, Args...)) -> std::function<Result(ParamsRef, Args...)> {
+  if (!f) return nullptr;
+  return [f](ParamsRef q, Args... args) -> Result {
+    return f(q.template as<P>(), std::forward<Args>(args)...);
+  };
+}
+
+template <class P, class D>
+IndexMap index_map_of(const D& d) {
+  if (d.batch) return maps::Custom{erased<P>(d.batch), erased<P>(d.dims)};
+  if (!d.dims) return maps::Custom{};
+  return maps::Dims{erased<P>(d.dims), [](ParamsRef q, int64_t size) {
+                      return Params(with_leading_dimension(q.template as<P>(), size));
+                    }};
+}
+
+/// What all descriptions but the elementwise one have.
+template <class P, class D>
+Primitive common_parts(const D& d) {
+  Primitive p;
+  p.name = d.name;
+  p.infer = erased<P>(d.infer);
+  p.map = index_map_of<P>(d);
+  return p;
+}
+
+template <class D>
+void take_masks(Primitive& p, const D& d) {
+  p.nondifferentiable = d.nondifferentiable;
+  p.saves_inputs = d.saves_inputs;
+  p.saves_outputs = d.saves_outputs;
+}
+
+}  // namespace detail
+
 template <class P>
 const Primitive& define(const Elementwise<P>& d) {
   Primitive p;
   p.name = d.name;
-  p.kind = Kind::kElementwise;
+  p.map = maps::Pointwise{};
   p.infer = [d](ParamsRef, Inputs x) {
     return infer_elementwise(d.name, d.accepts, d.boolean_result, d.predicate_first, d.arity, x);
   };
-  if (d.partials) {
-    p.partials = [f = d.partials](ParamsRef q, Inputs x, Outputs y) { return f(q.as<P>(), x, y); };
+  if (d.linear) {
+    p.rule = rules::Transpose{[f = d.vjp](ParamsRef q, Inputs x, const Tensor& ct) {
+      return f(q.as<P>(), x, Outputs(), ct);
+    }};
+  } else if (d.partials && !d.zero_derivative && !d.boolean_result) {
+    p.rule = rules::Partials{detail::erased<P>(d.partials), detail::erased<P>(d.vjp)};
+  } else {
+    p.rule = rules::Zero{};
   }
-  if (d.vjp) {
-    p.vjp = [f = d.vjp](ParamsRef q, Inputs x, Outputs y, Inputs ct) {
-      return f(q.as<P>(), x, y, ct[0]);
-    };
-  }
+  p.view = detail::erased<P>(d.view);
   p.nondifferentiable = d.predicate_first ? 1u : 0u;
-  p.linear = d.linear;
-  p.zero_derivative = d.zero_derivative || d.boolean_result || (!d.partials && !d.linear);
+  p.elementwise_typing = true;
   p.all_boolean_result = d.boolean_result;
   p.saves_inputs = d.saves_inputs;
   p.saves_outputs = d.saves_outputs;
   return define_primitive(std::move(p));
 }
 
-namespace detail {
-template <class P, class D>
-void take_infer_and_batch(Primitive& p, const D& d) {
-  p.name = d.name;
-  if (d.infer) p.infer = [f = d.infer](ParamsRef q, Inputs x) { return f(q.template as<P>(), x); };
-  if (d.batch)
-    p.batch = [f = d.batch](ParamsRef q, const BatchedInputs& x) {
-      return f(q.template as<P>(), x);
-    };
-}
-}  // namespace detail
-
 template <class P>
 const Primitive& define(const LinearMap<P>& d) {
-  Primitive p;
-  p.kind = Kind::kLinearMap;
-  detail::take_infer_and_batch<P>(p, d);
-  p.transpose = [f = d.transpose](ParamsRef q, Inputs x, const Tensor& ct) {
-    return f(q.as<P>(), x, ct);
-  };
-  if (d.view) p.view = [f = d.view](ParamsRef q, const Tensor& x) { return f(q.as<P>(), x); };
+  Primitive p = detail::common_parts<P>(d);
+  if (d.pointwise) p.map = maps::Pointwise{};
+  p.rule = rules::Transpose{detail::erased<P>(d.transpose)};
+  p.view = detail::erased<P>(d.view);
   p.nondifferentiable = d.nondifferentiable;
   p.saves_inputs = d.nondifferentiable;
   p.saves_outputs = 0;
@@ -254,57 +334,41 @@ const Primitive& define(const LinearMap<P>& d) {
 
 template <class P>
 const Primitive& define(const Bilinear<P>& d) {
-  Primitive p;
-  p.kind = Kind::kBilinear;
-  detail::take_infer_and_batch<P>(p, d);
-  p.transpose_in = [f = d.transpose_in](ParamsRef q, int which, Inputs x, const Tensor& ct) {
-    return f(q.as<P>(), which, x, ct);
+  Primitive p = detail::common_parts<P>(d);
+  p.infer = [name = d.name, f = d.infer](ParamsRef q, Inputs x) {
+    expect_operands(name, 2, x);
+    return f(q.as<P>(), x);
   };
+  p.rule = rules::Bilinear{detail::erased<P>(d.transpose_in)};
   p.saves_outputs = 0;
   return define_primitive(std::move(p));
 }
 
 template <class P>
 const Primitive& define(const Smooth<P>& d) {
-  Primitive p;
-  p.kind = Kind::kSmooth;
-  detail::take_infer_and_batch<P>(p, d);
-  p.vjp = [f = d.vjp](ParamsRef q, Inputs x, Outputs y, Inputs ct) {
-    return f(q.as<P>(), x, y, ct);
-  };
-  if (d.jvp)
-    p.jvp = [f = d.jvp](ParamsRef q, Inputs x, Outputs y, Inputs t) {
-      return f(q.as<P>(), x, y, t);
-    };
-  p.nondifferentiable = d.nondifferentiable;
-  p.saves_inputs = d.saves_inputs;
-  p.saves_outputs = d.saves_outputs;
+  Primitive p = detail::common_parts<P>(d);
+  p.rule = rules::Vjp{detail::erased<P>(d.vjp), detail::erased<P>(d.jvp)};
+  p.distinct = d.distinct;
+  detail::take_masks(p, d);
   return define_primitive(std::move(p));
 }
 
 template <class P>
 const Primitive& define(const Composite<P>& d) {
-  Primitive p;
-  p.kind = Kind::kComposite;
-  detail::take_infer_and_batch<P>(p, d);
-  p.decompose = [f = d.decompose](ParamsRef q, Inputs x) { return f(q.as<P>(), x); };
-  if (d.vjp)
-    p.vjp = [f = d.vjp](ParamsRef q, Inputs x, Outputs y, Inputs ct) {
-      return f(q.as<P>(), x, y, ct);
-    };
-  p.nondifferentiable = d.nondifferentiable;
-  p.saves_inputs = d.saves_inputs;
-  p.saves_outputs = d.saves_outputs;
+  Primitive p = detail::common_parts<P>(d);
+  if (!d.batch && !d.dims) p.map = maps::Parts{};
+  p.rule = rules::Composite{detail::erased<P>(d.vjp)};
+  p.decompose = detail::erased<P>(d.decompose);
+  detail::take_masks(p, d);
   return define_primitive(std::move(p));
 }
 
 template <class P>
 const Primitive& define(const Opaque<P>& d) {
-  Primitive p;
-  p.kind = Kind::kOpaque;
-  detail::take_infer_and_batch<P>(p, d);
-  if (d.view) p.view = [f = d.view](ParamsRef q, const Tensor& x) { return f(q.as<P>(), x); };
-  p.zero_derivative = d.zero_derivative;
+  Primitive p = detail::common_parts<P>(d);
+  if (d.pointwise) p.map = maps::Pointwise{};
+  if (d.zero_derivative) p.rule = rules::Zero{};
+  p.view = detail::erased<P>(d.view);
   return define_primitive(std::move(p));
 }
 

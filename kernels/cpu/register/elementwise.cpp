@@ -70,7 +70,7 @@ void run_iota(const KernelRequest& request, const void* const*, void* const* out
 
 void register_elementwise(KernelTable& table) {
   for (const Primitive* primitive : all_primitives()) {
-    if (primitive->kind != Kind::kElementwise) continue;
+    if (!primitive->pointwise()) continue;
     const std::optional<ScalarOp> op = find_scalar_op(primitive->name);
     if (!op) continue;
     std::vector<ScalarOp>& ops = scalar_ops();

@@ -70,16 +70,14 @@ const Primitive& relu_grad_primitive() {
 }
 
 const Primitive& relu6_primitive() {
-  // Ties as in min(max(x, 0), 6): half at 0 and at 6.
+  // No derivative at the two edges, as at the edge of relu.
   static const Primitive& p = define(Elementwise<NoParams>{
       .name = "relu6",
       .arity = 1,
       .partials =
           [](const NoParams&, Inputs x, Outputs) {
             const Tensor inside = bitwise_and(greater(x[0], 0), less(x[0], 6));
-            const Tensor edge = bitwise_or(equal(x[0], 0), equal(x[0], 6));
-            return TensorList{where(inside, ones_like(x[0]),
-                                    where(edge, full_like(x[0], 0.5), zeros_like(x[0])))};
+            return TensorList{where(inside, ones_like(x[0]), zeros_like(x[0]))};
           },
       .accepts = Accepts::kNumeric,
       .saves_outputs = 0});
@@ -231,18 +229,32 @@ void define_activations() {
   }
 }
 
+namespace {
+
+/// Integers and bools as f32 that gives way to other floating types: what a formula with floating
+/// constants makes of them.
+Tensor weakly_floating(const Tensor& x) {
+  return is_floating(x.dtype()) ? x : convert(x, {DType::kF32, true});
+}
+/// Bools as the numbers 0 and 1, as in a formula with whole constants.
+Tensor bool_as_number(const Tensor& x) {
+  return x.dtype() == DType::kBool ? convert(x, {DType::kI32, true}) : x;
+}
+
+}  // namespace
+
 Tensor sigmoid(const Tensor& x) { return emit_floating(logistic_primitive(), x); }
-Tensor relu(const Tensor& x) { return emit_one(relu_primitive(), {x}); }
-Tensor relu6(const Tensor& x) { return emit_one(relu6_primitive(), {x}); }
+Tensor relu(const Tensor& x) { return emit_one(relu_primitive(), {bool_as_number(x)}); }
+Tensor relu6(const Tensor& x) { return emit_one(relu6_primitive(), {weakly_floating(x)}); }
 Tensor leaky_relu(const Tensor& x, double negative_slope) {
-  return emit_floating(leaky_relu_primitive(), x, AlphaParams{negative_slope});
+  return emit_floating(leaky_relu_primitive(), weakly_floating(x), AlphaParams{negative_slope});
 }
 Tensor elu(const Tensor& x, double alpha) {
-  return emit_floating(elu_primitive(), x, AlphaParams{alpha});
+  return emit_floating(elu_primitive(), weakly_floating(x), AlphaParams{alpha});
 }
 Tensor celu(const Tensor& x, double alpha) {
   if (alpha == 1) return elu(x);
-  const Tensor z = to_floating(x);
+  const Tensor z = weakly_floating(x);
   return maximum(z, 0) + alpha * expm1(minimum(z, 0) / alpha);
 }
 Tensor selu(const Tensor& x) {
@@ -255,14 +267,19 @@ Tensor swish(const Tensor& x) { return silu(x); }
 Tensor gelu(const Tensor& x, bool approximate) {
   return emit_floating(approximate ? gelu_tanh_primitive() : gelu_erf_primitive(), x);
 }
-Tensor softplus(const Tensor& x) { return emit_floating(softplus_primitive(), x); }
+Tensor softplus(const Tensor& x) { return emit_floating(softplus_primitive(), bool_as_number(x)); }
 Tensor log_sigmoid(const Tensor& x) { return emit_floating(log_sigmoid_primitive(), x); }
 
-Tensor hard_tanh(const Tensor& x) { return where(greater(x, 1), 1, where(less(x, -1), -1, x)); }
-Tensor hard_sigmoid(const Tensor& x) { return relu6(to_floating(x) + 3) / 6; }
+Tensor hard_tanh(const Tensor& x) {
+  const Tensor z = bool_as_number(x);
+  // An unsigned number is never below -1, which its type cannot hold.
+  const Tensor above = is_unsigned_integer(z.dtype()) ? z : where(less(z, -1), -1, z);
+  return where(greater(z, 1), 1, above);
+}
+Tensor hard_sigmoid(const Tensor& x) { return relu6(weakly_floating(x) + 3) / 6; }
 Tensor hard_silu(const Tensor& x) { return x * hard_sigmoid(x); }
 Tensor soft_sign(const Tensor& x) {
-  const Tensor z = to_floating(x);
+  const Tensor z = to_floating(bool_as_number(x));
   return z / (abs(z) + 1);
 }
 Tensor mish(const Tensor& x) {

@@ -116,11 +116,18 @@ const Primitive& integer_pow_primitive() {
 
 namespace {
 
-/// A tie gives half of the cotangent to each operand; NaN belongs to neither comparison and gives
-/// half as well.
-TensorList split_cotangent(const Tensor& wins, const Tensor& loses, const Tensor& ct) {
-  const Tensor half = ct * 0.5;
-  return {where(wins, ct, where(loses, 0, half)), where(loses, ct, where(wins, 0, half))};
+/// A tie gives half of the cotangent to each operand. Neither is larger than NaN, nor equal to it:
+/// then the derivative is zero in both.
+TensorList split_cotangent(const Tensor& wins, const Tensor& loses, const Tensor& tie,
+                           const Tensor& ct) {
+  const Tensor shared = where(tie, ct * 0.5, 0);
+  return {where(wins, ct, shared), where(loses, ct, shared)};
+}
+
+/// Of the larger (or smaller) of two operands.
+TensorList extreme_cotangents(Inputs x, bool maximum, const Tensor& ct) {
+  const Tensor &a = maximum ? x[0] : x[1], &b = maximum ? x[1] : x[0];
+  return split_cotangent(greater(a, b), less(a, b), equal(x[0], x[1]), ct);
 }
 
 }  // namespace
@@ -129,14 +136,10 @@ const Primitive& max_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
       .name = "max",
       .arity = 2,
-      .partials =
-          [](const NoParams&, Inputs x, Outputs) {
-            return split_cotangent(greater(x[0], x[1]), less(x[0], x[1]), ones_like(x[0]));
-          },
-      .vjp =
-          [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
-            return split_cotangent(greater(x[0], x[1]), less(x[0], x[1]), ct);
-          },
+      .partials = [](const NoParams&, Inputs x,
+                     Outputs) { return extreme_cotangents(x, true, ones_like(x[0])); },
+      .vjp = [](const NoParams&, Inputs x, Outputs,
+                const Tensor& ct) { return extreme_cotangents(x, true, ct); },
       .accepts = Accepts::kAny,
       .saves_outputs = 0});
   return p;
@@ -146,14 +149,10 @@ const Primitive& min_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
       .name = "min",
       .arity = 2,
-      .partials =
-          [](const NoParams&, Inputs x, Outputs) {
-            return split_cotangent(less(x[0], x[1]), greater(x[0], x[1]), ones_like(x[0]));
-          },
-      .vjp =
-          [](const NoParams&, Inputs x, Outputs, const Tensor& ct) {
-            return split_cotangent(less(x[0], x[1]), greater(x[0], x[1]), ct);
-          },
+      .partials = [](const NoParams&, Inputs x,
+                     Outputs) { return extreme_cotangents(x, false, ones_like(x[0])); },
+      .vjp = [](const NoParams&, Inputs x, Outputs,
+                const Tensor& ct) { return extreme_cotangents(x, false, ct); },
       .accepts = Accepts::kAny,
       .saves_outputs = 0});
   return p;
@@ -179,7 +178,8 @@ const Primitive& nextafter_primitive() {
 }
 
 const Primitive& logaddexp_primitive() {
-  // Equal infinities share the derivative like any other equal operands.
+  // Equal infinities share the derivative like any other equal operands, and a larger infinity has
+  // all of it.
   static const Primitive& p = define(
       Elementwise<NoParams>{.name = "logaddexp",
                             .arity = 2,
@@ -208,7 +208,11 @@ const Primitive& abs_primitive() {
   static const Primitive& p = define(Elementwise<NoParams>{
       .name = "abs",
       .arity = 1,
-      .partials = [](const NoParams&, Inputs x, Outputs) { return TensorList{sign(x[0])}; },
+      .partials =
+          [](const NoParams&, Inputs x, Outputs) {
+            // One side's derivative at 0, as JAX.
+            return TensorList{where(greater_equal(x[0], 0), ones_like(x[0]), neg(ones_like(x[0])))};
+          },
       .accepts = Accepts::kNumeric,
       .saves_outputs = 0});
   return p;
@@ -274,6 +278,16 @@ Tensor from_bool_to_i32(const Tensor& x) {
   return x.dtype() == DType::kBool ? convert(x, {DType::kI32, x.weak()}) : x;
 }
 
+Tensor integer_power(const char* operation, const Tensor& x, int64_t exponent) {
+  if (exponent < 0 && !is_floating(x.dtype())) {
+    fail<ValueError>(
+        "{}: integers have no negative powers, got {} to the power {}\n  hint: convert to a "
+        "floating dtype first",
+        operation, to_string(x.type()), exponent);
+  }
+  return emit_one(integer_pow_primitive(), {x}, IntegerPowParams{exponent});
+}
+
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) { return emit_binary(add_primitive(), a, b); }
@@ -293,18 +307,36 @@ Tensor logaddexp(const Tensor& a, const Tensor& b) {
   return emit_binary_floating(logaddexp_primitive(), a, b);
 }
 
+namespace {
+
+/// Where a truncated quotient lies above the floored one.
+Tensor truncates_up(const Tensor& remainder, const Tensor& divisor) {
+  return bitwise_and(not_equal(remainder, 0), not_equal(sign(remainder), sign(divisor)));
+}
+
+/// The quotient without the remainder is whole but for one rounding, which `round` undoes; as in
+/// CPython's float_floor_div.
+Tensor floating_floor_divide(const Tensor& x, const Tensor& y) {
+  const Tensor left = rem(x, y);
+  const Tensor whole = where(equal(y, 0), x, x - left) / y;
+  return round(where(truncates_up(left, y), whole - 1, whole));
+}
+
+}  // namespace
+
 Tensor floor_divide(const Tensor& a, const Tensor& b) {
-  const auto [x, y] = promote_and_broadcast("floor_divide", a, b);
-  if (is_floating(x.dtype())) return round((x - mod(x, y)) / y);
+  const auto [x, y] =
+      promote_and_broadcast("floor_divide", from_bool_to_i32(a), from_bool_to_i32(b));
+  if (is_floating(x.dtype())) return floating_floor_divide(x, y);
   const Tensor quotient = emit_one(div_primitive(), {x, y});
   if (!is_signed_integer(x.dtype())) return quotient;
-  const Tensor inexact = not_equal(rem(x, y), 0);
-  const Tensor below_zero = not_equal(less(x, 0), less(y, 0));
-  return where(bitwise_and(inexact, below_zero), quotient - 1, quotient);
+  const Tensor below = bitwise_and(not_equal(rem(x, y), 0), not_equal(sign(x), sign(y)));
+  return where(below, quotient - 1, quotient);
 }
 
 Tensor mod(const Tensor& a, const Tensor& b) {
-  const auto [x, y] = promote_and_broadcast("mod", a, b);
+  auto [x, y] = promote_and_broadcast("mod", from_bool_to_i32(a), from_bool_to_i32(b));
+  if (is_integer(y.dtype())) y = where(equal(y, 0), 1, y);
   const Tensor left = rem(x, y);
   if (is_unsigned_integer(x.dtype())) return left;
   const Tensor wrong_sign = bitwise_and(not_equal(left, 0), not_equal(less(left, 0), less(y, 0)));
@@ -315,14 +347,13 @@ Tensor pow(const Tensor& a, const Tensor& b) {
   if (const std::optional<int64_t> exponent = literal_exponent(b)) {
     const WeakDType type =
         promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), true});
-    const Tensor x = a.dtype() == type.dtype ? a : convert(a, type);
-    return emit_one(integer_pow_primitive(), {x}, IntegerPowParams{*exponent});
+    return integer_power("pow", a.dtype() == type.dtype ? a : convert(a, type), *exponent);
   }
   return emit_binary(pow_primitive(), from_bool_to_i32(a), from_bool_to_i32(b));
 }
 
 Tensor integer_pow(const Tensor& x, int exponent) {
-  return emit_one(integer_pow_primitive(), {x}, IntegerPowParams{exponent});
+  return integer_power("integer_pow", x, exponent);
 }
 
 Tensor neg(const Tensor& x) { return emit_one(neg_primitive(), {x}); }

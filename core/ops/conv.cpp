@@ -3,6 +3,7 @@
 #include "core/base/format.h"
 #include "core/ops/families.h"
 #include "core/ops/fused.h"
+#include "core/tensor/checked_size.h"
 
 namespace linnet {
 namespace {
@@ -57,6 +58,7 @@ void expect_channels(const char* name, const ConvParams& p, const Tensor& x, int
 }
 
 TensorType result(const Tensor& a, const Tensor& b, const Shape& shape) {
+  checked_element_count("conv_general_dilated", shape);
   return {a.dtype(), shape, a.weak() && b.weak(), a.device()};
 }
 
@@ -185,11 +187,11 @@ TensorList batch_backward_weights(const ConvParams& p, const BatchedInputs& in) 
 
 Shape ConvParams::out_size() const {
   Shape out;
+  constexpr const char* kName = "conv_general_dilated";
   for (size_t i = 0; i < strides.size(); ++i) {
-    const int64_t dilated = in_size[i] == 0 ? 0 : (in_size[i] - 1) * lhs_dilation[i] + 1;
-    const int64_t span = (kernel_size[i] - 1) * rhs_dilation[i] + 1;
-    const int64_t room = dilated + padding_low[i] + padding_high[i] - span;
-    out.push_back(room < 0 ? 0 : room / strides[i] + 1);
+    const CheckedSize padded =
+        dilated_size(kName, in_size[i], lhs_dilation[i]) + padding_low[i] + padding_high[i];
+    out.push_back(window_positions(kName, padded, kernel_size[i], rhs_dilation[i], strides[i]));
   }
   return out;
 }
@@ -234,6 +236,20 @@ Shape per_dimension(const char* what, const std::vector<int64_t>& values, size_t
   return values;
 }
 
+/// Padding may crop, but not more than there is.
+void check_padding(const ConvParams& p, const Tensor& x) {
+  constexpr const char* kName = "conv_general_dilated";
+  check_extents(kName, "paddings", p.padding_low);
+  check_extents(kName, "paddings", p.padding_high);
+  check_extents(kName, "strides", p.strides);
+  for (size_t i = 0; i < p.in_size.size(); ++i) {
+    const int64_t size = dilated_size(kName, p.in_size[i], p.lhs_dilation[i]).value();
+    if ((CheckedSize(kName, size) + p.padding_low[i] + p.padding_high[i]).value() >= 0) continue;
+    fail<ShapeError>("{}: padding ({}, {}) crops more than the {} elements of dimension {} of {}",
+                     kName, p.padding_low[i], p.padding_high[i], size, i + 1, to_string(x.type()));
+  }
+}
+
 ConvParams params_of(const Tensor& x, const Tensor& w, const ConvOptions& options) {
   const size_t rank = x.rank() - 2;
   ConvParams p;
@@ -253,6 +269,7 @@ ConvParams params_of(const Tensor& x, const Tensor& w, const ConvOptions& option
   p.groups = options.feature_groups;
   p.in_size = spatial_of_activations(x);
   p.kernel_size = spatial_of_kernel(w);
+  check_padding(p, x);
   return p;
 }
 
@@ -311,9 +328,10 @@ std::vector<std::pair<int64_t, int64_t>> resolve_padding(std::string_view same_o
   if (same_or_valid == "VALID") return out;
   for (size_t i = 0; i < sizes.size(); ++i) {
     const int64_t stride = strides.empty() ? 1 : strides[i];
-    const int64_t span = (window[i] - 1) * (dilation.empty() ? 1 : dilation[i]) + 1;
-    const int64_t outputs = (sizes[i] + stride - 1) / stride;
-    const int64_t total = std::max<int64_t>((outputs - 1) * stride + span - sizes[i], 0);
+    const CheckedSize span = dilated_size("padding", window[i], dilation.empty() ? 1 : dilation[i]);
+    const int64_t outputs = sizes[i] == 0 ? 0 : (sizes[i] - 1) / stride + 1;
+    const int64_t last = std::max<int64_t>(outputs - 1, -1) * stride;
+    const int64_t total = std::max<int64_t>((span + last - sizes[i]).value(), 0);
     const int64_t less = total / 2;
     out[i] =
         same_or_valid == "SAME" ? std::pair(less, total - less) : std::pair(total - less, less);

@@ -7,6 +7,7 @@
 #include "core/base/format.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
+#include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/ops.h"
 
@@ -172,6 +173,7 @@ Tensor broadcast_trailing(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   const size_t offset = shape.size() - x.rank();
   if (current_trace() == nullptr && x.impl()->concrete()) {
+    checked_element_count("broadcast", shape);
     Strides strides(shape.size());
     for (size_t i = 0; i < shape.size(); ++i) {
       const bool repeats = i < offset || x.shape()[i - offset] != shape[i];
@@ -195,6 +197,40 @@ Shape broadcast_shapes(const char* operation, const Shape& a, const Shape& b) {
   return out;
 }
 
+bool fits_integer(const Tensor& literal, DType dtype) {
+  if (literal.dtype() == dtype) return true;
+  const IntInfo info = iinfo(dtype);
+  const uint64_t bits = read_number(*literal.impl()).bits;
+  const int64_t value = static_cast<int64_t>(bits);
+  const bool negative = value < 0 && literal.dtype() != DType::kU64;
+  return negative ? value >= info.min : bits <= info.max;
+}
+
+bool is_whole_literal(const Tensor& x) {
+  const TensorImpl& impl = *x.impl();
+  return impl.weak && impl.shape.empty() && impl.concrete() && is_integer(impl.dtype);
+}
+
+namespace {
+
+/// A literal that does not fit is an error: wrapped it would be another number.
+Tensor promoted_operand(const char* operation, const Tensor& x, const Tensor& other,
+                        WeakDType type) {
+  if (x.dtype() == type.dtype) return x;
+  if (is_integer(type.dtype) && is_whole_literal(x) && !fits_integer(x, type.dtype)) {
+    fail<ValueError>(
+        "{}: the literal {} is out of range of {}\n  hint: convert the tensor to a wider dtype, or "
+        "the literal with astype if it is to wrap",
+        operation,
+        x.dtype() == DType::kU64 ? fmt::format("{}", x.item<uint64_t>())
+                                 : fmt::format("{}", x.item<int64_t>()),
+        to_string(other.type()));
+  }
+  return convert(x, type);
+}
+
+}  // namespace
+
 std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Tensor& a,
                                                 const Tensor& b) {
   Shape shape;
@@ -206,10 +242,8 @@ std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Ten
   }
   const WeakDType type =
       promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
-  const auto fit = [&](const Tensor& x) {
-    return broadcast_trailing(x.dtype() == type.dtype ? x : convert(x, type), shape);
-  };
-  return {fit(a), fit(b)};
+  return {broadcast_trailing(promoted_operand(operation, a, b, type), shape),
+          broadcast_trailing(promoted_operand(operation, b, a, type), shape)};
 }
 
 Tensor emit_binary(const Primitive& primitive, const Tensor& a, const Tensor& b) {
@@ -223,7 +257,9 @@ Tensor emit_binary_floating(const Primitive& primitive, const Tensor& a, const T
   const WeakDType type =
       promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
   if (is_floating(type.dtype)) return emit_binary(primitive, a, b);
-  return emit_binary(primitive, to_floating(a), to_floating(b));
+  // As weak as the integer type would be: a bool with a literal is as weak as the literal.
+  const WeakDType floating{DType::kF32, type.weak};
+  return emit_binary(primitive, convert(a, floating), convert(b, floating));
 }
 
 Tensor emit_floating(const Primitive& primitive, const Tensor& x, ParamsRef params) {

@@ -7,6 +7,7 @@
 #include "core/base/format.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
+#include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/ops.h"
 
@@ -15,6 +16,7 @@ namespace linnet {
 const Primitive& iota_primitive() {
   static const Primitive& p =
       define(Opaque<IotaParams>{.name = "iota", .infer = [](const IotaParams& p, Inputs) {
+                                  checked_element_count("iota", p.shape);
                                   return TypeList{{p.dtype, p.shape, false, kCpu}};
                                 }});
   return p;
@@ -93,17 +95,31 @@ Tensor from_doubles(const std::vector<double>& values, DType dtype) {
   return out;
 }
 
+/// An integer type that counts to the largest of `sizes` and twice as far.
+DType counting_dtype(std::initializer_list<int64_t> sizes) {
+  return std::max(sizes) < (int64_t{1} << 30) ? DType::kI32 : DType::kI64;
+}
+
+/// Row numbers plus `k`, and column numbers. A diagonal that lies outside does so by one element.
+std::pair<Tensor, Tensor> diagonals(int64_t rows, int64_t columns, int64_t k) {
+  const Shape shape{rows, columns};
+  const DType dtype = counting_dtype({rows, columns});
+  const int64_t near = std::clamp(k, -rows - 1, columns + 1);
+  return {iota(dtype, shape, 0) + near, iota(dtype, shape, 1)};
+}
+
 /// True in the lower triangle, including the `k`-th diagonal.
 Tensor lower_mask(int64_t rows, int64_t columns, int64_t k) {
-  const Shape shape{rows, columns};
-  return greater_equal(iota(DType::kI32, shape, 0) + k, iota(DType::kI32, shape, 1));
+  const auto [row, column] = diagonals(rows, columns, k);
+  return greater_equal(row, column);
 }
 
 Tensor triangle(const char* operation, const Tensor& x, int64_t k, bool lower) {
   if (x.rank() < 2)
     fail<ShapeError>("{}: expected at least two dimensions, got {}", operation,
                      to_string(x.type()));
-  const Tensor mask = lower_mask(x.shape(-2), x.shape(-1), lower ? k : k - 1);
+  const int64_t near = std::clamp(k, -x.shape(-2) - 1, x.shape(-1) + 1);
+  const Tensor mask = lower_mask(x.shape(-2), x.shape(-1), lower ? near : near - 1);
   const Tensor zero = scalar(0, x.dtype());
   return lower ? where(mask, x, zero) : where(mask, zero, x);
 }
@@ -150,11 +166,33 @@ Tensor arange(double start, double stop, double step, DType dtype) {
   return from_doubles(values, dtype);
 }
 
+namespace {
+
+bool holds(DType dtype, int64_t value) {
+  const IntInfo info = iinfo(dtype);
+  return value < 0 ? value >= info.min : static_cast<uint64_t>(value) <= info.max;
+}
+
+}  // namespace
+
 Tensor arange(int64_t start, int64_t stop, int64_t step, DType dtype) {
   if (step == 0) fail<ValueError>("arange: the step must not be 0");
-  const int64_t distance = step > 0 ? stop - start : start - stop;
-  const int64_t stride = std::abs(step);
-  const int64_t count = distance <= 0 ? 0 : (distance + stride - 1) / stride;
+  // Unsigned, since neither the distance nor the magnitude of the step need fit a signed number.
+  const uint64_t from = static_cast<uint64_t>(start), to = static_cast<uint64_t>(stop);
+  const bool empty = step > 0 ? stop <= start : stop >= start;
+  const uint64_t distance = step > 0 ? to - from : from - to;
+  const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
+  const uint64_t values = empty ? 0 : (distance - 1) / stride + 1;
+  if (values > static_cast<uint64_t>(kMostElements)) {
+    fail<ShapeError>("arange: from {} to {} in steps of {} are more values than can be addressed",
+                     start, stop, step);
+  }
+  const int64_t count = static_cast<int64_t>(values);
+  const int64_t last =
+      static_cast<int64_t>(from + (values == 0 ? 0 : values - 1) * static_cast<uint64_t>(step));
+  if (count > 0 && is_integer(dtype) && !(holds(dtype, start) && holds(dtype, last))) {
+    fail<ValueError>("arange: the values from {} to {} do not fit {}", start, last, name_of(dtype));
+  }
   const Tensor counted = iota(dtype, {count});
   if (start == 0 && step == 1) return counted;
   return counted * scalar_integer(step, dtype) + scalar_integer(start, dtype);
@@ -172,8 +210,9 @@ Tensor linspace(double start, double stop, int64_t count, DType dtype) {
 }
 
 Tensor eye(int64_t n, int64_t m, int64_t k, DType dtype) {
-  const Shape shape{n, m < 0 ? n : m};
-  return astype(equal(iota(DType::kI32, shape, 0) + k, iota(DType::kI32, shape, 1)), dtype);
+  if (n < 0) fail<ShapeError>("eye: the number of rows must not be negative, got {}", n);
+  const auto [row, column] = diagonals(n, m < 0 ? n : m, k);
+  return astype(equal(row, column), dtype);
 }
 
 Tensor tril(const Tensor& x, int64_t k) { return triangle("tril", x, k, true); }
@@ -183,10 +222,17 @@ Tensor one_hot(const Tensor& x, int64_t classes, DType dtype, int64_t axis) {
   if (classes < 0)
     fail<ValueError>("one_hot: the number of classes must not be negative, got {}", classes);
   const int64_t position = normalize_axis(axis, x.rank() + 1, "one_hot");
+  Shape result = x.shape();
+  result.insert(static_cast<size_t>(position), classes);
+  checked_element_count("one_hot", result);
   // Narrow types cannot count all classes.
-  const DType index = size_of(x.dtype()) >= 4  ? x.dtype()
-                      : is_floating(x.dtype()) ? DType::kF32
-                                               : DType::kI32;
+  const bool many =
+      classes > (is_floating(x.dtype()) ? int64_t{1} << 24 : std::numeric_limits<int32_t>::max());
+  const DType index = size_of(x.dtype()) == 8   ? x.dtype()
+                      : is_floating(x.dtype())  ? (many ? DType::kF64 : DType::kF32)
+                      : many                    ? DType::kI64
+                      : size_of(x.dtype()) == 4 ? x.dtype()
+                                                : DType::kI32;
   Shape counted(x.rank() + 1, 1);
   counted[position] = classes;
   return astype(equal(expand_dims(astype(x, index), position), iota(index, counted, position)),

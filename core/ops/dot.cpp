@@ -3,6 +3,7 @@
 #include "core/base/format.h"
 #include "core/ops/families.h"
 #include "core/ops/fused.h"
+#include "core/tensor/checked_size.h"
 
 namespace linnet {
 namespace {
@@ -224,6 +225,7 @@ Shape dot_shape(const DotParams& params, const Shape& lhs, const Shape& rhs) {
     shape.push_back(lhs[axis]);
   for (int64_t axis : free_axes(rhs.size(), params.rhs_contract, params.rhs_batch))
     shape.push_back(rhs[axis]);
+  checked_element_count("dot_general", shape);
   return shape;
 }
 

@@ -29,8 +29,11 @@ Sizes sizes_of(std::string_view equation, const std::vector<Term>& terms) {
       const char label = term.labels[i];
       const int64_t size = term.value.shape()[i];
       const auto [entry, fresh] = sizes.emplace(label, size);
-      if (fresh || entry->second == size) continue;
-      if (from_ellipsis(label) && (size == 1 || entry->second == 1)) {
+      if (fresh) continue;
+      // Within one operand a repeated label means a diagonal, which needs equal sizes.
+      const size_t first = term.labels.find(label);
+      if (first < i ? term.value.shape()[first] == size : entry->second == size) continue;
+      if (first == i && (size == 1 || entry->second == 1)) {
         if (entry->second == 1) entry->second = size;
         continue;
       }
@@ -62,11 +65,10 @@ void take_diagonals(Term& term) {
   }
 }
 
-/// An ellipsis dimension of size 1 that others extend carries no information.
+/// A dimension of size 1 that others extend carries no information.
 void drop_broadcast(Term& term, const Sizes& sizes) {
   for (size_t i = term.labels.size(); i-- > 0;) {
-    if (!from_ellipsis(term.labels[i]) || term.value.shape()[i] == sizes.at(term.labels[i]))
-      continue;
+    if (term.value.shape()[i] == sizes.at(term.labels[i])) continue;
     term.value = squeeze(term.value, Axes{static_cast<int64_t>(i)});
     term.labels.erase(i, 1);
   }

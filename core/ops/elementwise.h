@@ -13,6 +13,10 @@ namespace linnet {
 Tensor convert(const Tensor& x, WeakDType type);
 /// Integers and bools as f32 (just as weak), floating tensors as they are.
 Tensor to_floating(const Tensor& x);
+/// Whether `x` is a whole number without a type of its own, whose value is known.
+bool is_whole_literal(const Tensor& x);
+/// Whether such a number is one of those of an integer type.
+bool fits_integer(const Tensor& literal, DType dtype);
 /// NumPy broadcasting to a shape that must be a possible result; an eager result is a view.
 Tensor broadcast_trailing(const Tensor& x, const Shape& shape);
 

@@ -1,6 +1,8 @@
 // Slices with fixed and with computed starts.
 #include "core/ops/indexing.h"
 
+#include <limits>
+
 #include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
@@ -10,6 +12,11 @@
 namespace linnet {
 namespace {
 
+/// Elements of start:stop:stride.
+int64_t stepped(int64_t start, int64_t stop, int64_t stride) {
+  return start == stop ? 0 : (stop - start - 1) / stride + 1;
+}
+
 TypeList infer_slice(const SliceParams& p, Inputs x) {
   TensorType type = x[0].type();
   const size_t rank = type.shape.size();
@@ -17,7 +24,7 @@ TypeList infer_slice(const SliceParams& p, Inputs x) {
   for (size_t i = 0; fits && i < rank; ++i) {
     fits = 0 <= p.start[i] && p.start[i] <= p.stop[i] && p.stop[i] <= type.shape[i] &&
            p.strides[i] >= 1;
-    if (fits) type.shape[i] = (p.stop[i] - p.start[i] + p.strides[i] - 1) / p.strides[i];
+    if (fits) type.shape[i] = stepped(p.start[i], p.stop[i], p.strides[i]);
   }
   if (!fits) {
     fail<ShapeError>(
@@ -35,8 +42,9 @@ Tensor slice_view(const SliceParams& p, const Tensor& x) {
   int64_t offset = 0, count = 1;
   for (size_t i = 0; i < shape.size(); ++i) {
     offset += p.start[i] * strides[i];
-    shape[i] = (p.stop[i] - p.start[i] + p.strides[i] - 1) / p.strides[i];
-    strides[i] *= p.strides[i];
+    shape[i] = stepped(p.start[i], p.stop[i], p.strides[i]);
+    // A single element has no neighbour, however large the step to it.
+    if (shape[i] > 1) strides[i] *= p.strides[i];
     count *= shape[i];
   }
   return make_view(x, shape, strides, count == 0 ? 0 : offset);
@@ -203,9 +211,13 @@ TensorList wrapped_starts(const char* operation, const Tensor& x, const TensorLi
     fail<ShapeError>("{}: expected one start per dimension of {}, got {}", operation, type_of(x),
                      starts.size());
   }
-  const bool wide = std::any_of(starts.begin(), starts.end(), [](const Tensor& start) {
-    return size_of(start.dtype()) == 8 || start.dtype() == DType::kU32;
-  });
+  const bool wide =
+      std::any_of(starts.begin(), starts.end(),
+                  [](const Tensor& start) {
+                    return size_of(start.dtype()) == 8 || start.dtype() == DType::kU32;
+                  }) ||
+      std::any_of(x.shape().begin(), x.shape().end(),
+                  [](int64_t size) { return size > std::numeric_limits<int32_t>::max(); });
   TensorList out;
   for (size_t i = 0; i < starts.size(); ++i) {
     out.push_back(wrapped_start(starts[i], x.shape()[i], wide ? DType::kI64 : DType::kI32));
@@ -262,6 +274,9 @@ Tensor slice(const Tensor& x, const std::vector<int64_t>& start, const std::vect
   for (size_t i = 0; all_given && i < x.rank(); ++i) {
     params.start[i] = wrapped_once(params.start[i], x.shape()[i]);
     params.stop[i] = wrapped_once(params.stop[i], x.shape()[i]);
+    // Steps beyond the end are as good as one to the end, and can be computed with.
+    if (i < params.strides.size())
+      params.strides[i] = std::min(params.strides[i], std::max<int64_t>(x.shape()[i], 1));
   }
   if (infer_slice(params, Inputs(&x, 1))[0].shape == x.shape()) return x;
   return emit_one(slice_primitive(), {x}, params);

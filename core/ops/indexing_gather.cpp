@@ -1,7 +1,10 @@
 // Gather, scatter and what is built from them.
+#include <limits>
+
 #include "core/base/format.h"
 #include "core/ops/indexing.h"
 #include "core/ops/shape_ops.h"
+#include "core/tensor/checked_size.h"
 
 namespace linnet {
 namespace {
@@ -46,6 +49,11 @@ void check_batching(const char* operation, const Axes& of_operand, const Axes& o
                      operation, to_string(of_operand), type_of(x), to_string(of_indices),
                      type_of(indices));
   }
+}
+
+/// How many windows the indices address, along each of their dimensions but the last.
+Shape index_rows(const Tensor& indices) {
+  return Shape(indices.shape().begin(), indices.shape().end() - 1);
 }
 
 TypeList infer_gather(const GatherParams& p, Inputs x) {
@@ -121,6 +129,7 @@ TypeList infer_scatter(const char* operation, const ScatterParams& p, Inputs x) 
 /// The gather that reads the windows that a scatter writes; zero for those dropped.
 Tensor read_windows(const ScatterParams& p, const Tensor& x, const Tensor& indices,
                     const Shape& updates) {
+  if (x.size() == 0) return zeros(updates, x.dtype());  // every window was dropped
   Shape sizes;
   size_t window = 0;
   for (int64_t i = 0; i < static_cast<int64_t>(x.rank()); ++i) {
@@ -184,7 +193,9 @@ Tensor wrapped_indices(const char* operation, const Tensor& indices, int64_t siz
     if (std::all_of(values.begin(), values.end(), [](int64_t i) { return i >= 0; })) return indices;
   }
   // Narrow index types may not hold the size.
-  const Tensor wide = size_of(indices.dtype()) < 4 ? astype(indices, DType::kI32) : indices;
+  const DType needed = size > std::numeric_limits<int32_t>::max() ? DType::kI64 : DType::kI32;
+  const Tensor wide =
+      size_of(indices.dtype()) < size_of(needed) ? astype(indices, needed) : indices;
   return where(wide < 0, wide + size, wide);
 }
 
@@ -223,13 +234,20 @@ Shape gather_shape(const GatherParams& p, const Tensor& x, const Tensor& indices
   check_batching("gather", p.operand_batching_dims, p.indices_batching_dims, x, indices);
   Shape window;
   bool fits = p.slice_sizes.size() == x.rank() && ascending(p.collapsed_slice_dims, x.rank());
+  bool nothing_read = element_count(index_rows(indices)) == 0;
+  for (int64_t i = 0; fits && i < static_cast<int64_t>(x.rank()); ++i) {
+    const bool collapsed = contains(p.collapsed_slice_dims, i);
+    const bool batching = contains(p.operand_batching_dims, i);
+    if (!collapsed && !batching) window.push_back(p.slice_sizes[i]);
+    nothing_read |= p.slice_sizes[i] == 0;
+  }
   for (int64_t i = 0; fits && i < static_cast<int64_t>(x.rank()); ++i) {
     const int64_t size = p.slice_sizes[i];
     const bool collapsed = contains(p.collapsed_slice_dims, i);
     const bool batching = contains(p.operand_batching_dims, i);
-    fits = size >= 0 && size <= x.shape()[i] && !(collapsed && batching) &&
+    // Slices of which nothing is read may lie in a dimension without elements.
+    fits = size >= 0 && (size <= x.shape()[i] || nothing_read) && !(collapsed && batching) &&
            (size == 1 || !(collapsed || batching));
-    if (!collapsed && !batching) window.push_back(size);
   }
   for (size_t i = 0; fits && i < p.start_index_map.size(); ++i) {
     const int64_t d = p.start_index_map[i];
@@ -252,6 +270,7 @@ Shape gather_shape(const GatherParams& p, const Tensor& x, const Tensor& indices
     out.push_back(contains(p.offset_dims, i) ? window[next_window++]
                                              : indices.shape()[next_index++]);
   }
+  checked_element_count("gather", out);
   return out;
 }
 
@@ -272,7 +291,9 @@ void check_scatter(const char* operation, const ScatterParams& p, const Tensor& 
   size_t next_window = 0, next_index = 0;
   for (int64_t i = 0; fits && i < static_cast<int64_t>(x.rank()); ++i) {
     if (contains(p.inserted_window_dims, i) || contains(p.operand_batching_dims, i)) continue;
-    fits = updates.shape()[p.update_window_dims[next_window++]] <= x.shape()[i];
+    const int64_t size = updates.shape()[p.update_window_dims[next_window++]];
+    // Windows that write nothing may lie in a dimension without elements.
+    fits = size <= x.shape()[i] || updates.size() == 0;
   }
   for (int64_t i = 0; fits && i < static_cast<int64_t>(updates.rank()); ++i) {
     if (contains(p.update_window_dims, i)) continue;
@@ -361,6 +382,16 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& updates,
   return scatter_with(scatter_primitive(), x, indices, updates, dims, mode);
 }
 
+namespace {
+
+/// @throws ShapeError if something is to be read along an axis without elements.
+void require_elements(const char* operation, const Tensor& x, int64_t axis, bool something_read) {
+  if (x.shape()[axis] > 0 || !something_read) return;
+  fail<ShapeError>("{}: axis {} of {} has no elements to take", operation, axis, type_of(x));
+}
+
+}  // namespace
+
 Tensor take(const Tensor& x, const Tensor& indices, int64_t axis, GatherMode mode) {
   const int64_t along = normalize_axis(axis, x.rank(), "take");
   GatherDims dims;
@@ -372,7 +403,10 @@ Tensor take(const Tensor& x, const Tensor& indices, int64_t axis, GatherMode mod
   dims.start_index_map = {along};
   Shape sizes = x.shape();
   sizes[along] = 1;
-  const Tensor wrapped = wrapped_indices("take", indices, x.shape()[along]);
+  require_elements("take", x, along, indices.size() != 0 && element_count(sizes) != 0);
+  // Clipping takes indices as they are: a negative one is the first element's.
+  const Tensor wrapped =
+      mode == GatherMode::kClip ? indices : wrapped_indices("take", indices, x.shape()[along]);
   return gather(x, expand_dims(wrapped, -1), dims, sizes, mode);
 }
 
@@ -389,6 +423,8 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int64_t axis, Gat
   for_x[along] = x.shape()[along];
   for_indices[along] = indices.shape()[along];
 
+  require_elements("take_along_axis", x, along, element_count(for_indices) != 0);
+
   GatherDims dims;
   dims.operand_batching_dims = dims.indices_batching_dims = complement({along}, x.rank());
   dims.collapsed_slice_dims = {along};
@@ -404,8 +440,13 @@ Tensor index_set(const Tensor& x, const Tensor& indices, const Tensor& values) {
 }
 
 Tensor index_add(const Tensor& x, const Tensor& indices, const Tensor& values) {
-  const RowUpdate u = row_update("index_add", x, indices, values);
-  return scatter_add(x, u.indices, u.updates, u.dims);
+  // Sums are taken in the common type and converted once.
+  const WeakDType type =
+      promote_types(WeakDType{x.dtype(), x.weak()}, WeakDType{values.dtype(), values.weak()});
+  const Tensor wide = x.dtype() == type.dtype ? x : astype(x, type.dtype);
+  const RowUpdate u = row_update("index_add", wide, indices, values);
+  const Tensor total = scatter_add(wide, u.indices, u.updates, u.dims);
+  return total.dtype() == x.dtype() ? total : astype(total, x.dtype());
 }
 
 }  // namespace linnet

@@ -69,12 +69,40 @@ Tensor truth(const Tensor& x) { return x.dtype() == DType::kBool ? x : not_equal
 
 }  // namespace
 
-Tensor equal(const Tensor& a, const Tensor& b) { return emit_binary(eq_primitive(), a, b); }
-Tensor not_equal(const Tensor& a, const Tensor& b) { return emit_binary(ne_primitive(), a, b); }
-Tensor less(const Tensor& a, const Tensor& b) { return emit_binary(lt_primitive(), a, b); }
-Tensor less_equal(const Tensor& a, const Tensor& b) { return emit_binary(le_primitive(), a, b); }
-Tensor greater(const Tensor& a, const Tensor& b) { return emit_binary(gt_primitive(), a, b); }
-Tensor greater_equal(const Tensor& a, const Tensor& b) { return emit_binary(ge_primitive(), a, b); }
+namespace {
+
+/// Compares numbers, not what is left of them in the other operand's type: a literal beyond the
+/// range of an integer tensor is above (or below) each of its elements.
+Tensor compare(const Primitive& primitive, const Tensor& a, const Tensor& b, bool if_a_above,
+               bool if_b_above) {
+  for (const bool literal_first : {true, false}) {
+    const Tensor &literal = literal_first ? a : b, &other = literal_first ? b : a;
+    if (!is_integer(other.dtype()) || other.weak() || !is_whole_literal(literal)) continue;
+    if (fits_integer(literal, other.dtype())) continue;
+    const bool above = literal.dtype() == DType::kU64 || literal.item<int64_t>() > 0;
+    return full(other.shape(), above == literal_first ? if_a_above : if_b_above, DType::kBool);
+  }
+  return emit_binary(primitive, a, b);
+}
+
+}  // namespace
+
+Tensor equal(const Tensor& a, const Tensor& b) {
+  return compare(eq_primitive(), a, b, false, false);
+}
+Tensor not_equal(const Tensor& a, const Tensor& b) {
+  return compare(ne_primitive(), a, b, true, true);
+}
+Tensor less(const Tensor& a, const Tensor& b) { return compare(lt_primitive(), a, b, false, true); }
+Tensor less_equal(const Tensor& a, const Tensor& b) {
+  return compare(le_primitive(), a, b, false, true);
+}
+Tensor greater(const Tensor& a, const Tensor& b) {
+  return compare(gt_primitive(), a, b, true, false);
+}
+Tensor greater_equal(const Tensor& a, const Tensor& b) {
+  return compare(ge_primitive(), a, b, true, false);
+}
 Tensor is_nan(const Tensor& x) { return classify(is_nan_primitive(), x, false); }
 Tensor is_inf(const Tensor& x) { return classify(is_inf_primitive(), x, false); }
 Tensor is_finite(const Tensor& x) { return classify(is_finite_primitive(), x, true); }

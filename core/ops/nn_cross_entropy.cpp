@@ -43,6 +43,11 @@ TensorList decompose_loss(const NoParams&, Inputs x) {
 
 TypeList infer_backward(const NoParams&, Inputs x) {
   check_operands(x[0], x[1]);
+  for (const Tensor& row : x.subspan(2)) {
+    if (row.shape() == rows_of(x[0])) continue;
+    fail<ShapeError>("{}_backward: expected one number per row of {}, got {}", kName,
+                     to_string(x[0].type()), to_string(row.type()));
+  }
   return {{x[0].dtype(), x[0].shape(), false, x[0].device()}};
 }
 
@@ -53,9 +58,10 @@ Tensor probabilities(const Tensor& logits, const Tensor& lse) {
 TensorList decompose_backward(const NoParams&, Inputs x) {
   const Tensor &logits = x[0], &labels = x[1], &lse = x[2], &dloss = x[3];
   const int64_t classes = logits.shape(-1);
-  const Tensor wrapped = is_signed_integer(labels.dtype())
-                             ? where(less(labels, 0), add(labels, classes), labels)
-                             : labels;
+  // Narrow labels may not hold the number of classes.
+  const Tensor wide = size_of(labels.dtype()) < 4 ? astype(labels, DType::kI32) : labels;
+  const Tensor wrapped =
+      is_signed_integer(wide.dtype()) ? where(less(wide, 0), add(wide, classes), wide) : wide;
   const Tensor p = probabilities(logits, lse);
   const Tensor target = one_hot(wrapped, classes, p.dtype());
   return {converted(mul(sub(p, target), expand_dims(dloss, -1)), logits.dtype())};

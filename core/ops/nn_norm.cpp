@@ -62,8 +62,19 @@ TypeList infer_rms_norm(const NormParams& p, Inputs x) {
   return {like(x[0]), wide_of(x[0], leading(p, x[0]))};
 }
 
-/// Types of dx, [dscale], [dbias].
-TypeList infer_backward(const NormParams& p, Inputs x) {
+/// Types of dx, [dscale], [dbias]. Operands: x, `statistics` values per row, dy, [scale].
+TypeList infer_backward(const char* name, size_t statistics, const NormParams& p, Inputs x) {
+  bool fits = x.size() == statistics + 2 + p.has_scale && x[statistics + 1].shape() == x[0].shape();
+  for (size_t i = 1; fits && i <= statistics; ++i) fits = x[i].shape() == leading(p, x[0]);
+  if (fits && p.has_scale) fits = x.back().shape() == trailing(p, x[0]);
+  if (!fits) {
+    std::string got;
+    for (const Tensor& t : x) got += (got.empty() ? "" : ", ") + to_string(t.type());
+    fail<ShapeError>(
+        "{}: expected {} statistics per row of x, a cotangent like x and a scale of its rows, got "
+        "{}",
+        name, statistics, got);
+  }
   TypeList out{like(x[0])};
   if (p.has_scale) out.push_back(wide_of(x[0], trailing(p, x[0])));
   if (p.has_bias) out.push_back(wide_of(x[0], trailing(p, x[0])));
@@ -225,7 +236,9 @@ const Primitive& layer_norm_backward_primitive() {
   static const Primitive& p =
       define(Composite<NormParams>{.name = "layer_norm_backward",
                                    .decompose = decompose_layer_norm_backward,
-                                   .infer = infer_backward});
+                                   .infer = [](const NormParams& q, Inputs x) {
+                                     return infer_backward("layer_norm_backward", 2, q, x);
+                                   }});
   return p;
 }
 
@@ -242,9 +255,12 @@ const Primitive& rms_norm_primitive() {
 }
 
 const Primitive& rms_norm_backward_primitive() {
-  static const Primitive& p = define(Composite<NormParams>{.name = "rms_norm_backward",
-                                                           .decompose = decompose_rms_norm_backward,
-                                                           .infer = infer_backward});
+  static const Primitive& p =
+      define(Composite<NormParams>{.name = "rms_norm_backward",
+                                   .decompose = decompose_rms_norm_backward,
+                                   .infer = [](const NormParams& q, Inputs x) {
+                                     return infer_backward("rms_norm_backward", 1, q, x);
+                                   }});
   return p;
 }
 

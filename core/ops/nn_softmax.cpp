@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/nn.h"
@@ -27,9 +29,20 @@ TypeList infer_softmax_backward(const AxisParams& p, Inputs x) {
   return {strong(x[0])};
 }
 
-Tensor shifted_by_max(const Tensor& x, int64_t axis) {
-  return sub(x, stop_gradient(max(x, Axes{axis}, true)));
+/// The largest element along `axes`, which keep size 1; -inf where there is none. Constant for
+/// derivatives.
+Tensor largest(const Tensor& x, const Axes& axes) {
+  Shape kept = x.shape();
+  bool empty = false;
+  for (int64_t axis : axes) {
+    empty |= kept[axis] == 0;
+    kept[axis] = 1;
+  }
+  if (empty) return full(kept, -std::numeric_limits<double>::infinity(), x.dtype());
+  return stop_gradient(max(x, axes, true));
 }
+
+Tensor shifted_by_max(const Tensor& x, int64_t axis) { return sub(x, largest(x, {axis})); }
 
 TensorList decompose_softmax(const AxisParams& p, Inputs x) {
   const Tensor e = exp(shifted_by_max(widened(x[0]), p.axis));
@@ -76,7 +89,7 @@ TypeList infer_logsumexp(const LogSumExpParams& p, Inputs x) {
 
 TensorList decompose_logsumexp(const LogSumExpParams& p, Inputs x) {
   const Tensor value = widened(x[0]);
-  const Tensor top = stop_gradient(max(value, p.axes, true));
+  const Tensor top = largest(value, p.axes);
   const Tensor shift = where(is_finite(top), top, zeros_like(top));
   const Tensor out = add(log(sum(exp(sub(value, shift)), p.axes, true)), shift);
   return {converted(squeeze(out, p.axes), x[0].dtype())};

@@ -2,6 +2,7 @@
 
 #include "core/base/format.h"
 #include "core/ops/families.h"
+#include "core/ops/nn.h"
 
 namespace linnet {
 namespace {
@@ -40,13 +41,12 @@ TensorList decompose_adamw(const AdamWParams& p, Inputs x) {
   const size_t n = static_cast<size_t>(p.count);
   TensorList parameters, first, second;
   for (size_t i = 0; i < n; ++i) {
-    const Tensor& value = x[3 + i];
-    const Tensor& g = x[3 + n + i];
-    const Tensor m = (1 - p.b1) * g + p.b1 * x[3 + 2 * n + i];
-    const Tensor v = (1 - p.b2) * square(g) + p.b2 * x[3 + 3 * n + i];
+    const Tensor value = widened(x[3 + i]), g = widened(x[3 + n + i]);
+    const Tensor m = (1 - p.b1) * g + p.b1 * widened(x[3 + 2 * n + i]);
+    const Tensor v = (1 - p.b2) * square(g) + p.b2 * widened(x[3 + 3 * n + i]);
     Tensor direction = (m / x[1]) / (sqrt(v / x[2] + p.epsilon_root) + p.epsilon);
     if (p.weight_decay != 0) direction = direction + p.weight_decay * value;
-    parameters.push_back(astype(value - x[0] * direction, value.dtype()));
+    parameters.push_back(astype(value - x[0] * direction, x[3 + i].dtype()));
     first.push_back(astype(m, x[3 + 2 * n + i].dtype()));
     second.push_back(astype(v, x[3 + 3 * n + i].dtype()));
   }

@@ -1,6 +1,8 @@
 // Reductions: primitives with their rules.
 #include "core/ops/reduce.h"
 
+#include <limits>
+
 #include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
@@ -23,6 +25,11 @@ DType accumulation_dtype(DType dtype) {
   if (dtype == DType::kBool || (is_signed_integer(dtype) && size_of(dtype) < 4)) return DType::kI32;
   if (is_unsigned_integer(dtype) && size_of(dtype) < 4) return DType::kU32;
   return dtype;
+}
+
+void require_i32_positions(const char* operation, int64_t axis, const Tensor& x) {
+  if (x.shape()[axis] <= std::numeric_limits<int32_t>::max()) return;
+  fail<ShapeError>("{}: axis {} of {} is too long for i32 positions", operation, axis, type_of(x));
 }
 
 namespace {
@@ -119,6 +126,7 @@ TypeList infer_arg_reduce(const ArgReduceParams& p, Inputs x) {
   if (shape[p.axis] == 0) {
     fail<ShapeError>("{}: axis {} of {} has no elements", kPrimitive().name, p.axis, type_of(x[0]));
   }
+  require_i32_positions(kPrimitive().name.c_str(), p.axis, x[0]);
   shape.erase(static_cast<size_t>(p.axis));
   return {{DType::kI32, shape, false, x[0].device()}};
 }

@@ -43,6 +43,8 @@ void define_sorting();
 Axes reduced_axes(const char* operation, const Tensor& x, const std::optional<Axes>& axes);
 /// A reduced tensor repeated over the axes that the reduction of `shape` removed.
 Tensor expand_reduced(const Tensor& reduced, const Shape& shape, const Axes& axes);
+/// @throws ShapeError if positions along `axis` do not fit i32.
+void require_i32_positions(const char* operation, int64_t axis, const Tensor& x);
 /// The dtype integers are summed in: at least 32 bits; bool counts in i32. Floats stay.
 DType accumulation_dtype(DType dtype);
 

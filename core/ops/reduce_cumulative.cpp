@@ -49,40 +49,44 @@ TensorList jvp_cumprod(const CumulativeParams& p, Inputs x, Outputs, Inputs tang
   return {linear_recurrence(x[0], exclusive_cumprod(p, x[0]) * tangents[0], p.axis, p.reverse)};
 }
 
-/// Where the running maximum was found: the first of equal elements.
-Tensor positions(const CumulativeParams& p, const Tensor& x, const Tensor& y) {
-  const int64_t size = x.shape()[p.axis];
-  Tensor order = iota(DType::kI32, x.shape(), p.axis);
-  if (p.reverse) order = Tensor(size - 1) - order;
-  // NaN is a new maximum too, hence the negated comparison.
-  const Tensor before = delayed(y, p.axis, 1, p.reverse, 0);
-  const Tensor found = logical_or(equal(order, 0), logical_not(less_equal(x, before)));
-  const Tensor last = cummax(where(found, order, zeros_like(order)), p.axis, p.reverse);
-  return p.reverse ? Tensor(size - 1) - last : last;
+/// Every second element along `axis`, from `start`.
+Tensor every_second(const Tensor& x, int64_t axis, int64_t start) {
+  std::vector<int64_t> from(x.rank(), 0), to(x.shape().begin(), x.shape().end()),
+      strides(x.rank(), 1);
+  from[axis] = start;
+  strides[axis] = 2;
+  return slice(x, from, to, strides);
 }
 
-GatherDims along_axis(int64_t axis, size_t rank) {
-  GatherDims dims;
-  dims.collapsed_slice_dims = dims.start_index_map = {axis};
-  dims.operand_batching_dims = dims.indices_batching_dims = complement({axis}, rank);
-  return dims;
+/// a[0], b[0], a[1], b[1], …; `a` may have one element more.
+Tensor interleaved(const Tensor& a, const Tensor& b, int64_t axis) {
+  const int64_t pairs = b.shape()[axis];
+  Shape shape = b.shape();
+  shape[axis] = 2 * pairs;
+  const Tensor paired = reshape(stack({slice_axis(a, 0, pairs, axis), b}, axis + 1), shape);
+  if (a.shape()[axis] == pairs) return paired;
+  return concatenate({paired, slice_axis(a, pairs, pairs + 1, axis)}, axis);
 }
 
-TensorList vjp_cummax(const CumulativeParams& p, Inputs x, Outputs y, Inputs cts) {
-  if (x[0].size() == 0) return {cts[0]};
-  const GatherDims dims = along_axis(p.axis, x[0].rank());
-  const Tensor at = expand_dims(positions(p, x[0], y[0]), -1);
-  return {
-      scatter_add(zeros_like(cts[0]), at, cts[0],
-                  {{}, {p.axis}, {p.axis}, dims.operand_batching_dims, dims.indices_batching_dims},
-                  ScatterMode::kPromiseInBounds)};
+/// Running maxima as a tree of maxima of pairs, which is that of `jax.lax.associative_scan`: equal
+/// elements share the derivative as the pairs on their way do.
+Tensor running_maximum(const Tensor& x, int64_t axis) {
+  const int64_t size = x.shape()[axis];
+  if (size < 2) return x;
+  const Tensor even = every_second(x, axis, 0), odd = every_second(x, axis, 1);
+  const int64_t pairs = odd.shape()[axis];
+  const Tensor of_odd = running_maximum(maximum(slice_axis(even, 0, pairs, axis), odd), axis);
+  const int64_t later = even.shape()[axis] - 1;
+  const Tensor of_even = concatenate(
+      {slice_axis(even, 0, 1, axis),
+       maximum(slice_axis(of_odd, 0, later, axis), slice_axis(even, 1, later + 1, axis))},
+      axis);
+  return interleaved(of_even, of_odd, axis);
 }
 
-TensorList jvp_cummax(const CumulativeParams& p, Inputs x, Outputs y, Inputs tangents) {
-  if (x[0].size() == 0) return {tangents[0]};
-  const Tensor at = expand_dims(positions(p, x[0], y[0]), -1);
-  return {gather(tangents[0], at, along_axis(p.axis, x[0].rank()), Shape(x[0].rank(), 1),
-                 GatherMode::kPromiseInBounds)};
+TensorList decompose_cummax(const CumulativeParams& p, Inputs x) {
+  if (!p.reverse) return {running_maximum(x[0], p.axis)};
+  return {flip(running_maximum(flip(x[0], {p.axis}), p.axis), {p.axis})};
 }
 
 Tensor cumulate(const char* operation, const Primitive& primitive, const Tensor& x, int64_t axis,
@@ -114,11 +118,10 @@ const Primitive& cumprod_primitive() {
 }
 
 const Primitive& cummax_primitive() {
-  static const Primitive& p = define(Smooth<CumulativeParams>{.name = "cummax",
-                                                              .infer = infer_cumulative,
-                                                              .vjp = vjp_cummax,
-                                                              .jvp = jvp_cummax,
-                                                              .dims = cumulative_dims});
+  static const Primitive& p = define(Composite<CumulativeParams>{.name = "cummax",
+                                                                 .decompose = decompose_cummax,
+                                                                 .infer = infer_cumulative,
+                                                                 .dims = cumulative_dims});
   return p;
 }
 

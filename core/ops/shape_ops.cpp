@@ -5,6 +5,7 @@
 #include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
+#include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace linnet {
@@ -82,7 +83,7 @@ Tensor reshape_view(const ReshapeParams& p, const Tensor& x) {
 }
 
 TypeList infer_reshape(const ReshapeParams& p, Inputs x) {
-  if (element_count(p.shape) != x[0].size()) {
+  if (checked_element_count("reshape", p.shape) != x[0].size()) {
     fail<ShapeError>("reshape: {} has {} elements, which do not fill {}", type_of(x[0]),
                      x[0].size(), to_string(p.shape));
   }
@@ -130,6 +131,7 @@ TypeList infer_broadcast_in_dim(const BroadcastInDimParams& p, Inputs x) {
         "result",
         type_of(x[0]), to_string(p.shape), to_string(p.dimensions));
   }
+  checked_element_count("broadcast_in_dim", p.shape);
   return {{x[0].dtype(), p.shape, x[0].weak(), x[0].device()}};
 }
 
@@ -169,9 +171,11 @@ TypeList infer_concatenate(const ConcatenateParams& p, Inputs x) {
       fail<ShapeError>("concatenate: parts must agree but for axis {}, got {} and {}", p.axis,
                        type_of(x[0]), type_of(part));
     }
-    type.shape[p.axis] += part.shape()[p.axis];
+    type.shape[p.axis] =
+        (CheckedSize("concatenate", type.shape[p.axis]) + part.shape()[p.axis]).value();
     type.weak = type.weak && part.weak();
   }
+  checked_element_count("concatenate", type.shape);
   return {type};
 }
 
@@ -271,10 +275,11 @@ void define_shape_ops() {
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
   Shape resolved = shape;
-  int64_t unknown = -1, known = 1;
+  int64_t unknown = -1;
+  CheckedSize known("reshape", 1);
   for (size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] >= 0) {
-      known *= shape[i];
+      known = known * shape[i];
     } else if (shape[i] == -1 && unknown < 0) {
       unknown = static_cast<int64_t>(i);
     } else {
@@ -283,11 +288,11 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
     }
   }
   if (unknown >= 0) {
-    if (known == 0 || x.size() % known != 0) {
+    if (known.value() == 0 || x.size() % known.value() != 0) {
       fail<ShapeError>("reshape: no size for -1 lets {}, with {} elements, fill {}", type_of(x),
                        x.size(), to_string(shape));
     }
-    resolved[unknown] = x.size() / known;
+    resolved[unknown] = x.size() / known.value();
   }
   if (resolved == x.shape()) return x;
   const ReshapeParams params{resolved};
@@ -381,6 +386,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
         "  hint: trailing sizes must be equal or 1",
         type_of(x), to_string(shape));
   }
+  checked_element_count("broadcast_to", shape);
   return emit_one(broadcast_in_dim_primitive(), {x}, BroadcastInDimParams{shape, dimensions});
 }
 

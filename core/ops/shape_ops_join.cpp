@@ -1,13 +1,18 @@
 // Joining, splitting, repeating and padding.
+#include <array>
+
 #include "core/base/format.h"
 #include "core/ops/shape_ops.h"
+#include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace linnet {
 namespace {
 
 int64_t padded_size(int64_t size, const PadDim& d) {
-  return d.low + d.high + size + (size > 1 ? (size - 1) * d.interior : 0);
+  check_extents("pad", "edges and interior", std::array{d.low, d.high, d.interior});
+  const CheckedSize spread = (CheckedSize("pad", d.interior) + 1) * std::max<int64_t>(size - 1, 0);
+  return (spread + d.low + d.high + std::min<int64_t>(size, 1)).value();
 }
 
 TypeList infer_pad(const PadParams& p, Inputs x) {
@@ -29,6 +34,7 @@ TypeList infer_pad(const PadParams& p, Inputs x) {
     }
     type.shape[i] = size;
   }
+  checked_element_count("pad", type.shape);
   return {type};
 }
 
@@ -176,8 +182,9 @@ Tensor tile(const Tensor& x, const Shape& repeats) {
     expanded.push_back(counts[i]);
     expanded.push_back(from[i]);
     dimensions.push_back(static_cast<int64_t>(2 * i + 1));
-    merged.push_back(counts[i] * from[i]);
+    merged.push_back((CheckedSize("tile", counts[i]) * from[i]).value());
   }
+  checked_element_count("tile", merged);
   return reshape(broadcast_in_dim(reshape(x, from), expanded, dimensions), merged);
 }
 
@@ -186,7 +193,8 @@ Tensor repeat(const Tensor& x, int64_t repeats, int64_t axis) {
   if (repeats < 0) fail<ShapeError>("repeat: the count must not be negative, got {}", repeats);
   Shape expanded = x.shape(), merged = x.shape();
   expanded.insert(static_cast<size_t>(along) + 1, repeats);
-  merged[along] *= repeats;
+  merged[along] = (CheckedSize("repeat", merged[along]) * repeats).value();
+  checked_element_count("repeat", merged);
   Axes dimensions = all_axes(x.rank() + 1);
   dimensions.erase(static_cast<size_t>(along) + 1);
   return reshape(broadcast_in_dim(x, expanded, dimensions), merged);
@@ -196,7 +204,7 @@ Tensor roll(const Tensor& x, int64_t shift, int64_t axis) {
   const int64_t along = normalize_axis(axis, x.rank(), "roll");
   const int64_t size = x.shape()[along];
   if (size == 0) return x;
-  const int64_t cut = ((-shift % size) + size) % size;
+  const int64_t cut = (size - shift % size) % size;
   if (cut == 0) return x;
   return concatenate({slice_axis(x, cut, size, along), slice_axis(x, 0, cut, along)}, along);
 }

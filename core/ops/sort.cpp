@@ -7,17 +7,10 @@
 namespace linnet {
 namespace {
 
-void check_index_range(const char* operation, const SortParams& p, const Tensor& x) {
-  if (x.shape()[p.axis] > std::numeric_limits<int32_t>::max()) {
-    fail<ShapeError>("{}: axis {} of {} is too long for i32 positions", operation, p.axis,
-                     type_of(x));
-  }
-}
-
 TypeList infer_sort(const SortParams&, Inputs x) { return {x[0].type()}; }
 
 TypeList infer_argsort(const SortParams& p, Inputs x) {
-  check_index_range("argsort", p, x[0]);
+  require_i32_positions("argsort", p.axis, x[0]);
   return {{DType::kI32, x[0].shape(), false, x[0].device()}};
 }
 

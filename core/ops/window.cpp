@@ -3,12 +3,13 @@
 #include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
+#include "core/tensor/checked_size.h"
 
 namespace linnet {
 namespace {
 
 int64_t dilated(int64_t size, int64_t dilation) {
-  return size == 0 ? 0 : (size - 1) * dilation + 1;
+  return dilated_size("reduce_window", size, dilation).value();
 }
 
 void check_rank(const char* name, const WindowParams& p, const Tensor& x) {
@@ -109,11 +110,13 @@ DimMap gather_dims(const SelectParams& p, Inputs x) {
 
 Shape WindowParams::out_size(const Shape& in) const {
   Shape out;
+  constexpr const char* kName = "reduce_window";
   for (size_t i = 0; i < window.size(); ++i) {
-    const int64_t span = (window[i] - 1) * window_dilation[i] + 1;
-    const int64_t room = dilated(in[i], base_dilation[i]) + padding_low[i] + padding_high[i] - span;
-    out.push_back(room < 0 ? 0 : room / strides[i] + 1);
+    const CheckedSize padded =
+        dilated_size(kName, in[i], base_dilation[i]) + padding_low[i] + padding_high[i];
+    out.push_back(window_positions(kName, padded, window[i], window_dilation[i], strides[i]));
   }
+  checked_element_count(kName, out);
   return out;
 }
 
@@ -199,6 +202,10 @@ WindowParams params_of(const Tensor& x, const WindowOptions& options) {
     p.padding_low[i] = options.padding[i].first;
     p.padding_high[i] = options.padding[i].second;
   }
+  check_extents("reduce_window", "paddings", p.padding_low);
+  check_extents("reduce_window", "paddings", p.padding_high);
+  check_extents("reduce_window", "strides", p.strides);
+  check_extents("reduce_window", "base dilation factors", p.base_dilation);
   return p;
 }
 

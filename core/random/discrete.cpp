@@ -121,6 +121,7 @@ Tensor count_less(const Tensor& edges, const Tensor& values) {
 Tensor choose_positions(const Key& key, int64_t n, const Shape& shape, bool replace,
                         const Tensor& p) {
   const int64_t count = element_count(shape);
+  if (count == 0) return zeros(shape, DType::kI32);
   if (!p.defined()) {
     if (replace) return randint(key, shape, 0, n);
     return reshape(slice_axis(permutation(key, n), 0, count, 0), shape);

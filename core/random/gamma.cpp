@@ -87,9 +87,12 @@ Tensor poisson(const Key& key, const Tensor& rate, const std::optional<Shape>& s
     fail<DTypeError>("poisson: expected an integer dtype, got {}", name_of(dtype));
   const Shape out = joined(key, sample_shape("poisson", shape, {rate}));
   const Tensor rates = broadcast_to(parameter(rate, DType::kF32), out);
-  return astype(emit_one(random_poisson_primitive(), {key.data(), rates},
-                         RandomParams{{}, DType::kI64, layout()}),
-                dtype);
+  const Tensor counts = emit_one(random_poisson_primitive(), {key.data(), rates},
+                                 RandomParams{{}, DType::kI64, layout()});
+  if (size_of(dtype) == 8) return astype(counts, dtype);
+  // Counts beyond the dtype are its largest number, not what their last bits say.
+  const int64_t most = static_cast<int64_t>(iinfo(dtype).max);
+  return astype(minimum(counts, scalar_integer(most, DType::kI64)), dtype);
 }
 
 }  // namespace linnet::random

@@ -1,6 +1,7 @@
 #include "linnet/shape.h"
 
 #include "core/base/format.h"
+#include "core/tensor/checked_size.h"
 
 namespace linnet {
 
@@ -12,6 +13,32 @@ Strides dense_strides(std::span<const int64_t> shape) {
     step *= std::max<int64_t>(shape[i], 1);
   }
   return strides;
+}
+
+void detail::fail_size_overflow(const char* operation) {
+  fail<ShapeError>("{}: the sizes of the result do not fit 64 bits", operation);
+}
+
+int64_t checked_element_count(const char* operation, std::span<const int64_t> shape) {
+  int64_t count = 1;
+  bool empty = false, too_many = false;
+  for (int64_t size : shape) {
+    if (size < 0) fail<ShapeError>("{}: negative size in shape {}", operation, to_string(shape));
+    empty |= size == 0;
+    too_many |= __builtin_mul_overflow(count, std::max<int64_t>(size, 1), &count);
+  }
+  if (too_many || count > kMostElements) {
+    fail<ShapeError>("{}: a tensor of shape {} has more elements than can be addressed", operation,
+                     to_string(shape));
+  }
+  return empty ? 0 : count;
+}
+
+void check_extents(const char* operation, const char* what, std::span<const int64_t> values) {
+  for (int64_t value : values) {
+    if (value < -kMostElements || value > kMostElements)
+      fail<ShapeError>("{}: {} {} are out of range", operation, what, to_string(values));
+  }
 }
 
 std::string to_string(std::span<const int64_t> values) {

@@ -4,6 +4,7 @@
 
 #include "core/base/format.h"
 #include "core/memory/free_blocks.h"
+#include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/ops.h"
 
@@ -227,6 +228,7 @@ void require_concrete(const Tensor& tensor, const char* operation) {
 }
 
 Tensor make_traced(const Trace& trace, const TensorType& type, std::unique_ptr<Tracer> tracer) {
+  checked_element_count("tensor", type.shape);
   TensorImpl* impl = new TensorImpl;
   impl->dtype = type.dtype;
   impl->weak = type.weak;
@@ -240,6 +242,7 @@ Tensor make_traced(const Trace& trace, const TensorType& type, std::unique_ptr<T
 Tracer& tracer_of(const Tensor& tensor) { return *tensor.impl()->tracer; }
 
 Tensor abstract(const TensorType& type) {
+  checked_element_count("abstract", type.shape);
   TensorImpl* impl = new TensorImpl;
   impl->dtype = type.dtype;
   impl->weak = type.weak;

@@ -28,9 +28,10 @@ LINNET_INTEGER_FUNCTION mul(V a, V b) {
   return static_cast<V>(static_cast<Wide<V>>(a) * static_cast<Wide<V>>(b));
 }
 LINNET_INTEGER_FUNCTION square(V x) { return mul(x, x); }
-/// Truncates toward zero. Division by zero gives 0; the most negative number by -1 gives itself.
+/// Truncates toward zero. Division by zero gives -1, all bits set; the most negative number by -1
+/// gives itself.
 LINNET_INTEGER_FUNCTION div(V a, V b) {
-  if (b == V(0)) return V(0);
+  if (b == V(0)) return static_cast<V>(-1);
   if constexpr (kIsSigned<V>) {
     if (b == V(-1)) return neg(a);
   }

@@ -101,11 +101,16 @@ TEST(Activation, J_034_derivatives_at_zero) {
     return derivative(f, zero).item<float>();
   };
   EXPECT_EQ(at_zero(relu), 0);
-  EXPECT_EQ(at_zero(relu6), 0.5f);  // min(max(x, 0), 6) splits its tie
+  EXPECT_EQ(at_zero(relu6), 0);
   EXPECT_EQ(at_zero([](const Tensor& x) { return leaky_relu(x); }), 1);
   EXPECT_EQ(at_zero([](const Tensor& x) { return elu(x, 0.7); }), 0.7f);
   EXPECT_EQ(at_zero([](const Tensor& x) { return celu(x, 0.5); }), 1);
-  EXPECT_EQ(derivative(relu6, tensor({6.f})).item<float>(), 0.5f);
+  EXPECT_EQ(derivative(relu6, tensor({6.f})).item<float>(), 0);
+  // The edges of what is made of it, and of hard_tanh.
+  const Tensor edges = tensor({-3.f, 0.f, 3.f});
+  expect_tensor(derivative(hard_sigmoid, edges), {DType::kF32, {3}}, {0, 1.0 / 6, 0}, 1e-7);
+  expect_tensor(derivative(hard_silu, edges), {DType::kF32, {3}}, {0, 0.5, 1});
+  expect_tensor(derivative(hard_tanh, tensor({-1.f, 1.f, 2.f})), {DType::kF32, {3}}, {1, 1, 0});
 }
 
 TEST(Activation, J_034_no_nan_from_the_branch_not_taken) {
@@ -130,10 +135,31 @@ TEST(Activation, extreme_arguments_stay_finite) {
   EXPECT_TRUE(std::isnan(relu(tensor({float(kInfinity - kInfinity)})).item<float>()));
 }
 
-TEST(Activation, integers) {
-  expect_tensor(relu(tensor({-2, 3})), {DType::kI32, {2}}, {0, 3});
-  expect_tensor(hard_sigmoid(tensor({0, 3})), {DType::kF32, {2}}, {0.5, 1});
-  EXPECT_EQ(gelu(tensor({1, 2})).dtype(), DType::kF32);
+// Formulas with whole constants keep integers, those with floating ones give f32 that gives way to
+// other floating types.
+TEST(Activation, J_002_integers_and_bools_promote_as_in_the_formula) {
+  const Tensor whole = tensor({-3, 2}), truth = tensor({true, false});
+  const TensorType i32{DType::kI32, {2}}, weak_i32{DType::kI32, {2}, true};
+  const TensorType f32{DType::kF32, {2}}, weak_f32{DType::kF32, {2}, true};
+  expect_tensor(relu(whole), i32, {0, 2});
+  expect_tensor(relu(truth), weak_i32, {1, 0});
+  expect_tensor(hard_tanh(whole), i32, {-1, 1});
+  expect_tensor(hard_tanh(truth), weak_i32, {1, 0});
+  expect_tensor(hard_tanh(astype(tensor({0, 7}), DType::kU8)), {DType::kU8, {2}}, {0, 1});
+  expect_tensor(relu6(whole), weak_f32, {0, 2});
+  expect_tensor(relu6(truth), weak_f32, {1, 0});
+  expect_tensor(leaky_relu(whole), weak_f32, {-0.03, 2}, 1e-7);
+  expect_tensor(elu(whole), weak_f32, {std::expm1(-3.0), 2}, 1e-6);
+  expect_tensor(celu(whole, 2), weak_f32, {2 * std::expm1(-1.5), 2}, 1e-6);
+  EXPECT_EQ(selu(truth).type(), weak_f32);
+  expect_tensor(hard_sigmoid(whole), weak_f32, {0, 5.0 / 6}, 1e-6);
+  expect_tensor(hard_silu(whole), weak_f32, {0, 5.0 / 3}, 1e-6);
+  expect_tensor(soft_sign(whole), f32, {-0.75, 2.0 / 3}, 1e-6);
+  expect_tensor(soft_sign(truth), weak_f32, {0.5, 0});
+  EXPECT_EQ(softplus(whole).type(), f32);
+  EXPECT_EQ(softplus(truth).type(), weak_f32);
+  for (auto f : {sigmoid, silu, log_sigmoid, mish}) EXPECT_EQ(f(whole).type(), f32);
+  EXPECT_EQ((ones({2}, DType::kBF16) + hard_sigmoid(whole)).dtype(), DType::kBF16);
 }
 
 TEST(Activation, J_038_glu) {

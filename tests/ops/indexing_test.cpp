@@ -51,13 +51,28 @@ TEST(Indexing, J010_DuplicatesAccumulateForAddAndTheLastWinsForSet) {
   expect_error<DTypeError>([&] { index_add(x, tensor({1.f}), 1); }, "indices must be integers");
 }
 
+TEST(Indexing, J010_FloatsAreAddedToIntegersBeforeTheyAreCutOff) {
+  const TensorType i32{DType::kI32, {2}};
+  expect_tensor(index_add(tensor({1, 2}), tensor({0}), tensor({1.5f})), i32, {2, 2});
+  expect_tensor(index_add(tensor({1, 2}), tensor({0, 0}), tensor({0.6f, 0.6f})), i32, {2, 2});
+  expect_tensor(index_add(tensor({1, 2}), tensor({0}), tensor({-0.5f})), i32, {0, 2});
+  expect_tensor(index_set(tensor({1, 2}), tensor({0}), tensor({1.7f})), i32, {1, 2});
+  expect_tensor(index_add(astype(tensor({1, 2}), DType::kU8), tensor({0}), tensor({300})),
+                {DType::kU8, {2}}, {45, 2});
+  expect_tensor(index_add(ones({2}, DType::kBF16), tensor({1}), tensor({2.f})), {DType::kBF16, {2}},
+                {1, 3});
+}
+
 TEST(Indexing, J011_TakeFillsOutOfRange) {
   const Tensor x = counting({2, 3});
   expect_tensor(take(x, tensor({1, -1, 2, -3}), 0), {DType::kF32, {4, 3}},
                 {3, 4, 5, 3, 4, 5, kNan, kNan, kNan, kNan, kNan, kNan});
   expect_tensor(take(x, tensor({{2, 0}}), 1), {DType::kF32, {2, 1, 2}}, {2, 0, 5, 3});
-  expect_tensor(take(x, tensor({7, -9}), 1, GatherMode::kClip), {DType::kF32, {2, 2}},
-                {2, 0, 5, 3});
+  // Clipping does not wrap: every negative index is that of the first element.
+  expect_tensor(take(x, tensor({7, -9, -1}), 1, GatherMode::kClip), {DType::kF32, {2, 3}},
+                {2, 0, 0, 5, 3, 3});
+  expect_tensor(take_along_axis(x, tensor({{7, -9, -1}}), 1, GatherMode::kClip),
+                {DType::kF32, {2, 3}}, {2, 0, 2, 5, 3, 5});
   expect_tensor(take(counting({2}, DType::kI32), tensor({5})), {DType::kI32, {1}}, {-2147483648.0});
   expect_tensor(take(counting({2}, DType::kU8), tensor({5})), {DType::kU8, {1}}, {255});
   expect_tensor(take(counting({2}, DType::kBool), tensor({5, 0})), {DType::kBool, {2}}, {1, 0});

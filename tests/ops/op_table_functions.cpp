@@ -160,17 +160,17 @@ void add_activations(OpTable& table) {
   smooth("log_sigmoid", log_sigmoid, [](double x) { return -soft_plus(-x); });
   table.add("relu", relu)
       .inputs(line.off(0.5))
-      .takes(Takes::kNumbers)
-      .exact_integers()
+      .takes(Takes::kAny)
+      .gives(Gives::kUnchecked)
       .any_zero()
       .slopes({{0, 0}, {1, 1}, {-1, 0}})
       .reference([](double x) { return std::isnan(x) ? x : std::max(x, 0.0); });
   table.add("relu6", relu6)
       .inputs(uniform(-4, 9).off(0.5))
-      .takes(Takes::kNumbers)
-      .exact_integers()
+      .takes(Takes::kAny)
+      .gives(Gives::kFloating)
       .any_zero()
-      .slopes({{0, 0.5}, {6, 0.5}, {1, 1}, {7, 0}})
+      .slopes({{0, 0}, {6, 0}, {1, 1}, {7, 0}})
       .reference([](double x) { return std::isnan(x) ? x : std::min(std::max(x, 0.0), 6.0); });
   table.add("leaky_relu", [](const Tensor& x) { return leaky_relu(x, 0.25); })
       .inputs(line.off(0.5))

@@ -90,14 +90,14 @@ void add_slices(OpTable& table) {
       });
 }
 
-/// Row `index` (wrapped once) of a matrix, or NaN.
+/// Row `index` (wrapped once) of a matrix, or NaN; clipped ones are not wrapped.
 HostArray rows_of(const HostArray& x, const HostArray& indices, bool clip) {
   Shape shape = indices.shape;
   shape.push_back(x.shape[1]);
   HostArray y(shape);
   for (size_t i = 0; i < indices.values.size(); ++i) {
     int64_t row = static_cast<int64_t>(indices.values[i]);
-    if (row < 0) row += x.shape[0];
+    if (row < 0 && !clip) row += x.shape[0];
     if (clip) row = std::clamp<int64_t>(row, 0, x.shape[0] - 1);
     for (int64_t j = 0; j < x.shape[1]; ++j) {
       const bool inside = row >= 0 && row < x.shape[0];

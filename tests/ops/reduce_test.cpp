@@ -120,6 +120,23 @@ TEST(Reduce, J019_EqualExtremesShareTheDerivative) {
   expect_tensor(g, {DType::kF32, {3}}, {0, 0.5, 0.5});
 }
 
+TEST(Reduce, J014_EqualRunningMaximaShareTheDerivative) {
+  const auto weighted = [](bool reverse) {
+    return [=](const Tensor& x) {
+      return sum(cummax(x, 0, reverse) * arange(1.0, double(x.size() + 1)));
+    };
+  };
+  const Tensor x = tensor({1.f, 3.f, 3.f, 2.f, 3.f, 4.f});
+  expect_tensor(grad(weighted(false))(x), {DType::kF32, {6}}, {1, 6.75, 4.75, 0, 2.5, 6});
+  expect_tensor(grad(weighted(true))(x), {DType::kF32, {6}}, {0, 0, 0, 0, 0, 21});
+  expect_tensor(grad(weighted(false))(ones({4})), {DType::kF32, {4}}, {3.75, 2.75, 2.5, 1});
+  const Tensor tangent = tensor({1.f, 2.f, 4.f, 8.f, 16.f, 32.f});
+  expect_tensor(jvp([](const Tensor& a) { return cummax(a, 0); },
+                    tensor({1.f, 1.f, 1.f, 3.f, 3.f, 2.f}), tangent)
+                    .second,
+                {DType::kF32, {6}}, {1, 1.5, 2.75, 8, 12, 12});
+}
+
 TEST(Reduce, ProductsWithZerosHaveExactDerivatives) {
   const Tensor one_zero = tensor({1., 0., 3.}), two_zeros = tensor({2., 0., 0.});
   const auto product = [](const Tensor& x) { return prod(x); };

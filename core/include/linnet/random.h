@@ -138,7 +138,8 @@ Tensor f(const Key& key, const Tensor& numerator_df, const Tensor& denominator_d
 Tensor generalized_normal(const Key& key, const Tensor& p, const std::optional<Shape>& shape = {});
 /// Points of the unit ball of the p-norm in `dimensions` dimensions: [shape..., dimensions].
 Tensor ball(const Key& key, int64_t dimensions, const Tensor& p = 2.0, const Shape& shape = {});
-/// Integers of mean `rate`, which is taken as f32; -1 where it is negative, NaN or infinite.
+/// Integers of mean `rate`, which is taken as f32; -1 where it is negative, NaN or infinite, and
+/// the dtype's largest number where the count is beyond it.
 Tensor poisson(const Key& key, const Tensor& rate, const std::optional<Shape>& shape = {},
                DType dtype = DType::kI32);
 /// mean [..., n], covariance [..., n, n] -> [shape..., n], by the Cholesky factor of the

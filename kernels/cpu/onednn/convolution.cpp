@@ -1,5 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <limits>
+
 #include "kernels/cpu/onednn/compat.h"
 #include "kernels/cpu/onednn/epilogue.h"
 #include "kernels/cpu/onednn/onednn.h"
@@ -14,6 +18,17 @@ int64_t at_or(const Shape& values, size_t i, int64_t fallback) {
 }
 
 /// Reason to decline, or empty.
+/// The library's kernels count in 32 bits.
+bool countable(const ConvSpec& s) {
+  const auto fits = [](std::span<const int64_t> values) {
+    return std::all_of(values.begin(), values.end(),
+                       [](int64_t v) { return v <= std::numeric_limits<int32_t>::max(); });
+  };
+  return fits(std::array{s.batch, s.in_channels, s.out_channels}) && fits(s.in_size) &&
+         fits(s.kernel_size) && fits(s.strides) && fits(s.dilation) && fits(s.padding_low) &&
+         fits(s.padding_high) && fits(s.out_size());
+}
+
 std::string reason_to_decline(const ConvSpec& s) {
   const size_t rank = s.in_size.size();
   if (rank < 1 || rank > 3) return fmt::format("{} spatial dimensions", rank);
@@ -25,6 +40,7 @@ std::string reason_to_decline(const ConvSpec& s) {
     return fmt::format("bias dtype {}", name_of(s.bias_dtype));
   }
   if (s.batch < 1 || s.in_channels < 1 || s.out_channels < 1) return "an empty operand";
+  if (!countable(s)) return "sizes beyond 32 bits";
   for (size_t i = 0; i < rank; ++i) {
     if (s.in_size[i] < 1 || s.kernel_size[i] < 1) return "an empty operand";
     if (at_or(s.lhs_dilation, i, 1) != 1) return "dilation of the input";

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/gemm/parallel.h"
@@ -125,7 +126,14 @@ bool is_ordinary(int64_t rows, int64_t columns, int64_t row_stride, int64_t colu
          (row_stride == 1 && column_stride >= rows);
 }
 
+/// The library's kernels count in 32 bits.
+bool countable(const GemmProblem& p) {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  return p.m <= kMost && p.n <= kMost && p.k <= kMost && element_count(p.batch) <= kMost;
+}
+
 bool library_can(const GemmProblem& p) {
+  if (!countable(p)) return false;
   const auto positive = [](const Strides& s) {
     return std::all_of(s.begin(), s.end(), [](int64_t v) { return v >= 0; });
   };
@@ -137,7 +145,9 @@ bool library_can(const GemmProblem& p) {
 // Packing B is what a tiny product spends its time on if B's columns are not contiguous.
 bool own_is_faster(const GemmProblem& p) {
   const int64_t limit = p.b_column == 1 ? kSmallProduct : kSmallPackedProduct;
-  return p.m == 1 || p.m * p.n * p.k <= limit;
+  const double products =
+      static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  return p.m == 1 || products <= static_cast<double>(limit);
 }
 
 Desc matrix_desc(const GemmProblem& p, const Strides& batch, int64_t rows, int64_t columns,

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <vector>
 
@@ -48,6 +49,11 @@ class Rounds {
   int64_t count_;
   KeyLayout layout_;
 };
+
+/// The number as an integer, or the largest one.
+int64_t whole(float k) {
+  return k < 0x1p63f ? static_cast<int64_t>(k) : std::numeric_limits<int64_t>::max();
+}
 
 bool is_small(float rate) { return std::isnan(rate) || rate < 10; }
 
@@ -112,7 +118,7 @@ void reject(Rounds rounds, int64_t count, const float* rate, int64_t* out) {
       if (std::isinf(methods[i].rate) || !methods[i].accept(draws[0][i] - 0.5f, draws[1][i], k))
         continue;
       accepted[i] = 1;
-      if (!is_small(rate[i])) out[i] = static_cast<int64_t>(k);
+      if (!is_small(rate[i])) out[i] = whole(k);
     }
   }
 }

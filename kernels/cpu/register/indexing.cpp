@@ -134,6 +134,7 @@ bool gathers_rows(const GatherParams& p, const KernelRequest& request) {
 void run_gather(const KernelRequest& request, const void* const* in, void* const* out) {
   const OperandView &x = request.inputs[0], &indices = request.inputs[1];
   const GatherParams& p = request.params.as<GatherParams>();
+  if (element_count(request.outputs[0].shape) == 0) return;
   const uint64_t fill = p.zero_fill ? 0 : fill_bits(x.dtype);
   if (gathers_rows(p, request)) {
     const int64_t width = element_count(x.shape.subspan(1));
@@ -154,6 +155,7 @@ void run_scatter(const KernelRequest& request, const void* const* in, void* cons
   const ScatterParams& p = request.params.as<ScatterParams>();
   const SafeUpdates safe(updates, in[2], out[0]);
   copy_operand(request, in[0], out[0]);
+  if (element_count(updates.shape) == 0) return;
   const cpu::ScatterDimensions dims{p.update_window_dims, p.inserted_window_dims,
                                     p.scatter_dims_to_operand_dims, p.operand_batching_dims,
                                     p.indices_batching_dims};

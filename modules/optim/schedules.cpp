@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <numbers>
 
@@ -8,11 +9,15 @@
 namespace linnet::optim {
 namespace {
 
-Tensor as_float(const Tensor& step) { return astype(step, DType::kF32); }
+/// The steps since `begin`, exact also where the type of `step` could not hold them.
+Tensor steps_since(const Tensor& step, int64_t begin) {
+  const Tensor counted = is_floating(step.dtype()) ? step : astype(step, DType::kI64);
+  return begin == 0 ? counted : counted - begin;
+}
 
-void require_positive(const char* schedule, int64_t steps) {
+void require_positive(const char* schedule, const char* what, int64_t steps) {
   if (steps <= 0)
-    fail<ValueError>("{}: expected a positive number of steps, got {}", schedule, steps);
+    fail<ValueError>("{}: expected a positive number of {}, got {}", schedule, what, steps);
 }
 
 }  // namespace
@@ -22,9 +27,10 @@ Schedule constant_schedule(double value) {
 }
 
 Schedule polynomial_schedule(double init, double end, double power, int64_t steps, int64_t begin) {
-  require_positive("polynomial_schedule", steps);
+  if (steps <= 0) return constant_schedule(init);
+  const int64_t from = std::max<int64_t>(begin, 0);
   return [=](const Tensor& step) {
-    const Tensor t = as_float(clip(step - begin, 0, steps));
+    const Tensor t = astype(clip(steps_since(step, from), 0, steps), DType::kF32);
     const Tensor left = 1 - t / static_cast<double>(steps);
     return (init - end) * pow(left, power) + end;
   };
@@ -34,20 +40,29 @@ Schedule linear_schedule(double init, double end, int64_t steps, int64_t begin) 
   return polynomial_schedule(init, end, 1, steps, begin);
 }
 
-Schedule cosine_decay_schedule(double init, int64_t steps, double alpha, double exponent) {
-  require_positive("cosine_decay_schedule", steps);
+namespace {
+
+Schedule cosine_decay(double init, int64_t steps, double alpha, double exponent) {
   return [=](const Tensor& step) {
-    const Tensor t = minimum(as_float(step), static_cast<double>(steps));
+    const Tensor t = minimum(astype(step, DType::kF32), static_cast<double>(steps));
     const Tensor cosine = 0.5 * (1 + cos(std::numbers::pi * t / static_cast<double>(steps)));
     return init * ((1 - alpha) * pow(cosine, exponent) + alpha);
   };
 }
 
+}  // namespace
+
+Schedule cosine_decay_schedule(double init, int64_t steps, double alpha, double exponent) {
+  require_positive("cosine_decay_schedule", "steps", steps);
+  return cosine_decay(init, steps, alpha, exponent);
+}
+
 Schedule exponential_decay(double init, int64_t transition_steps, double rate, int64_t begin,
                            bool staircase, std::optional<double> end_value) {
-  require_positive("exponential_decay", transition_steps);
+  if (transition_steps <= 0 || rate == 0) return constant_schedule(init);
+  const int64_t from = std::max<int64_t>(begin, 0);
   return [=](const Tensor& step) {
-    const Tensor since = as_float(step - begin);
+    const Tensor since = astype(steps_since(step, from), DType::kF32);
     Tensor p = since / static_cast<double>(transition_steps);
     if (staircase) p = floor(p);
     Tensor value = where(since <= 0, init, init * pow(scalar(rate, DType::kF32), p));
@@ -57,6 +72,12 @@ Schedule exponential_decay(double init, int64_t transition_steps, double rate, i
 }
 
 Schedule piecewise_constant_schedule(double init, const std::map<int64_t, double>& scales) {
+  for (const auto& [boundary, factor] : scales) {
+    if (factor < 0) {
+      fail<ValueError>("piecewise_constant_schedule: expected scales of at least 0, got {} at {}",
+                       factor, boundary);
+    }
+  }
   return [=](const Tensor& step) {
     Tensor value = scalar(init, DType::kF32);
     for (const auto& [boundary, factor] : scales)
@@ -70,21 +91,28 @@ Schedule join_schedules(std::vector<Schedule> schedules, std::vector<int64_t> bo
     fail<ValueError>("join_schedules: {} schedules need {} boundaries, got {}", schedules.size(),
                      schedules.size() - 1, boundaries.size());
   }
-  return
-      [schedules = std::move(schedules), boundaries = std::move(boundaries)](const Tensor& step) {
-        Tensor value = schedules[0](step);
-        for (size_t i = 0; i < boundaries.size(); ++i) {
-          value = where(step < boundaries[i], value, schedules[i + 1](step - boundaries[i]));
-        }
-        return value;
-      };
+  return [schedules = std::move(schedules),
+          boundaries = std::move(boundaries)](const Tensor& step) {
+    Tensor value = schedules[0](step);
+    for (size_t i = 0; i < boundaries.size(); ++i) {
+      value =
+          where(step < boundaries[i], value, schedules[i + 1](steps_since(step, boundaries[i])));
+    }
+    return value;
+  };
 }
 
 Schedule warmup_cosine_decay_schedule(double init, double peak, int64_t warmup_steps,
                                       int64_t decay_steps, double end, double exponent) {
+  if (decay_steps <= warmup_steps) {
+    fail<ValueError>(
+        "warmup_cosine_decay_schedule: expected more decay steps than warm-up steps, which they "
+        "include, got {} and {}",
+        decay_steps, warmup_steps);
+  }
   const double alpha = peak == 0 ? 0 : end / peak;
   return join_schedules({linear_schedule(init, peak, warmup_steps),
-                         cosine_decay_schedule(peak, decay_steps - warmup_steps, alpha, exponent)},
+                         cosine_decay(peak, decay_steps - warmup_steps, alpha, exponent)},
                         {warmup_steps});
 }
 

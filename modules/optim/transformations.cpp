@@ -33,9 +33,19 @@ TransformState& part_of(TransformState& state, size_t i, size_t parts) {
   return state.parts[i];
 }
 Tensor& count_of(TransformState& state) { return list_of(state, "count").at(0); }
-void advance(TransformState& state) {
-  count_of(state) = count_of(state) + scalar_integer(1, DType::kI32);
+/// One more, but never beyond the largest number.
+Tensor next_count(const Tensor& count) {
+  const Tensor most = scalar_integer(iinfo(count.dtype()).max, count.dtype());
+  return where(count < most, count + scalar_integer(1, count.dtype()), most);
 }
+void advance(TransformState& state) { count_of(state) = next_count(count_of(state)); }
+
+/// 16-bit numbers in f32, where squares and small steps neither overflow nor vanish.
+Tensor wide(const Tensor& x) {
+  return is_floating(x.dtype()) && size_of(x.dtype()) < 4 ? astype(x, DType::kF32) : x;
+}
+/// Keeps a state in the dtype it has.
+void store(Tensor& state, const Tensor& value) { state = astype(value, state.dtype()); }
 
 template <class F>
 GradientTransformation stateless(std::string description, F per_list) {
@@ -72,7 +82,8 @@ Tensor bias_correction(double decay, const Tensor& step) {
 
 TensorList apply_updates(const TensorList& params, const TensorList& updates) {
   require_params("apply_updates", updates, params);
-  return map(params, [&](size_t i, const Tensor& p) { return astype(p + updates[i], p.dtype()); });
+  return map(params,
+             [&](size_t i, const Tensor& p) { return astype(wide(p) + updates[i], p.dtype()); });
 }
 
 TensorList step_lists(const GradientTransformation& tx, const TensorList& params,
@@ -122,7 +133,7 @@ GradientTransformation set_to_zero() {
 GradientTransformation scale(double factor) {
   return stateless(fmt::format("scale({})", factor),
                    [factor](const TensorList& grads, const TensorList&) {
-                     return map(grads, [&](size_t, const Tensor& g) { return g * factor; });
+                     return map(grads, [&](size_t, const Tensor& g) { return wide(g) * factor; });
                    });
 }
 
@@ -138,7 +149,10 @@ GradientTransformation scale_by_learning_rate(Rate rate) {
   out.update_list = [rate](const TensorList& grads, TransformState& state, const TensorList&) {
     const Tensor factor = -rate.at(count_of(state));
     advance(state);
-    return map(grads, [&](size_t, const Tensor& g) { return g * astype(factor, g.dtype()); });
+    return map(grads, [&](size_t, const Tensor& gradient) {
+      const Tensor g = wide(gradient);
+      return g * astype(factor, g.dtype());
+    });
   };
   return out;
 }
@@ -160,15 +174,18 @@ GradientTransformation scale_by_adam(AdamOptions o) {
     advance(state);
     const Tensor& step = count_of(state);
     const Tensor c1 = bias_correction(o.b1, step), c2 = bias_correction(o.b2, step);
-    return map(grads, [&](size_t i, const Tensor& g) {
-      mu[i] = (1 - o.b1) * g + o.b1 * mu[i];
-      nu[i] = (1 - o.b2) * square(g) + o.b2 * nu[i];
-      Tensor m = mu[i] / astype(c1, g.dtype());
+    return map(grads, [&](size_t i, const Tensor& gradient) {
+      const Tensor g = wide(gradient);
+      const Tensor first = (1 - o.b1) * g + o.b1 * wide(mu[i]);
+      const Tensor second = (1 - o.b2) * square(g) + o.b2 * wide(nu[i]);
+      store(mu[i], first);
+      store(nu[i], second);
+      Tensor m = first / astype(c1, g.dtype());
       if (o.nesterov) {
-        const Tensor next = bias_correction(o.b1, step + scalar_integer(1, DType::kI32));
-        m = o.b1 * mu[i] / astype(next, g.dtype()) + (1 - o.b1) * g / astype(c1, g.dtype());
+        const Tensor next = bias_correction(o.b1, next_count(step));
+        m = o.b1 * first / astype(next, g.dtype()) + (1 - o.b1) * g / astype(c1, g.dtype());
       }
-      return m / (sqrt(nu[i] / astype(c2, g.dtype()) + o.eps_root) + o.eps);
+      return m / (sqrt(second / astype(c2, g.dtype()) + o.eps_root) + o.eps);
     });
   };
   return out;
@@ -185,9 +202,11 @@ GradientTransformation scale_by_rms(double decay, double eps, double initial_sca
   };
   out.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
     TensorList& nu = list_of(state, "nu");
-    return map(grads, [&](size_t i, const Tensor& g) {
-      nu[i] = (1 - decay) * square(g) + decay * nu[i];
-      return g * rsqrt(nu[i] + eps);
+    return map(grads, [&](size_t i, const Tensor& gradient) {
+      const Tensor g = wide(gradient);
+      const Tensor mean_square = (1 - decay) * square(g) + decay * wide(nu[i]);
+      store(nu[i], mean_square);
+      return g * rsqrt(mean_square + eps);
     });
   };
   return out;
@@ -203,22 +222,23 @@ GradientTransformation scale_by_lion(double b1, double b2) {
   };
   out.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
     TensorList& mu = list_of(state, "mu");
-    return map(grads, [&](size_t i, const Tensor& g) {
-      const Tensor update = sign((1 - b1) * g + b1 * mu[i]);
-      mu[i] = (1 - b2) * g + b2 * mu[i];
-      return update;
+    return map(grads, [&](size_t i, const Tensor& gradient) {
+      const Tensor g = wide(gradient), momentum = wide(mu[i]);
+      store(mu[i], (1 - b2) * g + b2 * momentum);
+      return sign((1 - b1) * g + b1 * momentum);
     });
   };
   return out;
 }
 
 GradientTransformation add_decayed_weights(double weight_decay) {
-  return stateless(
-      fmt::format("add_decayed_weights({})", weight_decay),
-      [weight_decay](const TensorList& grads, const TensorList& params) {
-        require_params("add_decayed_weights", grads, params);
-        return map(grads, [&](size_t i, const Tensor& g) { return g + weight_decay * params[i]; });
-      });
+  return stateless(fmt::format("add_decayed_weights({})", weight_decay),
+                   [weight_decay](const TensorList& grads, const TensorList& params) {
+                     require_params("add_decayed_weights", grads, params);
+                     return map(grads, [&](size_t i, const Tensor& g) {
+                       return wide(g) + weight_decay * wide(params[i]);
+                     });
+                   });
 }
 
 GradientTransformation trace(double decay, bool nesterov) {
@@ -231,9 +251,11 @@ GradientTransformation trace(double decay, bool nesterov) {
   };
   out.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
     TensorList& momentum = list_of(state, "trace");
-    return map(grads, [&](size_t i, const Tensor& g) {
-      momentum[i] = g + decay * momentum[i];
-      return nesterov ? g + decay * momentum[i] : momentum[i];
+    return map(grads, [&](size_t i, const Tensor& gradient) {
+      const Tensor g = wide(gradient);
+      const Tensor sum = g + decay * wide(momentum[i]);
+      store(momentum[i], sum);
+      return nesterov ? g + decay * sum : sum;
     });
   };
   return out;
@@ -246,14 +268,50 @@ GradientTransformation clip(double limit) {
       });
 }
 
-GradientTransformation clip_by_global_norm(double limit) {
-  return stateless(fmt::format("clip_by_global_norm({})", limit),
-                   [limit](const TensorList& grads, const TensorList&) {
-                     const Tensor norm = global_norm(grads);
-                     const Tensor small = norm < limit;
-                     return map(grads, [&](size_t, const Tensor& g) {
-                       return where(small, g, g / astype(norm, g.dtype()) * limit);
-                     });
+namespace {
+
+/// A power of two that brings every finite number to where it can be squared, exactly but for
+/// numbers too small to matter beside one whose square overflows.
+double square_scale(DType dtype) { return dtype == DType::kF64 ? 0x1p-768 : 0x1p-96; }
+
+/// The norm of a list, with derivative 0 where all of it is 0.
+Tensor norm_of(const TensorList& list) {
+  const Tensor squares = sum_of_squares(list);
+  const Tensor positive = squares != 0;
+  return where(positive, sqrt(where(positive, squares, 1.0)), 0.0);
+}
+
+TensorList clip_rescaled(const TensorList& grads, double limit) {
+  const TensorList plain = map(grads, [](size_t, const Tensor& g) { return wide(g); });
+  const TensorList scaled =
+      map(plain, [](size_t, const Tensor& g) { return g * square_scale(g.dtype()); });
+  const Tensor norm = norm_of(plain);
+  const Tensor huge = is_inf(norm);
+  const Tensor chosen = where(huge, norm_of(scaled), norm);
+  const Tensor divisor = where(equal(chosen, 0), 1.0, chosen);
+  const Tensor small = norm < limit;
+  return map(plain, [&](size_t i, const Tensor& g) {
+    const Tensor divided = where(huge, scaled[i], g) / astype(divisor, g.dtype());
+    return where(small, g, divided * limit);
+  });
+}
+
+TensorList clip_as_optax(const TensorList& grads, double limit) {
+  const Tensor norm = global_norm(grads);
+  const Tensor small = norm < limit;
+  return map(grads, [&](size_t, const Tensor& gradient) {
+    const Tensor g = wide(gradient);
+    return where(small, g, g / astype(norm, g.dtype()) * limit);
+  });
+}
+
+}  // namespace
+
+GradientTransformation clip_by_global_norm(double limit, GlobalNormOptions options) {
+  const bool rescale = options.rescale;
+  return stateless(fmt::format("clip_by_global_norm({}{})", limit, rescale ? "" : ", as optax"),
+                   [=](const TensorList& grads, const TensorList&) {
+                     return rescale ? clip_rescaled(grads, limit) : clip_as_optax(grads, limit);
                    });
 }
 
@@ -335,9 +393,11 @@ GradientTransformation adagrad(Rate rate, double initial_accumulator, double eps
   };
   sums.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
     TensorList& total = list_of(state, "sum_of_squares");
-    return map(grads, [&](size_t i, const Tensor& g) {
-      total[i] = square(g) + total[i];
-      return where(total[i] > 0, rsqrt(total[i] + eps), 0.0) * g;
+    return map(grads, [&](size_t i, const Tensor& gradient) {
+      const Tensor g = wide(gradient);
+      const Tensor squares = square(g) + wide(total[i]);
+      store(total[i], squares);
+      return where(squares > 0, rsqrt(squares + eps), 0.0) * g;
     });
   };
   return chain(std::move(sums), scale_by_learning_rate(rate));
@@ -376,7 +436,7 @@ void Optimizer::update_state(const nnx::State& params, const nnx::State& grads) 
       fail<ModuleError>("optimizer: '{}' is a plain tensor, not a variable", tree::to_string(path));
     nnx::Variable(leaf.cell).set_value(next[i++]);
   }
-  step_ = step_ + scalar_integer(1, DType::kI32);
+  step_ = next_count(step_);
 }
 
 }  // namespace linnet::optim

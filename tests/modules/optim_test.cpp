@@ -1,7 +1,9 @@
 // Optimisers, schedules, losses and metrics against the real optax (tests/reference/golden).
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 
 #include "linnet/core.h"
@@ -135,7 +137,218 @@ TEST(Schedules, J_128_to_J_134_values) {
   }
 }
 
+float at(const optim::Schedule& schedule, int64_t step, DType dtype = DType::kI32) {
+  return schedule(scalar_integer(step, dtype)).item<float>();
+}
+
+TEST(Schedules, J_129_J_131_J_133_without_steps_or_before_their_beginning) {
+  using namespace optim;
+  for (int64_t step : {-3, 0, 5, 20}) {
+    EXPECT_EQ(at(linear_schedule(0.3, 1, 0), step), 0.3f);
+    EXPECT_EQ(at(polynomial_schedule(0.3, 1, 2, -4), step), 0.3f);
+    EXPECT_EQ(at(exponential_decay(0.3, 0, 0.5), step), 0.3f);
+    EXPECT_EQ(at(exponential_decay(0.3, 10, 0), step), 0.3f);
+  }
+  EXPECT_EQ(at(linear_schedule(1, 0, 10, -5), 0), 1);
+  EXPECT_EQ(at(linear_schedule(1, 0, 10, -5), 5), 0.5f);
+  EXPECT_EQ(at(exponential_decay(1, 10, 0.5, -5), 0), 1);
+  EXPECT_NEAR(at(exponential_decay(1, 10, 0.5, -5), 5), std::sqrt(0.5), 1e-6);
+  EXPECT_EQ(at(warmup_cosine_decay_schedule(0, 1, 0, 10), 0), 1);
+  EXPECT_NEAR(at(warmup_cosine_decay_schedule(0, 1, 0, 10), 5), 0.5, 1e-6);
+}
+
+TEST(Schedules, J_128_steps_beyond_the_range_of_their_type) {
+  using namespace optim;
+  EXPECT_EQ(at(linear_schedule(1, 0, 3000000000), 1500000000), 0.5f);
+  EXPECT_EQ(at(linear_schedule(1, 0, 10, 5), 3, DType::kU32), 1);
+  EXPECT_EQ(at(linear_schedule(1, 0, 10, 3000000000), 7), 1);
+  EXPECT_EQ(at(exponential_decay(1, 10, 0.5, 3000000000), 7), 1);
+  EXPECT_EQ(at(piecewise_constant_schedule(1, {{3000000000, 0.5}}), 10), 1);
+  EXPECT_EQ(at(piecewise_constant_schedule(1, {{3000000000, 0.5}}), 3000000000, DType::kI64), 0.5f);
+  EXPECT_EQ(at(join_schedules({constant_schedule(1), constant_schedule(2)}, {3000000000}), 10), 1);
+}
+
+TEST(Schedules, errors_name_the_schedule_that_was_called) {
+  using namespace optim;
+  const auto text_of = [](auto&& make) -> std::string {
+    try {
+      make();
+    } catch (const ValueError& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  };
+  EXPECT_EQ(
+      text_of([] { warmup_cosine_decay_schedule(0, 1, 10, 10); }),
+      "warmup_cosine_decay_schedule: expected more decay steps than warm-up steps, which they "
+      "include, got 10 and 10");
+  EXPECT_EQ(text_of([] { cosine_decay_schedule(1, 0); }),
+            "cosine_decay_schedule: expected a positive number of steps, got 0");
+  EXPECT_EQ(text_of([] {
+              piecewise_constant_schedule(1, {{5, -1}});
+            }),
+            "piecewise_constant_schedule: expected scales of at least 0, got -1 at 5");
+}
+
+/// Every optimiser by name.
+std::map<std::string, optim::GradientTransformation> all_optimizers() {
+  using namespace optim;
+  return {{"sgd", sgd(0.1)},
+          {"momentum", sgd(0.1, 0.9)},
+          {"nesterov", sgd(0.1, 0.9, true)},
+          {"adam", adam(0.1)},
+          {"nadam", adam(0.1, {.nesterov = true})},
+          {"adamw", adamw(0.1)},
+          {"adamw by schedule", adamw(linear_schedule(0.1, 0, 10))},
+          {"rmsprop", rmsprop(0.1)},
+          {"lion", lion(0.1)},
+          {"adagrad", adagrad(0.1)},
+          {"clipped", chain(clip_by_global_norm(0.5), adamw(0.1))}};
+}
+
+TEST(NarrowOptimizers, J_118_zero_gradients_leave_parameters) {
+  for (const auto& [name, tx] : all_optimizers()) {
+    for (DType dtype : {DType::kF16, DType::kBF16}) {
+      const Tensor p = ones({3}, dtype), g = zeros({3}, dtype);
+      auto [updates, next] = tx.update(g, tx.init(p), p);
+      const Tensor updated = optim::apply_updates(p, updates);
+      EXPECT_EQ(updated.dtype(), dtype) << name;
+      for (float value : updated.to_vector<float>()) EXPECT_NEAR(value, 1, 1e-3) << name;
+    }
+  }
+}
+
+TEST(NarrowOptimizers, updates_applied_are_what_a_step_does) {
+  for (const auto& [name, tx] : all_optimizers()) {
+    for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
+      Tensor updated = astype(random::normal(Key(3), {33}), dtype), stepped = updated;
+      optim::TransformState state = tx.init(updated), step_state = state;
+      for (int t = 0; t < 4; ++t) {
+        const Tensor g = astype(1e-3 * random::normal(Key(10 + t), {33}), dtype);
+        auto [updates, next] = tx.update(g, state, updated);
+        state = next;
+        updated = optim::apply_updates(updated, updates);
+        optim::step(tx, stepped, g, step_state);
+        EXPECT_EQ(updated.to_vector<float>(), stepped.to_vector<float>())
+            << name << " in " << name_of(dtype) << ", step " << t;
+        for (float value : updated.to_vector<float>()) EXPECT_TRUE(std::isfinite(value)) << name;
+      }
+    }
+  }
+}
+
+TEST(NarrowOptimizers, small_steps_do_not_vanish_on_the_way) {
+  // The gradient times the rate is below the least f16, their sum over the rate's range is not.
+  const Tensor g = full({1}, 6e-5, DType::kF16), p = zeros({1}, DType::kF16);
+  const auto tx = optim::sgd(1e-4);
+  EXPECT_NEAR(tx.update(g, tx.init(p), p).first.item<float>(), -6e-9, 1e-11);
+}
+
+TEST(Clipping, J_111_zero_and_huge_gradients) {
+  const auto clipped = [](const Tensor& g, double limit, optim::GlobalNormOptions options = {}) {
+    const auto tx = optim::clip_by_global_norm(limit, options);
+    return tx.update(g, tx.init(g), g).first.to_vector<float>();
+  };
+  const float inf = std::numeric_limits<float>::infinity();
+  using Values = std::vector<float>;
+  EXPECT_EQ(clipped(zeros({2}), 1), (Values{0, 0}));
+  EXPECT_EQ(clipped(zeros({2}), 0), (Values{0, 0}));
+  EXPECT_EQ(clipped(tensor({3.f, 4.f}), 0), (Values{0, 0}));
+  EXPECT_EQ(clipped(tensor({0.3f, 0.4f}), 1), (Values{0.3f, 0.4f}));
+  const Values huge = clipped(tensor({3e30f, -4e30f}), 1);
+  EXPECT_NEAR(huge[0], 0.6, 1e-6);
+  EXPECT_NEAR(huge[1], -0.8, 1e-6);
+  const Values half = clipped(full({4}, 60000, DType::kF16), 2);
+  EXPECT_NEAR(half[0], 1, 1e-3);
+  for (float value : clipped(tensor({1.f, std::nanf("")}), 1)) EXPECT_TRUE(std::isnan(value));
+  // A gradient of a gradient step passes through, too.
+  const auto through = [&](const Tensor& g) {
+    const auto tx = optim::clip_by_global_norm(1);
+    return sum(tx.update(g, tx.init(g), g).first);
+  };
+  EXPECT_EQ(grad(through)(zeros({2})).to_vector<float>(), (Values{1, 1}));
+  // The formula of optax, where it is asked for.
+  const optim::GlobalNormOptions as_optax{.rescale = false};
+  EXPECT_EQ(clipped(tensor({3e30f, -4e30f}), 1, as_optax), (Values{0, 0}));
+  EXPECT_TRUE(std::isnan(clipped(zeros({1}), 0, as_optax)[0]));
+  EXPECT_EQ(clipped(tensor({0.3f, 0.4f}), 1, as_optax), (Values{0.3f, 0.4f}));
+  EXPECT_NE(optim::clip_by_global_norm(1).description,
+            optim::clip_by_global_norm(1, as_optax).description);
+  EXPECT_FALSE(std::isfinite(clipped(tensor({inf, 1.f}), 1)[0]));
+}
+
+TEST(Counters, J_107_stop_at_the_largest_number) {
+  const Tensor p = ones({1});
+  for (const auto& tx :
+       {optim::adam(0.1), optim::adam(0.1, {.nesterov = true}), optim::adamw(0.1)}) {
+    optim::TransformState state = tx.init(p);
+    auto& count = state.parts[0].lists.at("count")[0];
+    count = scalar_integer(std::numeric_limits<int32_t>::max(), DType::kI32);
+    Tensor updated = p;
+    optim::step(tx, updated, ones({1}), state);
+    EXPECT_EQ(state.parts[0].lists.at("count")[0].item<int32_t>(),
+              std::numeric_limits<int32_t>::max());
+    EXPECT_TRUE(std::isfinite(updated.item<float>()));
+  }
+}
+
 using Loss = std::function<Tensor(const Tensor&, const Tensor&)>;
+
+void expect_near(const Tensor& got, const std::vector<double>& wanted) {
+  ASSERT_EQ(got.dtype(), DType::kF32);
+  const std::vector<double> values = got.to_vector<double>();
+  ASSERT_EQ(values.size(), wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(values[i], wanted[i], 1e-5) << i;
+}
+
+TEST(Losses, J_140_integer_and_boolean_labels_are_numbers) {
+  const Tensor logits = tensor({0.5f, -2.0f}), labels = tensor({1, 0});
+  for (DType dtype : {DType::kBool, DType::kI8, DType::kI32, DType::kI64, DType::kU8, DType::kU32,
+                      DType::kF16, DType::kF32}) {
+    const Tensor y = astype(labels, dtype);
+    SCOPED_TRACE(name_of(dtype));
+    expect_near(loss::sigmoid_binary_cross_entropy(logits, y), {0.474077, 0.126928});
+    expect_near(loss::squared_error(logits, y), {0.25, 4});
+    expect_near(loss::l2_loss(logits, y), {0.125, 2});
+    expect_near(loss::huber_loss(logits, y), {0.125, 1.5});
+    expect_near(loss::log_cosh(logits, y), {std::log(std::cosh(0.5)), std::log(std::cosh(2.0))});
+    expect_near(loss::hinge_loss(logits, y), {0.5, 1});
+    expect_near(loss::smooth_labels(astype(y, DType::kF32), 0.1), {0.95, 0.05});
+    expect_near(loss::kl_divergence(logits, y), {-0.5});
+    expect_near(loss::cosine_similarity(logits, y), {0.5 / std::sqrt(4.25)});
+  }
+  EXPECT_EQ(loss::squared_error(astype(logits, DType::kBF16), labels).dtype(), DType::kBF16);
+  expect_near(loss::smooth_labels(labels, 0.1), {0.95, 0.05});
+}
+
+TEST(Losses, J_142_unsigned_predictions_do_not_wrap) {
+  const auto of = [](std::initializer_list<int> v) { return astype(tensor(v), DType::kU8); };
+  const Tensor a = of({3, 250}), b = of({5, 249});
+  expect_near(loss::huber_loss(a, b), {1.5, 0.5});
+  expect_near(loss::log_cosh(a, b), {1.3250027, 0.43378083});
+  expect_near(loss::squared_error(a, b), {4, 1});
+  expect_near(loss::cosine_similarity(a, b), {0.99996});
+  expect_near(loss::hinge_loss(of({0, 2}), of({1, 1})), {1, 0});
+  expect_near(loss::sigmoid_binary_cross_entropy(tensor({true, false}), tensor({1, 0})),
+              {std::log1p(std::exp(-1.0)), std::log(2.0)});
+}
+
+TEST(Losses, J_143_cosine_similarity_keeps_squares_above_epsilon) {
+  const Tensor a = tensor({3.f, 4.f}), zero = zeros({2});
+  const auto f = [](const Tensor& x, const Tensor& y) {
+    return loss::cosine_similarity(x, y, 1e-8);
+  };
+  EXPECT_EQ(f(a, zero).item<float>(), 0);
+  const auto [da, db] = grad<0, 1>(f)(a, zero);
+  expect_near(da, {0, 0});
+  EXPECT_NEAR(db.to_vector<float>()[0], 6000, 0.01);
+  EXPECT_NEAR(db.to_vector<float>()[1], 8000, 0.01);
+  expect_near(loss::cosine_similarity(a, tensor({1.f, 0.f}), 10), {0.18973666});
+  expect_near(grad([](const Tensor& x) {
+                return loss::cosine_similarity(x, tensor({1.f, 0.f}), 10.0);
+              })(a),
+              {0.04047716, -0.03035787});
+}
 
 TEST(Losses, J_137_to_J_143_values_and_gradients) {
   const GoldenFile golden("losses");

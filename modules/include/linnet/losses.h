@@ -1,5 +1,6 @@
 // Losses, per example or per element as in optax: nothing is averaged over the batch (J-137 …
-// J-143).
+// J-143). Predictions and labels may be integers or bools; they are computed with as floating
+// numbers, labels in the dtype of the predictions.
 //
 //   Tensor loss = mean(loss::huber_loss(predictions, targets));
 //
@@ -22,7 +23,8 @@ Tensor log_cosh(const Tensor& predictions, const Tensor& targets);
 Tensor smooth_labels(const Tensor& labels, double alpha);
 /// max(0, 1 - x y) for labels in {-1, 1}.
 Tensor hinge_loss(const Tensor& predictions, const Tensor& labels);
-/// Over the last axis; norms are at least `epsilon`.
+/// Over the last axis; squared norms are at least `epsilon`. Without one, a vector of zeros gives
+/// NaN.
 Tensor cosine_similarity(const Tensor& predictions, const Tensor& targets, double epsilon = 0);
 Tensor cosine_distance(const Tensor& predictions, const Tensor& targets, double epsilon = 0);
 /// sum t (log t - log_p) over the last axis; 0 log 0 = 0.

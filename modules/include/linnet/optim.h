@@ -26,23 +26,27 @@
 
 namespace linnet::optim {
 
-/// A value that depends on the step, a traced i32 scalar; gives f32 (J-128).
+/// A value that depends on the step, a traced integer scalar (i32 from the optimisers, i64 in the
+/// parts of `join_schedules`); gives f32 (J-128).
 using Schedule = std::function<Tensor(const Tensor& step)>;
 
 Schedule constant_schedule(double value);
-/// (init - end) (1 - t/T)^power + end, from step `begin` on (J-129).
+/// (init - end) (1 - t/T)^power + end, from step `begin` on (J-129). As in optax, no steps mean the
+/// constant `init`, and a negative `begin` means 0.
 Schedule polynomial_schedule(double init, double end, double power, int64_t steps,
                              int64_t begin = 0);
 Schedule linear_schedule(double init, double end, int64_t steps, int64_t begin = 0);
 /// init ((1 - alpha) (½ (1 + cos πt/T))^exponent + alpha) (J-130).
 Schedule cosine_decay_schedule(double init, int64_t steps, double alpha = 0, double exponent = 1);
 /// init rate^((t - begin)/T), in whole powers if `staircase`, not beyond `end_value` (J-131).
+/// As in optax, no steps or a rate of 0 mean the constant `init`, and a negative `begin` means 0.
 Schedule exponential_decay(double init, int64_t transition_steps, double rate, int64_t begin = 0,
                            bool staircase = false, std::optional<double> end_value = {});
 /// Scales multiply cumulatively after each boundary (J-132).
 Schedule piecewise_constant_schedule(double init, const std::map<int64_t, double>& scales);
 /// Linear warm-up to `peak`, then cosine decay to `end`; `decay_steps` includes the warm-up
-/// (J-133).
+/// (J-133), which may be 0.
+/// @throws ValueError if nothing is left for the decay.
 Schedule warmup_cosine_decay_schedule(double init, double peak, int64_t warmup_steps,
                                       int64_t decay_steps, double end = 0, double exponent = 1);
 /// Each schedule sees the step minus its boundary (J-134).
@@ -73,7 +77,9 @@ struct TransformState {
   LINNET_FIELDS(lists, parts)
 };
 
-/// Maps gradients to updates. All lists are in the order of the parameters' leaves (J-097).
+/// Maps gradients to updates. All lists are in the order of the parameters' leaves (J-097). Updates
+/// of 16-bit gradients are computed and given in f32, and states rounded to the parameters' dtype
+/// only when they are stored, so that `update` with `apply_updates` does what `step` does.
 struct GradientTransformation {
   std::function<TransformState(const TensorList& params)> init_list;
   std::function<TensorList(const TensorList& grads, TransformState& state,
@@ -144,8 +150,14 @@ GradientTransformation add_decayed_weights(double weight_decay);
 GradientTransformation trace(double decay, bool nesterov = false);
 /// Elementwise to [-limit, limit].
 GradientTransformation clip(double limit);
-/// Scaled by limit / max(norm, limit) (J-111).
-GradientTransformation clip_by_global_norm(double limit);
+struct GlobalNormOptions {
+  /// Gradients whose squares overflow are scaled before they are squared, and a norm of zero gives
+  /// zero updates whatever the limit. Without: the formula of optax, which gives zero updates
+  /// for the first and NaN for the second if the limit is 0 (docs/numerics.md).
+  bool rescale = true;
+};
+/// Scaled by limit / max(norm, limit) (J-111); NaN in one gradient makes all NaN.
+GradientTransformation clip_by_global_norm(double limit, GlobalNormOptions options = {});
 
 GradientTransformation sgd(Rate rate, std::optional<double> momentum = {}, bool nesterov = false);
 GradientTransformation adam(Rate rate, AdamOptions options = {});

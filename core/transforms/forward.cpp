@@ -69,6 +69,7 @@ int64_t mapped_size(const char* name, const TensorList& inputs,
   }
   if (differ) fail<ShapeError>("{}: mapped axes have different sizes: {}", name, sizes);
   if (!size) fail<ValueError>("{}: no argument is mapped and axis_size is not given", name);
+  if (*size < 0) fail<ShapeError>("{}: axis_size must not be negative, got {}", name, *size);
   return *size;
 }
 

@@ -175,6 +175,13 @@ TEST(Sizes, J_014_J_021_positions_that_i32_cannot_count) {
       (Shape{kWord}));
 }
 
+TEST(Sizes, vmap_over_fewer_than_no_entries) {
+  const auto mapped =
+      vmap([](const Tensor& v) { return v * 2; }, {.in_axes = {kNone}, .axis_size = -1});
+  expect_error<ShapeError>([&] { mapped(small()); },
+                           "vmap: axis_size must not be negative, got -1");
+}
+
 TEST(Sizes, random_numbers) {
   expect_error<ShapeError>([] { random::bits(Key(0), {kHalf, 4}, DType::kU8); }, "more ");
   expect_error<ShapeError>([] { random::split(Key(0), {kWord, kWord >> 1}); }, "more ");

@@ -12,9 +12,10 @@ namespace linnet {
 
 namespace {
 
-/// Clusters visited in search of a path before it is taken for granted that there is one: this
-/// bounds the time that very large programs take.
-constexpr int kMostVisited = 4096;
+/// Clusters visited in search of a path before it is taken for granted that there is one. Such
+/// paths mostly lead from the forward pass over the loss into the backward pass, and exist. The
+/// bound keeps the time that fusion takes linear in the size of the program.
+constexpr size_t kMostVisited = 256;
 
 }  // namespace
 
@@ -33,20 +34,18 @@ bool is_fusable(const Graph& graph, const Graph::Node& node) {
                      [&](ValueId id) { return graph.types[id].shape == shape; });
 }
 
-ValueId embedded_number(const Graph& graph, const std::vector<int32_t>& producers, ValueId id) {
-  if (static_cast<size_t>(id) >= producers.size()) return -1;  // added since
-  const int32_t made = producers[id];
-  if (made >= 0) {
-    const Graph::Node& node = graph.nodes[made];
-    if (node.primitive != &broadcast_in_dim_primitive() ||
-        !graph.types[node.inputs[0]].shape.empty())
-      return -1;
-    id = node.inputs[0];
+EmbeddedNumbers::EmbeddedNumbers(const Graph& graph)
+    : graph_(graph), constant_(graph.types.size(), -1), number_(graph.types.size(), -1) {
+  for (size_t k = 0; k < graph.constants.size(); ++k) {
+    const ValueId id = graph.constants[k].first;
+    constant_[static_cast<size_t>(id)] = static_cast<int32_t>(k);
+    if (graph.types[id].shape.empty()) number_[static_cast<size_t>(id)] = id;
   }
-  if (producers[id] >= 0 || !graph.types[id].shape.empty()) return -1;
-  const bool constant = std::any_of(graph.constants.begin(), graph.constants.end(),
-                                    [&](const auto& entry) { return entry.first == id; });
-  return constant ? id : -1;
+  for (const Graph::Node& node : graph.nodes) {
+    if (node.primitive != &broadcast_in_dim_primitive()) continue;
+    const size_t source = static_cast<size_t>(node.inputs[0]);
+    if (constant_[source] >= 0) number_[static_cast<size_t>(node.outputs[0])] = number_[source];
+  }
 }
 
 Clusters::Clusters(const Graph& graph)
@@ -54,14 +53,12 @@ Clusters::Clusters(const Graph& graph)
       producers_(producers(graph)),
       consumers_(consumers(graph)),
       returned_(graph.types.size(), 0),
-      embedded_(graph.types.size()),
+      numbers_(graph),
       parent_(graph.nodes.size()),
       members_(graph.nodes.size()),
+      order_(static_cast<int32_t>(graph.nodes.size())),
       visited_(graph.nodes.size(), 0) {
   for (ValueId id : graph.outputs) returned_[id] = 1;
-  for (size_t id = 0; id < embedded_.size(); ++id) {
-    embedded_[id] = embedded_number(graph, producers_, static_cast<ValueId>(id));
-  }
   std::iota(parent_.begin(), parent_.end(), 0);
   const int32_t count = static_cast<int32_t>(graph.nodes.size());
   std::vector<uint8_t> fusable(graph.nodes.size());
@@ -99,6 +96,9 @@ bool Clusters::try_merge(int32_t producer, int32_t consumer) {
   const int32_t a = find(producer), b = find(consumer);
   if (a == b || !within_limits(a, b) || leaves_and_returns(a, b)) return false;
   parent_[a] = b;
+  // What the producer leads to stands behind both from now on; none of it leads to the consumer.
+  order_.remove(a);
+  order_.move_behind(between_, b);
   members_[b].insert(members_[b].end(), members_[a].begin(), members_[a].end());
   members_[a].clear();
   return true;
@@ -114,7 +114,7 @@ bool Clusters::within_limits(int32_t a, int32_t b) const {
   for (int32_t cluster : {a, b}) {
     for (int32_t n : members_[cluster]) {
       for (ValueId id : graph_.nodes[n].inputs) {
-        if (!inside(producers_[id]) && !is_special(id)) operands.insert(id);
+        if (!inside(producers_[id]) && numbers_.of(id) < 0) operands.insert(id);
       }
       const ValueId result = graph_.nodes[n].outputs[0];
       const auto& readers = consumers_[result];
@@ -125,39 +125,80 @@ bool Clusters::within_limits(int32_t a, int32_t b) const {
   return operands.size() <= kMostOperands && results <= kMostResults;
 }
 
-/// Whether a path leads from cluster `from` to cluster `to` through a third one.
+/// Whether a path leads from cluster `from` to cluster `to` through a third one. All of it would
+/// stand between the two.
 bool Clusters::leaves_and_returns(int32_t from, int32_t to) {
   ++walk_;
-  std::vector<int32_t> open;
-  const auto enter = [&](int32_t cluster) {
-    if (visited_[cluster] == walk_) return;
-    visited_[cluster] = walk_;
-    open.push_back(cluster);
-  };
-  const auto for_each_reader = [&](int32_t cluster, auto&& visit) {
+  between_.clear();
+  bool found = false;
+  const auto follow = [&](int32_t cluster) {
     for (int32_t n : members_[cluster]) {
       for (ValueId id : graph_.nodes[n].outputs) {
-        for (int32_t reader : consumers_[id]) visit(find(reader));
+        for (int32_t reader : consumers_[id]) {
+          const int32_t next = find(reader);
+          found = found || (next == to && cluster != from);
+          if (next == to || !order_.before(next, to) || visited_[next] == walk_) continue;
+          visited_[next] = walk_;
+          between_.push_back(next);
+        }
       }
     }
   };
   visited_[from] = walk_;
-  for_each_reader(from, [&](int32_t next) {
-    if (next != to) enter(next);
-  });
-  int left = kMostVisited;
-  while (!open.empty()) {
-    if (--left == 0) return true;
-    const int32_t cluster = open.back();
-    open.pop_back();
-    bool found = false;
-    for_each_reader(cluster, [&](int32_t next) {
-      found = found || next == to;
-      if (next != to) enter(next);
-    });
-    if (found) return true;
+  follow(from);
+  for (size_t k = 0; k < between_.size() && !found; ++k) {
+    ++visits_;
+    if (k == kMostVisited) return true;
+    follow(between_[k]);
   }
-  return false;
+  return found;
+}
+
+namespace {
+
+/// Between two neighbours, so that many clusters fit in before all get new labels.
+constexpr int64_t kSpacing = int64_t{1} << 36;
+
+}  // namespace
+
+ClusterOrder::ClusterOrder(int32_t count)
+    : label_(static_cast<size_t>(count) + 1),
+      next_(static_cast<size_t>(count) + 1),
+      previous_(static_cast<size_t>(count) + 1) {
+  for (int32_t c = 0; c <= count; ++c) {
+    next_[c] = c < count ? c + 1 : 0;
+    previous_[c] = c > 0 ? c - 1 : count;
+  }
+  relabel();
+}
+
+void ClusterOrder::relabel() {
+  const int32_t anchor = static_cast<int32_t>(next_.size()) - 1;
+  int64_t label = 0;
+  for (int32_t c = next_[anchor]; c != anchor; c = next_[c]) label_[c] = label += kSpacing;
+  label_[anchor] = label + kSpacing;
+}
+
+void ClusterOrder::remove(int32_t cluster) {
+  next_[previous_[cluster]] = next_[cluster];
+  previous_[next_[cluster]] = previous_[cluster];
+}
+
+void ClusterOrder::move_behind(std::vector<int32_t> clusters, int32_t place) {
+  if (clusters.empty()) return;
+  std::sort(clusters.begin(), clusters.end(), [&](int32_t a, int32_t b) { return before(a, b); });
+  for (int32_t cluster : clusters) remove(cluster);
+  const int64_t parts = static_cast<int64_t>(clusters.size()) + 1;
+  if (label_[next_[place]] - label_[place] < parts) relabel();
+  const int64_t step = (label_[next_[place]] - label_[place]) / parts;
+  for (int32_t cluster : clusters) {
+    label_[cluster] = label_[place] + step;
+    next_[cluster] = next_[place];
+    previous_[cluster] = place;
+    previous_[next_[place]] = cluster;
+    next_[place] = cluster;
+    place = cluster;
+  }
 }
 
 }  // namespace linnet

@@ -12,11 +12,11 @@ namespace linnet {
 namespace {
 
 /// One operation on one operand (and numbers) that costs no more than reading its result would.
-bool is_cheap(const Graph& graph, const std::vector<int32_t>& made, const Graph::Node& node) {
+bool is_cheap(const Graph& graph, const EmbeddedNumbers& numbers, const Graph::Node& node) {
   if (!is_fusable(graph, node) || *scalar_cost(*node.primitive) > 1) return false;
   ValueId operand = -1;
   for (ValueId id : node.inputs) {
-    if (embedded_number(graph, made, id) >= 0 || id == operand) continue;
+    if (numbers.of(id) >= 0 || id == operand) continue;
     if (operand >= 0) return false;
     operand = id;
   }
@@ -28,6 +28,7 @@ bool is_cheap(const Graph& graph, const std::vector<int32_t>& made, const Graph:
 /// way: then its result is never stored. Copies that end up in one cluster are merged again.
 void copy_cheap_producers(Graph& graph) {
   const std::vector<int32_t> made = producers(graph);
+  const EmbeddedNumbers numbers(graph);
   const std::vector<std::vector<int32_t>> readers = consumers(graph);
   std::vector<uint8_t> returned(graph.types.size(), 0);
   for (ValueId id : graph.outputs) returned[id] = 1;
@@ -36,7 +37,7 @@ void copy_cheap_producers(Graph& graph) {
     const ValueId id = static_cast<ValueId>(n);
     if (made[id] < 0 || returned[id] || readers[id].size() < 2) continue;
     const Graph::Node node = graph.nodes[made[id]];
-    if (!is_cheap(graph, made, node)) continue;
+    if (!is_cheap(graph, numbers, node)) continue;
     const bool all = std::all_of(readers[id].begin(), readers[id].end(), [&](int32_t r) {
       const Graph::Node& reader = graph.nodes[r];
       return is_fusable(graph, reader) &&
@@ -63,9 +64,9 @@ void copy_cheap_producers(Graph& graph) {
 /// Makes the node of one cluster.
 class ClusterBuilder {
  public:
-  ClusterBuilder(const Graph& graph, const std::vector<int32_t>& made,
+  ClusterBuilder(const Graph& graph, const EmbeddedNumbers& numbers,
                  const std::vector<uint8_t>& outside)
-      : graph_(graph), made_(made), outside_(outside) {}
+      : graph_(graph), numbers_(numbers), outside_(outside) {}
 
   Graph::Node run(const std::vector<int32_t>& group) {
     const Graph::Node& first = graph_.nodes[group.front()];
@@ -95,7 +96,7 @@ class ClusterBuilder {
   ValueId operand(ValueId id, Graph::Node& node) {
     const auto found = map_.find(id);
     if (found != map_.end()) return found->second;
-    const ValueId number = embedded_number(graph_, made_, id);
+    const ValueId number = numbers_.of(id);
     const ValueId inner =
         number >= 0 ? embed(number, graph_.types[id]) : body_.add_value(graph_.types[id]);
     if (number < 0) {
@@ -107,10 +108,8 @@ class ClusterBuilder {
   }
 
   ValueId embed(ValueId number, const TensorType& type) {
-    const auto constant = std::find_if(graph_.constants.begin(), graph_.constants.end(),
-                                       [&](const auto& entry) { return entry.first == number; });
     const ValueId id = body_.add_value(graph_.types[number]);
-    body_.constants.emplace_back(id, constant->second);
+    body_.constants.emplace_back(id, numbers_.value(number));
     if (shape_.empty()) return id;
     const ValueId repeated = body_.add_value(type);
     body_.nodes.push_back({&broadcast_in_dim_primitive(),
@@ -122,7 +121,7 @@ class ClusterBuilder {
   }
 
   const Graph& graph_;
-  const std::vector<int32_t>& made_;
+  const EmbeddedNumbers& numbers_;
   const std::vector<uint8_t>& outside_;  // values read outside their cluster
   Graph body_;
   Shape shape_;
@@ -176,6 +175,7 @@ void fuse_elementwise(Graph& graph) {
   copy_cheap_producers(graph);
   const Clusters clusters(graph);
   const std::vector<int32_t> made = producers(graph);
+  const EmbeddedNumbers numbers(graph);
   std::vector<int32_t> group_of(graph.nodes.size(), -1);
   for (size_t g = 0; g < clusters.groups().size(); ++g) {
     for (int32_t n : clusters.groups()[g]) group_of[n] = static_cast<int32_t>(g);
@@ -184,7 +184,7 @@ void fuse_elementwise(Graph& graph) {
   std::vector<uint8_t> absorbed(graph.nodes.size(), 0);
   std::vector<std::pair<int32_t, Graph::Node>> fused;  // with the place of the last member
   for (const std::vector<int32_t>& group : clusters.groups()) {
-    Graph::Node node = ClusterBuilder(graph, made, outside).run(group);
+    Graph::Node node = ClusterBuilder(graph, numbers, outside).run(group);
     if (!has_kernel(*node.primitive, node.params, operand_types(graph, node.inputs),
                     operand_types(graph, node.outputs))) {
       continue;

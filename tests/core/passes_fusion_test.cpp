@@ -261,5 +261,108 @@ TEST(Epilogues, gradients_of_a_dense_layer_agree_with_eager_ones) {
   near(jb, db);
 }
 
+/// An LSTM unrolled over `steps`, forward and backward.
+Graph unrolled(int steps) {
+  const Shape square{8, 8};
+  return record({type({4, 8}), type(square), type(square), type(square), type(square)},
+                [&](const TensorList& x) {
+                  const auto loss = [&](const std::vector<Tensor>& w) {
+                    Tensor h = zeros({4, 8}), c = zeros({4, 8});
+                    for (int t = 0; t < steps; ++t) {
+                      const Tensor in = x[0] * (1.f + static_cast<float>(t)) + h;
+                      c = sigmoid(matmul(in, w[0])) * c +
+                          sigmoid(matmul(in, w[1])) * tanh(matmul(in, w[2]));
+                      h = sigmoid(matmul(in, w[3])) * tanh(c);
+                    }
+                    return sum(h * h);
+                  };
+                  return TensorList(grad(loss)(std::vector<Tensor>{x[1], x[2], x[3], x[4]}));
+                });
+}
+
+TEST(Fusion, the_work_is_linear_in_the_size_of_the_program) {
+  const auto visits_per_node = [](int steps) {
+    const Graph graph = inline_control(unrolled(steps));
+    return static_cast<double>(Clusters(graph).visits()) / static_cast<double>(graph.nodes.size());
+  };
+  const double few = visits_per_node(32), many = visits_per_node(128);
+  EXPECT_LT(many, few * 1.5 + 1) << few;
+  EXPECT_LT(many, 256);
+}
+
+TEST(Fusion, long_programs_compute_what_short_pieces_do) {
+  const Graph graph = unrolled(6);
+  expect_compiled_agrees(graph, samples(graph), {.epilogues = false});
+}
+
+TEST(Fusion, clusters_do_not_wait_for_each_other) {
+  // Random programs: fused nodes must have an order in which values flow forward, which `verify`
+  // and `sort_nodes` find out.
+  std::mt19937 random(5);
+  for (int round = 0; round < 60; ++round) {
+    Graph graph = record({type({4, 4}), type({4, 4})}, [&](const TensorList& x) {
+      TensorList values = x;
+      for (int k = 0; k < 40; ++k) {
+        const auto any = [&] {
+          const size_t recent = std::min<size_t>(values.size(), 12);
+          return values[values.size() - 1 - random() % recent];
+        };
+        switch (random() % 5) {
+          case 0:
+            values.push_back(matmul(any(), any()));
+            break;
+          case 1:
+            values.push_back(tanh(any()));
+            break;
+          default:
+            values.push_back(any() + any() * 0.5f);
+        }
+      }
+      return TensorList{values.back(), values[values.size() - 7], values[values.size() / 2]};
+    });
+    merge_common_subexpressions(graph);
+    remove_dead_code(graph);
+    const Graph out = fused(graph);
+    EXPECT_EQ(out.outputs.size(), 3u);
+    EXPECT_LE(out.nodes.size(), graph.nodes.size());
+    std::vector<int32_t> members(graph.nodes.size(), -1);
+    const Clusters clusters(graph);
+    for (size_t g = 0; g < clusters.groups().size(); ++g) {
+      for (int32_t n : clusters.groups()[g]) members[n] = static_cast<int32_t>(g);
+    }
+    // Contracted, the program has an order.
+    const size_t groups = clusters.groups().size(), count = groups + graph.nodes.size();
+    const auto node_of = [&](int32_t n) {
+      return members[n] >= 0 ? static_cast<size_t>(members[n]) : groups + static_cast<size_t>(n);
+    };
+    const auto made = producers(graph);
+    std::vector<std::vector<size_t>> into(count);
+    std::vector<int> missing(count, 0);
+    for (size_t n = 0; n < graph.nodes.size(); ++n) {
+      for (ValueId id : graph.nodes[n].inputs) {
+        if (made[id] < 0) continue;
+        const size_t from = node_of(made[id]), to = node_of(static_cast<int32_t>(n));
+        if (from == to) continue;
+        into[from].push_back(to);
+        ++missing[to];
+      }
+    }
+    std::vector<size_t> ready;
+    size_t seen = 0;
+    for (size_t c = 0; c < count; ++c) {
+      if (missing[c] == 0) ready.push_back(c);
+    }
+    while (!ready.empty()) {
+      const size_t c = ready.back();
+      ready.pop_back();
+      ++seen;
+      for (size_t to : into[c]) {
+        if (--missing[to] == 0) ready.push_back(to);
+      }
+    }
+    EXPECT_EQ(seen, count) << "round " << round;
+  }
+}
+
 }  // namespace
 }  // namespace linnet

@@ -1,9 +1,49 @@
 #include "core/graph/graph.h"
 
+#include <map>
+#include <mutex>
+
 #include "core/base/format.h"
-#include "core/graph/fused_elementwise.h"
 
 namespace linnet {
+
+TypeList input_types(const Graph& graph) {
+  TypeList types;
+  for (ValueId id : graph.inputs) types.push_back(graph.types[id]);
+  return types;
+}
+
+TypeList result_types(const Graph& graph) {
+  TypeList types;
+  for (ValueId id : graph.outputs) types.push_back(graph.types[id]);
+  return types;
+}
+
+namespace {
+
+struct HeldTable {
+  std::mutex mutex;
+  std::map<const Primitive*, HeldGraphs> held;
+};
+HeldTable& held_table() {
+  static HeldTable* table = new HeldTable;  // never destroyed, like the primitives
+  return *table;
+}
+
+}  // namespace
+
+const Primitive& with_subgraphs(const Primitive& primitive, HeldGraphs held) {
+  std::lock_guard lock(held_table().mutex);
+  held_table().held[&primitive] = held;
+  return primitive;
+}
+
+std::vector<const Graph*> subgraphs(const Graph::Node& node) {
+  std::lock_guard lock(held_table().mutex);
+  const auto found = held_table().held.find(node.primitive);
+  return found == held_table().held.end() ? std::vector<const Graph*>{}
+                                          : found->second(node.params);
+}
 
 namespace {
 
@@ -25,14 +65,14 @@ void append_node(std::string& out, const Graph& graph, const Graph::Node& node,
   for (size_t k = 0; k < node.outputs.size(); ++k)
     out += (k ? ", " : "") + value_text(graph, node.outputs[k]);
   out += fmt::format(" = {}({})", node.primitive->name, ids_text(node.inputs));
-  if (node.params.ref().is<FusedElementwiseParams>()) {
-    const Graph& body = *node.params.as<FusedElementwiseParams>().body;
-    out += fmt::format(" as ({}) {{\n", ids_text(body.inputs));
-    append_body(out, body, indent + "  ");
+  const std::vector<const Graph*> held = subgraphs(node);
+  for (const Graph* graph_held : held) {
+    out += fmt::format(" as ({}) {{\n", ids_text(graph_held->inputs));
+    append_body(out, *graph_held, indent + "  ");
     out += indent + "}";
-  } else if (const std::string params = node.params.ref().text(); !params.empty()) {
-    out += " {" + params + "}";
   }
+  if (const std::string params = node.params.ref().text(); held.empty() && !params.empty())
+    out += " {" + params + "}";
   if (!node.path.empty()) out += "  @ " + node.path;
   out += '\n';
 }
@@ -97,6 +137,7 @@ void verify(const Graph& graph, const char* pass) {
       }
       define_value(node.outputs[k]);
     }
+    for (const Graph* held : subgraphs(node)) verify(*held, pass);
   }
   for (ValueId id : graph.outputs) use_value(id, "return");
 }

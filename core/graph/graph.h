@@ -31,11 +31,23 @@ struct Graph {
   }
 };
 
-/// One line per node: `%3:f32[32,10] = dot_general(%0, %1) {lhs_contract=[1], ...}  @ mlp/up`.
+/// Types of the operands and of the results of a program.
+TypeList input_types(const Graph& graph);
+TypeList result_types(const Graph& graph);
+
+/// The graphs that parameters hold.
+using HeldGraphs = std::vector<const Graph*> (*)(ParamsRef);
+/// Declares that `primitive` has such parameters; where it is defined.
+const Primitive& with_subgraphs(const Primitive& primitive, HeldGraphs held);
+/// The graphs that a node holds, of programs that it runs.
+std::vector<const Graph*> subgraphs(const Graph::Node& node);
+
+/// One line per node, the graphs that it holds indented below it: `%3:f32[32,10] = dot_general(%0,
+/// %1) {lhs_contract=[1], ...}  @ mlp/up`.
 std::string to_string(const Graph& graph);
 
 /// Checks single assignment, definition before use, and that every node's result types are what its
-/// primitive infers from its operand types.
+/// primitive infers from its operand types; the same in the graphs that nodes hold.
 /// @throws TraceError naming `pass` and the node.
 void verify(const Graph& graph, const char* pass);
 

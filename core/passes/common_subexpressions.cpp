@@ -2,7 +2,6 @@
 #include <unordered_map>
 
 #include "core/graph/rewrite.h"
-#include "core/ops/arithmetic.h"
 #include "core/passes/passes.h"
 #include "core/tensor/tensor_impl.h"
 

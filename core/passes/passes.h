@@ -14,12 +14,12 @@ namespace linnet {
 /// All passes that `options` leaves on, in order.
 Graph optimize(const Graph& graph, const CompileOptions& options);
 
-/// Puts the bodies of `call`, `remat`, `custom_vjp_call` and `custom_jvp_call` in their places.
+/// Puts the bodies of primitives that are `only_its_body` in their places.
 Graph inline_control(const Graph& graph);
 /// Removes nodes and constants whose results nothing reads, and numbers the values anew.
 void remove_dead_code(Graph& graph);
-/// Equal constants, and nodes of equal primitive, parameters and operands, become one. What an
-/// `optimization_barrier` returns differs from what it was given.
+/// Equal constants, and nodes of equal primitive, parameters and operands, become one, unless the
+/// primitive is `distinct`.
 void merge_common_subexpressions(Graph& graph);
 /// Applies the rewrite rules until none fits.
 void simplify(Graph& graph);

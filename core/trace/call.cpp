@@ -2,20 +2,11 @@
 
 #include "core/base/format.h"
 #include "core/exec/executable.h"
-#include "core/trace/batch.h"
 #include "core/trace/graph_trace.h"
-#include "core/trace/jvp.h"
-#include "core/trace/vjp.h"
-#include "linnet/ops.h"
+#include "core/trace/operands.h"
 
 namespace linnet {
 namespace {
-
-TypeList input_types(const Graph& graph) {
-  TypeList types;
-  for (ValueId id : graph.inputs) types.push_back(graph.types[id]);
-  return types;
-}
 
 /// Graph transformations record in isolation: whatever is being traced around must not leak in.
 class IsolatedScope {
@@ -45,17 +36,18 @@ Graph jvp_graph(const Graph& graph, const std::vector<uint8_t>& active) {
     }
     for (const Tensor& result : results) outputs.push_back(forward.primal(result));
     for (const Tensor& result : results) {
-      if (!is_floating(result.dtype())) continue;
-      const Tensor tangent = forward.tangent(result);
-      outputs.push_back(tangent.defined() ? tangent : zeros(result.shape(), result.dtype()));
+      if (is_floating(result.dtype()))
+        outputs.push_back(defined_or_zeros(forward.tangent(result), result.type()));
     }
   }
   return stage.finish(outputs);
 }
 
-Graph batch_graph(const Graph& graph, const std::vector<uint8_t>& batched, int64_t size) {
+Program::Batched batched_program(const Graph& graph, const std::vector<uint8_t>& batched,
+                                 int64_t size, size_t always) {
   IsolatedScope isolated;
   GraphTrace stage(GraphTrace::Outside::kEmbed);
+  Program::Batched out;
   TensorList outputs;
   {
     TraceScope stage_scope(&stage);
@@ -73,9 +65,13 @@ Graph batch_graph(const Graph& graph, const std::vector<uint8_t>& batched, int64
       TraceScope batch_scope(&batch);
       results = run_graph(graph, inputs);
     }
-    for (const Tensor& result : results) outputs.push_back(batch.materialize(result));
+    for (size_t k = 0; k < results.size(); ++k) {
+      out.results.push_back(k < always || batch.batched(results[k]));
+      outputs.push_back(out.results[k] ? batch.materialize(results[k]) : results[k]);
+    }
   }
-  return stage.finish(outputs);
+  out.program = std::make_shared<Program>(stage.finish(outputs));
+  return out;
 }
 
 /// Cuts a recorded forward-and-backward graph in two. Residuals are the forward values that the
@@ -163,71 +159,39 @@ std::string key_of(const std::vector<uint8_t>& flags) {
 
 TensorList call_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
   const ProgramPtr& program = params.as<CallParams>().program;
-  TensorList operands, tangents;
-  std::vector<uint8_t> active;
-  for (const Tensor& input : inputs) {
-    operands.push_back(trace.primal(input));
-    const Tensor tangent = trace.tangent(input);
-    active.push_back(tangent.defined());
-    if (tangent.defined()) tangents.push_back(tangent);
-  }
-  operands.insert(operands.end(), tangents.begin(), tangents.end());
+  const ForwardOperands operands(trace, inputs);
   TraceScope scope(trace.parent());
-  TensorList results = call(program->jvp(active), operands);
-  const size_t count = program->graph().outputs.size();
-  TensorList out(results.begin(), results.begin() + static_cast<int64_t>(count));
-  size_t next = count;
-  for (Tensor& result : out) {
-    if (is_floating(result.dtype())) result = trace.lift(result, results[next++]);
-  }
-  return out;
+  return lift_results(trace, call(program->jvp(operands.active), operands.joined()),
+                      program->graph().outputs.size());
 }
 
 TensorList call_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
   const ProgramPtr& program = params.as<CallParams>().program;
-  std::vector<uint8_t> active;
-  for (const Tensor& input : inputs) active.push_back(trace.owns(input));
+  const std::vector<uint8_t> active = active_operands(trace, inputs);
   const Program::Vjp programs = program->vjp(active);
   TensorList results;
   {
     TraceScope scope(trace.parent());
     results = call(programs.forward, trace.primals(inputs));
   }
-  const int64_t count = static_cast<int64_t>(program->graph().outputs.size());
-  TensorList residuals(results.begin() + count, results.end());
-  results.resize(static_cast<size_t>(count));
-  TypeList types;
-  for (const Tensor& result : results) types.push_back(result.type());
+  const size_t count = program->graph().outputs.size();
+  TensorList residuals(results.begin() + static_cast<int64_t>(count), results.end());
+  results.resize(count);
   return trace.record(
-      inputs, results, [backward = programs.backward, residuals, types, active](Inputs cts) {
+      inputs, results,
+      [backward = programs.backward, residuals, types = types_of(results), active](Inputs cts) {
         TensorList operands = residuals;
-        for (size_t k = 0; k < types.size(); ++k) {
-          if (is_floating(types[k].dtype)) {
-            operands.push_back(cts[k].defined() ? cts[k] : zeros(types[k].shape, types[k].dtype));
-          }
-        }
-        const TensorList grads = call(backward, operands);
-        TensorList out(active.size());
-        size_t next = 0;
-        for (size_t i = 0; i < active.size(); ++i) {
-          if (active[i]) out[i] = grads[next++];
-        }
-        return out;
+        for (Tensor& ct : floating_cotangents(cts, types)) operands.push_back(std::move(ct));
+        return spread(call(backward, operands), active);
       });
 }
 
 TensorList call_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
-  std::vector<uint8_t> batched;
-  TensorList operands;
-  for (const Tensor& input : inputs) {
-    batched.push_back(trace.batched(input));
-    operands.push_back(trace.value(input));
-  }
+  const BatchedOperands operands(trace, inputs);
   TraceScope scope(trace.parent());
-  TensorList results =
-      call(params.as<CallParams>().program->batch(batched, trace.size()), operands);
-  for (Tensor& result : results) result = trace.lift(result);
-  return results;
+  const Program::Batched batch =
+      params.as<CallParams>().program->batch(operands.batched, trace.size());
+  return lift_results(trace, call(batch.program, operands.values), batch.results);
 }
 
 }  // namespace
@@ -255,34 +219,33 @@ Program::Vjp Program::vjp(const std::vector<uint8_t>& active) const {
   return slot;
 }
 
-ProgramPtr Program::batch(const std::vector<uint8_t>& batched, int64_t size) const {
+Program::Batched Program::batch(const std::vector<uint8_t>& batched, int64_t size,
+                                size_t always) const {
   std::lock_guard lock(mutex_);
-  ProgramPtr& slot = batches_[{key_of(batched), size}];
-  if (!slot) slot = std::make_shared<Program>(batch_graph(graph_, batched, size));
+  Batched& slot = batches_[{key_of(batched), size, always}];
+  if (!slot.program) slot = batched_program(graph_, batched, size, always);
   return slot;
 }
 
 const Graph& called_graph(ParamsRef params) { return params.as<CallParams>().program->graph(); }
 
 const Primitive& call_primitive() {
-  static const Primitive& p =
-      define(Control{.name = "call",
-                     .infer =
-                         [](ParamsRef params, Inputs) {
-                           const Graph& graph = called_graph(params);
-                           TypeList types;
-                           for (ValueId id : graph.outputs) types.push_back(graph.types[id]);
-                           return types;
-                         },
-                     .decompose =
-                         [](ParamsRef params, Inputs inputs) {
-                           return params.as<CallParams>().program->executable().run(
-                               TensorList(inputs.begin(), inputs.end()));
-                         },
-                     .rules = {.jvp = call_jvp, .vjp = call_vjp, .batch = call_batch},
-                     .is_its_body = true});
+  static const Primitive& p = with_subgraphs(
+      define(Control{
+          .name = "call",
+          .infer = [](ParamsRef params, Inputs) { return result_types(called_graph(params)); },
+          .decompose =
+              [](ParamsRef params, Inputs inputs) {
+                return params.as<CallParams>().program->executable().run(
+                    TensorList(inputs.begin(), inputs.end()));
+              },
+          .rules = {.jvp = call_jvp, .vjp = call_vjp, .batch = call_batch},
+          .is_its_body = true}),
+      called_graphs);
   return p;
 }
+
+std::vector<const Graph*> called_graphs(ParamsRef params) { return {&called_graph(params)}; }
 
 TensorList call(const ProgramPtr& program, Inputs inputs) {
   return emit(call_primitive(), inputs, CallParams{program});

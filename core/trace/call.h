@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "core/graph/graph.h"
@@ -33,8 +34,13 @@ class Program {
     size_t residuals = 0;
   };
   Vjp vjp(const std::vector<uint8_t>& active) const;
-  /// All results batched in front.
-  std::shared_ptr<const Program> batch(const std::vector<uint8_t>& batched, int64_t size) const;
+  /// For operands of which those marked have a batch dimension in front.
+  struct Batched {
+    std::shared_ptr<const Program> program;
+    std::vector<uint8_t> results;  ///< which of them have it too
+  };
+  /// @param always the first results that have it in any case; others do if they need it.
+  Batched batch(const std::vector<uint8_t>& batched, int64_t size, size_t always = 0) const;
 
  private:
   Graph graph_;
@@ -43,7 +49,7 @@ class Program {
   // Keys are the flags, one character each.
   mutable std::map<std::string, std::shared_ptr<const Program>> jvps_;
   mutable std::map<std::string, Vjp> vjps_;
-  mutable std::map<std::pair<std::string, int64_t>, std::shared_ptr<const Program>> batches_;
+  mutable std::map<std::tuple<std::string, int64_t, size_t>, Batched> batches_;
 };
 
 using ProgramPtr = std::shared_ptr<const Program>;
@@ -55,6 +61,7 @@ struct CallParams {
 
 const Primitive& call_primitive();
 const Graph& called_graph(ParamsRef params);
+std::vector<const Graph*> called_graphs(ParamsRef params);
 /// Emits `call`.
 TensorList call(const ProgramPtr& program, Inputs inputs);
 

@@ -10,7 +10,7 @@ namespace linnet {
 bool differentiable(const Primitive& primitive) { return !primitive.rule_as<rules::Zero>(); }
 
 bool is_nondifferentiable(const Primitive& primitive, size_t operand) {
-  return operand < 32 && (primitive.nondifferentiable >> operand & 1u);
+  return has_bit(primitive.nondifferentiable, operand);
 }
 
 void fail_no_rule(const Primitive& primitive, const char* rule) {

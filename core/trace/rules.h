@@ -19,6 +19,12 @@ TensorList apply_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs
 /// map turned into a batching rule. @throws TraceError if the primitive has none.
 TensorList apply_batch(const Primitive& primitive, ParamsRef params, const BatchedInputs& inputs);
 
+/// Whether a mask of a primitive names an operand or result; its last bit speaks for all further
+/// ones, of which variadic primitives may have any number.
+constexpr bool has_bit(uint32_t mask, size_t index) {
+  return mask >> (index < 31 ? index : 31) & 1u;
+}
+
 /// True if the results may carry derivative information.
 bool differentiable(const Primitive& primitive);
 bool is_nondifferentiable(const Primitive& primitive, size_t operand);

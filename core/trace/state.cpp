@@ -55,10 +55,14 @@ void Scope::write(const CellPtr& cell, Value value) {
   entry.written = true;
 }
 
+// Whatever can fail comes first: lowering, and making the places in the scope outside.
 void Scope::commit() {
   std::vector<std::pair<CellPtr, Value>> out;
   for (const Entry& entry : entries_) {
     if (entry.written) out.emplace_back(entry.cell, lower(entry));
+  }
+  for (const auto& [cell, value] : out) {
+    if (parent_ && cell->home() <= parent_->serial_) parent_->touch(cell);
   }
   for (auto& [cell, value] : out) {
     if (parent_)

@@ -87,11 +87,11 @@ TensorList VjpTrace::process(const Primitive& primitive, Inputs inputs, ParamsRe
   node.params = Params(params);
   for (size_t i = 0; i < inputs.size(); ++i) {
     node.input_ids.push_back(is_nondifferentiable(primitive, i) ? -1 : id_of(inputs[i]));
-    if (i < 32 && !(primitive.saves_inputs >> i & 1u)) node.inputs[i] = abstract(inputs[i].type());
+    if (!has_bit(primitive.saves_inputs, i)) node.inputs[i] = abstract(inputs[i].type());
   }
   for (size_t k = 0; k < outputs.size(); ++k) {
-    node.outputs.push_back(primitive.saves_outputs >> k & 1u ? outputs[k]
-                                                             : abstract(outputs[k].type()));
+    node.outputs.push_back(has_bit(primitive.saves_outputs, k) ? outputs[k]
+                                                               : abstract(outputs[k].type()));
   }
   // A product needs the other factor only if its own operand is being differentiated.
   if (primitive.rule_as<rules::Bilinear>()) {

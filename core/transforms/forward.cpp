@@ -4,6 +4,7 @@
 #include "core/trace/batch.h"
 #include "core/trace/graph_trace.h"
 #include "core/trace/jvp.h"
+#include "core/transforms/arguments.h"
 #include "linnet/transforms.h"
 
 namespace linnet::detail {
@@ -92,8 +93,18 @@ void place_axes(const char* name, const BatchTrace& trace, TensorList& outputs,
 
 }  // namespace
 
-void fail_axes_count(const char* option, size_t given, size_t wanted, const char* what) {
-  fail<ValueError>("vmap: {} has {} entries for {} {}", option, given, wanted, what);
+std::vector<std::optional<int64_t>> spread_axes(const char* option,
+                                                const std::vector<std::optional<int64_t>>& axes,
+                                                const std::vector<size_t>& counts,
+                                                const char* what) {
+  if (!axes.empty() && axes.size() != counts.size()) {
+    fail<ValueError>("vmap: {} has {} entries for {} {}{}", option, axes.size(), counts.size(),
+                     what, counts.size() == 1 ? "" : "s");
+  }
+  std::vector<std::optional<int64_t>> out;
+  for (size_t i = 0; i < counts.size(); ++i)
+    out.insert(out.end(), counts[i], axes.empty() ? std::optional<int64_t>(0) : axes[i]);
+  return out;
 }
 
 TensorList forward_call(const TensorList& primals, const TensorList& tangents,
@@ -102,12 +113,13 @@ TensorList forward_call(const TensorList& primals, const TensorList& tangents,
   if (primals.size() != tangents.size()) {
     fail<TreeError>("jvp: {} tangents were given for {} primals", tangents.size(), primals.size());
   }
-  require_defined(primals, "jvp", "a leaf of the arguments");
+  require_differentiable("jvp", primals);
   JvpTrace trace;
   TensorList lifted, outputs;
   for (size_t i = 0; i < primals.size(); ++i) {
-    lifted.push_back(is_floating(primals[i].dtype()) ? trace.lift(primals[i], tangents[i])
-                                                     : primals[i]);
+    lifted.push_back(is_floating(primals[i].dtype())
+                         ? trace.lift(primals[i], literal_as(primals[i].dtype(), tangents[i]))
+                         : primals[i]);
   }
   {
     ForwardScope scope(trace);

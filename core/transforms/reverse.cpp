@@ -2,6 +2,7 @@
 #include "core/base/format.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/vjp.h"
+#include "core/transforms/arguments.h"
 #include "linnet/transforms.h"
 
 namespace linnet::detail {
@@ -45,16 +46,8 @@ struct ReverseCall::Impl {
 ReverseCall::ReverseCall(const char* name, const TensorList& primals, bool scalar_loss)
     : impl_(std::make_unique<Impl>()) {
   impl_->scalar_loss = scalar_loss;
-  require_defined(primals, name, "a leaf of the arguments");
-  for (const Tensor& primal : primals) {
-    if (scalar_loss && !is_floating(primal.dtype())) {
-      fail<DTypeError>(
-          "{}: expected floating inputs to differentiate with respect to, got {}\n"
-          "  hint: convert with astype, or pass it as another argument",
-          name, to_string(primal.type()));
-    }
-    impl_->inputs.push_back(impl_->trace.input(primal));
-  }
+  require_differentiable(name, primals, scalar_loss);
+  for (const Tensor& primal : primals) impl_->inputs.push_back(impl_->trace.input(primal));
 }
 ReverseCall::~ReverseCall() = default;
 ReverseCall::ReverseCall(ReverseCall&&) noexcept = default;
@@ -98,7 +91,10 @@ TensorList ReverseCall::pullback(const TensorList& outputs, const TensorList& co
                     outputs.size());
   }
   require_defined(outputs, "vjp", "a result");
-  TensorList out = impl_->trace.pullback(outputs, cotangents, impl_->inputs);
+  TensorList fitting;
+  for (size_t k = 0; k < outputs.size(); ++k)
+    fitting.push_back(literal_as(outputs[k].dtype(), cotangents[k]));
+  TensorList out = impl_->trace.pullback(outputs, fitting, impl_->inputs);
   for (size_t i = 0; i < out.size(); ++i) {
     // Integer inputs have no derivative; zeros of their own type keep the tree whole.
     if (!out[i].defined()) out[i] = zeros(impl_->inputs[i].shape(), impl_->inputs[i].dtype());

@@ -1,4 +1,5 @@
 // Graphs as data: text, verification, renumbering.
+#include "tests/core/core_support.h"
 #include "tests/core/graph_support.h"
 
 #include "core/graph/rewrite.h"
@@ -87,6 +88,40 @@ TEST(Graph, run_graph_is_the_function_again) {
   const Graph graph = small_graph();
   const TensorList x = samples(graph);
   EXPECT_TRUE(same_bits(run_graph(graph, x)[0], exp(x[0] + x[1])));
+}
+
+TEST(Graph, nested_graphs_are_seen_printed_and_verified) {
+  const auto body = checkpoint([](const Tensor& x) { return sin(x) * 2; });
+  const Graph graph =
+      record({type({3})}, [&](const TensorList& x) { return TensorList{body(x[0]) + 1}; });
+  ASSERT_EQ(graph.nodes[0].primitive->name, "remat");
+  const std::vector<const Graph*> held = subgraphs(graph.nodes[0]);
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_EQ(names(*held[0]), names(inline_control(graph)).substr(0, names(*held[0]).size()));
+  EXPECT_TRUE(subgraphs(graph.nodes.back()).empty());
+  const std::string text = to_string(graph);
+  EXPECT_NE(text.find("= remat(%0) as (%0) {\n    %"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n    %1:f32[3] = sin(%0)"), std::string::npos) << text;
+  EXPECT_EQ(text.find("<graph>"), std::string::npos) << text;
+  // A fault inside is found from outside.
+  const_cast<Graph*>(held[0])->types[held[0]->nodes[0].outputs[0]].shape = {4};
+  test::expect_error<TraceError>("verify after here: sin gives f32[3] but is declared f32[4]",
+                                 [&] { verify(graph, "here"); });
+}
+
+TEST(Graph, custom_rules_and_clusters_hold_graphs_too) {
+  const auto ruled = custom_vjp([](const Tensor& x) { return cos(x); },
+                                [](const Tensor& x) { return std::make_pair(cos(x), x); },
+                                [](const Tensor& x, const Tensor& ct) { return ct * x; });
+  const Graph graph =
+      record({type({3})}, [&](const TensorList& x) { return TensorList{exp(ruled(x[0])) * 2}; });
+  ASSERT_EQ(subgraphs(graph.nodes[0]).size(), 1u);
+  EXPECT_EQ(names(*subgraphs(graph.nodes[0])[0]), "cos");
+  Graph fused = inline_control(graph);
+  fuse_elementwise(fused);
+  remove_dead_code(fused);
+  ASSERT_EQ(names(fused), "fused_elementwise");
+  EXPECT_EQ(subgraphs(fused.nodes[0]).size(), 1u);
 }
 
 }  // namespace

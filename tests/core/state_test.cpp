@@ -80,6 +80,16 @@ TEST(State, every_nesting_updates_captured_variables_alike) {
   EXPECT_EQ(run([&](auto f) { return primal(forward(jitted(f))); }), plain);
   EXPECT_EQ(run([&](auto f) { return jitted(mapped_over_nothing(jitted(f))); }), plain);
   EXPECT_EQ(run([&](auto f) { return forward(pulled(f)); }), plain);
+  const auto saving = [](auto f) { return checkpoint(f); };
+  EXPECT_EQ(run(saving), plain);
+  EXPECT_EQ(run([&](auto f) { return saving(saving(f)); }), plain);
+  EXPECT_EQ(run([&](auto f) { return jitted(saving(f)); }), plain);
+  EXPECT_EQ(run([&](auto f) { return saving(jitted(f)); }), plain);
+  EXPECT_EQ(run([&](auto f) { return primal(saving(f)); }), plain);
+  EXPECT_EQ(run([&](auto f) { return jitted(primal(saving(primal(jitted(f))))); }), plain);
+  EXPECT_EQ(run([&](auto f) { return forward(saving(f)); }), plain);
+  EXPECT_EQ(run([&](auto f) { return mapped_over_nothing(saving(f)); }), plain);
+  EXPECT_EQ(run([&](auto f) { return jitted(mapped_over_nothing(primal(saving(f)))); }), plain);
 }
 
 TEST(State, gradients_flow_through_values_written_and_read_again) {
@@ -159,29 +169,201 @@ TEST(State, nothing_is_written_when_a_transformation_fails) {
   EXPECT_EQ(state::current_scope(), nullptr);
 }
 
-TEST(State, staged_functions_read_but_do_not_write) {
+TEST(State, J_086_checkpoint_reads_and_writes_variables) {
   Box box(f64(3));
   const auto read = [&](const Tensor& x) { return sin(x) * box.value(); };
   EXPECT_NEAR(grad(checkpoint(read))(f64(0)).item<double>(), 3, 1e-15);
   box = f64(5);
   EXPECT_NEAR(grad(checkpoint(read))(f64(0)).item<double>(), 5, 1e-15);
   const auto write = [&](const Tensor& x) {
-    box = x;
-    return x;
+    box = box.value() * x;
+    return box.value() * x;
   };
+  EXPECT_EQ(checkpoint(write)(f64(2)).item<double>(), 20);
+  EXPECT_EQ(number(box), 10);
+  EXPECT_EQ(grad(checkpoint(write))(f64(2)).item<double>(), 40) << "d (10 x^2) / d x";
+  EXPECT_EQ(number(box), 20) << "running again in the backward pass writes nothing";
+  EXPECT_FALSE(box.value().traced());
+}
+
+/// A random mask whose counter advances, like a dropout layer.
+struct Noise {
+  Box count{scalar_integer(0, DType::kU32)};
+  Tensor operator()(const Tensor& x) {
+    const Key key = random::fold_in(Key(7), count.value());
+    count = count.value() + scalar_integer(1, DType::kU32);
+    return where(random::bernoulli(key, 0.5, x.shape()), x * 2, zeros_like(x));
+  }
+};
+
+TEST(State, J_086_checkpoint_draws_the_same_numbers_again) {
+  const Tensor x = ones({64});
+  const auto run = [&](auto wrap) {
+    Noise noise;
+    const auto f = [&](const Tensor& y) { return sum(square(noise(noise(y)))); };
+    const Tensor g = wrap(f)(x);
+    return std::make_pair(values(g), noise.count.value().item<int>());
+  };
+  const auto plain = run([](auto f) { return grad(f); });
+  EXPECT_EQ(plain.second, 2);
+  EXPECT_GT(*std::max_element(plain.first.begin(), plain.first.end()), 0.f);
+  EXPECT_EQ(run([](auto f) { return grad(checkpoint(f)); }), plain);
+  EXPECT_EQ(run([](auto f) { return grad(checkpoint(checkpoint(f))); }), plain);
+  EXPECT_EQ(
+      run([](auto f) { return jit([f](const Tensor& y) { return grad(checkpoint(f))(y); }); }),
+      plain);
+  EXPECT_EQ(
+      run([](auto f) { return grad(jit([f](const Tensor& y) { return checkpoint(f)(y); })); }),
+      plain);
+  EXPECT_EQ(run([](auto f) {
+              return grad(checkpoint([g = jit([f](const Tensor& y) { return f(y); })](
+                                         const Tensor& y) { return g(y); }));
+            }),
+            plain);
+  EXPECT_EQ(run([](auto f) {
+              return [f](const Tensor& y) {
+                return vmap([&](const Tensor& row) { return grad(checkpoint(f))(row); },
+                            {.out_axes = {0}})(y.reshape({1, 64}))
+                    .reshape({64});
+              };
+            }),
+            plain)
+      << "a counter is not batched by what it counts";
+}
+
+TEST(State, J_086_running_statistics_are_written_once) {
+  struct Norm {
+    Box mean_of_batches{zeros({3}, DType::kF64)};
+    Tensor operator()(const Tensor& x) {
+      const Tensor m = mean(x, Axes{0});
+      mean_of_batches = mean_of_batches.value() * 0.9 + m * 0.1;
+      return (x - m) * (1 + mean_of_batches.value());
+    }
+  };
+  const Tensor x = test::ramp({4, 3}, DType::kF64);
+  const auto run = [&](auto wrap) {
+    Norm norm;
+    const Tensor g = wrap([&](const Tensor& y) { return sum(square(norm(norm(y)))); })(x);
+    return std::make_pair(g.to_vector<double>(), norm.mean_of_batches.value().to_vector<double>());
+  };
+  const auto near = [](const auto& a, const auto& b) {
+    for (size_t i = 0; i < a.first.size(); ++i) EXPECT_NEAR(a.first[i], b.first[i], 1e-12);
+    for (size_t i = 0; i < a.second.size(); ++i) EXPECT_NEAR(a.second[i], b.second[i], 1e-15);
+  };
+  const auto plain = run([](auto f) { return grad(f); });
+  near(run([](auto f) { return grad(checkpoint(f)); }), plain);
+  near(run([](auto f) {
+         return grad(checkpoint([f](const Tensor& y) { return checkpoint(f)(y); }));
+       }),
+       plain);
+  near(run([](auto f) { return jit([f](const Tensor& y) { return grad(checkpoint(f))(y); }); }),
+       plain);
+}
+
+/// `f` with the rule that its derivative is the true one times ten, which leaves its variables to
+/// it.
+template <class F>
+auto times_ten_backward(F f) {
+  return custom_vjp(
+      f,
+      [f](const Tensor& x) {
+        const auto [y, t] = jvp(f, x, ones_like(x));
+        return std::make_pair(y, t);
+      },
+      [](const Tensor& t, const Tensor& ct) { return ct * t * 10; });
+}
+template <class F>
+auto times_ten_forward(F f) {
+  return custom_jvp(f, [f](const std::tuple<Tensor>& x, const std::tuple<Tensor>& t) {
+    const auto [y, dy] = jvp(f, std::get<0>(x), std::get<0>(t));
+    return std::make_pair(y, dy * 10);
+  });
+}
+
+TEST(State, J_087_custom_rules_read_and_write_the_variables_of_their_function) {
+  const auto run = [&](auto wrap) {
+    Meter meter;
+    const auto f = [&](const Tensor& x) { return meter.update(x); };
+    std::vector<double> out;
+    for (double x : {2.0, 3.0}) out.push_back(wrap(f)(f64(x)).template item<double>());
+    out.push_back(number(meter.sum));
+    out.push_back(meter.calls.value().item<double>());
+    return out;
+  };
+  // y = (s + x) x, so that dy = (s + 2 x) dx.
+  const std::vector<double> expected{40, 80, 5, 2};
+  EXPECT_EQ(run([](auto f) { return grad(times_ten_backward(f)); }), expected);
+  EXPECT_EQ(run([](auto f) { return grad(times_ten_forward(f)); }), expected);
+  EXPECT_EQ(run([](auto f) { return grad(checkpoint(times_ten_backward(f))); }), expected);
+  EXPECT_EQ(run([](auto f) { return grad(checkpoint(times_ten_forward(f))); }), expected);
+  const auto both = [&](auto ten) {
+    EXPECT_EQ(
+        run([&](auto f) { return jit([g = grad(ten(f))](const Tensor& x) { return g(x); }); }),
+        expected);
+    EXPECT_EQ(
+        run([&](auto f) { return grad(jit([g = ten(f)](const Tensor& x) { return g(x); })); }),
+        expected);
+    EXPECT_EQ(run([&](auto f) {
+                return [g = ten(f)](const Tensor& x) { return jvp(g, x, f64(1)).second; };
+              }),
+              expected);
+  };
+  both([](auto f) { return times_ten_backward(f); });
+  both([](auto f) { return times_ten_forward(f); });
+}
+
+TEST(State, J_087_a_counter_stays_one_number_under_vmap) {
+  Box calls(f64(0));
+  const auto f = [&](const Tensor& x) {
+    calls = calls.value() + 1;
+    return x * x * calls.value();
+  };
+  const auto gradients = [&](auto g) { return values(vmap(grad(g))(tensor({1.0, 2.0}))); };
+  EXPECT_EQ(gradients(times_ten_backward(f)), test::floats({20, 40}));
+  EXPECT_EQ(number(calls), 1);
+  EXPECT_EQ(gradients(times_ten_forward(f)), test::floats({40, 80}));
+  EXPECT_EQ(number(calls), 2);
+  EXPECT_EQ(values(vmap(jit([&](const Tensor& x) { return f(x); }))(tensor({1.0, 2.0}))),
+            test::floats({3, 12}));
+  EXPECT_EQ(number(calls), 3);
+}
+
+TEST(State, J_087_rules_that_do_with_variables_what_the_function_does_not) {
+  Box box(f64(3)), other(f64(1));
+  other.cell()->label = "model/other";
+  const auto f = [&](const Tensor& x) { return x * box.value(); };
+  const auto with = [&](auto fwd, auto bwd) { return grad(custom_vjp(f, fwd, bwd)); };
+  const auto plain_fwd = [&](const Tensor& x) { return std::make_pair(x * box.value(), x); };
+  const auto plain_bwd = [](const Tensor&, const Tensor& ct) { return ct; };
+  EXPECT_EQ(with(plain_fwd, plain_bwd)(f64(2)).item<double>(), 1);
   expect_error<TraceError>(
-      "checkpoint: a variable was written inside\n  hint: return the new value and write the "
-      "variable outside",
-      [&] { checkpoint(write)(f64(1)); });
-  expect_error<TraceError>(
-      "custom_vjp: a variable was written inside\n  hint: return the new value and write the "
-      "variable outside",
+      "custom_vjp: the forward rule reads variable model/other, which the function does not read\n"
+      "  hint: pass it as an argument, so that the rule gets the value that the function had",
       [&] {
-        custom_vjp(
-            write, [](const Tensor& x) { return std::make_pair(x, x); },
-            [](const Tensor&, const Tensor& ct) { return ct; })(f64(1));
+        with([&](const Tensor& x) { return std::make_pair(x * other.value(), x); },
+             plain_bwd)(f64(2));
       });
-  EXPECT_EQ(number(box), 5);
+  expect_error<TraceError>(
+      "custom_vjp: the forward rule writes a variable, which the function does not write", [&] {
+        with(
+            [&](const Tensor& x) {
+              box = x;
+              return std::make_pair(x * 2, x);
+            },
+            plain_bwd)(f64(2));
+      });
+  expect_error<TraceError>(
+      "custom_vjp: variable model/other was written inside of the backward rule, which may run any "
+      "number of times\n"
+      "  hint: write it in the function and in the forward rule",
+      [&] {
+        with(plain_fwd, [&](const Tensor&, const Tensor& ct) {
+          other = ct;
+          return ct;
+        })(f64(2));
+      });
+  EXPECT_EQ(number(box), 3);
+  EXPECT_EQ(number(other), 1);
 }
 
 TEST(State, eval_shape_discards_writes) {

@@ -1,4 +1,5 @@
 // grad, value_and_grad, vjp, jvp and Jacobians: what they accept, return and refuse.
+#include "core/trace/rules.h"
 #include "tests/core/core_support.h"
 
 namespace linnet {
@@ -199,6 +200,122 @@ TEST(Jvp, J_080_tangents_must_fit) {
   });
   expect_error<ValueError>("jvp: a result is an undefined tensor",
                            [] { jvp([](const Tensor&) { return Tensor(); }, vec({1}), vec({1})); });
+}
+
+Tensor cube(const Tensor& x) { return x * x * x; }
+
+TEST(Numbers, J_078_floating_arguments_that_are_differentiated_become_tensors) {
+  EXPECT_EQ(grad(cube)(2.0).item<double>(), 12);
+  EXPECT_EQ(grad(cube)(2.f).item<double>(), 12);
+  const auto [value, gradient] = value_and_grad(cube)(2.0);
+  EXPECT_EQ(value.item<double>(), 8);
+  EXPECT_EQ(gradient.item<double>(), 12);
+  EXPECT_EQ(grad(grad(cube))(2.0).item<double>(), 12);
+  EXPECT_EQ(grad(jit([](const Tensor& x) { return cube(x); }))(2.0).item<double>(), 12);
+  const auto product = [](const Tensor& a, const Tensor& b) { return a * b * b; };
+  const auto [ga, gb] = grad<0, 1>(product)(2.0, 3.0);
+  EXPECT_EQ(ga.item<double>(), 9);
+  EXPECT_EQ(gb.item<double>(), 12);
+  EXPECT_EQ(grad<1>(product)(2.0, 3.0).item<double>(), 12);
+  EXPECT_EQ(type_text(grad(product)(2.0, vec({1})[0])), "f32[]");
+}
+
+TEST(Numbers, J_080_jvp_and_vjp) {
+  const auto square_of = [](const Tensor& x) { return x * x; };
+  const auto [value, tangent] = jvp(square_of, 3.0, 1.0);
+  EXPECT_EQ(value.item<double>(), 9);
+  EXPECT_EQ(tangent.item<double>(), 6);
+  EXPECT_EQ(jvp(square_of, scalar(3, DType::kF64), 1.0).second.dtype(), DType::kF64)
+      << "a number as a tangent has the dtype of its primal";
+  EXPECT_EQ(jvp(square_of, 3.0, Tensor(2.f)).second.item<double>(), 12);
+  const auto two = jvp([](const Tensor& a, const Tensor& b) { return a * b; },
+                       std::make_tuple(2.0, 3.0), std::make_tuple(1.0, 10.0));
+  EXPECT_EQ(two.second.item<double>(), 23);
+  const auto [y, pullback] = vjp(cube, 2.0);
+  EXPECT_EQ(y.item<double>(), 8);
+  EXPECT_EQ(pullback(1.0).item<double>(), 12);
+  EXPECT_EQ(vjp(cube, scalar(2, DType::kF64)).second(1.0).item<double>(), 12);
+}
+
+TEST(Numbers, numbers_in_standard_containers_become_tensors) {
+  const auto g = grad([](const std::vector<Tensor>& x) { return x[0] * x[1] * x[1]; })(
+      std::vector<double>{2, 3});
+  EXPECT_EQ(g[0].item<double>(), 9);
+  EXPECT_EQ(g[1].item<double>(), 12);
+  const auto of_map = grad([](const std::map<std::string, std::array<Tensor, 2>>& m) {
+    return m.at("a")[0] * m.at("a")[1];
+  })(std::map<std::string, std::array<float, 2>>{{"a", {5, 7}}});
+  EXPECT_EQ(of_map.at("a")[0].item<double>(), 7);
+  const auto of_pair = grad([](const std::pair<Tensor, std::optional<Tensor>>& p) {
+    return p.first * *p.second;
+  })(std::pair<double, std::optional<double>>{5, 7});
+  EXPECT_EQ(of_pair.second->item<double>(), 5);
+  const auto along = jvp([](const std::vector<Tensor>& x) { return x[0] * x[1]; },
+                         std::vector<double>{2, 3}, std::vector<double>{1, 10});
+  EXPECT_EQ(along.second.item<double>(), 23);
+}
+
+TEST(Numbers, numbers_that_are_not_differentiated_stay_numbers) {
+  const auto scaled = [](const Tensor& x, double factor, int times) { return x * factor * times; };
+  EXPECT_EQ(grad(scaled)(2.0, 5.0, 2).item<double>(), 10);
+  const auto pulled = vjp(scaled, 2.0, 5.0, 2).second(1.0);
+  EXPECT_EQ(std::get<0>(pulled).item<double>(), 10);
+  EXPECT_EQ(std::get<1>(pulled), 5.0) << "f takes a double";
+  EXPECT_EQ(std::get<2>(pulled), 2);
+  struct Params {
+    Tensor w;
+    double scale;
+  };
+  const Params g = grad([](const Params& p) { return p.w * p.scale; })(Params{2.0, 3.0});
+  EXPECT_EQ(g.w.item<double>(), 3);
+  EXPECT_EQ(g.scale, 3.0) << "a member that is a number is a constant";
+}
+
+TEST(Numbers, nothing_to_differentiate_is_an_error) {
+  const std::string hint =
+      "\n  hint: whole numbers, and C++ numbers inside structs, are constants: write 2.0 for 2, "
+      "make the member a Tensor";
+  const std::string none = " floating tensor to differentiate with respect to, got ";
+  struct Rates {
+    double a, b;
+  };
+  const auto of_rates = [](const Rates& r) { return Tensor(r.a) * r.b; };
+  const auto of_vector = [](const std::vector<double>& v) { return Tensor(v[0]); };
+  const auto no_tensor = [&](const char* name) {
+    return name + std::string(": the chosen arguments hold no") + none + "no tensor at all" + hint;
+  };
+  expect_error<ValueError>(no_tensor("grad"), [&] { grad(of_rates)(Rates{1, 2}); });
+  expect_error<ValueError>(no_tensor("grad"), [&] { grad(of_vector)(std::vector<double>{1}); });
+  expect_error<ValueError>(no_tensor("grad"), [&] { grad(cube)(3); });
+  expect_error<ValueError>(no_tensor("grad"), [&] { value_and_grad(of_rates)(Rates{1, 2}); });
+  expect_error<ValueError>(no_tensor("vjp"), [&] { vjp(of_rates, Rates{1, 2}); });
+  expect_error<ValueError>(no_tensor("jvp"), [&] { jvp(of_rates, Rates{1, 2}, Rates{1, 1}); });
+  expect_error<ValueError>("vjp: the chosen arguments hold no" + none + "i32[2], bool[1]" + hint,
+                           [&] {
+                             vjp([](const Tensor& a, const Tensor& b) { return sum(a * b); },
+                                 tensor({1, 2}), tensor({true}));
+                           });
+  expect_error<ValueError>("jvp: the chosen arguments hold no" + none + "~i32[]" + hint,
+                           [&] { jvp(cube, Tensor(3), Tensor(1)); });
+}
+
+TEST(Vjp, more_operands_than_a_mask_has_bits) {
+  EXPECT_TRUE(has_bit(kAllBits, 40));
+  EXPECT_FALSE(has_bit(0, 40));
+  EXPECT_FALSE(has_bit(bits_of({0}), 32)) << "a shift by 32 would name operand 0";
+  EXPECT_TRUE(has_bit(~bits_of({0}), 32));
+  constexpr size_t kCount = 70;
+  const auto f = [](const std::vector<Tensor>& x) {
+    const TensorList guarded = optimization_barrier(x);
+    Tensor total = sum(concatenate(guarded));
+    for (size_t i = 0; i < kCount; ++i) total = total + sum(guarded[i]) * static_cast<float>(i);
+    return total;
+  };
+  const std::vector<Tensor> x(kCount, ones({1}));
+  const std::vector<Tensor> g = grad(f)(x);
+  for (size_t i = 0; i < kCount; ++i)
+    EXPECT_EQ(g[i][0].item<float>(), 1.f + static_cast<float>(i)) << i;
+  EXPECT_EQ(jvp(f, x, x).second.item<float>(), 70.f + 69.f * 35.f);
 }
 
 TEST(Jacobian, J_081_output_axes_first) {

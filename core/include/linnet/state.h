@@ -37,11 +37,15 @@ struct Value {
 class Cell {
  public:
   explicit Cell(Value value);
+  /// One that belongs to the scope in which another was made, whatever goes on now.
+  Cell(Value value, uint64_t home) : value_(std::move(value)), home_(home) {}
 
   const Value& raw() const { return value_; }
   void set_raw(Value value) { value_ = std::move(value); }
   /// Takes the value out so that its memory can be re-used when nobody else holds it.
   Value take() { return std::move(value_); }
+  /// The value in place: exchanging its tensors needs no memory and cannot fail.
+  Value& raw_in_place() noexcept { return value_; }
   uint64_t home() const { return home_; }
 
   /// Named in errors; set by the owner of the variable if it knows its path.

@@ -1,5 +1,5 @@
 // Transformations of functions. Arguments and results are trees (tree.h); all of them nest in any
-// order.
+// order. C++ numbers that are to be differentiated become tensors: `grad(f)(3.0)`.
 //
 //   auto f = [](const Tensor& x) { return sum(sin(x)); };
 //   Tensor g = grad(f)(x);                                      // cos(x)
@@ -15,10 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "linnet/jit.h"
 #include "linnet/ops.h"
-#include "linnet/params.h"
-#include "linnet/tree.h"
+#include "linnet/traced_call.h"
 
 namespace linnet {
 
@@ -56,8 +54,24 @@ TensorList batch_call(const char* name, const TensorList& inputs,
                       const std::function<TensorList(const TensorList&)>& f,
                       const std::function<std::vector<std::optional<int64_t>>(size_t)>& out_axes,
                       std::optional<int64_t> axis_size);
-[[noreturn]] void fail_axes_count(const char* option, size_t given, size_t wanted,
-                                  const char* what);
+/// The axis of each leaf. `axes` has one entry for each part (an argument, an element of the
+/// result), a single one for all, or none, which means 0; `counts` are the leaves of the parts.
+/// @throws ValueError if there is not one for each part.
+std::vector<std::optional<int64_t>> spread_axes(const char* option,
+                                                const std::vector<std::optional<int64_t>>& axes,
+                                                const std::vector<size_t>& counts,
+                                                const char* what);
+/// Leaves of each element of a pair or tuple, or of the whole.
+template <class T>
+std::vector<size_t> leaf_counts(const T& result) {
+  if constexpr (tree::detail::is_tuple<T>) {
+    return std::apply(
+        [](const auto&... part) { return std::vector<size_t>{tree::leaves(part).size()...}; },
+        result);
+  } else {
+    return {tree::leaves(result).size()};
+  }
+}
 TensorList abstract_call(const TensorList& inputs,
                          const std::function<TensorList(const TensorList&)>& f);
 TensorList remat_call(const TensorList& inputs,
@@ -67,55 +81,34 @@ using FlatFunction = std::function<TensorList(const TensorList&)>;
 /// fwd gives results followed by residuals; bwd takes residuals followed by cotangents.
 struct CustomVjpRule {
   FlatFunction f, fwd, bwd;
-  size_t results = 0;
 };
 TensorList custom_vjp_call(const TensorList& inputs, std::shared_ptr<const CustomVjpRule> rule);
 /// jvp takes inputs followed by tangents, gives results followed by tangents.
 struct CustomJvpRule {
   FlatFunction f, jvp;
-  size_t results = 0;
 };
 TensorList custom_jvp_call(const TensorList& inputs, std::shared_ptr<const CustomJvpRule> rule);
-
-template <size_t I, class Tuple>
-TensorList leaves_of(Tuple& arguments) {
-  return tree::read(tree::flatten(std::get<I>(arguments)).leaves);
-}
-
-template <class Tuple>
-void append_leaves(TensorList& out, std::vector<size_t>& counts, Tuple& arguments) {
-  std::apply(
-      [&](auto&... argument) {
-        (([&] {
-           TensorList part = tree::read(tree::flatten(argument).leaves);
-           counts.push_back(part.size());
-           out.insert(out.end(), part.begin(), part.end());
-         }()),
-         ...);
-      },
-      arguments);
-}
-
-template <class Tuple>
-void place_leaves(Tuple& arguments, const TensorList& values, const std::vector<size_t>& counts) {
-  size_t which = 0, next = 0;
-  std::apply(
-      [&](auto&... argument) {
-        (([&] {
-           const size_t count = counts[which++];
-           tree::write(tree::flatten(argument).leaves,
-                       std::span<const Tensor>(values).subspan(next, count));
-           next += count;
-         }()),
-         ...);
-      },
-      arguments);
-}
 
 template <class T>
 T with_primals(const T& object, const ReverseCall& call) {
   return tree::map(object, [&](const Tensor& t) { return call.primal(t); });
 }
+
+/// The tensors of a tangent, of which floating numbers are tensors if those of its primal are.
+/// @tparam Primal the type with which the function is called, `Given` the one that was passed.
+template <class Primal, class Given, class Tangent>
+void append_tangent(TensorList& out, const Tangent& tangent) {
+  constexpr bool numbers = !std::is_same_v<Primal, Given> || std::is_same_v<Primal, Tensor>;
+  using Wanted = std::conditional_t<numbers, with_tensors<Tangent>, Tangent>;
+  const TensorList leaves = tree::leaves(as_tensors<Wanted>(tangent));
+  out.insert(out.end(), leaves.begin(), leaves.end());
+}
+
+template <class T>
+concept PairOfResults = requires(const T& result) {
+  result.first;
+  result.second;
+};
 
 }  // namespace detail
 
@@ -123,48 +116,27 @@ T with_primals(const T& object, const ReverseCall& call) {
 ///
 /// f must return a floating zero-dimensional tensor, or a pair of it and any auxiliary tree. Gives
 /// `{value, gradient}`, or `{value, auxiliary, gradient}`; the gradient has the type of the
-/// argument, or is a tuple if several are named.
-/// @throws ShapeError for a loss that is not a scalar, DTypeError for inputs that are not floating.
+/// argument (Tensor for a number), or is a tuple if several are named.
+/// @throws ShapeError for a loss that is not a scalar, DTypeError for inputs that are not floating,
+/// ValueError if the arguments hold nothing to differentiate with respect to.
 template <size_t... N, class F>
 auto value_and_grad(F f) {
-  return [f = std::move(f)](const auto&... args) {
-    auto arguments = tree::copy(std::make_tuple(args...));
+  return [f = std::move(f)]<class... A>(const A&... args) {
     using Which =
         std::conditional_t<sizeof...(N) == 0, std::index_sequence<0>, std::index_sequence<N...>>;
-    return [&]<size_t... W>(std::index_sequence<W...>) {
-      TensorList primals;
-      std::vector<size_t> counts;
-      auto chosen = std::tie(std::get<W>(arguments)...);
-      detail::append_leaves(primals, counts, chosen);
-      detail::ReverseCall call("grad", primals, true);
-      detail::place_leaves(chosen, call.traced(), counts);
-      using Result = std::decay_t<decltype(std::apply(f, arguments))>;
-      std::optional<Result> result;
-      call.run([&] { result.emplace(std::apply(f, arguments)); });
-      const auto unpack = [&](const Tensor& loss) {
-        TensorList gradients = call.gradients(loss);
-        size_t next = 0, which = 0;
-        std::tuple out{[&] {
-          const size_t count = counts[which++];
-          auto part = tree::unflatten(std::get<W>(std::tie(args...)),
-                                      std::span<const Tensor>(gradients).subspan(next, count));
-          next += count;
-          return part;
-        }()...};
-        if constexpr (sizeof...(W) == 1)
-          return std::move(std::get<0>(out));
-        else
-          return out;
-      };
-      if constexpr (detail::is_pair<Result>) {
-        auto gradient = unpack(result->first);
-        return std::make_tuple(call.primal(result->first),
-                               detail::with_primals(result->second, call), std::move(gradient));
-      } else {
-        auto gradient = unpack(*result);
-        return std::make_pair(call.primal(*result), std::move(gradient));
-      }
-    }(Which{});
+    detail::DifferentiatedCall<const F, Which, A...> function(args...);
+    detail::ReverseCall call("grad", function.inputs(), true);
+    function.place(call.traced());
+    call.run([&] { function.run(f); });
+    const auto& result = function.traced();
+    if constexpr (detail::PairOfResults<std::decay_t<decltype(result)>>) {
+      auto gradient = function.chosen(call.gradients(result.first), args...);
+      return std::make_tuple(call.primal(result.first), detail::with_primals(result.second, call),
+                             std::move(gradient));
+    } else {
+      auto gradient = function.chosen(call.gradients(result), args...);
+      return std::make_pair(call.primal(result), std::move(gradient));
+    }
   };
 }
 
@@ -183,58 +155,49 @@ auto grad(F f) {
 
 /// f's value at `args` and a function from cotangents of the result (a tree of its type) to those
 /// of the arguments: one tree, or a tuple if f has several arguments. It may be called many times.
+/// @throws ValueError if the arguments hold nothing to differentiate with respect to.
 template <class F, class... A>
 auto vjp(F f, const A&... args) {
-  auto arguments = tree::copy(std::make_tuple(args...));
-  TensorList primals;
-  std::vector<size_t> counts;
-  detail::append_leaves(primals, counts, arguments);
-  auto call = std::make_shared<detail::ReverseCall>("vjp", primals, false);
-  detail::place_leaves(arguments, call->traced(), counts);
-  using Result = std::decay_t<decltype(std::apply(f, arguments))>;
-  std::optional<Result> traced;
-  call->run([&] { traced.emplace(std::apply(f, arguments)); });
-  Result value = detail::with_primals(*traced, *call);
-  auto pullback = [call, outputs = tree::leaves(*traced), counts,
-                   prototypes = tree::copy(std::make_tuple(args...))](const Result& cotangent) {
+  using Call = detail::DifferentiatedCall<F, std::index_sequence_for<A...>, A...>;
+  auto function = std::make_shared<Call>(args...);
+  auto call = std::make_shared<detail::ReverseCall>("vjp", function->inputs(), false);
+  function->place(call->traced());
+  TensorList outputs;
+  call->run([&] { outputs = function->run(f); });
+  auto value = detail::with_primals(function->traced(), *call);
+  auto pullback = [call, function, outputs, prototypes = tree::copy(std::make_tuple(args...))](
+                      const typename Call::Result& cotangent) {
     const TensorList grads = call->pullback(outputs, tree::leaves(cotangent));
-    auto out = tree::copy(prototypes);
-    detail::place_leaves(out, grads, counts);
-    if constexpr (sizeof...(A) == 1)
-      return std::move(std::get<0>(out));
-    else
-      return out;
+    return std::apply([&](const auto&... given) { return function->chosen(grads, given...); },
+                      prototypes);
   };
   return std::make_pair(std::move(value), std::move(pullback));
 }
 
 /// f's value at `primals` and its derivative in the direction `tangents` (tuples of argument
 /// trees).
-/// @throws ShapeError if a tangent's type differs from its primal's.
-template <class F, class... A>
-auto jvp(F f, const std::tuple<A...>& primals, const std::tuple<A...>& tangents) {
-  auto arguments = tree::copy(primals);
-  TensorList values, directions;
-  std::vector<size_t> counts, tangent_counts;
-  detail::append_leaves(values, counts, arguments);
-  auto tangent_copy = tangents;
-  detail::append_leaves(directions, tangent_counts, tangent_copy);
-  using Result = std::decay_t<decltype(std::apply(f, arguments))>;
-  std::optional<Result> traced;
-  TensorList tangents_out;
+/// @throws ShapeError if a tangent's type differs from its primal's, ValueError if the arguments
+/// hold nothing to differentiate with respect to.
+template <class F, class... A, class... T>
+auto jvp(F f, const std::tuple<A...>& primals, const std::tuple<T...>& tangents) {
+  static_assert(sizeof...(A) == sizeof...(T), "jvp needs as many tangents as primals");
+  using Which = std::index_sequence_for<A...>;
+  using Call = detail::DifferentiatedCall<F, Which, A...>;
+  auto function = std::apply([](const A&... args) { return Call(args...); }, primals);
+  TensorList directions, tangents_out;
+  [&]<size_t... I>(std::index_sequence<I...>) {
+    (detail::append_tangent<std::tuple_element_t<I, typename Call::Arguments>, A>(
+         directions, std::get<I>(tangents)),
+     ...);
+  }(Which{});
   const TensorList outputs = detail::forward_call(
-      values, directions,
-      [&](const TensorList& lifted) {
-        detail::place_leaves(arguments, lifted, counts);
-        traced.emplace(std::apply(f, arguments));
-        return tree::leaves(*traced);
-      },
-      tangents_out);
-  return std::make_pair(tree::unflatten(*traced, outputs), tree::unflatten(*traced, tangents_out));
+      function.inputs(), directions,
+      [&](const TensorList& lifted) { return function.run(f, lifted); }, tangents_out);
+  return std::make_pair(function.result(outputs), function.result(tangents_out));
 }
-template <class F, class T>
-auto jvp(F f, const T& primal, const T& tangent) {
-  return jvp(std::move(f), std::tuple<T>(primal), std::tuple<T>(tangent));
+template <class F, class A, class T>
+auto jvp(F f, const A& primal, const T& tangent) {
+  return jvp(std::move(f), std::tuple<A>(primal), std::tuple<T>(tangent));
 }
 
 /// Marks an argument or result that is not mapped.
@@ -256,76 +219,31 @@ struct VmapOptions {
 /// result that is mapped.
 template <class F>
 auto vmap(F f, VmapOptions options = {}) {
-  return [f = std::move(f), options = std::move(options)](const auto&... args) {
-    auto arguments = tree::copy(std::make_tuple(args...));
-    TensorList values;
-    std::vector<size_t> counts;
-    detail::append_leaves(values, counts, arguments);
-    if (!options.in_axes.empty() && options.in_axes.size() != counts.size()) {
-      detail::fail_axes_count("in_axes", options.in_axes.size(), counts.size(), "arguments");
-    }
-    std::vector<std::optional<int64_t>> axes;
-    for (size_t i = 0; i < counts.size(); ++i) {
-      const std::optional<int64_t> axis =
-          options.in_axes.empty() ? std::optional<int64_t>(0) : options.in_axes[i];
-      axes.insert(axes.end(), counts[i], axis);
-    }
-    using Result = std::decay_t<decltype(std::apply(f, arguments))>;
-    std::optional<Result> traced;
-    std::vector<std::optional<int64_t>> out_axes;
+  return [f = std::move(f), options = std::move(options)]<class... A>(const A&... args) {
+    detail::CallOf<const F, A...> function(args...);
+    const std::vector<std::optional<int64_t>> axes =
+        detail::spread_axes("in_axes", options.in_axes, function.counts(), "argument");
     const TensorList outputs = detail::batch_call(
-        "vmap", values, axes,
-        [&](const TensorList& lifted) {
-          detail::place_leaves(arguments, lifted, counts);
-          traced.emplace(std::apply(f, arguments));
-          return tree::leaves(*traced);
-        },
+        "vmap", function.inputs(), axes,
+        [&](const TensorList& lifted) { return function.run(f, lifted); },
         [&](size_t count) {
-          std::vector<std::optional<int64_t>> spread;
-          if constexpr (tree::detail::is_tuple<Result>) {
-            if (options.out_axes.size() > 1) {
-              constexpr size_t kParts = std::tuple_size_v<Result>;
-              if (options.out_axes.size() != kParts) {
-                detail::fail_axes_count("out_axes", options.out_axes.size(), kParts, "results");
-              }
-              size_t which = 0;
-              std::apply(
-                  [&](const auto&... part) {
-                    ((spread.insert(spread.end(), tree::leaves(part).size(),
-                                    options.out_axes.at(which)),
-                      ++which),
-                     ...);
-                  },
-                  *traced);
-              return spread;
-            }
-          }
-          if (options.out_axes.size() > 1)
-            detail::fail_axes_count("out_axes", options.out_axes.size(), 1, "result");
-          spread.assign(count,
-                        options.out_axes.empty() ? std::optional<int64_t>(0) : options.out_axes[0]);
-          return spread;
+          return detail::spread_axes("out_axes", options.out_axes,
+                                     options.out_axes.size() > 1
+                                         ? detail::leaf_counts(function.traced())
+                                         : std::vector<size_t>{count},
+                                     "result");
         },
         options.axis_size);
-    return tree::unflatten(*traced, outputs);
+    return function.result(outputs);
   };
 }
 
 /// Types of the results, without computing or allocating (J-085): trees of abstract tensors.
 template <class F, class... A>
 auto eval_shape(F f, const A&... args) {
-  auto arguments = tree::copy(std::make_tuple(args...));
-  TensorList values;
-  std::vector<size_t> counts;
-  detail::append_leaves(values, counts, arguments);
-  using Result = std::decay_t<decltype(std::apply(f, arguments))>;
-  std::optional<Result> traced;
-  const TensorList outputs = detail::abstract_call(values, [&](const TensorList& lifted) {
-    detail::place_leaves(arguments, lifted, counts);
-    traced.emplace(std::apply(f, arguments));
-    return tree::leaves(*traced);
-  });
-  return tree::unflatten(*traced, outputs);
+  detail::CallOf<F, A...> function(args...);
+  return function.result(detail::abstract_call(
+      function.inputs(), [&](const TensorList& lifted) { return function.run(f, lifted); }));
 }
 
 /// Jacobian of a tensor function by columns (forward mode): shape output + input (J-081).
@@ -372,22 +290,36 @@ auto hessian(F f) {
 /// Recomputes f in the backward pass instead of keeping its intermediate values (J-086).
 template <class F>
 auto checkpoint(F f) {
-  return [f = std::move(f)](const auto&... args) {
-    auto arguments = tree::copy(std::make_tuple(args...));
-    TensorList values;
-    std::vector<size_t> counts;
-    detail::append_leaves(values, counts, arguments);
-    using Result = std::decay_t<decltype(std::apply(f, arguments))>;
-    std::optional<Result> traced;
-    const TensorList outputs = detail::remat_call(values, [&](const TensorList& lifted) {
-      auto inner = tree::copy(arguments);
-      detail::place_leaves(inner, lifted, counts);
-      traced.emplace(std::apply(f, inner));
-      return tree::leaves(*traced);
-    });
-    return tree::unflatten(*traced, outputs);
+  return [f = std::move(f)]<class... A>(const A&... args) {
+    detail::CallOf<const F, A...> function(args...);
+    return function.result(detail::remat_call(
+        function.inputs(), [&](const TensorList& lifted) { return function.run(f, lifted); }));
   };
 }
+
+namespace detail {
+
+/// What the rules of one call of a function with a custom derivative share.
+template <class Call, class Residuals>
+struct CustomCall {
+  template <class... A>
+  explicit CustomCall(const A&... args) : function(args...), inputs(function.take_inputs()) {}
+  Call function;
+  TensorList inputs;
+  // Blank: they say how lists of tensors are put together.
+  std::optional<typename Call::Result> result;
+  std::optional<Residuals> residuals;
+};
+
+/// `first`'s tensors followed by those of `second`.
+template <class A, class B>
+TensorList joined_leaves(const A& first, const B& second) {
+  TensorList out = tree::leaves(first);
+  for (Tensor& t : tree::leaves(second)) out.push_back(std::move(t));
+  return out;
+}
+
+}  // namespace detail
 
 /// f with its own reverse rule: `fwd(args...)` gives `{result, residuals}`, `bwd(residuals,
 /// cotangent)` gives the cotangents: one tree, or a tuple if there are several arguments (J-087).
@@ -395,49 +327,31 @@ template <class F, class Fwd, class Bwd>
 auto custom_vjp(F f, Fwd fwd, Bwd bwd) {
   return
       [f = std::move(f), fwd = std::move(fwd), bwd = std::move(bwd)]<class... A>(const A&... args) {
-        using Arguments = std::tuple<A...>;
-        using Result = std::decay_t<decltype(f(args...))>;
+        using Call = detail::CallOf<const F, A...>;
         using Residuals = std::decay_t<decltype(fwd(args...).second)>;
-        struct Shared {
-          std::optional<Result> result;
-          std::optional<Residuals> residuals;
-        };
-        const Arguments arguments = tree::copy(Arguments(args...));
-        Arguments copy = tree::copy(arguments);
-        TensorList values;
-        std::vector<size_t> counts;
-        detail::append_leaves(values, counts, copy);
-        auto shared = std::make_shared<Shared>();
+        auto call = std::make_shared<detail::CustomCall<Call, Residuals>>(args...);
         auto rule = std::make_shared<detail::CustomVjpRule>();
-        const auto rebuild = [arguments, counts](const TensorList& leaves) {
-          Arguments out = tree::copy(arguments);
-          detail::place_leaves(out, leaves, counts);
-          return out;
+        rule->f = [f, call](const TensorList& leaves) {
+          auto arguments = call->function.arguments(leaves);
+          const auto result = std::apply(f, arguments);
+          call->result.emplace(detail::blank(result));
+          return tree::leaves(result);
         };
-        rule->f = [f, rebuild, shared](const TensorList& leaves) {
-          auto inner = rebuild(leaves);
-          shared->result.emplace(std::apply(f, inner));
-          return tree::leaves(*shared->result);
+        rule->fwd = [fwd, call](const TensorList& leaves) {
+          auto arguments = call->function.arguments(leaves);
+          const auto pair = std::apply(fwd, arguments);
+          call->result.emplace(detail::blank(pair.first));
+          call->residuals.emplace(detail::blank(pair.second));
+          return detail::joined_leaves(pair.first, pair.second);
         };
-        rule->fwd = [fwd, rebuild, shared](const TensorList& leaves) {
-          auto inner = rebuild(leaves);
-          auto pair = std::apply(fwd, inner);
-          shared->result.emplace(pair.first);
-          shared->residuals.emplace(pair.second);
-          TensorList out = tree::leaves(pair.first);
-          for (Tensor& t : tree::leaves(pair.second)) out.push_back(std::move(t));
-          return out;
+        rule->bwd = [bwd, call](const TensorList& leaves) {
+          const size_t count = tree::leaves(*call->residuals).size();
+          const std::span<const Tensor> all(leaves);
+          return tree::leaves(bwd(tree::unflatten(*call->residuals, all.first(count)),
+                                  tree::unflatten(*call->result, all.subspan(count))));
         };
-        rule->bwd = [bwd, shared](const TensorList& leaves) {
-          const size_t count = tree::leaves(*shared->residuals).size();
-          const Residuals residuals =
-              tree::unflatten(*shared->residuals, std::span<const Tensor>(leaves).first(count));
-          const Result cotangent =
-              tree::unflatten(*shared->result, std::span<const Tensor>(leaves).subspan(count));
-          return tree::leaves(bwd(residuals, cotangent));
-        };
-        const TensorList outputs = detail::custom_vjp_call(values, rule);
-        return tree::unflatten(*shared->result, outputs);
+        const TensorList outputs = detail::custom_vjp_call(std::move(call->inputs), rule);
+        return tree::unflatten(*call->result, outputs);
       };
 }
 
@@ -446,36 +360,23 @@ auto custom_vjp(F f, Fwd fwd, Bwd bwd) {
 template <class F, class Rule>
 auto custom_jvp(F f, Rule jvp_rule) {
   return [f = std::move(f), jvp_rule = std::move(jvp_rule)]<class... A>(const A&... args) {
-    using Arguments = std::tuple<A...>;
-    using Result = std::decay_t<decltype(f(args...))>;
-    const Arguments arguments = tree::copy(Arguments(args...));
-    Arguments copy = tree::copy(arguments);
-    TensorList values;
-    std::vector<size_t> counts;
-    detail::append_leaves(values, counts, copy);
-    auto result = std::make_shared<std::optional<Result>>();
+    using Call = detail::CallOf<const F, A...>;
+    auto call = std::make_shared<detail::CustomCall<Call, std::tuple<>>>(args...);
     auto rule = std::make_shared<detail::CustomJvpRule>();
-    const auto rebuild = [arguments, counts](const TensorList& leaves) {
-      Arguments out = tree::copy(arguments);
-      detail::place_leaves(out, leaves, counts);
-      return out;
+    rule->f = [f, call](const TensorList& leaves) {
+      auto arguments = call->function.arguments(leaves);
+      const auto result = std::apply(f, arguments);
+      call->result.emplace(detail::blank(result));
+      return tree::leaves(result);
     };
-    rule->f = [f, rebuild, result](const TensorList& leaves) {
-      auto inner = rebuild(leaves);
-      result->emplace(std::apply(f, inner));
-      return tree::leaves(**result);
+    rule->jvp = [jvp_rule, call](const TensorList& leaves) {
+      const auto middle = leaves.begin() + static_cast<int64_t>(leaves.size() / 2);
+      const auto pair = jvp_rule(call->function.arguments(TensorList(leaves.begin(), middle)),
+                                 call->function.arguments(TensorList(middle, leaves.end())));
+      return detail::joined_leaves(pair.first, pair.second);
     };
-    rule->jvp = [jvp_rule, rebuild](const TensorList& leaves) {
-      const size_t half = leaves.size() / 2;
-      auto pair =
-          jvp_rule(rebuild(TensorList(leaves.begin(), leaves.begin() + static_cast<int64_t>(half))),
-                   rebuild(TensorList(leaves.begin() + static_cast<int64_t>(half), leaves.end())));
-      TensorList out = tree::leaves(pair.first);
-      for (Tensor& t : tree::leaves(pair.second)) out.push_back(std::move(t));
-      return out;
-    };
-    const TensorList outputs = detail::custom_jvp_call(values, rule);
-    return tree::unflatten(**result, outputs);
+    const TensorList outputs = detail::custom_jvp_call(std::move(call->inputs), rule);
+    return tree::unflatten(*call->result, outputs);
   };
 }
 

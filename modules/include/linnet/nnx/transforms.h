@@ -49,7 +49,7 @@ auto value_and_grad(F&& f, M& model, const Filter& wrt) {
   std::optional<Result> result;
   call.run([&] { result.emplace(f(model)); });
   call.lower(detail::walk(detail::visitor_of(model)));
-  if constexpr (linnet::detail::is_pair<Result>) {
+  if constexpr (linnet::detail::PairOfResults<Result>) {
     State gradients = call.gradients(result->first);
     auto auxiliary = tree::map(result->second, [&](const Tensor& t) { return call.primal(t); });
     return std::make_tuple(call.primal(result->first), std::move(auxiliary), std::move(gradients));

@@ -1,0 +1,16 @@
+// Private: what arguments must be for a function to be differentiated with respect to them.
+#pragma once
+
+#include "linnet/tensor.h"
+
+namespace linnet::detail {
+
+/// @throws ValueError for undefined leaves, and if no leaf is floating; DTypeError for a leaf that
+/// is not floating if `all_floating`.
+void require_differentiable(const char* transformation, const TensorList& leaves,
+                            bool all_floating = false);
+
+/// A tangent or cotangent that was a C++ number takes the floating dtype of what it belongs to.
+Tensor literal_as(DType dtype, const Tensor& tensor);
+
+}  // namespace linnet::detail

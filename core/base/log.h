@@ -9,5 +9,8 @@ namespace linnet {
 bool log_enabled(std::string_view topic);
 /// Sends one line to the log sink (standard error unless replaced by `set_log_sink`).
 void log_line(std::string_view topic, std::string_view text);
+/// A line under the topic `warning`, which is on unless the topics were chosen and it is not among
+/// them.
+void log_warning(std::string_view text);
 
 }  // namespace linnet

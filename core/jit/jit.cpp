@@ -9,10 +9,10 @@
 
 #include "core/base/format.h"
 #include "core/base/log.h"
+#include "core/control/stage.h"
 #include "core/exec/executable.h"
+#include "core/jit/retrace.h"
 #include "core/tensor/tensor_impl.h"
-#include "core/trace/call.h"
-#include "core/trace/graph_trace.h"
 
 namespace linnet {
 
@@ -35,6 +35,7 @@ struct JitCore::Entry {
     std::weak_ptr<state::Cell> cell;  ///< the `index`-th tensor of a captured variable
     size_t index = 0;
   };
+  /// A captured variable that the function writes; held weakly, as a program may outlive it.
   struct WrittenCell {
     std::weak_ptr<state::Cell> cell;
     size_t first = 0, count = 0;  ///< among the program's outputs
@@ -54,22 +55,24 @@ struct JitCore::Entry {
 };
 
 struct JitCore::Cache {
-  /// More programs of one function than this come from types that never repeat; the oldest goes.
-  static constexpr size_t kCapacity = 256;
+  explicit Cache(JitOptions given) : options(std::move(given)) {}
 
   void keep(const std::string& key, const EntryPtr& entry) {
     if (entries.insert_or_assign(key, entry).second) oldest_first.push_back(key);
-    if (entries.size() <= kCapacity) return;
-    entries.erase(oldest_first.front());
-    oldest_first.pop_front();
+    while (entries.size() > options.cache_size) {
+      entries.erase(oldest_first.front());
+      oldest_first.pop_front();
+    }
   }
 
+  const JitOptions options;
   std::mutex mutex;
   std::condition_variable traced;
   std::unordered_map<std::string, EntryPtr> entries;
   std::deque<std::string> oldest_first;
   std::unordered_map<std::string, std::thread::id> in_progress;
   size_t traces = 0;
+  RetraceLog retraces;
 };
 
 namespace {
@@ -77,7 +80,9 @@ namespace {
 void append_type(std::string& key, const Tensor& tensor) {
   key += static_cast<char>('a' + static_cast<int>(tensor.dtype()));
   key += tensor.weak() ? '~' : '.';
-  key += static_cast<char>(tensor.device().index);
+  const Device device = tensor.device();
+  key += static_cast<char>(device.type);
+  key.append(reinterpret_cast<const char*>(&device.index), sizeof(device.index));
   for (int64_t size : tensor.shape()) {
     key += std::to_string(size);
     key += ',';
@@ -101,47 +106,12 @@ void append_aliases(std::string& key, const std::vector<JitArgument>& arguments)
   }
 }
 
-/// Lifts variables into program inputs.
-class JitScope final : public state::Scope {
- public:
-  explicit JitScope(GraphTrace& stage) : stage_(stage) {}
-
-  struct Lifted {
-    state::CellPtr cell;
-    size_t position;  ///< among the program's inputs
-    size_t index;
-  };
-  const std::vector<Lifted>& lifted() const { return lifted_; }
-  /// The inner value of a cell that is an argument.
-  void preset(const state::CellPtr& cell, state::Value value) {
-    presets_[cell.get()] = std::move(value);
-  }
-  bool is_argument(const state::CellPtr& cell) const { return presets_.count(cell.get()) > 0; }
-
- protected:
-  state::Value lift(const state::CellPtr& cell, const state::Value& outer) override {
-    const auto preset = presets_.find(cell.get());
-    if (preset != presets_.end()) return preset->second;
-    state::Value inner = outer;
-    for (size_t i = 0; i < inner.tensors.size(); ++i) {
-      if (stage_.owns(inner.tensors[i])) continue;
-      lifted_.push_back({cell, stage_.graph().inputs.size(), i});
-      inner.tensors[i] = stage_.input(inner.tensors[i].type());
-    }
-    return inner;
-  }
-
- private:
-  GraphTrace& stage_;
-  std::vector<Lifted> lifted_;
-  std::map<const state::Cell*, state::Value> presets_;
-};
-
 /// One recording of the function into an entry.
 class Recorder {
  public:
-  Recorder(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values)
-      : arguments_(arguments) {
+  Recorder(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values,
+           const JitCore::Hooks& hooks)
+      : arguments_(arguments), hooks_(hooks) {
     for (const TensorList& list : values) {
       TensorList tracers;
       for (const Tensor& value : list) tracers.push_back(stage_.input(value.type()));
@@ -149,61 +119,79 @@ class Recorder {
     }
   }
 
-  void run(const JitCore::Hooks& hooks, JitCore::Entry& entry) {
-    JitScope scope(stage_);
-    TensorList outputs;
-    {
-      TraceScope trace_scope(&stage_);
-      place_state(scope);
-      outputs = hooks.run(inputs_);
+  void run(JitCore::Entry& entry) {
+    for (size_t i = 0; i < arguments_.size(); ++i) {
+      if (arguments_[i].state) place_state(i);
+    }
+    Recorded recorded = stage_.record([&] {
+      TensorList outputs = hooks_.run(inputs_);
       require_defined(outputs, "jit", "a result");
       entry.results = outputs.size();
-      for (size_t i = 0; i < arguments_.size(); ++i) collect_state(i, hooks, entry, outputs);
-      collect_cells(scope, entry, outputs);
-    }
+      for (size_t i = 0; i < arguments_.size(); ++i) {
+        if (!arguments_[i].state) check_copy(i);
+        collect_state(i, entry, outputs);
+      }
+      return outputs;
+    });
     for (const TensorList& list : inputs_) entry.argument_leaves += list.size();
-    Graph graph = stage_.finish(outputs);
-    entry.sources.resize(graph.inputs.size() - entry.argument_leaves);
-    for (const auto& lifted : scope.lifted()) {
-      entry.sources[lifted.position - entry.argument_leaves] = {{}, lifted.cell, lifted.index};
+    for (Recorded::Source& source : recorded.sources) {
+      if (source.cell)
+        entry.sources.push_back({{}, source.cell, source.index});
+      else
+        entry.sources.push_back({std::move(source.value), {}, 0});
     }
-    for (const auto& capture : stage_.captures()) {
-      entry.sources[capture.position - entry.argument_leaves].tensor = capture.outer;
-    }
-    entry.program = std::make_shared<Program>(std::move(graph));
+    for (const Recorded::Written& written : recorded.written)
+      entry.cells.push_back({written.cell, written.first, written.count, written.tuple});
+    reusable_ = recorded.reusable;
+    entry.program = std::make_shared<Program>(std::move(recorded.graph));
   }
 
-  bool keepable() const { return !stage_.captures_traced(); }
+  bool reusable() const { return reusable_; }
 
  private:
-  void place_state(JitScope& scope) {
-    for (size_t i = 0; i < arguments_.size(); ++i) {
-      if (!arguments_[i].state) continue;
-      size_t next = 0;
-      for (tree::LeafRef& leaf : arguments_[i].leaves) {
-        if (leaf.tensor) {
-          *leaf.tensor = inputs_[i][next++];
-        } else {
-          state::Value value = state::read_outside(leaf.cell);
-          for (Tensor& tensor : value.tensors) tensor = inputs_[i][next++];
-          scope.preset(leaf.cell, std::move(value));
-        }
+  void place_state(size_t i) {
+    size_t next = 0;
+    for (tree::LeafRef& leaf : arguments_[i].leaves) {
+      if (leaf.tensor) {
+        *leaf.tensor = inputs_[i][next++];
+      } else {
+        state::Value value = state::read(leaf.cell);
+        for (Tensor& tensor : value.tensors) tensor = inputs_[i][next++];
+        stage_.preset(leaf.cell, std::move(value));
       }
+    }
+  }
+
+  /// What the function writes to a copy would be lost without a word.
+  void check_copy(size_t i) const {
+    size_t variable = 0;
+    for (const tree::LeafRef& leaf : hooks_.copied(i)) {
+      if (!leaf.cell) continue;
+      for (const state::Scope::Entry& touched : state::current_scope()->entries()) {
+        if (touched.cell != leaf.cell || !touched.written) continue;
+        LeafDescriber describer(i);
+        hooks_.visit(i, describer);
+        fail<TraceError>(
+            "jit: argument {} is passed by value, and its variable '{}' is written inside: the "
+            "caller would not see it\n"
+            "  hint: take the argument by reference, as T&",
+            i, describer.variables().at(variable));
+      }
+      ++variable;
     }
   }
 
   /// Leaves are compared by position: assigning a whole container moves them, but they stay the
   /// same leaves.
-  void collect_state(size_t i, const JitCore::Hooks& hooks, JitCore::Entry& entry,
-                     TensorList& outputs) {
+  void collect_state(size_t i, JitCore::Entry& entry, TensorList& outputs) {
     entry.changed.emplace_back(0, 0);
     entry.state_outputs.emplace_back();
     if (!arguments_[i].state) return;
-    const tree::Flattened flat = hooks.flatten(i);
+    const tree::Flattened flat = hooks_.flatten(i);
     const TensorList after = tree::read(flat.leaves);
     require_defined(after, "jit", "a state argument");
     if (flat.structure != arguments_[i].structure) {
-      hooks.keep(i);
+      hooks_.keep(i);
       entry.changed.back() = {outputs.size(), after.size()};
       outputs.insert(outputs.end(), after.begin(), after.end());
       return;
@@ -215,23 +203,16 @@ class Recorder {
     }
   }
 
-  static void collect_cells(JitScope& scope, JitCore::Entry& entry, TensorList& outputs) {
-    for (const state::Scope::Entry& touched : scope.entries()) {
-      if (!touched.written || scope.is_argument(touched.cell)) continue;
-      const TensorList& tensors = touched.inner.tensors;
-      entry.cells.push_back({touched.cell, outputs.size(), tensors.size(), touched.inner.tuple});
-      outputs.insert(outputs.end(), tensors.begin(), tensors.end());
-    }
-  }
-
   std::vector<JitArgument>& arguments_;
-  GraphTrace stage_;
+  const JitCore::Hooks& hooks_;
+  Stage stage_{"jit"};
   std::vector<TensorList> inputs_;
+  bool reusable_ = true;
 };
 
 }  // namespace
 
-JitCore::JitCore() : cache_(std::make_unique<Cache>()) {}
+JitCore::JitCore(JitOptions options) : cache_(std::make_unique<Cache>(std::move(options))) {}
 JitCore::~JitCore() = default;
 
 JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::string& key) const {
@@ -283,6 +264,21 @@ void restore_state(std::vector<JitArgument>& arguments, const std::vector<Tensor
   }
 }
 
+std::vector<LeafDescription> describe(size_t arguments, const JitCore::Hooks& hooks) {
+  std::vector<LeafDescription> out;
+  for (size_t i = 0; i < arguments; ++i) {
+    LeafDescriber describer(i);
+    hooks.visit(i, describer);
+    out.insert(out.end(), describer.leaves().begin(), describer.leaves().end());
+  }
+  return out;
+}
+
+/// The function and the number of its program: `train_step#3`.
+std::string program_name(const std::string& function, size_t number) {
+  return fmt::format("{}#{}", function.empty() ? "function" : function, number);
+}
+
 }  // namespace
 
 JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std::string& key,
@@ -313,31 +309,40 @@ JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std:
   for (const JitArgument& argument : arguments) values.push_back(tree::read(argument.leaves));
   hooks.save();
   auto entry = std::make_shared<Entry>();
-  Recorder recorder(arguments, values);
+  Recorder recorder(arguments, values, hooks);
   try {
-    recorder.run(hooks, *entry);
+    recorder.run(*entry);
   } catch (...) {
     restore_state(arguments, values, hooks);
     throw;
   }
   restore_state(arguments, values, hooks);
   entry->prototypes = hooks.prototypes;
-  if (log_enabled("jit")) {
-    log_line(
-        "jit",
-        fmt::format("traced {} nodes, {} inputs, {} outputs", entry->program->graph().nodes.size(),
-                    entry->program->graph().inputs.size(), entry->program->graph().outputs.size()));
-  }
+  std::vector<LeafDescription> leaves = describe(arguments.size(), hooks);
   std::lock_guard lock(cache_->mutex);
   ++cache_->traces;
-  if (recorder.keepable()) cache_->keep(key, entry);
+  if (recorder.reusable()) cache_->keep(key, entry);
+  log_trace(*entry, std::move(leaves));
   return entry;
+}
+
+void JitCore::log_trace(const Entry& entry, std::vector<LeafDescription> leaves) {
+  const std::string name = program_name(cache_->options.name, cache_->traces);
+  const std::string reason = cache_->retraces.note(std::move(leaves));
+  if (log_enabled("jit")) {
+    const Graph& graph = entry.program->graph();
+    log_line("jit", fmt::format("{}: traced {} nodes, {} inputs, {} outputs{}{}", name,
+                                graph.nodes.size(), graph.inputs.size(), graph.outputs.size(),
+                                reason.empty() ? "" : "; ", reason));
+  }
+  const std::string warning = cache_->retraces.warning("jit: " + name);
+  if (!warning.empty()) log_warning(warning);
 }
 
 namespace {
 
 /// The values of a call's inputs. Once `release` is called they are held only here where state will
-/// be replaced, so that its memory can be re-used; they are put back unless `commit` is called.
+/// be replaced, so that its memory can be re-used.
 class BorrowedInputs {
  public:
   BorrowedInputs(std::vector<JitArgument>& arguments, const JitCore::Entry& entry) {
@@ -345,55 +350,58 @@ class BorrowedInputs {
       size_t leaf_index = 0;
       for (tree::LeafRef& leaf : arguments[i].leaves) {
         if (leaf.tensor) {
-          add(*leaf.tensor, replaced(entry, i, leaf_index++), leaf);
+          add(*leaf.tensor, output_of(entry, i, leaf_index++), leaf);
           continue;
         }
         const state::Value value = state::read(leaf.cell);
-        for (const Tensor& tensor : value.tensors) {
-          add(tensor, replaced(entry, i, leaf_index++) && value.single(), leaf);
+        for (size_t k = 0; k < value.tensors.size(); ++k) {
+          const int64_t output = output_of(entry, i, leaf_index++);
+          add(value.tensors[k], output, {nullptr, leaf.cell}, k);
         }
       }
     }
   }
 
-  ~BorrowedInputs() {
-    if (!released_) return;
-    for (auto& [leaf, index] : replaced_) {
-      if (leaf.tensor)
-        *leaf.tensor = tensors[index];
-      else
-        leaf.cell->set_raw(state::Value(tensors[index]));
-    }
-  }
-
   /// Outside all transformations only.
-  void release() {
-    for (auto& [leaf, index] : replaced_) {
-      if (leaf.tensor)
-        *leaf.tensor = Tensor();
-      else
-        leaf.cell->take();
-      donated[index] = 1;
+  void release() noexcept {
+    for (const Replaced& each : replaced_) {
+      each.place() = Tensor();
+      donated[each.input] = 1;
     }
-    released_ = true;
   }
-  void commit() { released_ = false; }
+  void put_back() noexcept {
+    for (const Replaced& each : replaced_) each.place() = tensors[each.input];
+  }
+  /// Puts the new values into their places; after `release` only.
+  void replace(const TensorList& results) noexcept {
+    for (const Replaced& each : replaced_) each.place() = results[each.output];
+  }
 
   TensorList tensors;
   std::vector<uint8_t> donated;
 
  private:
-  void add(const Tensor& tensor, bool replaced, const tree::LeafRef& leaf) {
-    if (replaced) replaced_.emplace_back(leaf, tensors.size());
+  /// A tensor of the state that the program replaces.
+  struct Replaced {
+    tree::LeafRef leaf;
+    size_t index;  ///< in the variable
+    size_t input, output;
+    Tensor& place() const {
+      return leaf.tensor ? *leaf.tensor : leaf.cell->raw_in_place().tensors[index];
+    }
+  };
+
+  void add(const Tensor& tensor, int64_t output, const tree::LeafRef& leaf, size_t index = 0) {
+    if (output >= 0)
+      replaced_.push_back({leaf, index, tensors.size(), static_cast<size_t>(output)});
     tensors.push_back(tensor);
     donated.push_back(0);
   }
-  static bool replaced(const JitCore::Entry& entry, size_t argument, size_t index) {
+  static int64_t output_of(const JitCore::Entry& entry, size_t argument, size_t index) {
     const auto& outputs = entry.state_outputs[argument];
-    return index < outputs.size() && outputs[index] >= 0;
+    return index < outputs.size() ? outputs[index] : -1;
   }
-  std::vector<std::pair<tree::LeafRef, size_t>> replaced_;
-  bool released_ = false;
+  std::vector<Replaced> replaced_;
 };
 
 void append_sources(const JitCore::Entry& entry, BorrowedInputs& inputs) {
@@ -424,7 +432,8 @@ void append_sources(const JitCore::Entry& entry, BorrowedInputs& inputs) {
 void check_types(const Graph& graph, const TensorList& inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     const TensorType& wanted = graph.types[graph.inputs[i]];
-    if (inputs[i].dtype() != wanted.dtype || inputs[i].shape() != wanted.shape) {
+    if (inputs[i].dtype() != wanted.dtype || inputs[i].shape() != wanted.shape ||
+        inputs[i].device() != wanted.device) {
       fail<TraceError>(
           "jit: a variable that the function captured was {} when it was traced and is {} now\n"
           "  hint: pass what changes its type as an argument instead of capturing it",
@@ -433,6 +442,7 @@ void check_types(const Graph& graph, const TensorList& inputs) {
   }
 }
 
+/// Writes state arguments inside a transformation, whose scope forgets it all if something fails.
 void write_state(std::vector<JitArgument>& arguments, const JitCore::Entry& entry,
                  const TensorList& results) {
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -444,9 +454,7 @@ void write_state(std::vector<JitArgument>& arguments, const JitCore::Entry& entr
         if (output >= 0) *leaf.tensor = results[static_cast<size_t>(output)];
         continue;
       }
-      // A donated cell is empty until its new value is written.
       state::Value value = state::read(leaf.cell);
-      if (value.tensors.empty() && !value.tuple) value = state::Value(Tensor());
       bool written = false;
       for (Tensor& tensor : value.tensors) {
         const int64_t output = entry.state_outputs[i][next++];
@@ -457,45 +465,98 @@ void write_state(std::vector<JitArgument>& arguments, const JitCore::Entry& entr
       if (written) state::write(leaf.cell, std::move(value));
     }
   }
+}
+
+/// New values of captured variables that still exist.
+std::vector<std::pair<state::CellPtr, state::Value>> written_cells(const JitCore::Entry& entry,
+                                                                   const TensorList& results) {
+  std::vector<std::pair<state::CellPtr, state::Value>> out;
   for (const JitCore::Entry::WrittenCell& written : entry.cells) {
-    const state::CellPtr cell = written.cell.lock();
+    state::CellPtr cell = written.cell.lock();
     if (!cell) continue;
     state::Value value;
     value.tuple = written.tuple;
     const auto first = results.begin() + static_cast<int64_t>(written.first);
     value.tensors.assign(first, first + static_cast<int64_t>(written.count));
-    state::write(cell, std::move(value));
+    out.emplace_back(std::move(cell), std::move(value));
   }
+  return out;
 }
 
 }  // namespace
 
-TensorList JitCore::execute(const EntryPtr& entry, std::vector<JitArgument>& arguments) {
-  const bool eager = current_trace() == nullptr && state::current_scope() == nullptr;
-  BorrowedInputs inputs(arguments, *entry);
-  append_sources(*entry, inputs);
-  check_types(entry->program->graph(), inputs.tensors);
-  if (eager) inputs.release();
-  TensorList results = eager ? entry->program->executable().run(inputs.tensors, inputs.donated)
-                             : call(entry->program, inputs.tensors);
-  inputs.commit();
-  write_state(arguments, *entry, results);
-  return results;
+struct JitCore::Run::Impl {
+  Impl(const EntryPtr& given, std::vector<JitArgument>& all)
+      : entry(given),
+        arguments(all),
+        eager(current_trace() == nullptr && state::current_scope() == nullptr),
+        inputs(all, *given) {}
+
+  EntryPtr entry;
+  std::vector<JitArgument>& arguments;
+  bool eager;
+  BorrowedInputs inputs;
+  TensorList results;
+  std::vector<std::pair<state::CellPtr, state::Value>> cells;
+  bool released = false;
+};
+
+JitCore::Run::Run(const EntryPtr& entry, std::vector<JitArgument>& arguments)
+    : impl_(std::make_unique<Impl>(entry, arguments)) {
+  append_sources(*entry, impl_->inputs);
+  check_types(entry->program->graph(), impl_->inputs.tensors);
+  if (impl_->eager) {
+    const Executable& executable = entry->program->executable();
+    impl_->inputs.release();
+    impl_->released = true;
+    try {
+      impl_->results = executable.run(impl_->inputs.tensors, impl_->inputs.donated);
+      impl_->cells = written_cells(*entry, impl_->results);
+    } catch (...) {
+      impl_->inputs.put_back();
+      throw;
+    }
+  } else {
+    impl_->results = linnet::call(entry->program, impl_->inputs.tensors);
+    impl_->cells = written_cells(*entry, impl_->results);
+  }
+}
+
+JitCore::Run::~Run() {
+  if (impl_->released) impl_->inputs.put_back();
+}
+
+void JitCore::Run::commit() {
+  if (impl_->eager) {
+    impl_->inputs.replace(impl_->results);
+    impl_->released = false;
+    for (auto& [cell, value] : impl_->cells) cell->set_raw(std::move(value));
+    return;
+  }
+  write_state(impl_->arguments, *impl_->entry, impl_->results);
+  for (auto& [cell, value] : impl_->cells) state::write(cell, std::move(value));
+}
+
+const TensorList& JitCore::Run::results() const { return impl_->results; }
+size_t JitCore::Run::result_count() const { return impl_->entry->results; }
+
+TensorList JitCore::Run::changed_state(size_t argument) const {
+  const auto [first, count] = impl_->entry->changed[argument];
+  const auto begin = impl_->results.begin() + static_cast<int64_t>(first);
+  return TensorList(begin, begin + static_cast<int64_t>(count));
 }
 
 std::shared_ptr<const void> JitCore::program_of(const EntryPtr& entry) { return entry->program; }
 const void* JitCore::prototypes(const EntryPtr& entry) { return entry->prototypes.get(); }
-size_t JitCore::result_count(const EntryPtr& entry) { return entry->results; }
 size_t JitCore::trace_count() const {
   std::lock_guard lock(cache_->mutex);
   return cache_->traces;
 }
 
-TensorList JitCore::changed_state(const EntryPtr& entry, size_t argument,
-                                  const TensorList& results) {
-  const auto [first, count] = entry->changed[argument];
-  const auto begin = results.begin() + static_cast<int64_t>(first);
-  return TensorList(begin, begin + static_cast<int64_t>(count));
+void JitCore::clear() {
+  std::lock_guard lock(cache_->mutex);
+  cache_->entries.clear();
+  cache_->oldest_first.clear();
 }
 
 }  // namespace detail

@@ -243,12 +243,11 @@ TEST(Jit, one_object_passed_twice) {
 TEST(Jit, inputs_are_not_changed) {
   const auto f = jit([](Tensor x, std::vector<Box> boxes) {
     x = x + 1;
-    boxes[0] = x;
-    return boxes[0].value() * 2;
+    return boxes[0].value() * x;
   });
   const Tensor x = vec({1});
   const std::vector<Box> boxes{Box(vec({7}))};
-  EXPECT_EQ(values(f(x, boxes)), floats({4}));
+  EXPECT_EQ(values(f(x, boxes)), floats({14}));
   EXPECT_EQ(values(x), floats({1}));
   EXPECT_EQ(values(boxes[0].value()), floats({7}));
 }
@@ -459,7 +458,6 @@ TEST(Jit, under_grad_vmap_and_jvp_with_state) {
 TEST(Jit, reading_state_does_not_count_as_writing_it) {
   std::vector<Box> boxes{Box(vec({2, 3}))};
   const auto read = jit([](std::vector<Box>& b, const Tensor& x) { return sum(b[0].value() * x); });
-  // checkpoint refuses writes.
   const auto f = checkpoint([&](const Tensor& x) { return read(boxes, x); });
   EXPECT_EQ(values(grad(f)(vec({1, 1}))), floats({2, 3}));
 }
@@ -532,6 +530,82 @@ TEST(Jit, R_059_the_cache_is_bounded) {
   EXPECT_EQ(f.trace_count(), 257u);
   EXPECT_EQ(values(f(x, 0)), floats({0, 0}));
   EXPECT_EQ(f.trace_count(), 258u) << "the oldest had gone";
+}
+
+TEST(Jit, R_059_the_size_of_the_cache_is_an_option_and_it_can_be_emptied) {
+  const auto f = jit([](const Tensor& x, int n) { return x + n; }, {.cache_size = 2});
+  const Tensor x = zeros({2});
+  for (int n : {0, 1, 2}) f(x, n);
+  f(x, 2);
+  f(x, 1);
+  EXPECT_EQ(f.trace_count(), 3u);
+  f(x, 0);
+  EXPECT_EQ(f.trace_count(), 4u) << "the oldest had gone";
+  f.clear();
+  EXPECT_EQ(values(f(x, 0)), floats({0, 0}));
+  EXPECT_EQ(f.trace_count(), 5u);
+}
+
+TEST(Jit, a_model_passed_by_value_and_trained_inside_is_refused) {
+  struct Model {
+    Box w{Tensor(1.f)};
+    std::map<std::string, Box> more;
+    Model() { more.emplace("b", Box(Tensor(2.f))); }
+    LINNET_FIELDS(w, more)
+  };
+  Model model;
+  const auto train = [](Model& m, const Tensor& x) {
+    m.more.at("b") = m.more.at("b").value() + x;
+    return m.w.value() * m.more.at("b").value();
+  };
+  const auto by_value = jit([&](Model m, const Tensor& x) { return train(m, x); });
+  const auto by_constant =
+      jit([&](const Model& m, const Tensor& x) { return train(const_cast<Model&>(m), x); });
+  const std::string text =
+      "jit: argument 0 is passed by value, and its variable 'more/b' is written inside: the caller "
+      "would not see it\n"
+      "  hint: take the argument by reference, as T&";
+  expect_error<TraceError>(text, [&] { by_value(model, Tensor(1.f)); });
+  expect_error<TraceError>(text, [&] { by_constant(model, Tensor(1.f)); });
+  EXPECT_EQ(model.more.at("b").value().item<float>(), 2);
+  const auto by_reference = jit([&](Model& m, const Tensor& x) { return train(m, x); });
+  EXPECT_EQ(by_reference(model, Tensor(1.f)).item<float>(), 3);
+  EXPECT_EQ(model.more.at("b").value().item<float>(), 3);
+  const auto read = jit([](Model m, const Tensor& x) { return m.w.value() * x; });
+  EXPECT_EQ(read(model, Tensor(5.f)).item<float>(), 5);
+  const auto of_copy = jit([&](const Model& m, const Tensor& x) {
+    Model mine = m;
+    return train(mine, x);
+  });
+  EXPECT_EQ(of_copy(model, Tensor(1.f)).item<float>(), 4) << "a copy made inside is its own";
+  EXPECT_EQ(model.more.at("b").value().item<float>(), 3);
+}
+
+TEST(Jit, results_with_variables_keep_no_tracer) {
+  const auto make = jit([](const Tensor& x) { return std::vector<Box>{Box(x * 2)}; });
+  const auto outer = jit([&](const Tensor& x) { return make(x)[0].value() + 1; });
+  const auto again = jit([&](const Tensor& x) { return make(x)[0].value() + 2; });
+  EXPECT_EQ(outer(Tensor(3.f)).item<float>(), 7);
+  EXPECT_EQ(again(Tensor(3.f)).item<float>(), 8);
+  EXPECT_EQ(make(Tensor(4.f))[0].value().item<float>(), 8);
+}
+
+TEST(Jit, a_call_that_fails_leaves_state_as_it_was) {
+  std::vector<Box> boxes{Box(vec({1, 2}))};
+  std::vector<Tensor> plain{vec({3, 4})};
+  Box captured(vec({5, 6}));
+  const auto refuses = jit([&](std::vector<Box>& b, std::vector<Tensor>& p, const Tensor& x) {
+    b[0] = x;
+    p[0] = x * 2;
+    p.push_back(x);
+    captured = x;
+    return grad([](const Tensor& y) { return y; })(x);
+  });
+  EXPECT_THROW(refuses(boxes, plain, vec({7, 8})), ShapeError);
+  EXPECT_EQ(values(boxes[0].value()), floats({1, 2}));
+  ASSERT_EQ(plain.size(), 1u);
+  EXPECT_EQ(values(plain[0]), floats({3, 4}));
+  EXPECT_EQ(values(captured.value()), floats({5, 6}));
 }
 
 TEST(Jit, long_loops_keep_memory_constant) {

@@ -49,7 +49,69 @@ TEST(Log, jit_says_when_it_traces) {
   f(zeros({3}));
   f(zeros({3}));
   ASSERT_EQ(capture.lines.size(), 1u);
-  EXPECT_EQ(capture.lines[0], "jit: traced 3 nodes, 1 inputs, 1 outputs");
+  EXPECT_EQ(capture.lines[0], "jit: function#1: traced 3 nodes, 1 inputs, 1 outputs");
+}
+
+TEST(Log, jit_says_why_it_traces_again) {
+  Capture capture("jit");
+  struct Batch {
+    Tensor image;
+    std::map<std::string, std::vector<Tensor>> more;
+  };
+  const auto f = jit(
+      [](const Batch& b, double rate, bool train, const std::string& mode) {
+        return sum(b.image) * rate * (train ? 1 : 2) * (mode == "a" ? 1 : 2);
+      },
+      {.name = "step"});
+  const auto last = [&] {
+    const std::string line = capture.lines.back();
+    return line.substr(line.find("outputs") + 7);
+  };
+  f({zeros({32, 4}), {}}, 0.5, true, "a");
+  EXPECT_EQ(last(), "");
+  EXPECT_EQ(capture.lines.back().find("jit: step#1: traced"), 0u) << capture.lines.back();
+  f({zeros({17, 4}), {}}, 0.5, true, "a");
+  EXPECT_EQ(last(), "; argument 0: 0: f32[32,4] -> f32[17,4]");
+  f({zeros({17, 4}), {}}, 0.25, false, "b");
+  EXPECT_EQ(last(),
+            "; argument 1: 0.5 (double) -> 0.25 (double); argument 2: true -> false; argument 3: "
+            "'a' -> 'b'");
+  f({zeros({17, 4}), {{"x", {zeros({1})}}}}, 0.25, false, "b");
+  EXPECT_EQ(last(), "; argument 0: 1/x/0: new, f32[1]");
+  f({zeros({17, 4}), {}}, 0.5, false, "b");
+  EXPECT_EQ(last(),
+            "; argument 1: 0.25 (double) -> 0.5 (double); argument 0: 1/x/0: gone, was f32[1]");
+  f({zeros({17, 4}), {}}, 0.5, false, "b");
+  EXPECT_EQ(capture.lines.size(), 5u);
+  EXPECT_EQ(capture.lines.back().find("jit: step#5: traced"), 0u) << capture.lines.back();
+}
+
+TEST(Log, R_059_a_leaf_that_causes_trace_after_trace_is_named_in_a_warning) {
+  Capture capture("warning");
+  const auto f = jit([](const Tensor& x, double rate) { return x * rate; }, {.name = "step"});
+  for (int i = 0; i < 8; ++i) f(zeros({2}), 0.5 * i);
+  EXPECT_TRUE(capture.lines.empty()) << "seven changes";
+  for (int i = 8; i < 20; ++i) f(zeros({2}), 0.5 * i);
+  ASSERT_EQ(capture.lines.size(), 1u) << "once";
+  EXPECT_EQ(capture.lines[0],
+            "warning: jit: step#9 was traced again 8 times because argument 1 changed, now 4 "
+            "(double)\n"
+            "  hint: every value of a C++ number is a program of its own: pass a Tensor");
+  for (int n = 1; n < 10; ++n) f(zeros({n}), 0);
+  ASSERT_EQ(capture.lines.size(), 2u);
+  EXPECT_NE(capture.lines[1].find("because argument 0 changed, now f32[9]"), std::string::npos)
+      << capture.lines[1];
+  const auto of_tensors = jit([](const Tensor& x, const Tensor& rate) { return x * rate; });
+  for (int i = 0; i < 20; ++i) of_tensors(zeros({2}), 0.5 * i);
+  EXPECT_EQ(of_tensors.trace_count(), 1u);
+  EXPECT_EQ(capture.lines.size(), 2u);
+}
+
+TEST(Log, warnings_can_be_silenced) {
+  Capture capture("graph");
+  const auto f = jit([](const Tensor& x, int n) { return x * n; });
+  for (int i = 0; i < 12; ++i) f(zeros({2}), i);
+  EXPECT_EQ(capture.count("traced again"), 0u);
 }
 
 TEST(Log, kernels_names_the_implementation) {

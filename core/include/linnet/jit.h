@@ -8,8 +8,12 @@
 // A `T&` parameter is state: what the function writes to it is seen by the caller. Everything else
 // is input. Captured variables are state too; captured tensors are inputs fixed at tracing. A
 // variable is either passed or captured, not both. Calling one jitted function from several threads
-// is allowed if the state arguments differ. The programs for the last 256 types of arguments are
-// kept.
+// is allowed if the state arguments differ.
+//
+// A C++ number, flag or string among the arguments belongs to the program: another value is another
+// program. Pass what changes from call to call as a Tensor. `LINNET_LOG=jit` says what each program
+// was traced for, and a leaf that causes trace after trace is named in a warning. A call that
+// throws leaves the state arguments and captured variables as they were.
 #pragma once
 
 #include <array>
@@ -21,9 +25,14 @@
 #include <type_traits>
 #include <utility>
 
-#include "linnet/tree.h"
+#include "linnet/traced_call.h"
 
 namespace linnet {
+
+struct JitOptions {
+  std::string name = {};    ///< in the log and in warnings
+  size_t cache_size = 256;  ///< programs that are kept; then the oldest goes
+};
 
 /// A traced program for inspection.
 class Lowered {
@@ -40,6 +49,8 @@ class Lowered {
   std::shared_ptr<const void> program_;
 };
 
+struct LeafDescription;
+
 namespace detail {
 
 /// One argument of a call, seen through its leaves.
@@ -52,7 +63,7 @@ struct JitArgument {
 /// Template-free part of a jitted function: cache, tracing protocol and execution.
 class JitCore {
  public:
-  JitCore();
+  explicit JitCore(JitOptions options);
   ~JitCore();
 
   struct Entry;
@@ -71,6 +82,10 @@ class JitCore {
     std::function<void(size_t i)> keep;
     /// Assigns the saved copy to state argument i.
     std::function<void(size_t i)> restore;
+    /// The leaves of the copy that stands for input argument i.
+    std::function<const std::vector<tree::LeafRef>&(size_t i)> copied;
+    /// Shows argument i to a visitor.
+    std::function<void(size_t i, tree::Visitor&)> visit;
     /// Where the typed side keeps the result and what `keep` copied; lives as long as the entry.
     std::shared_ptr<const void> prototypes;
   };
@@ -81,21 +96,38 @@ class JitCore {
   /// Traces the function and keeps the entry. Of several threads that want the same one, one traces
   /// and the others wait.
   EntryPtr trace(std::vector<JitArgument>& arguments, const std::string& key, const Hooks& hooks);
-  /// Runs: results first, then the new leaves of each state argument whose structure did not
-  /// change.
-  TensorList execute(const EntryPtr& entry, std::vector<JitArgument>& arguments);
+  /// One call of a program. State changes when it is committed, and only then.
+  class Run {
+   public:
+    Run(const EntryPtr& entry, std::vector<JitArgument>& arguments);
+    /// Puts the state back unless it was committed.
+    ~Run();
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
+
+    /// Of the function; then the new values of state.
+    const TensorList& results() const;
+    size_t result_count() const;
+    /// Values for the leaves of a state argument whose structure changed while tracing.
+    TensorList changed_state(size_t argument) const;
+    /// Writes state arguments whose structure did not change, and captured variables. Outside all
+    /// transformations nothing here can fail.
+    void commit();
+
+   private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+  };
 
   static std::shared_ptr<const void> program_of(const EntryPtr& entry);
   static const void* prototypes(const EntryPtr& entry);
-  static size_t result_count(const EntryPtr& entry);
-  /// Values for the leaves of a state argument whose structure changed while tracing.
-  static TensorList changed_state(const EntryPtr& entry, size_t argument,
-                                  const TensorList& results);
 
   size_t trace_count() const;
+  void clear();
 
  private:
   struct Cache;
+  void log_trace(const Entry& entry, std::vector<LeafDescription> leaves);
   std::unique_ptr<Cache> cache_;
 };
 
@@ -140,6 +172,14 @@ struct Signature<std::function<R(P...)>> {
 template <class F>
 concept HasSignature = std::is_pointer_v<F> || requires { &F::operator(); };
 
+template <class F, class Parameters>
+inline constexpr bool is_callable_with = false;
+template <class F, class... P>
+inline constexpr bool is_callable_with<F, std::tuple<P...>> = std::is_invocable_v<F&, P...>;
+template <class F>
+inline constexpr bool is_const_callable =
+    is_callable_with<const F, typename Signature<F>::Parameters>;
+
 template <class P>
 inline constexpr bool is_state_parameter =
     std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>;
@@ -147,7 +187,8 @@ inline constexpr bool is_state_parameter =
 template <class F, class R, class... P>
 class Jitted {
  public:
-  explicit Jitted(F f) : f_(std::move(f)), core_(std::make_shared<JitCore>()) {}
+  Jitted(F f, JitOptions options)
+      : f_(std::move(f)), core_(std::make_shared<JitCore>(std::move(options))) {}
 
   std::decay_t<R> operator()(P... args) const {
     return call(std::index_sequence_for<P...>{}, args...);
@@ -160,6 +201,8 @@ class Jitted {
   }
   /// How often the function has been traced.
   size_t trace_count() const { return core_->trace_count(); }
+  /// Forgets all programs; the next call traces again.
+  void clear() const { core_->clear(); }
 
  private:
   using Result = std::conditional_t<std::is_void_v<R>, std::tuple<>, std::decay_t<R>>;
@@ -186,7 +229,12 @@ class Jitted {
       return (object);
     } else {
       tree::write_raw(copied[I], traced);
-      return static_cast<const std::decay_t<Q>&>(*std::get<I>(copies));
+      // A parameter that is a value takes over the copy with its variables, so that writing to them
+      // is seen.
+      if constexpr (std::is_reference_v<Q>)
+        return static_cast<const std::decay_t<Q>&>(*std::get<I>(copies));
+      else
+        return std::move(*std::get<I>(copies));
     }
   }
 
@@ -220,10 +268,12 @@ class Jitted {
       if constexpr (std::is_void_v<R>) {
         f_(traced_argument<P, I>(args, copies, copied, inputs[I])...);
         prototypes->result.emplace();
+        return TensorList();
       } else {
-        prototypes->result.emplace(f_(traced_argument<P, I>(args, copies, copied, inputs[I])...));
+        const Result result = f_(traced_argument<P, I>(args, copies, copied, inputs[I])...);
+        prototypes->result.emplace(blank(result));
+        return tree::leaves(result);
       }
-      return tree::read(tree::flatten(*prototypes->result).leaves);
     };
     hooks.flatten = [&](size_t which) {
       tree::Flattened flat;
@@ -235,6 +285,10 @@ class Jitted {
     };
     hooks.restore = [&](size_t which) {
       ((I == which ? restore_state<P, I>(copies, args) : void()), ...);
+    };
+    hooks.copied = [&](size_t which) -> const std::vector<tree::LeafRef>& { return copied[which]; };
+    hooks.visit = [&](size_t which, tree::Visitor& visitor) {
+      ((I == which ? tree::visit(args, visitor) : void()), ...);
     };
     return core_->trace(arguments, key, hooks);
   }
@@ -248,20 +302,28 @@ class Jitted {
   }
   template <class Q, size_t I, class A>
   static void assign(Copies& to, const A& object) {
-    if constexpr (is_state_parameter<Q>) std::get<I>(to).emplace(tree::copy(object));
+    if constexpr (is_state_parameter<Q>) std::get<I>(to).emplace(blank(object));
   }
   template <class Q, size_t I, class A>
   static void restore_state(const Copies& copies, A& object) {
     if constexpr (is_state_parameter<Q>) object = *std::get<I>(copies);
   }
 
-  template <class Q, size_t I, class A>
-  static void apply_changed(const JitCore::EntryPtr& entry, A& object, const Prototypes& prototypes,
-                            const TensorList& results) {
+  /// The new value of a state argument whose structure the function changed.
+  template <class Q, size_t I>
+  static void prepare_changed(const JitCore::Run& run, const Prototypes& prototypes,
+                              Copies& changed) {
     if constexpr (is_state_parameter<Q>) {
-      if (!std::get<I>(prototypes.state)) return;
-      object = tree::copy(*std::get<I>(prototypes.state));
-      tree::write(tree::flatten(object).leaves, JitCore::changed_state(entry, I, results));
+      if (std::get<I>(prototypes.state)) {
+        std::get<I>(changed).emplace(
+            tree::unflatten(*std::get<I>(prototypes.state), run.changed_state(I)));
+      }
+    }
+  }
+  template <class Q, size_t I, class A>
+  static void assign_changed(A& object, Copies& changed) {
+    if constexpr (is_state_parameter<Q>) {
+      if (std::get<I>(changed)) object = std::move(*std::get<I>(changed));
     }
   }
 
@@ -270,13 +332,16 @@ class Jitted {
                        std::add_lvalue_reference_t<P>... args) const {
     std::vector<JitArgument> arguments{argument<P>(args)...};
     const JitCore::EntryPtr entry = entry_for(indices, arguments, args...);
-    TensorList results = core_->execute(entry, arguments);
     const Prototypes& prototypes = *static_cast<const Prototypes*>(JitCore::prototypes(entry));
-    (apply_changed<P, I>(entry, args, prototypes, results), ...);
-    if constexpr (!std::is_void_v<R>) {
-      results.resize(JitCore::result_count(entry));
-      return tree::unflatten(*prototypes.result, results);
-    }
+    JitCore::Run run(entry, arguments);
+    // Whatever can fail comes before the first write.
+    Copies changed;
+    (prepare_changed<P, I>(run, prototypes, changed), ...);
+    Result result = tree::unflatten(
+        *prototypes.result, std::span<const Tensor>(run.results()).first(run.result_count()));
+    run.commit();
+    (assign_changed<P, I>(args, changed), ...);
+    if constexpr (!std::is_void_v<R>) return result;
   }
 
   F f_;
@@ -294,14 +359,23 @@ struct JittedFor<F, R, std::tuple<P...>> {
 
 /// Compiles `f`. Its parameter types must be spelled out: they say what is state and what is input.
 template <class F>
-auto jit(F f) {
+auto jit(F f, JitOptions options = {}) {
   static_assert(detail::HasSignature<F>,
-                "jit needs a function whose parameter types are spelled out; a generic lambda "
-                "(auto parameters) "
-                "does not say which arguments are state (T&) and which are inputs");
-  using S = detail::Signature<F>;
-  return
-      typename detail::JittedFor<F, typename S::Result, typename S::Parameters>::type(std::move(f));
+                "jit needs a function whose parameter types are spelled out: write (Model& m, "
+                "const Tensor& x), not auto. They say which arguments are state (T&) and which are "
+                "inputs");
+  if constexpr (detail::HasSignature<F>) {
+    using S = detail::Signature<F>;
+    static_assert(detail::is_const_callable<F>,
+                  "jit needs a function whose operator() is const: declare it const, or drop "
+                  "`mutable` from the lambda; what it shall change is a T& parameter or captured "
+                  "by reference");
+    if constexpr (detail::is_const_callable<F>) {
+      using Jitted =
+          typename detail::JittedFor<F, typename S::Result, typename S::Parameters>::type;
+      return Jitted(std::move(f), std::move(options));
+    }
+  }
 }
 
 }  // namespace linnet

@@ -1,18 +1,88 @@
 #include "linnet/linen/scope.h"
 
+#include <algorithm>
+
 #include "core/base/format.h"
 #include "core/base/sha1.h"
 #include "linnet/transforms.h"
 
 namespace linnet::linen {
 
-/// What all scopes of one call share.
-struct ScopeRoot {
-  Variables variables;
+/// What all scopes of one call share. An entry that is written inside a transformation (checkpoint,
+/// jit, grad around a submodule) is kept in a cell of the call, so that it leaves the
+/// transformation like any other variable.
+class ScopeRoot {
+ public:
+  using Path = std::vector<std::string>;
+
   std::map<std::string, Key> rngs;
   CollectionFilter mutate;
   bool initializing = false;
   bool alive = true;
+
+  explicit ScopeRoot(Variables variables)
+      : variables_(std::move(variables)),
+        scope_(state::current_scope()),
+        home_(state::Cell({}).home()) {}
+
+  /// The entry at `path` as the present transformation sees it; null if absent.
+  const Variables* find(const Path& path) {
+    refresh(path);
+    return variables_.find_path(path);
+  }
+  /// The whole dictionary.
+  const Variables& all() {
+    refresh({});
+    return variables_;
+  }
+
+  void put(const Path& path, Variables leaf) {
+    auto found = cells_.find(path);
+    const bool inside = state::current_scope() != scope_;
+    if (leaf.is_leaf() && !leaf.fixed() && (inside || found != cells_.end())) {
+      if (found == cells_.end()) found = cells_.emplace(path, make_cell(path)).first;
+      state::write(found->second, leaf.leaf());
+    }
+    variables_.at_path(path) = std::move(leaf);
+  }
+
+ private:
+  state::CellPtr make_cell(const Path& path) const {
+    const Variables* before = variables_.find_path(path);
+    const bool has_value = before && before->is_leaf() && !before->fixed();
+    auto cell = std::make_shared<state::Cell>(has_value ? before->leaf() : state::Value(), home_);
+    cell->label = fmt::format("{}", fmt::join(path, "/"));
+    return cell;
+  }
+
+  /// Brings the entries at and below `path` up to date; those that a transformation made and did
+  /// not hand out are gone.
+  void refresh(const Path& path) {
+    for (auto it = cells_.lower_bound(path); it != cells_.end(); ++it) {
+      const Path& at = it->first;
+      if (at.size() < path.size() || !std::equal(path.begin(), path.end(), at.begin())) break;
+      state::Value value = state::read(it->second);
+      if (value.tuple || !value.tensors.empty())
+        variables_.at_path(at).leaf() = std::move(value);
+      else
+        remove(at);
+    }
+  }
+
+  void remove(const Path& path) {
+    Variables* parent = &variables_;
+    for (size_t i = 0; i + 1 < path.size(); ++i) {
+      const auto next = parent->children().find(path[i]);
+      if (next == parent->children().end()) return;
+      parent = &next->second;
+    }
+    parent->children().erase(path.back());
+  }
+
+  Variables variables_;
+  const state::Scope* scope_;  // in which the call was made
+  uint64_t home_;
+  std::map<Path, state::CellPtr> cells_;
 };
 
 /// One scope: a path, its random counters, and the names it has given out.
@@ -117,7 +187,7 @@ CollectionFilter operator-(const CollectionFilter& a, const CollectionFilter& b)
 std::string class_name(const std::type_info& type) { return short_type_name(type); }
 
 Tensor ScopeVariable::value() const {
-  const Variables* leaf = node_->root->variables.find_path(node_->full_path(collection_, name_));
+  const Variables* leaf = node_->root->find(node_->full_path(collection_, name_));
   if (!leaf) {
     fail<ModuleError>("ScopeVariableNotFoundError: no variable '{}' in collection '{}' of scope {}",
                       name_, collection_, node_->text());
@@ -128,8 +198,10 @@ Tensor ScopeVariable::value() const {
 void ScopeVariable::set(Tensor value) const {
   node_->check_alive();
   require_mutable(*node_, collection_, name_);
-  Variables& slot = node_->root->variables.at_path(node_->full_path(collection_, name_));
-  slot = Variables(state::Value(std::move(value)), slot.box());
+  const std::vector<std::string> path = node_->full_path(collection_, name_);
+  const Variables* before = node_->root->find(path);
+  node_->root->put(path, Variables(state::Value(std::move(value)),
+                                   before ? before->box() : std::optional<Box>()));
 }
 
 bool ScopeVariable::is_mutable() const { return node_->root->mutate.contains(collection_); }
@@ -167,7 +239,7 @@ Shape abstract_shape(const std::function<Variables(const Key&)>& init) {
 }
 
 [[noreturn]] void parameter_missing(const ScopeNode& node, const std::string& name) {
-  const Variables* all = node.root->variables.find_path({"params"});
+  const Variables* all = node.root->find({"params"});
   if (!all || all->empty()) {
     fail<ModuleError>(
         "ScopeCollectionNotFound: parameter '{}' of scope {} was asked for, but there is no "
@@ -185,7 +257,7 @@ Tensor Scope::param(const std::string& name, const Initializer& init, const Shap
                     DType dtype) {
   node_->check_alive();
   const std::vector<std::string> path = node_->full_path("params", name);
-  const Variables* existing = node_->root->variables.find_path(path);
+  const Variables* existing = node_->root->find(path);
   if (existing) {
     reserve(*node_, name, "params", "param");
     const Tensor value = existing->value();
@@ -203,7 +275,7 @@ Tensor Scope::param(const std::string& name, const std::function<Variables(const
   node_->check_alive();
   reserve(*node_, name, "params", "param");
   const std::vector<std::string> path = node_->full_path("params", name);
-  const Variables* existing = node_->root->variables.find_path(path);
+  const Variables* existing = node_->root->find(path);
   if (existing) {
     const Tensor value = existing->value();
     const Shape expected = abstract_shape(init);
@@ -217,7 +289,7 @@ Tensor Scope::param(const std::string& name, const std::function<Variables(const
   if (!node_->root->mutate.contains("params")) parameter_missing(*node_, name);
   Variables leaf = init(make_rng("params"));
   const Tensor value = leaf.value();
-  node_->root->variables.at_path(path) = std::move(leaf);
+  node_->root->put(path, std::move(leaf));
   return value;
 }
 
@@ -227,23 +299,23 @@ ScopeVariable Scope::variable(const std::string& collection, const std::string& 
   reserve(*node_, name, collection, "variable");
   if (!has_variable(collection, name)) {
     if (!node_->root->mutate.contains(collection) || !init) {
-      const Variables* all = node_->root->variables.find_path({collection});
+      const Variables* all = node_->root->find({collection});
       fail<ModuleError>(
           "{}: no variable '{}' in collection '{}' of scope {}",
           !all || all->empty() ? "ScopeCollectionNotFound" : "ScopeVariableNotFoundError", name,
           collection, node_->text());
     }
-    node_->root->variables.at_path(node_->full_path(collection, name)) = Variables(init());
+    node_->root->put(node_->full_path(collection, name), Variables(init()));
   }
   return ScopeVariable(node_, collection, name);
 }
 
 bool Scope::has_variable(const std::string& collection, const std::string& name) const {
-  return node_->root->variables.find_path(node_->full_path(collection, name)) != nullptr;
+  return node_->root->find(node_->full_path(collection, name)) != nullptr;
 }
 
 Tensor Scope::get_variable(const std::string& collection, const std::string& name) const {
-  const Variables* leaf = node_->root->variables.find_path(node_->full_path(collection, name));
+  const Variables* leaf = node_->root->find(node_->full_path(collection, name));
   return leaf ? leaf->value() : Tensor();
 }
 
@@ -251,8 +323,10 @@ void Scope::put_variable(const std::string& collection, const std::string& name,
                          state::Value value) {
   node_->check_alive();
   require_mutable(*node_, collection, name);
-  Variables& slot = node_->root->variables.at_path(node_->full_path(collection, name));
-  slot = Variables(std::move(value), slot.box());
+  const std::vector<std::string> path = node_->full_path(collection, name);
+  const Variables* before = node_->root->find(path);
+  node_->root->put(path,
+                   Variables(std::move(value), before ? before->box() : std::optional<Box>()));
 }
 
 const Variables* Scope::find_leaf(const std::string& collection,
@@ -260,7 +334,7 @@ const Variables* Scope::find_leaf(const std::string& collection,
   std::vector<std::string> full{collection};
   full.insert(full.end(), node_->path.begin(), node_->path.end());
   full.insert(full.end(), path.begin(), path.end());
-  return node_->root->variables.find_path(full);
+  return node_->root->find(full);
 }
 
 void Scope::put_leaf(const std::string& collection, const std::vector<std::string>& path,
@@ -270,12 +344,12 @@ void Scope::put_leaf(const std::string& collection, const std::vector<std::strin
   std::vector<std::string> full{collection};
   full.insert(full.end(), node_->path.begin(), node_->path.end());
   full.insert(full.end(), path.begin(), path.end());
-  node_->root->variables.at_path(full) = std::move(leaf);
+  node_->root->put(full, std::move(leaf));
 }
 
 Variables Scope::variables() const {
   Variables out;
-  for (const auto& [collection, tree] : node_->root->variables.children()) {
+  for (const auto& [collection, tree] : node_->root->all().children()) {
     const Variables* below = tree.find_path(node_->path);
     if (below) out.children().emplace(collection, *below);
   }
@@ -285,24 +359,23 @@ Variables Scope::variables() const {
 bool Scope::sow(const std::string& collection, const std::string& name, const Tensor& value) {
   node_->check_alive();
   if (!node_->root->mutate.contains(collection)) return false;
-  Variables& slot = node_->root->variables.at_path(node_->full_path(collection, name));
-  if (!slot.is_leaf()) {
-    reserve(*node_, name, collection, "variable");
-    slot = Variables(state::Value::tuple_of({}));
-  }
-  slot.leaf().tensors.push_back(value);
+  const std::vector<std::string> path = node_->full_path(collection, name);
+  const Variables* before = node_->root->find(path);
+  if (!before || !before->is_leaf()) reserve(*node_, name, collection, "variable");
+  Variables leaf = before && before->is_leaf() ? *before : Variables(state::Value::tuple_of({}));
+  leaf.leaf().tensors.push_back(value);
+  node_->root->put(path, std::move(leaf));
   return true;
 }
 
 Tensor Scope::perturb(const std::string& name, const Tensor& value, const std::string& collection) {
   node_->check_alive();
   if (node_->root->initializing && node_->root->mutate.contains(collection)) {
-    node_->root->variables.at_path(node_->full_path(collection, name)) =
-        Variables(zeros_like(value));
+    node_->root->put(node_->full_path(collection, name), Variables(zeros_like(value)));
   }
-  const Variables* all = node_->root->variables.find_path({collection});
+  const Variables* all = node_->root->find({collection});
   if (!all) return value;
-  const Variables* leaf = node_->root->variables.find_path(node_->full_path(collection, name));
+  const Variables* leaf = node_->root->find(node_->full_path(collection, name));
   if (!leaf) {
     fail<ModuleError>(
         "perturb: collection '{}' has no entry '{}' in scope {}\n  hint: leave the collection out",
@@ -386,9 +459,11 @@ void check_variables(const Variables& variables) {
 
 RootCall::RootCall(Variables variables, const RngStreams& rngs, CollectionFilter mutate,
                    bool initializing)
-    : root_(std::make_shared<ScopeRoot>()),
-      scope_([&] {
+    : root_([&] {
         check_variables(variables);
+        return std::make_shared<ScopeRoot>(std::move(variables));
+      }()),
+      scope_([&] {
         for (const auto& [name, key] : rngs.keys()) {
           if (!key.shape().empty()) {
             fail<ModuleError>(
@@ -396,7 +471,6 @@ RootCall::RootCall(Variables variables, const RngStreams& rngs, CollectionFilter
                 to_string(key.shape()));
           }
         }
-        root_->variables = std::move(variables);
         root_->rngs = rngs.keys();
         root_->mutate = std::move(mutate);
         root_->initializing = initializing;
@@ -415,14 +489,14 @@ RootCall::~RootCall() {
 
 Variables RootCall::updates() const {
   Variables out;
-  for (const auto& [collection, tree] : root_->variables.children()) {
+  for (const auto& [collection, tree] : root_->all().children()) {
     if (root_->mutate.contains(collection) && !tree.empty())
       out.children().emplace(collection, tree);
   }
   return out;
 }
 
-Variables RootCall::all() const { return root_->variables; }
+Variables RootCall::all() const { return root_->all(); }
 
 }  // namespace detail
 }  // namespace linnet::linen

@@ -254,5 +254,92 @@ TEST(LinenScope, L_103_to_L_108_boxes) {
             (AxisNames{"layers", "in", "out"}));
 }
 
+struct Block {
+  Tensor operator()(Scope& s, const Tensor& y) const {
+    const Tensor h = s("dense", linen::Dense{.features = 3}, y);
+    s.sow("intermediates", "hidden", h);
+    return s("drop", linen::Dropout{.rate = 0.5, .deterministic = false},
+             s("norm", linen::BatchNorm{.use_running_average = false}, h));
+  }
+};
+struct Plain {
+  Tensor operator()(Scope& s, const Tensor& y) const { return s("block", Block{}, y); }
+};
+struct Saved {
+  Tensor operator()(Scope& s, const Tensor& y) const {
+    return checkpoint([&](const Tensor& z) { return s("block", Block{}, z); })(y);
+  }
+};
+struct SavedTwice {
+  Tensor operator()(Scope& s, const Tensor& y) const {
+    return checkpoint([&](const Tensor& z) {
+      return checkpoint([&](const Tensor& u) { return s("block", Block{}, u); })(z);
+    })(y);
+  }
+};
+
+/// Variables that `init` makes, and what one application gives and changes.
+template <class Module>
+std::vector<std::vector<float>> init_and_apply(const Module& module) {
+  const Tensor y = reshape(sin(arange(0.0, 12.0)), {4, 3});
+  const Variables made = linen::init(module, {{"params", Key(0)}, {"dropout", Key(1)}}, y);
+  const linen::ApplyOptions options{.mutate = {"batch_stats", "intermediates"},
+                                    .rngs = {{"dropout", Key(2)}}};
+  const auto [out, updates] = linen::apply_with(options, module, made, y);
+  const Variables g = grad([&](const Variables& params) {
+    return sum(square(linen::apply_with(options, module, made | params, y).first));
+  })(Variables{{"params", made["params"]}});
+  std::vector<std::vector<float>> all{out.template to_vector<float>()};
+  for (const Variables* variables : {&made, &updates, &g}) {
+    for (const Tensor& leaf : tree::leaves(*variables)) {
+      EXPECT_FALSE(leaf.traced());
+      all.push_back(leaf.to_vector<float>());
+    }
+  }
+  return all;
+}
+
+TEST(LinenScope, J_086_blocks_under_checkpoint_make_and_change_variables) {
+  const auto expected = init_and_apply(Plain{});
+  EXPECT_EQ(expected.size(), 1u + 6 + 3 + 4);
+  const auto near = [&](const std::vector<std::vector<float>>& got) {
+    ASSERT_EQ(got.size(), expected.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      ASSERT_EQ(got[i].size(), expected[i].size()) << i;
+      for (size_t k = 0; k < got[i].size(); ++k)
+        EXPECT_NEAR(got[i][k], expected[i][k], 1e-5f) << i << ' ' << k;
+    }
+  };
+  near(init_and_apply(Saved{}));
+  near(init_and_apply(SavedTwice{}));
+}
+
+TEST(LinenScope, J_086_variables_written_inside_grad_and_jit_of_a_submodule) {
+  struct Model {
+    Tensor operator()(Scope& s, const Tensor& y) const {
+      Scope child = s.child("counter");
+      const auto f = [&](const Tensor& z) { return sum(Scope::call(child, Counter{}, z)); };
+      const Tensor g = grad(f)(y);
+      return sum(g) + jit([&](const Tensor& z) { return f(z); })(y);
+    }
+  };
+  const Variables made = linen::init(Model{}, Key(0), x());
+  EXPECT_EQ(made["counts"]["counter"]["count"].value().item<float>(), 1);
+  const auto [out, updates] = linen::apply_with({.mutate = {"counts"}}, Model{}, made, x());
+  EXPECT_EQ(updates["counts"]["counter"]["count"].value().item<float>(), 3);
+  EXPECT_EQ(out.item<float>(), 6 + 6 + 6 * 3);
+}
+
+TEST(LinenScope, variables_made_inside_eval_shape_are_not_made) {
+  struct Model {
+    Tensor operator()(Scope& s, const Tensor& y) const {
+      eval_shape([&](const Tensor& z) { return s("dense", linen::Dense{.features = 3}, z); }, y);
+      return y;
+    }
+  };
+  EXPECT_TRUE(linen::init(Model{}, Key(0), x()).empty() ||
+              !linen::init(Model{}, Key(0), x())["params"]["dense"].contains("kernel"));
+}
+
 }  // namespace
 }  // namespace linnet

@@ -80,7 +80,7 @@ using Initializer = std::function<Tensor(const Key&, const Shape&, DType)>;
 
 class Scope;
 struct ScopeNode;
-struct ScopeRoot;
+class ScopeRoot;
 
 /// A handle to one variable of a collection (L-009).
 class ScopeVariable {

@@ -14,7 +14,7 @@ namespace linnet {
 /// All passes that `options` leaves on, in order.
 Graph optimize(const Graph& graph, const CompileOptions& options);
 
-/// Puts the bodies of primitives that are `only_its_body` in their places.
+/// Puts the bodies of primitives that are `is_its_body` in their places.
 Graph inline_control(const Graph& graph);
 /// Removes nodes and constants whose results nothing reads, and numbers the values anew.
 void remove_dead_code(Graph& graph);

@@ -1,19 +1,8 @@
-#include "kernels/cpu/register/families.h"
+// The back ends that are linked in. Core calls this and knows none of them.
+#include "kernels/cpu/back_end.h"
 
 namespace linnet {
 
-void register_cpu_kernels(KernelTable& table) {
-  register_elementwise(table);
-  register_fused_elementwise(table);
-  register_shape(table);
-  register_indexing(table);
-  register_reduce(table);
-  register_nn(table);
-  register_dot(table);
-  register_conv(table);
-  register_window(table);
-  register_random(table);
-  register_optim(table);
-}
+void register_linked_back_ends() { register_back_end(DeviceType::kCpu, cpu_back_end()); }
 
 }  // namespace linnet

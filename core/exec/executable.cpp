@@ -8,7 +8,6 @@
 #include "core/exec/plan.h"
 #include "core/passes/passes.h"
 #include "core/tensor/tensor_impl.h"
-#include "linnet/parallel.h"
 
 namespace linnet {
 namespace {
@@ -42,10 +41,10 @@ class CompiledGraph final : public Executable {
     return std::make_shared<const Plan>(graph_, output_types_, options_.memory_plan);
   }
 
-  /// Kernels are prepared for a number of threads; if that has changed they are prepared again.
+  /// If the back end has changed its mind, say, about threads, kernels are prepared again.
   std::shared_ptr<const Plan> current_plan() const {
     std::lock_guard lock(mutex_);
-    if (plan_->threads() != num_threads()) plan_ = make_plan();
+    if (!plan_->current()) plan_ = make_plan();
     return plan_;
   }
 
@@ -53,14 +52,18 @@ class CompiledGraph final : public Executable {
     bool fits = inputs.size() == graph_.inputs.size();
     for (size_t i = 0; fits && i < inputs.size(); ++i) {
       const TensorType& wanted = graph_.types[graph_.inputs[i]];
-      fits = inputs[i].dtype() == wanted.dtype && inputs[i].shape() == wanted.shape;
+      fits = inputs[i].dtype() == wanted.dtype && inputs[i].shape() == wanted.shape &&
+             inputs[i].device() == wanted.device;
       if (!inputs[i].impl()->concrete()) require_concrete(inputs[i], "jit");
     }
     if (fits) return;
     std::string given, wanted;
-    for (const Tensor& x : inputs) given += (given.empty() ? "" : ", ") + type_of(x);
-    for (ValueId id : graph_.inputs)
-      wanted += (wanted.empty() ? "" : ", ") + to_string(graph_.types[id]);
+    const auto append = [](std::string& list, const TensorType& type) {
+      const std::string place = type.device.host() ? "" : " on " + to_string(type.device);
+      list = fmt::format("{}{}{}{}", list, list.empty() ? "" : ", ", to_string(type), place);
+    };
+    for (const Tensor& x : inputs) append(given, x.type());
+    for (ValueId id : graph_.inputs) append(wanted, graph_.types[id]);
     fail<ShapeError>("compiled program: expected ({}), got ({})", wanted, given);
   }
 

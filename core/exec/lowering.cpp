@@ -1,23 +1,19 @@
 #include "core/exec/lowering.h"
 
+#include <algorithm>
 #include <map>
 
 #include "core/ops/arithmetic.h"
 #include "core/ops/convert.h"
 #include "core/ops/creation.h"
+#include "core/ops/placement.h"
+#include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/back_end.h"
 
 namespace linnet {
 
-bool is_dense(const Place& place) {
-  int64_t step = 1;
-  for (size_t i = place.shape.size(); i-- > 0;) {
-    if (place.shape[i] == 0) return true;
-    if (place.shape[i] != 1 && place.strides[i] != step) return false;
-    step *= place.shape[i];
-  }
-  return true;
-}
+bool is_dense(const Place& place) { return is_dense(place.shape, place.strides); }
 
 bool is_whole(const Place& place, const Root& root) {
   const size_t bytes = static_cast<size_t>(element_count(place.shape)) * size_of(place.dtype);
@@ -25,10 +21,14 @@ bool is_whole(const Place& place, const Root& root) {
 }
 
 StepRequest::StepRequest(const Primitive& primitive, ParamsRef params,
-                         const std::vector<Place>& inputs, const std::vector<Place>& outputs)
+                         const std::vector<Place>& inputs, const std::vector<Place>& outputs,
+                         size_t widest)
     : places_(inputs), request_{primitive, params, {}, {}} {
   places_.insert(places_.end(), outputs.begin(), outputs.end());
-  for (const Place& place : places_) views_.push_back({place.dtype, place.shape, place.strides});
+  for (const Place& place : places_) {
+    views_.push_back({place.dtype, place.shape, place.strides,
+                      alignment_of(static_cast<uint64_t>(place.offset), widest)});
+  }
   const std::span<const OperandView> all(views_);
   request_.inputs = all.first(inputs.size());
   request_.outputs = all.subspan(inputs.size());
@@ -36,24 +36,30 @@ StepRequest::StepRequest(const Primitive& primitive, ParamsRef params,
 
 namespace {
 
-/// A tensor without memory that has the layout of a place, to ask a primitive for its view of it.
-Tensor phantom(const Place& place) {
-  // Only differences of addresses matter; nothing is read.
-  std::byte* const somewhere = reinterpret_cast<std::byte*>(uintptr_t{1} << 46);
-  TensorImpl* impl = new TensorImpl;
-  Tensor out(impl);
-  impl->dtype = place.dtype;
-  impl->shape = place.shape;
-  impl->strides = place.strides;
-  impl->buffer = BufferHandle(Buffer::wrap(somewhere, 0, nullptr));
-  impl->data = somewhere + place.offset;
-  return out;
-}
-
-Place place_of(const Tensor& view, const Tensor& of, const Place& from) {
-  const TensorImpl& impl = *view.impl();
-  return {from.root, impl.dtype, impl.shape, impl.strides,
-          from.offset + (impl.data - of.impl()->data)};
+/// Where most of the elements that a program makes or is given lie.
+Device device_of(const Graph& graph) {
+  std::vector<std::pair<Device, int64_t>> shares;
+  const auto count = [&](ValueId id) {
+    const TensorType& type = graph.types[id];
+    // A number of the host goes anywhere.
+    if (type.device.host() && type.shape.empty()) return;
+    for (auto& [device, elements] : shares) {
+      if (device == type.device) {
+        elements += element_count(type.shape);
+        return;
+      }
+    }
+    shares.emplace_back(type.device, element_count(type.shape));
+  };
+  for (ValueId id : graph.inputs) count(id);
+  for (const Graph::Node& node : graph.nodes) {
+    for (ValueId id : node.outputs) count(id);
+  }
+  for (const auto& [id, value] : graph.constants) count(id);
+  const auto most =
+      std::max_element(shares.begin(), shares.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == shares.end() ? Device{} : most->first;
 }
 
 Place dense_place(int32_t root, const TensorType& type) {
@@ -62,15 +68,20 @@ Place dense_place(int32_t root, const TensorType& type) {
 
 class Lowering {
  public:
-  explicit Lowering(const Graph& graph) : graph_(graph), places_(graph.types.size()) {}
+  explicit Lowering(const Graph& graph)
+      : graph_(graph),
+        device_(device_of(graph)),
+        widest_(back_end_of(device_).widest_alignment()),
+        places_(graph.types.size()) {}
 
   LoweredProgram run() {
+    out_.device = device_;
     for (size_t i = 0; i < graph_.inputs.size(); ++i) {
       define(graph_.inputs[i], {Root::Kind::kInput, static_cast<int32_t>(i)});
     }
     for (const auto& [id, value] : graph_.constants) {
       define(id, {Root::Kind::kConstant, static_cast<int32_t>(out_.constants.size())});
-      out_.constants.push_back(value.contiguous());
+      out_.constants.push_back(on_device(value));
     }
     for (const Graph::Node& node : graph_.nodes) {
       if (!lower_as_view(node)) lower_as_step(node);
@@ -88,6 +99,12 @@ class Lowering {
     out_.roots.push_back(root);
   }
 
+  Tensor on_device(const Tensor& value) const {
+    const Tensor here = transferred(value, device_).contiguous();
+    const auto address = reinterpret_cast<uintptr_t>(here.impl()->data);
+    return alignment_of(address, widest_) == widest_ ? here : dense_copy(here);
+  }
+
   bool lower_as_view(const Graph::Node& node) {
     const Primitive* p = node.primitive;
     if (p == &optimization_barrier_primitive()) {
@@ -97,16 +114,18 @@ class Lowering {
     }
     if (node.inputs.empty()) return false;
     const Place& from = places_[node.inputs[0]];
-    if (p == &copy_primitive() ||
+    if (p == &copy_primitive() || p == &device_put_primitive() ||
         (p == &convert_primitive() && graph_.types[node.outputs[0]].dtype == from.dtype)) {
       places_[node.outputs[0]] = from;
       return true;
     }
     if (!p->view) return false;
-    const Tensor operand = phantom(from);
-    const Tensor view = p->view(node.params, operand);
-    if (!view.defined()) return false;
-    places_[node.outputs[0]] = place_of(view, operand, from);
+    const std::optional<TensorLayout> view =
+        p->view(node.params, {from.dtype, from.shape, from.strides});
+    if (!view) return false;
+    places_[node.outputs[0]] = {
+        from.root, view->dtype, view->shape, view->strides,
+        from.offset + view->offset * static_cast<int64_t>(size_of(from.dtype))};
     return true;
   }
 
@@ -128,16 +147,16 @@ class Lowering {
   /// whole.
   void choose(const Graph::Node& node, LoweredStep& step, const std::vector<Place>& outputs) {
     if (node.primitive->control()) return;
-    const Device device = node.inputs.empty() ? kCpu : graph_.types[node.inputs[0]].device;
     std::string declined;
     for (const bool dense : {false, true}) {
       if (dense && !make_dense(step.inputs)) break;
-      auto request =
-          std::make_shared<StepRequest>(*node.primitive, step.params, step.inputs, outputs);
-      ChosenKernel kernel = choose_kernel(request->request(), device, declined);
+      auto request = std::make_shared<StepRequest>(*node.primitive, step.params, step.inputs,
+                                                   outputs, widest_);
+      ChosenKernel kernel = choose_kernel(request->request(), device_, declined);
       if (!kernel.implementation) continue;
       if (!kernel.implementation->strided && make_dense(step.inputs)) {
-        request = std::make_shared<StepRequest>(*node.primitive, step.params, step.inputs, outputs);
+        request = std::make_shared<StepRequest>(*node.primitive, step.params, step.inputs, outputs,
+                                                widest_);
       }
       step.kernel = std::move(kernel);
       step.request = std::move(request);
@@ -175,9 +194,9 @@ class Lowering {
     step.inputs = {place};
     const std::vector<Place> outputs{dense_place(-1, type)};
     step.request =
-        std::make_shared<StepRequest>(copy_primitive(), step.params, step.inputs, outputs);
+        std::make_shared<StepRequest>(copy_primitive(), step.params, step.inputs, outputs, widest_);
     std::string declined;
-    step.kernel = choose_kernel(step.request->request(), type.device, declined);
+    step.kernel = choose_kernel(step.request->request(), device_, declined);
     read(place);
     Root root;
     root.bytes = static_cast<size_t>(element_count(type.shape)) * size_of(type.dtype);
@@ -201,6 +220,8 @@ class Lowering {
   }
 
   const Graph& graph_;
+  Device device_;
+  size_t widest_;
   LoweredProgram out_;
   std::vector<Place> places_;
   std::map<std::vector<int64_t>, Place> copies_;

@@ -33,8 +33,9 @@ struct Root {
 /// Types and layouts of one kernel's operands and results, at fixed addresses.
 class StepRequest {
  public:
+  /// @param widest alignment of roots, as far as kernels are told of it.
   StepRequest(const Primitive& primitive, ParamsRef params, const std::vector<Place>& inputs,
-              const std::vector<Place>& outputs);
+              const std::vector<Place>& outputs, size_t widest);
   StepRequest(const StepRequest&) = delete;
   StepRequest& operator=(const StepRequest&) = delete;
   const KernelRequest& request() const { return request_; }
@@ -55,11 +56,14 @@ struct LoweredStep {
   std::vector<Place> outputs = {};  ///< dense, each the whole of its root
 };
 
+/// Everything lies on one device. Inputs and results that belong elsewhere are moved where the
+/// program begins and ends.
 struct LoweredProgram {
+  Device device;
   std::vector<Root> roots;
   std::vector<LoweredStep> steps;
   std::vector<Place> outputs;  ///< of the program
-  TensorList constants;        ///< dense
+  TensorList constants;        ///< dense, on the device
 };
 
 /// Whether a place is the whole memory of its root in row-major order.

@@ -6,9 +6,9 @@
 
 namespace linnet {
 
-size_t assign_offsets(std::span<MemoryBlock> blocks) {
-  const auto aligned = [](size_t bytes) {
-    return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+size_t assign_offsets(std::span<MemoryBlock> blocks, size_t alignment) {
+  const auto aligned = [alignment](size_t bytes) {
+    return (bytes + alignment - 1) / alignment * alignment;
   };
   std::vector<size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), size_t{0});

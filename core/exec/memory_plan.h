@@ -10,9 +10,6 @@
 
 namespace linnet {
 
-/// Every block starts at a multiple of this.
-inline constexpr size_t kArenaAlignment = 64;
-
 /// Memory that is used in the steps from `first` to `last`, both included.
 struct MemoryBlock {
   size_t bytes = 0;
@@ -20,9 +17,9 @@ struct MemoryBlock {
   size_t offset = 0;
 };
 
-/// Chooses offsets such that blocks that live at the same time do not overlap, the largest first,
-/// each at the lowest place that is free.
+/// Chooses offsets, multiples of `alignment`, such that blocks that live at the same time do not
+/// overlap, the largest first, each at the lowest place that is free.
 /// @return bytes of the arena.
-size_t assign_offsets(std::span<MemoryBlock> blocks);
+size_t assign_offsets(std::span<MemoryBlock> blocks, size_t alignment = 64);
 
 }  // namespace linnet

@@ -1,92 +1,109 @@
 #include "core/exec/plan.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "core/base/format.h"
+#include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
-#include "linnet/parallel.h"
 
 namespace linnet {
 
 Plan::Plan(const Graph& graph, const TypeList& output_types, bool reuse_memory)
     : graph_(graph),
       output_types_(output_types),
-      threads_(num_threads()),
       program_(lower(graph)),
-      storage_(plan_storage(program_, reuse_memory)),
+      back_end_(back_end_of(program_.device)),
+      configuration_(back_end_.configuration()),
+      storage_(plan_storage(program_, reuse_memory, back_end_.arena_alignment())),
       base_count_(kFirstInput + graph.inputs.size() + graph.outputs.size()) {
-  for (size_t s = 0; s < program_.steps.size(); ++s) add_step(s);
+  if (base_count_ > Address::kMostBases) {
+    fail<ValueError>("compiled program: {} inputs and results, at most {} are possible",
+                     base_count_ - kFirstInput, Address::kMostBases - kFirstInput);
+  }
+  for (const TensorType& type : output_types_) moves_results_ |= type.device != program_.device;
+  add_steps();
 }
 
-Plan::Address Plan::address_of_block(int32_t block) const {
+Address Plan::address_of_block(int32_t block) const {
   const StorageBlock& b = storage_.blocks[block];
-  if (b.output < 0) return {kArena, static_cast<int64_t>(b.memory.offset)};
-  return {
-      static_cast<uint32_t>(kFirstInput + graph_.inputs.size()) + static_cast<uint32_t>(b.output),
-      0};
+  if (b.output < 0) return Address::at(kArena, b.memory.offset);
+  return Address::at(kFirstInput + graph_.inputs.size() + static_cast<uint64_t>(b.output), 0);
 }
 
-Plan::Address Plan::address_of(const Place& place) const {
+Address Plan::address_of(const Place& place) const {
   const Root& root = program_.roots[place.root];
-  Address address{};
+  Address address;
   switch (root.kind) {
     case Root::Kind::kInput:
-      address = {kFirstInput + static_cast<uint32_t>(root.index), 0};
+      address = Address::at(kFirstInput + static_cast<uint64_t>(root.index), 0);
       break;
     case Root::Kind::kConstant:
-      address = {kAbsolute, reinterpret_cast<int64_t>(program_.constants[root.index].impl()->data)};
+      address = Address::of(program_.constants[root.index].impl()->data);
       break;
     case Root::Kind::kComputed:
       address = address_of_block(storage_.block_of_root[place.root]);
   }
-  address.offset += place.offset;
+  address.word += static_cast<uint64_t>(place.offset);
   return address;
 }
 
-void Plan::add_step(size_t index) {
-  const LoweredStep& lowered = program_.steps[index];
-  Step step;
-  step.inputs = static_cast<uint32_t>(addresses_.size());
-  for (const Place& place : lowered.inputs) addresses_.push_back(address_of(place));
-  step.outputs = static_cast<uint32_t>(addresses_.size());
-  for (const Place& place : lowered.outputs) addresses_.push_back(address_of(place));
-  step.workspace = static_cast<uint32_t>(addresses_.size());
-  const int32_t workspace = storage_.workspace_of_step[index];
-  addresses_.push_back(workspace < 0 ? Address{kAbsolute, 0} : address_of_block(workspace));
-  if (lowered.kernel.implementation) {
-    step.prepared = lowered.kernel.prepared.get();
-    step.run = lowered.kernel.implementation->run;
-    step.request = &lowered.request->request();
-  } else {
-    step.evaluated = &lowered;
+std::span<const Address> Plan::add_addresses(const std::vector<Place>& places) {
+  const size_t first = addresses_.size();
+  for (const Place& place : places) addresses_.push_back(address_of(place));
+  return std::span(addresses_).subspan(first);
+}
+
+void Plan::add_steps() {
+  size_t operands = 0;
+  for (const LoweredStep& step : program_.steps)
+    operands += step.inputs.size() + step.outputs.size();
+  addresses_.reserve(operands);
+  steps_.reserve(program_.steps.size());
+  size_t first = 0;
+  for (size_t s = 0; s < program_.steps.size(); ++s) {
+    const LoweredStep& lowered = program_.steps[s];
+    const std::span<const Address> inputs = add_addresses(lowered.inputs);
+    const std::span<const Address> outputs = add_addresses(lowered.outputs);
+    if (!lowered.kernel.implementation) {
+      add_runner(first);
+      first = steps_.size();
+      parts_.push_back({.evaluated = &lowered, .inputs = inputs, .outputs = outputs});
+      continue;
+    }
+    const int32_t workspace = storage_.workspace_of_step[s];
+    steps_.push_back({.kernel = lowered.kernel.prepared.get(),
+                      .run = lowered.kernel.implementation->run,
+                      .request = &lowered.request->request(),
+                      .inputs = inputs,
+                      .outputs = outputs,
+                      .workspace = workspace < 0 ? Address{} : address_of_block(workspace)});
   }
-  steps_.push_back(step);
+  add_runner(first);
+}
+
+/// Makes a part of the steps from `first` on.
+void Plan::add_runner(size_t first) {
+  if (first == steps_.size()) return;
+  auto runner = back_end_.make_runner(program_.device, std::span(steps_).subspan(first));
+  scratch_words_ = std::max(scratch_words_, runner->scratch_words());
+  parts_.push_back({.runner = std::move(runner)});
 }
 
 namespace {
 
 /// Memory that somebody else keeps alive, as a tensor.
-Tensor borrow(const void* data, const Place& place) {
+Tensor borrow(Device device, uint64_t address, const Place& place) {
   TensorImpl* impl = new TensorImpl;
   Tensor out(impl);
   impl->dtype = place.dtype;
+  impl->device = device;
   impl->shape = place.shape;
   impl->strides = place.strides;
-  impl->data = const_cast<std::byte*>(static_cast<const std::byte*>(data));
+  impl->data = reinterpret_cast<std::byte*>(address);
   impl->buffer = BufferHandle(Buffer::wrap(impl->data, 0, nullptr));
   return out;
-}
-
-void evaluate_step(const LoweredStep& step, const void* const* in, void* const* out) {
-  const TraceScope eager(nullptr);
-  TensorList operands;
-  for (size_t i = 0; i < step.inputs.size(); ++i) operands.push_back(borrow(in[i], step.inputs[i]));
-  const TensorList results = evaluate(*step.primitive, operands, step.params);
-  for (size_t k = 0; k < results.size(); ++k) {
-    const Tensor dense = results[k].contiguous();
-    const size_t bytes = static_cast<size_t>(dense.size()) * size_of(dense.dtype());
-    if (bytes) std::memcpy(out[k], dense.impl()->data, bytes);
-  }
 }
 
 /// Whether the memory of a tensor can become that of a result: nobody else can see it.
@@ -103,59 +120,71 @@ bool may_take(const Tensor& input, size_t bytes) {
 class Plan::Call {
  public:
   Call(const Plan& plan, TensorList& inputs, std::span<const uint8_t> donated)
-      : plan_(plan), inputs_(inputs), donated_(donated) {
-    const size_t tail = (plan.addresses_.size() + plan.base_count_) * sizeof(std::byte*);
-    const size_t bytes = plan.arena_bytes() + tail;
-    std::byte* memory = small_.data();
-    if (bytes > small_.size()) {
-      arena_ = BufferHandle(Buffer::allocate(bytes, kCpu));
-      memory = arena_->data();
-    }
-    // Offsets in the arena are multiples of 64, so that the tables behind it are aligned.
-    bases_ = reinterpret_cast<std::byte**>(memory + plan.arena_bytes());
-    addresses_ = bases_ + plan.base_count_;
-    bases_[kAbsolute] = nullptr;
-    bases_[kArena] = memory;
+      : plan_(plan), device_(plan.program_.device), inputs_(inputs), donated_(donated) {
+    // Results that leave the device are moved at the end, which may fail.
+    if (plan.moves_results_) donated_ = {};
+    take_memory();
+    bases_[kAbsolute] = 0;
+    moved_.reserve(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) add_input(i);
     outputs_.reserve(plan.storage_.outputs.size());
     for (size_t k = 0; k < plan.storage_.outputs.size(); ++k) add_output(k);
   }
 
   TensorList run() {
-    for (size_t i = 0; i < plan_.addresses_.size(); ++i) {
-      const Address& address = plan_.addresses_[i];
-      // The null base makes the offset an address.
-      addresses_[i] = reinterpret_cast<std::byte*>(
-          reinterpret_cast<intptr_t>(bases_[address.base]) + address.offset);
-    }
-    for (const Step& step : plan_.steps_) {
-      const void* const* in = reinterpret_cast<const void* const*>(addresses_ + step.inputs);
-      void* const* out = reinterpret_cast<void* const*>(addresses_ + step.outputs);
-      if (step.prepared) {
-        step.prepared->run(in, out, addresses_[step.workspace]);
-      } else if (step.run) {
-        step.run(*step.request, in, out);
-      } else {
-        evaluate_step(*step.evaluated, in, out);
-      }
+    const std::span<const uint64_t> bases(bases_, plan_.base_count_);
+    for (const Part& part : plan_.parts_) {
+      if (part.runner)
+        part.runner->run(bases, bases_ + plan_.base_count_);
+      else
+        evaluate_part(part);
     }
     for (const auto& [result, owner] : inline_copies_) {
       const TensorImpl& from = *outputs_[owner].impl();
       std::memcpy(outputs_[result].impl()->inline_value, from.inline_value,
                   sizeof from.inline_value);
     }
+    if (plan_.moves_results_) {
+      for (size_t k = 0; k < outputs_.size(); ++k)
+        outputs_[k] = transferred(outputs_[k], plan_.output_types_[k].device);
+    }
     for (int32_t input : taken_) inputs_[input] = Tensor();
     return std::move(outputs_);
   }
 
  private:
+  /// The arena, and on the host the bases and the scratch of the runners: small ones on the stack.
+  void take_memory() {
+    const size_t arena = plan_.arena_bytes(), own = device_.host() ? arena : 0;
+    const size_t words = plan_.base_count_ + plan_.scratch_words_;
+    std::byte* memory = small_.data();
+    if (own + words * sizeof(uint64_t) > small_.size()) {
+      host_ = BufferHandle(Buffer::allocate(own + words * sizeof(uint64_t), Device{}));
+      memory = host_->data();
+    }
+    // Offsets in the arena are multiples of 64, so that the words behind it are aligned.
+    bases_ = reinterpret_cast<uint64_t*>(memory + own);
+    if (!device_.host()) {
+      arena_ = BufferHandle(arena ? Buffer::allocate(arena, device_) : nullptr);
+      memory = arena_ ? arena_->data() : nullptr;
+    }
+    bases_[kArena] = reinterpret_cast<uintptr_t>(memory);
+  }
+
+  /// The memory of an input, or of a copy where the kernels expect it: here, dense and aligned.
   void add_input(size_t i) {
     const TensorImpl* impl = inputs_[i].impl();
-    if (!dense(*impl)) {
-      dense_.push_back(inputs_[i].contiguous());
-      impl = dense_.back().impl();
+    if (impl->device != device_ || !dense(*impl) || !aligned(*impl)) {
+      Tensor here = transferred(inputs_[i], device_).contiguous();
+      moved_.push_back(aligned(*here.impl()) ? here : dense_copy(here));
+      impl = moved_.back().impl();
     }
-    bases_[kFirstInput + i] = impl->data;
+    bases_[kFirstInput + i] = reinterpret_cast<uintptr_t>(impl->data);
+  }
+
+  bool aligned(const TensorImpl& impl) const {
+    const size_t widest = plan_.back_end_.widest_alignment();
+    return alignment_of(reinterpret_cast<uintptr_t>(impl.data), widest) == widest;
   }
 
   void add_output(size_t k) {
@@ -168,7 +197,23 @@ class Plan::Call {
     } else {
       outputs_.push_back(shared(storage, weak, static_cast<int32_t>(k)));
     }
-    bases_[kFirstInput + inputs_.size() + k] = outputs_.back().impl()->data;
+    bases_[kFirstInput + inputs_.size() + k] =
+        reinterpret_cast<uintptr_t>(outputs_.back().impl()->data);
+  }
+
+  void evaluate_part(const Part& part) const {
+    const TraceScope eager(nullptr);
+    const LoweredStep& step = *part.evaluated;
+    TensorList operands;
+    for (size_t i = 0; i < step.inputs.size(); ++i)
+      operands.push_back(borrow(device_, part.inputs[i].resolve(bases_), step.inputs[i]));
+    const TensorList results = evaluate(*step.primitive, operands, step.params);
+    for (size_t k = 0; k < results.size(); ++k) {
+      const Tensor dense = transferred(results[k], device_).contiguous();
+      const size_t bytes = static_cast<size_t>(dense.size()) * size_of(dense.dtype());
+      void* const to = reinterpret_cast<void*>(part.outputs[k].resolve(bases_));
+      if (bytes) plan_.back_end_.copy(device_, to, device_, dense.impl()->data, bytes);
+    }
   }
 
   /// An input or a constant, or a view of it.
@@ -190,11 +235,11 @@ class Plan::Call {
     for (int32_t donor : storage.donors) {
       if (donated_.empty() || !donated_[donor] || !inputs_[donor].defined() || is_taken(donor))
         continue;
-      if (!may_take(inputs_[donor], bytes)) continue;
+      if (inputs_[donor].device() != device_ || !may_take(inputs_[donor], bytes)) continue;
       taken_.push_back(donor);
       return over(inputs_[donor].impl()->buffer, storage.place, weak);
     }
-    return make_uninitialized(storage.place.dtype, storage.place.shape, kCpu, weak);
+    return make_uninitialized(storage.place.dtype, storage.place.shape, device_, weak);
   }
 
   bool is_taken(int32_t donor) const {
@@ -209,13 +254,14 @@ class Plan::Call {
     const TensorImpl& owner = *outputs_[storage.owner].impl();
     if (owner.buffer) return over(owner.buffer, storage.place, weak);
     inline_copies_.emplace_back(k, storage.owner);
-    return make_uninitialized(storage.place.dtype, storage.place.shape, kCpu, weak);
+    return make_uninitialized(storage.place.dtype, storage.place.shape, device_, weak);
   }
 
-  static Tensor over(const BufferHandle& buffer, const Place& place, bool weak) {
+  Tensor over(const BufferHandle& buffer, const Place& place, bool weak) const {
     TensorImpl* impl = new TensorImpl;
     Tensor out(impl);
     impl->dtype = place.dtype;
+    impl->device = device_;
     impl->weak = weak;
     impl->shape = place.shape;
     impl->strides = place.strides;
@@ -225,19 +271,18 @@ class Plan::Call {
   }
 
   const Plan& plan_;
+  Device device_;
   TensorList& inputs_;
   std::span<const uint8_t> donated_;
-  alignas(kArenaAlignment) std::array<std::byte, 4096> small_;  // for programs of a few numbers
-  BufferHandle arena_;
-  std::byte** bases_ = nullptr;
-  std::byte** addresses_ = nullptr;
-  TensorList dense_, outputs_;
+  alignas(64) std::array<std::byte, 4096> small_;  // for programs of a few numbers
+  BufferHandle host_, arena_;
+  uint64_t* bases_ = nullptr;
+  TensorList moved_, outputs_;
   std::vector<int32_t> taken_;
   std::vector<std::pair<int32_t, int32_t>> inline_copies_;
 };
 
 TensorList Plan::run(TensorList& inputs, std::span<const uint8_t> donated) const {
-  cpu::apply_num_threads();
   return Call(*this, inputs, donated).run();
 }
 

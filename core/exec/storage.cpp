@@ -12,7 +12,8 @@ constexpr size_t kMostDonors = 8;
 
 class StoragePlanner {
  public:
-  StoragePlanner(const LoweredProgram& program, bool reuse) : program_(program), reuse_(reuse) {}
+  StoragePlanner(const LoweredProgram& program, bool reuse, size_t alignment)
+      : program_(program), reuse_(reuse), alignment_(alignment) {}
 
   StoragePlan run() {
     steps_ = static_cast<int32_t>(program_.steps.size());
@@ -161,13 +162,14 @@ class StoragePlanner {
         memory.back().last = steps_;
       }
     }
-    plan_.arena_bytes = assign_offsets(memory);
+    plan_.arena_bytes = assign_offsets(memory, alignment_);
     for (size_t i = 0; i < index.size(); ++i)
       plan_.blocks[index[i]].memory.offset = memory[i].offset;
   }
 
   const LoweredProgram& program_;
   bool reuse_;
+  size_t alignment_;
   int32_t steps_ = 0;
   std::vector<int32_t> last_;  // step that last reads each root; the number of steps for results
   StoragePlan plan_;
@@ -175,8 +177,8 @@ class StoragePlanner {
 
 }  // namespace
 
-StoragePlan plan_storage(const LoweredProgram& program, bool reuse) {
-  return StoragePlanner(program, reuse).run();
+StoragePlan plan_storage(const LoweredProgram& program, bool reuse, size_t alignment) {
+  return StoragePlanner(program, reuse, alignment).run();
 }
 
 }  // namespace linnet

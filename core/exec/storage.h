@@ -34,6 +34,7 @@ struct StoragePlan {
 };
 
 /// @param reuse whether values share memory at all; without, every one has its own.
-StoragePlan plan_storage(const LoweredProgram& program, bool reuse);
+/// @param alignment of values in the arena.
+StoragePlan plan_storage(const LoweredProgram& program, bool reuse, size_t alignment);
 
 }  // namespace linnet

@@ -5,6 +5,7 @@
 
 #include "checkpoint_manifest.h"
 #include "core/base/format.h"
+#include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "directory.h"
 #include "linnet/io/atomic_file.h"
@@ -166,7 +167,7 @@ TensorList read_values(const std::string& directory, const Leaves& leaves, const
 
 HostArray to_host_array(const Tensor& tensor) {
   require_concrete(tensor, "to_host_array");
-  const Tensor flat = tensor.contiguous();
+  const Tensor flat = host_view(tensor);
   HostArray out;
   out.dtype = flat.dtype();
   out.shape = flat.shape();

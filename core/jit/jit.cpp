@@ -77,12 +77,15 @@ struct JitCore::Cache {
 
 namespace {
 
+void append_device(std::string& key, Device device) {
+  key += static_cast<char>('A' + static_cast<int>(device.type));
+  key += static_cast<char>(device.index);
+}
+
 void append_type(std::string& key, const Tensor& tensor) {
   key += static_cast<char>('a' + static_cast<int>(tensor.dtype()));
   key += tensor.weak() ? '~' : '.';
-  const Device device = tensor.device();
-  key += static_cast<char>(device.type);
-  key.append(reinterpret_cast<const char*>(&device.index), sizeof(device.index));
+  append_device(key, tensor.device());
   for (int64_t size : tensor.shape()) {
     key += std::to_string(size);
     key += ',';
@@ -216,6 +219,7 @@ JitCore::JitCore(JitOptions options) : cache_(std::make_unique<Cache>(std::move(
 JitCore::~JitCore() = default;
 
 JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::string& key) const {
+  append_device(key, default_device());
   for (size_t i = 0; i < arguments.size(); ++i) {
     key += arguments[i].structure;
     key += '|';

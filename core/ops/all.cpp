@@ -6,6 +6,7 @@ namespace linnet {
 void define_all_primitives() {
   static const bool defined = [] {
     define_creation();
+    define_placement();
     define_conversion();
     define_arithmetic();
     define_logic();

@@ -38,15 +38,10 @@ const Primitive& bitcast_primitive() {
             }
             return TypeList{{p.dtype, x[0].shape(), false, x[0].device()}};
           },
-      .view =
-          [](const BitcastParams& p, const Tensor& x) {
-            if (size_of(p.dtype) != size_of(x.dtype())) return Tensor();
-            Tensor out = make_view(x, x.shape(), x.impl()->strides, 0);
-            out.impl()->dtype = p.dtype;
-            out.impl()->weak = false;
-            out.impl()->exact_literal = std::numeric_limits<double>::quiet_NaN();
-            return out;
-          },
+      .view = [](const BitcastParams& p, const TensorLayout& x) -> std::optional<TensorLayout> {
+        if (size_of(p.dtype) != size_of(x.dtype)) return std::nullopt;
+        return TensorLayout{p.dtype, x.shape, x.strides, x.offset};
+      },
       .pointwise = true});
   return p;
 }
@@ -159,7 +154,7 @@ Tensor convert(const Tensor& x, WeakDType type) {
   const TensorImpl& impl = *x.impl();
   if (impl.dtype == type.dtype && impl.weak == type.weak) return x;
   if (impl.concrete()) {
-    if (impl.shape.empty() && impl.device == kCpu) return convert_scalar(impl, type);
+    if (impl.shape.empty() && impl.device.host()) return convert_scalar(impl, type);
     if (impl.dtype == type.dtype) return with_weak(x, type.weak);
   }
   return emit_one(convert_primitive(), {x}, ConvertParams{type.dtype, type.weak});
@@ -167,6 +162,11 @@ Tensor convert(const Tensor& x, WeakDType type) {
 
 Tensor to_floating(const Tensor& x) {
   return is_floating(x.dtype()) ? x : convert(x, {DType::kF32, x.weak()});
+}
+
+Tensor beside(const Tensor& x, const Tensor& other) {
+  if (x.impl()->device == other.impl()->device) return x;
+  return x.impl()->device.host() && x.impl()->shape.empty() ? x.to(other.impl()->device) : x;
 }
 
 Tensor broadcast_trailing(const Tensor& x, const Shape& shape) {
@@ -242,8 +242,10 @@ std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Ten
   }
   const WeakDType type =
       promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
-  return {broadcast_trailing(promoted_operand(operation, a, b, type), shape),
-          broadcast_trailing(promoted_operand(operation, b, a, type), shape)};
+  const auto fit = [&](const Tensor& x, const Tensor& other) {
+    return broadcast_trailing(beside(promoted_operand(operation, x, other, type), other), shape);
+  };
+  return {fit(a, b), fit(b, a)};
 }
 
 Tensor emit_binary(const Primitive& primitive, const Tensor& a, const Tensor& b) {

@@ -8,8 +8,10 @@
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
 #include "core/tensor/checked_size.h"
+#include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/ops.h"
+#include "linnet/trace.h"
 
 namespace linnet {
 
@@ -17,7 +19,7 @@ const Primitive& iota_primitive() {
   static const Primitive& p =
       define(Opaque<IotaParams>{.name = "iota", .infer = [](const IotaParams& p, Inputs) {
                                   checked_element_count("iota", p.shape);
-                                  return TypeList{{p.dtype, p.shape, false, kCpu}};
+                                  return TypeList{{p.dtype, p.shape, false, p.device}};
                                 }});
   return p;
 }
@@ -39,6 +41,11 @@ void define_creation() {
   copy_primitive();
 }
 
+Tensor dense_copy(const Tensor& tensor) {
+  const TraceScope eager(nullptr);
+  return emit_one(copy_primitive(), Inputs(&tensor, 1));
+}
+
 namespace {
 
 template <class Word>
@@ -50,7 +57,7 @@ void fill_words(std::byte* out, const std::byte* value, int64_t count) {
 
 /// Dense memory instead of a view, since most such tensors are state that is about to be updated.
 Tensor fill_dense(const Tensor& value, const Shape& shape) {
-  Tensor out = make_uninitialized(value.dtype(), shape, kCpu, value.weak());
+  Tensor out = make_uninitialized(value.dtype(), shape, value.device(), value.weak());
   const std::byte* bits = value.impl()->data;
   const int64_t count = out.size();
   switch (size_of(value.dtype())) {
@@ -69,17 +76,8 @@ Tensor fill_dense(const Tensor& value, const Shape& shape) {
   return out;
 }
 
-/// Zero-dimensional `value` repeated; under a transformation a broadcast, which compilers see
-/// through.
-Tensor filled(const Tensor& value, const Shape& shape) {
-  if (current_trace() == nullptr && value.impl()->concrete() && value.device() == kCpu) {
-    return fill_dense(value, shape);
-  }
-  return broadcast_in_dim(value, shape, {});
-}
-
 Tensor from_doubles(const std::vector<double>& values, DType dtype) {
-  Tensor out = make_uninitialized(dtype, {static_cast<int64_t>(values.size())});
+  Tensor out = make_uninitialized(dtype, {static_cast<int64_t>(values.size())}, kCpu);
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     T* to = reinterpret_cast<T*>(mutable_data(out));
@@ -92,7 +90,7 @@ Tensor from_doubles(const std::vector<double>& values, DType dtype) {
         to[i] = T(static_cast<float>(values[i]));
     }
   });
-  return out;
+  return out.to(default_device());
 }
 
 /// An integer type that counts to the largest of `sizes` and twice as far.
@@ -109,7 +107,8 @@ std::pair<Tensor, Tensor> diagonals(int64_t rows, int64_t columns, int64_t k) {
 }
 
 /// True in the lower triangle, including the `k`-th diagonal.
-Tensor lower_mask(int64_t rows, int64_t columns, int64_t k) {
+Tensor lower_mask(Device device, int64_t rows, int64_t columns, int64_t k) {
+  const ScopedDevice here(device);
   const auto [row, column] = diagonals(rows, columns, k);
   return greater_equal(row, column);
 }
@@ -119,15 +118,30 @@ Tensor triangle(const char* operation, const Tensor& x, int64_t k, bool lower) {
     fail<ShapeError>("{}: expected at least two dimensions, got {}", operation,
                      to_string(x.type()));
   const int64_t near = std::clamp(k, -x.shape(-2) - 1, x.shape(-1) + 1);
-  const Tensor mask = lower_mask(x.shape(-2), x.shape(-1), lower ? near : near - 1);
+  const Tensor mask = lower_mask(x.device(), x.shape(-2), x.shape(-1), lower ? near : near - 1);
   const Tensor zero = scalar(0, x.dtype());
   return lower ? where(mask, x, zero) : where(mask, zero, x);
 }
 
 }  // namespace
 
-Tensor zeros(const Shape& shape, DType dtype) { return filled(scalar(0, dtype), shape); }
-Tensor ones(const Shape& shape, DType dtype) { return filled(scalar(1, dtype), shape); }
+Tensor filled(const Tensor& value, const Shape& shape, Device device) {
+  if (current_trace() == nullptr && value.impl()->concrete() && device.host())
+    return fill_dense(host_view(value), shape);
+  const Tensor repeated = broadcast_in_dim(value.to(device), shape, {});
+  return current_trace() == nullptr ? repeated.contiguous() : repeated;
+}
+
+Tensor zeros_of(const TensorType& type) {
+  return filled(scalar(0, type.dtype), type.shape, type.device);
+}
+
+Tensor zeros(const Shape& shape, DType dtype) {
+  return filled(scalar(0, dtype), shape, default_device());
+}
+Tensor ones(const Shape& shape, DType dtype) {
+  return filled(scalar(1, dtype), shape, default_device());
+}
 
 Tensor full(const Shape& shape, const Tensor& value, std::optional<DType> dtype) {
   if (value.rank() != 0) {
@@ -136,21 +150,29 @@ Tensor full(const Shape& shape, const Tensor& value, std::optional<DType> dtype)
         "tensor",
         to_string(value.type()));
   }
-  return filled(dtype ? astype(value, *dtype) : value, shape);
+  const Device device = value.device().host() ? default_device() : value.device();
+  return filled(dtype ? astype(value, *dtype) : value, shape, device);
 }
 
 Tensor zeros_like(const Tensor& x) {
-  return filled(convert(scalar(0, x.dtype()), {x.dtype(), x.weak()}), x.shape());
+  return filled(convert(scalar(0, x.dtype()), {x.dtype(), x.weak()}), x.shape(), x.device());
 }
 Tensor ones_like(const Tensor& x) {
-  return filled(convert(scalar(1, x.dtype()), {x.dtype(), x.weak()}), x.shape());
+  return filled(convert(scalar(1, x.dtype()), {x.dtype(), x.weak()}), x.shape(), x.device());
 }
-Tensor full_like(const Tensor& x, const Tensor& value) { return full(x.shape(), value, x.dtype()); }
+Tensor full_like(const Tensor& x, const Tensor& value) {
+  const ScopedDevice here(x.device());
+  return full(x.shape(), value, x.dtype());
+}
 
 Tensor iota(DType dtype, const Shape& shape, int64_t axis) {
+  return iota_on(default_device(), dtype, shape, axis);
+}
+
+Tensor iota_on(Device device, DType dtype, const Shape& shape, int64_t axis) {
   if (dtype == DType::kBool) fail<DTypeError>("iota: expected a numeric dtype, got bool");
   return emit_one(iota_primitive(), Inputs{},
-                  IotaParams{dtype, shape, normalize_axis(axis, shape.size(), "iota")});
+                  IotaParams{dtype, shape, normalize_axis(axis, shape.size(), "iota"), device});
 }
 
 Tensor arange(int64_t stop) { return arange(int64_t{0}, stop, int64_t{1}); }
@@ -235,8 +257,9 @@ Tensor one_hot(const Tensor& x, int64_t classes, DType dtype, int64_t axis) {
                                                 : DType::kI32;
   Shape counted(x.rank() + 1, 1);
   counted[position] = classes;
-  return astype(equal(expand_dims(astype(x, index), position), iota(index, counted, position)),
-                dtype);
+  return astype(
+      equal(expand_dims(astype(x, index), position), iota_on(x.device(), index, counted, position)),
+      dtype);
 }
 
 }  // namespace linnet

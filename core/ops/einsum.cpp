@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/base/format.h"
+#include "core/ops/creation.h"
 #include "core/ops/einsum_equation.h"
 #include "linnet/ops.h"
 
@@ -53,8 +54,10 @@ void take_diagonals(Term& term) {
     size_t j = term.labels.find(term.labels[i], i + 1);
     while (j != std::string::npos) {
       const Shape& shape = term.value.shape();
-      const Tensor on_diagonal = equal(iota(DType::kI32, shape, static_cast<int64_t>(i)),
-                                       iota(DType::kI32, shape, static_cast<int64_t>(j)));
+      const auto along = [&](size_t axis) {
+        return iota_on(term.value.device(), DType::kI32, shape, static_cast<int64_t>(axis));
+      };
+      const Tensor on_diagonal = equal(along(i), along(j));
       const Tensor kept = where(on_diagonal, term.value, zeros_like(term.value));
       const DType dtype = term.value.dtype();
       term.value = sum(kept, Axes{static_cast<int64_t>(j)});

@@ -17,6 +17,8 @@ Tensor to_floating(const Tensor& x);
 bool is_whole_literal(const Tensor& x);
 /// Whether such a number is one of those of an integer type.
 bool fits_integer(const Tensor& literal, DType dtype);
+/// A number of the host on the device of the operand it meets; everything else as it is.
+Tensor beside(const Tensor& x, const Tensor& other);
 /// NumPy broadcasting to a shape that must be a possible result; an eager result is a view.
 Tensor broadcast_trailing(const Tensor& x, const Shape& shape);
 

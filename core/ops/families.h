@@ -4,6 +4,7 @@
 namespace linnet {
 
 void define_creation();
+void define_placement();
 void define_conversion();
 void define_arithmetic();
 void define_logic();

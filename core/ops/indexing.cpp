@@ -35,10 +35,9 @@ TypeList infer_slice(const SliceParams& p, Inputs x) {
   return {type};
 }
 
-Tensor slice_view(const SliceParams& p, const Tensor& x) {
-  const TensorImpl& impl = *x.impl();
-  Shape shape = impl.shape;
-  Strides strides = impl.strides;
+std::optional<TensorLayout> slice_view(const SliceParams& p, const TensorLayout& x) {
+  Shape shape = x.shape;
+  Strides strides = x.strides;
   int64_t offset = 0, count = 1;
   for (size_t i = 0; i < shape.size(); ++i) {
     offset += p.start[i] * strides[i];
@@ -47,7 +46,7 @@ Tensor slice_view(const SliceParams& p, const Tensor& x) {
     if (shape[i] > 1) strides[i] *= p.strides[i];
     count *= shape[i];
   }
-  return make_view(x, shape, strides, count == 0 ? 0 : offset);
+  return TensorLayout{x.dtype, shape, strides, x.offset + (count == 0 ? 0 : offset)};
 }
 
 TensorList transpose_slice(const SliceParams& p, Inputs x, const Tensor& ct) {

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "core/base/format.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/indexing.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
@@ -188,7 +189,7 @@ Tensor wrapped_indices(const char* operation, const Tensor& indices, int64_t siz
     fail<DTypeError>("{}: indices must be integers, got {}", operation, type_of(indices));
   }
   if (is_unsigned_integer(indices.dtype())) return indices;
-  if (!indices.traced() && indices.device().type == DeviceType::kCpu) {
+  if (!indices.traced() && indices.device().host()) {
     const std::vector<int64_t> values = indices.to_vector<int64_t>();
     if (std::all_of(values.begin(), values.end(), [](int64_t i) { return i >= 0; })) return indices;
   }
@@ -223,8 +224,8 @@ RowUpdate row_update(const char* operation, const Tensor& x, const Tensor& indic
   Shape shape = indices.shape();
   shape.append(x.shape().begin() + 1, x.shape().end());
   const Tensor typed = values.dtype() == x.dtype() ? values : astype(values, x.dtype());
-  return {expand_dims(wrapped_indices(operation, indices, x.shape()[0]), -1),
-          broadcast_to(typed, shape), row_dims(x, indices)};
+  return {expand_dims(beside(wrapped_indices(operation, indices, x.shape()[0]), x), -1),
+          broadcast_to(beside(typed, x), shape), row_dims(x, indices)};
 }
 
 }  // namespace
@@ -407,7 +408,7 @@ Tensor take(const Tensor& x, const Tensor& indices, int64_t axis, GatherMode mod
   // Clipping takes indices as they are: a negative one is the first element's.
   const Tensor wrapped =
       mode == GatherMode::kClip ? indices : wrapped_indices("take", indices, x.shape()[along]);
-  return gather(x, expand_dims(wrapped, -1), dims, sizes, mode);
+  return gather(x, expand_dims(beside(wrapped, x), -1), dims, sizes, mode);
 }
 
 Tensor take_along_axis(const Tensor& x, const Tensor& indices, int64_t axis, GatherMode mode) {

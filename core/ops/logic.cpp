@@ -62,6 +62,7 @@ namespace {
 /// Integers are neither NaN nor infinite.
 Tensor classify(const Primitive& primitive, const Tensor& x, bool of_integers) {
   if (is_floating(x.dtype())) return emit_one(primitive, {x});
+  const ScopedDevice here(x.device());
   return full(x.shape(), of_integers, DType::kBool);
 }
 

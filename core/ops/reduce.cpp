@@ -148,7 +148,7 @@ TypeList infer_sum_of_squares(const NoParams&, Inputs x) {
       fail<DTypeError>("sum_of_squares: expected floating dtypes, got {}", type_of(t));
     }
   }
-  return {{norm_dtype(x), {}, false, x.empty() ? kCpu : x[0].device()}};
+  return {{norm_dtype(x), {}, false, x.empty() ? default_device() : x[0].device()}};
 }
 
 TensorList vjp_sum_of_squares(const NoParams&, Inputs x, Outputs, Inputs cts) {

@@ -31,7 +31,7 @@ Tensor extreme(const char* operation, const Primitive& primitive, const Tensor& 
 }
 
 Tensor as_bool(const Tensor& x) {
-  return x.dtype() == DType::kBool ? x : not_equal(x, zeros({}, x.dtype()));
+  return x.dtype() == DType::kBool ? x : not_equal(x, scalar(0, x.dtype()));
 }
 
 /// Floats of 16 bits are averaged in f32; integers become f32.

@@ -26,14 +26,14 @@ const Primitive& select_primitive() {
 }
 
 const Primitive& stop_gradient_primitive() {
-  static const Primitive& p =
-      define(Elementwise<NoParams>{.name = "stop_gradient",
-                                   .arity = 1,
-                                   .accepts = Accepts::kAny,
-                                   .zero_derivative = true,
-                                   .saves_inputs = 0,
-                                   .saves_outputs = 0,
-                                   .view = [](const NoParams&, const Tensor& x) { return x; }});
+  static const Primitive& p = define(Elementwise<NoParams>{
+      .name = "stop_gradient",
+      .arity = 1,
+      .accepts = Accepts::kAny,
+      .zero_derivative = true,
+      .saves_inputs = 0,
+      .saves_outputs = 0,
+      .view = [](const NoParams&, const TensorLayout& x) { return std::optional(x); }});
   return p;
 }
 
@@ -78,8 +78,10 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   auto [x, y] = promote_and_broadcast("where", a, b);
   if (chosen.shape() == x.shape()) return emit_one(select_primitive(), {chosen, x, y});
   const Shape shape = broadcast_shapes("where", chosen.shape(), x.shape());
-  const auto fit = [&](const Tensor& t) { return broadcast_trailing(t, shape); };
-  return emit_one(select_primitive(), {fit(chosen), fit(x), fit(y)});
+  const auto fit = [&](const Tensor& t, const Tensor& other) {
+    return broadcast_trailing(beside(t, other), shape);
+  };
+  return emit_one(select_primitive(), {fit(chosen, x), fit(x, chosen), fit(y, chosen)});
 }
 
 Tensor stop_gradient(const Tensor& x) { return emit_one(stop_gradient_primitive(), {x}); }

@@ -46,21 +46,21 @@ Tensor batched_operand(const BatchedInputs& in, size_t index) {
 
 namespace {
 
-Tensor reshape_view(const ReshapeParams& p, const Tensor& x) {
-  const TensorImpl& impl = *x.impl();
-  if (dense(impl) || x.size() == 0) return make_view(x, p.shape, dense_strides(p.shape), 0);
+std::optional<TensorLayout> reshape_view(const ReshapeParams& p, const TensorLayout& x) {
+  if (is_dense(x.shape, x.strides) || element_count(x.shape) == 0)
+    return TensorLayout{x.dtype, p.shape, dense_strides(p.shape), x.offset};
   // Groups of operand dimensions are matched with groups of new dimensions of the same size; a view
   // exists if each operand group is evenly spaced.
   Shape sizes;
   Strides steps;
-  for (size_t i = 0; i < impl.shape.size(); ++i) {
-    if (impl.shape[i] == 1) continue;
-    if (!sizes.empty() && steps.back() == impl.strides[i] * impl.shape[i]) {
-      sizes.back() *= impl.shape[i];
-      steps.back() = impl.strides[i];
+  for (size_t i = 0; i < x.shape.size(); ++i) {
+    if (x.shape[i] == 1) continue;
+    if (!sizes.empty() && steps.back() == x.strides[i] * x.shape[i]) {
+      sizes.back() *= x.shape[i];
+      steps.back() = x.strides[i];
     } else {
-      sizes.push_back(impl.shape[i]);
-      steps.push_back(impl.strides[i]);
+      sizes.push_back(x.shape[i]);
+      steps.push_back(x.strides[i]);
     }
   }
   Strides strides(p.shape.size());
@@ -69,17 +69,17 @@ Tensor reshape_view(const ReshapeParams& p, const Tensor& x) {
   for (size_t i = p.shape.size(); i-- > 0;) {
     if (p.shape[i] == 1) continue;
     if (left == 1) {
-      if (group == 0) return {};
+      if (group == 0) return std::nullopt;
       --group;
       left = sizes[group];
       step = steps[group];
     }
-    if (left % p.shape[i] != 0) return {};
+    if (left % p.shape[i] != 0) return std::nullopt;
     strides[i] = step;
     step *= p.shape[i];
     left /= p.shape[i];
   }
-  return make_view(x, p.shape, strides, 0);
+  return TensorLayout{x.dtype, p.shape, strides, x.offset};
 }
 
 TypeList infer_reshape(const ReshapeParams& p, Inputs x) {
@@ -102,14 +102,14 @@ Axes inverse(const Axes& permutation) {
   return out;
 }
 
-Tensor transpose_view(const TransposeParams& p, const Tensor& x) {
+std::optional<TensorLayout> transpose_view(const TransposeParams& p, const TensorLayout& x) {
   Shape shape;
   Strides strides;
   for (int64_t axis : p.permutation) {
-    shape.push_back(x.impl()->shape[axis]);
-    strides.push_back(x.impl()->strides[axis]);
+    shape.push_back(x.shape[axis]);
+    strides.push_back(x.strides[axis]);
   }
-  return make_view(x, shape, strides, 0);
+  return TensorLayout{x.dtype, shape, strides, x.offset};
 }
 
 DimMap transpose_dims(const TransposeParams& p, Inputs x) {
@@ -135,13 +135,13 @@ TypeList infer_broadcast_in_dim(const BroadcastInDimParams& p, Inputs x) {
   return {{x[0].dtype(), p.shape, x[0].weak(), x[0].device()}};
 }
 
-Tensor broadcast_in_dim_view(const BroadcastInDimParams& p, const Tensor& x) {
-  const TensorImpl& impl = *x.impl();
+std::optional<TensorLayout> broadcast_in_dim_view(const BroadcastInDimParams& p,
+                                                  const TensorLayout& x) {
   Strides strides(p.shape.size(), 0);
   for (size_t i = 0; i < p.dimensions.size(); ++i) {
-    if (impl.shape[i] != 1) strides[p.dimensions[i]] = impl.strides[i];
+    if (x.shape[i] != 1) strides[p.dimensions[i]] = x.strides[i];
   }
-  return make_view(x, p.shape, strides, 0);
+  return TensorLayout{x.dtype, p.shape, strides, x.offset};
 }
 
 TensorList transpose_broadcast_in_dim(const BroadcastInDimParams& p, Inputs x, const Tensor& ct) {
@@ -196,14 +196,15 @@ DimMap concatenate_dims(const ConcatenateParams& p, Inputs x) {
 
 TypeList infer_reverse(const ReverseParams&, Inputs x) { return {x[0].type()}; }
 
-Tensor reverse_view(const ReverseParams& p, const Tensor& x) {
-  Strides strides = x.impl()->strides;
+std::optional<TensorLayout> reverse_view(const ReverseParams& p, const TensorLayout& x) {
+  Strides strides = x.strides;
   int64_t offset = 0;
   for (int64_t axis : p.axes) {
-    offset += strides[axis] * std::max<int64_t>(x.impl()->shape[axis] - 1, 0);
+    offset += strides[axis] * std::max<int64_t>(x.shape[axis] - 1, 0);
     strides[axis] = -strides[axis];
   }
-  return make_view(x, x.impl()->shape, strides, x.size() == 0 ? 0 : offset);
+  if (element_count(x.shape) == 0) offset = 0;
+  return TensorLayout{x.dtype, x.shape, strides, x.offset + offset};
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ TensorList promoted(const char* operation, const std::vector<Tensor>& parts) {
 }
 
 bool is_zero_constant(const Tensor& value) {
-  if (value.traced() || value.device().type != DeviceType::kCpu) return false;
+  if (value.traced() || !value.device().host()) return false;
   return value.dtype() == DType::kU64 ? value.item<uint64_t>() == 0 : value.item<double>() == 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/graph/rewrite.h"
 #include "core/passes/passes.h"
+#include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace linnet {
@@ -11,7 +12,9 @@ namespace {
 /// Bits and type of a number, as a key; empty for constants with dimensions.
 std::string key_of(const Tensor& value) {
   if (!value.shape().empty()) return {};
-  std::string key(reinterpret_cast<const char*>(value.impl()->data), size_of(value.dtype()));
+  const Tensor host = host_view(value);
+  std::string key(reinterpret_cast<const char*>(host.impl()->data), size_of(value.dtype()));
+  key += to_string(value.device());
   key += static_cast<char>(value.dtype());
   key += static_cast<char>(value.weak());
   return key;

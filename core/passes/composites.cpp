@@ -7,19 +7,20 @@ namespace linnet {
 
 bool has_kernel(const Primitive& primitive, ParamsRef params, const TypeList& operands,
                 const TypeList& results) {
+  const Device device = operands.empty() ? results[0].device : operands[0].device;
+  const size_t alignment = back_end_of(device).widest_alignment();
   std::vector<Strides> strides;
   std::vector<OperandView> views;
   strides.reserve(operands.size() + results.size());
   for (const TypeList* types : {&operands, &results}) {
     for (const TensorType& type : *types) {
       strides.push_back(dense_strides(type.shape));
-      views.push_back({type.dtype, type.shape, strides.back()});
+      views.push_back({type.dtype, type.shape, strides.back(), alignment});
     }
   }
   const std::span<const OperandView> all(views);
   const KernelRequest request{primitive, params, all.first(operands.size()),
                               all.subspan(operands.size())};
-  const Device device = operands.empty() ? kCpu : operands[0].device;
   std::string declined;
   return choose_kernel(request, device, declined).implementation != nullptr;
 }

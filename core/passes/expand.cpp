@@ -3,6 +3,7 @@
 #include "core/base/format.h"
 #include "core/graph/rewrite.h"
 #include "core/trace/graph_trace.h"
+#include "core/trace/operand_device.h"
 
 namespace linnet {
 namespace {
@@ -51,8 +52,12 @@ class Expander {
 
   std::vector<ValueId> expand(const Graph::Node& node, std::vector<ValueId> operands,
                               const TypeList& types) {
-    TracedFunction traced =
-        trace_to_graph([&](Inputs x) { return node.primitive->decompose(node.params, x); }, types);
+    TracedFunction traced = trace_to_graph(
+        [&](Inputs x) {
+          const OperandDevice here(x);
+          return node.primitive->decompose(node.params, x);
+        },
+        types);
     for (const Tensor& captured : traced.captured) operands.push_back(constant(captured));
     name_nodes(traced.graph, node.path);
     return copy(traced.graph, operands);

@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "core/base/format.h"
+#include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace linnet {
@@ -166,7 +167,8 @@ std::string to_string(const Tensor& tensor) {
   if (!tensor.defined()) return "Tensor(undefined)";
   if (tensor.traced()) return text_without_value(tensor);
   if (tensor.size() == 0) return fmt::format("Tensor([], {})", to_string(tensor.type()));
-  return Printer(*tensor.impl()).text();
+  const Tensor near = tensor.device().host() ? tensor : host_view(tensor);
+  return Printer(*near.impl()).text();
 }
 
 std::ostream& operator<<(std::ostream& stream, const Tensor& tensor) {

@@ -41,6 +41,16 @@ void check_extents(const char* operation, const char* what, std::span<const int6
   }
 }
 
+bool is_dense(std::span<const int64_t> shape, std::span<const int64_t> strides) {
+  int64_t step = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    if (shape[i] == 0) return true;
+    if (shape[i] != 1 && strides[i] != step) return false;
+    step *= shape[i];
+  }
+  return true;
+}
+
 std::string to_string(std::span<const int64_t> values) {
   return fmt::format("[{}]", fmt::join(values, ","));
 }

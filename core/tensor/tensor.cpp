@@ -5,6 +5,7 @@
 #include "core/base/format.h"
 #include "core/memory/free_blocks.h"
 #include "core/tensor/checked_size.h"
+#include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/ops.h"
 
@@ -120,16 +121,6 @@ Tensor Tensor::weak_unsigned(uint64_t value) {
   return weak_integer(static_cast<int64_t>(value));
 }
 
-bool dense(const TensorImpl& impl) {
-  int64_t step = 1;
-  for (size_t i = impl.shape.size(); i-- > 0;) {
-    if (impl.shape[i] == 0) return true;
-    if (impl.shape[i] != 1 && impl.strides[i] != step) return false;
-    step *= impl.shape[i];
-  }
-  return true;
-}
-
 namespace {
 
 /// Bytes of a dense tensor.
@@ -158,7 +149,7 @@ Tensor make_uninitialized(DType dtype, const Shape& shape, Device device, bool w
   impl->device = device;
   impl->shape = shape;
   impl->strides = dense_strides(shape);
-  if (bytes <= 8 && device.type == DeviceType::kCpu) {
+  if (bytes <= 8 && device == Device{}) {
     impl->data = impl->inline_value;
   } else {
     impl->buffer = BufferHandle(Buffer::allocate(bytes, device));
@@ -167,25 +158,31 @@ Tensor make_uninitialized(DType dtype, const Shape& shape, Device device, bool w
   return out;
 }
 
-Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides, int64_t offset) {
+Tensor make_view(const Tensor& base, TensorLayout layout) {
   const TensorImpl& from = *base.impl();
   TensorImpl* impl = new TensorImpl;
-  impl->dtype = from.dtype;
-  impl->weak = from.weak;
+  impl->dtype = layout.dtype;
   impl->device = from.device;
-  impl->shape = shape;
-  impl->strides = strides;
-  impl->exact_literal = from.exact_literal;
+  impl->shape = std::move(layout.shape);
+  impl->strides = std::move(layout.strides);
+  if (layout.dtype == from.dtype) {
+    impl->weak = from.weak;
+    impl->exact_literal = from.exact_literal;
+  }
   impl->buffer = from.buffer;
+  const int64_t offset = layout.offset * static_cast<int64_t>(size_of(from.dtype));
   if (from.buffer) {
-    impl->data = from.data + offset * static_cast<int64_t>(size_of(from.dtype));
+    impl->data = from.data + offset;
   } else {
     // Inline values are copied with the handle; views of up to 8 bytes keep their offset.
     std::memcpy(impl->inline_value, from.inline_value, sizeof impl->inline_value);
-    impl->data = impl->inline_value + (from.data - from.inline_value) +
-                 offset * static_cast<int64_t>(size_of(from.dtype));
+    impl->data = impl->inline_value + (from.data - from.inline_value) + offset;
   }
   return Tensor(impl);
+}
+
+Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides, int64_t offset) {
+  return make_view(base, TensorLayout{base.dtype(), shape, strides, offset});
 }
 
 Tensor with_weak(const Tensor& tensor, bool weak) {
@@ -253,10 +250,7 @@ Tensor abstract(const TensorType& type) {
 }
 
 Tensor from_bytes(const void* bytes, DType dtype, const Shape& shape, Device device) {
-  Tensor out = make_uninitialized(dtype, shape, device);
-  const size_t count = byte_count(dtype, shape);
-  if (count) std::memcpy(mutable_data(out), bytes, count);
-  return out;
+  return upload(bytes, dtype, shape, device);
 }
 
 template <class T>
@@ -313,7 +307,7 @@ Tensor scalar_integer(int64_t value, DType dtype) {
 template <class T>
 std::vector<T> Tensor::to_vector() const {
   require_concrete(*this, "to_vector");
-  const Tensor flat = contiguous();
+  const Tensor flat = host_view(*this);
   const int64_t count = size();
   std::vector<T> out(static_cast<size_t>(count));
   visit_dtype(dtype(), [&](auto zero) {
@@ -346,6 +340,10 @@ std::span<const T> Tensor::data() const {
   require_concrete(*this, "data");
   if (dtype() != dtype_of<T>()) {
     fail<DTypeError>("data: expected {}, got {}", name_of(dtype_of<T>()), to_string(type()));
+  }
+  if (!impl_->device.host()) {
+    fail<DeviceError>("data: {} is on {}\n  hint: call to(kCpu) first, or to_vector()",
+                      to_string(type()), to_string(impl_->device));
   }
   if (!is_contiguous()) {
     fail<ShapeError>("data: {} is a strided view\n  hint: call contiguous() first",
@@ -407,7 +405,7 @@ std::string to_string(const TensorType& type) {
 }
 
 std::string to_string(Device device) {
-  return fmt::format("{}:{}", device.type == DeviceType::kCpu ? "cpu" : "cuda", device.index);
+  return fmt::format("{}:{}", device.host() ? "cpu" : "cuda", device.index);
 }
 
 }  // namespace linnet

@@ -1,8 +1,10 @@
 #include "core/trace/batch.h"
 
 #include "core/base/format.h"
+#include "core/ops/creation.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/shape_ops.h"
+#include "core/trace/operand_device.h"
 #include "core/trace/rules.h"
 #include "linnet/ops.h"
 
@@ -30,7 +32,7 @@ TensorList BatchTrace::without_entries(const Primitive& primitive, Inputs inputs
   TraceScope scope(parent());
   for (const TensorType& type : types) {
     const Tensor zero = convert(scalar(0, type.dtype), {type.dtype, type.weak});
-    outputs.push_back(lift(broadcast_in_dim(zero, with_batch(type.shape, 0), {})));
+    outputs.push_back(lift(filled(zero, with_batch(type.shape, 0), type.device)));
   }
   return outputs;
 }
@@ -50,12 +52,14 @@ TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, Params
     return control->rules.batch(*this, Params(params), inputs);
   if (any && std::holds_alternative<maps::Parts>(primitive.map)) {
     TraceScope scope(this);
+    const OperandDevice here(inputs);
     return primitive.decompose(params, inputs);
   }
   TensorList outputs;
   {
     TraceScope scope(parent());
     if (!any) return emit(primitive, inputs, params);
+    const OperandDevice here(values);
     outputs = apply_batch(primitive, params, {values, batched, size_});
   }
   for (Tensor& output : outputs) {

@@ -5,13 +5,21 @@
 
 #include "core/base/format.h"
 #include "core/base/log.h"
+#include "core/ops/placement.h"
+#include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
+#include "core/trace/operand_device.h"
+#include "linnet/back_end.h"
 
 namespace linnet {
 
-RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs)
+RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs, const BackEnd& back_end)
     : input_count_(inputs.size()) {
-  for (const Tensor& x : inputs) views_.push_back({x.dtype(), x.shape(), x.impl()->strides});
+  const size_t widest = back_end.widest_alignment();
+  for (const Tensor& x : inputs) {
+    views_.push_back({x.dtype(), x.shape(), x.impl()->strides,
+                      alignment_of(reinterpret_cast<uintptr_t>(x.impl()->data), widest)});
+  }
   for (const TensorType& y : outputs) {
     const Strides strides = dense_strides(y.shape);
     output_strides_.append(strides.begin(), strides.end());
@@ -19,7 +27,7 @@ RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs)
   // Only now do the strides stay where they are.
   const int64_t* strides = output_strides_.data();
   for (const TensorType& y : outputs) {
-    views_.push_back({y.dtype, y.shape, {strides, y.shape.size()}});
+    views_.push_back({y.dtype, y.shape, {strides, y.shape.size()}, widest});
     strides += y.shape.size();
   }
 }
@@ -55,8 +63,8 @@ bool all_dense(Inputs inputs) {
   return true;
 }
 
-void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Inputs inputs,
-                const TensorList& outputs) {
+void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Device device,
+                Inputs inputs, const TensorList& outputs) {
   Pointers<const void*> in(inputs.size());
   Pointers<void*> out(outputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) in.data()[i] = inputs[i].impl()->data;
@@ -66,20 +74,21 @@ void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Inputs
     return;
   }
   const size_t bytes = chosen.prepared->workspace_bytes();
-  const BufferHandle workspace(
-      bytes ? Buffer::allocate(bytes, inputs.empty() ? kCpu : inputs[0].device()) : nullptr);
-  chosen.prepared->run(in.data(), out.data(), workspace ? workspace->data() : nullptr);
+  const BufferHandle workspace(bytes ? Buffer::allocate(bytes, device) : nullptr);
+  back_end_of(device).run_eager(device, *chosen.prepared, {in.data(), inputs.size()},
+                                {out.data(), outputs.size()},
+                                workspace ? workspace->data() : nullptr);
 }
 
 /// As `run_chosen`, for an implementation that wants dense operands.
-void run_on_dense(const ChosenKernel& chosen, const KernelRequest& request, Inputs inputs,
-                  const TypeList& types, const TensorList& outputs) {
+void run_on_dense(const ChosenKernel& chosen, const KernelRequest& request, Device device,
+                  Inputs inputs, const TypeList& types, const TensorList& outputs) {
   TensorList copies;
   copies.reserve(inputs.size());
   for (const Tensor& x : inputs) copies.push_back(x.contiguous());
-  const RequestStorage storage(copies, types);
+  const RequestStorage storage(copies, types, back_end_of(device));
   run_chosen(chosen, {request.primitive, request.params, storage.inputs(), storage.outputs()},
-             copies, outputs);
+             device, copies, outputs);
 }
 
 void check_concrete(const Primitive& primitive, Inputs inputs) {
@@ -88,19 +97,28 @@ void check_concrete(const Primitive& primitive, Inputs inputs) {
   }
 }
 
+TensorList decomposed(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  const OperandDevice here(inputs);
+  return primitive.decompose(params, inputs);
+}
+
 TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsRef params) {
-  if (primitive.control()) return primitive.decompose(params, inputs);
-  const Device device = inputs.empty() ? kCpu : inputs[0].device();
+  if (primitive.control()) return decomposed(primitive, inputs, params);
+  if (&primitive == &device_put_primitive())
+    return {transferred(inputs[0], params.as<DevicePutParams>().device)};
+  TypeList types;
+  if (inputs.empty()) types = primitive.infer(params, inputs);
+  const Device device = inputs.empty() ? types[0].device : inputs[0].device();
   if (primitive.composite() && kernel_table(device).implementations(primitive).empty()) {
-    return primitive.decompose(params, inputs);
+    return decomposed(primitive, inputs, params);
   }
-  const TypeList types = primitive.infer(params, inputs);
-  const RequestStorage storage(inputs, types);
+  if (!inputs.empty()) types = primitive.infer(params, inputs);
+  const RequestStorage storage(inputs, types, back_end_of(device));
   const KernelRequest request{primitive, params, storage.inputs(), storage.outputs()};
   std::string declined;
   const ChosenKernel chosen = choose_kernel(request, device, declined);
   if (!chosen.implementation) {
-    if (primitive.decompose) return primitive.decompose(params, inputs);
+    if (primitive.decompose) return decomposed(primitive, inputs, params);
     fail_no_kernel(primitive, inputs, declined);
   }
   TensorList outputs;
@@ -109,9 +127,9 @@ TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsR
     outputs.push_back(make_uninitialized(type.dtype, type.shape, type.device, type.weak));
   }
   if (chosen.implementation->strided || all_dense(inputs)) {
-    run_chosen(chosen, request, inputs, outputs);
+    run_chosen(chosen, request, device, inputs, outputs);
   } else {
-    run_on_dense(chosen, request, inputs, types, outputs);
+    run_on_dense(chosen, request, device, inputs, types, outputs);
   }
   return outputs;
 }
@@ -140,17 +158,14 @@ constinit KnownTypings known_typings;
 
 constexpr size_t kMostOperands = 3;
 
-/// Whether the operands agree as the typing rule of elementwise primitives wants: shapes, devices
-/// and, but for a leading predicate, dtypes.
+/// Whether the operands agree as the typing rule of elementwise primitives wants: shapes and, but
+/// for a leading predicate, dtypes.
 bool alike(const Primitive& primitive, Inputs inputs) {
   const TensorImpl& last = *inputs.back().impl();
-  if (last.device != kCpu) return false;
   const size_t first = primitive.nondifferentiable & 1u;
   for (size_t i = 0; i + 1 < inputs.size(); ++i) {
     const TensorImpl& x = *inputs[i].impl();
-    if (x.dtype != (i < first ? DType::kBool : last.dtype) || x.device != kCpu ||
-        x.shape != last.shape)
-      return false;
+    if (x.dtype != (i < first ? DType::kBool : last.dtype) || x.shape != last.shape) return false;
   }
   return true;
 }
@@ -163,7 +178,8 @@ Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef para
   const TensorImpl& last = *inputs.back().impl();
   if (!known_typings.knows(primitive, last.dtype, inputs.size()) || log_enabled("kernels"))
     return {};
-  const std::span<const KernelImplementation> list = kernel_table(kCpu).implementations(primitive);
+  const std::span<const KernelImplementation> list =
+      kernel_table(last.device).implementations(primitive);
   if (list.empty() || !list[0].strided || list[0].decline || !list[0].run) return {};
 
   bool weak = !primitive.all_boolean_result;
@@ -176,7 +192,7 @@ Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef para
     weak = weak && (x.weak || i < (primitive.nondifferentiable & 1u));
   }
   const DType dtype = primitive.all_boolean_result ? DType::kBool : last.dtype;
-  Tensor result = make_uninitialized(dtype, last.shape, kCpu, weak);
+  Tensor result = make_uninitialized(dtype, last.shape, last.device, weak);
   const TensorImpl& y = *result.impl();
   const OperandView output{dtype, y.shape, y.strides};
   void* out = y.data;
@@ -189,8 +205,9 @@ Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef para
 Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   check_concrete(primitive, inputs);
   if (primitive.view) {
-    Tensor view = primitive.view(params, inputs[0]);
-    if (view.defined()) return view;
+    const TensorImpl& x = *inputs[0].impl();
+    std::optional<TensorLayout> layout = primitive.view(params, {x.dtype, x.shape, x.strides});
+    if (layout) return make_view(inputs[0], *std::move(layout));
   }
   if (primitive.elementwise_typing) {
     Tensor result = try_elementwise(primitive, inputs, params);

@@ -1,6 +1,7 @@
 // Eager evaluation: the meaning of primitives when no transformation is active.
 #pragma once
 
+#include "linnet/back_end.h"
 #include "linnet/kernel.h"
 #include "linnet/primitive.h"
 
@@ -24,11 +25,17 @@ struct ChosenKernel {
 /// want dense inputs are asked with dense strides.
 ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined);
 
+/// The largest power of two up to `widest` that divides an address or offset.
+constexpr size_t alignment_of(uint64_t address, size_t widest) {
+  const uint64_t bit = address & (~address + 1);
+  return bit == 0 || bit > widest ? widest : static_cast<size_t>(bit);
+}
+
 /// Owns the strides of the results of a request; shapes are those of the tensors and types it is
 /// made of.
 class RequestStorage {
  public:
-  RequestStorage(Inputs inputs, const TypeList& outputs);
+  RequestStorage(Inputs inputs, const TypeList& outputs, const BackEnd& back_end);
   std::span<const OperandView> inputs() const { return {views_.data(), input_count_}; }
   std::span<const OperandView> outputs() const {
     return {views_.data() + input_count_, views_.size() - input_count_};

@@ -3,6 +3,7 @@
 #include "core/base/format.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/call.h"
+#include "core/trace/operand_device.h"
 
 namespace linnet {
 
@@ -93,8 +94,12 @@ TracedFunction trace_to_graph(const std::function<TensorList(Inputs)>& f, const 
 TypeList infer_by_tracing(const Primitive& primitive, ParamsRef params, Inputs x) {
   TypeList types;
   for (const Tensor& input : x) types.push_back(input.type());
-  const TracedFunction traced =
-      trace_to_graph([&](Inputs inputs) { return primitive.decompose(params, inputs); }, types);
+  const TracedFunction traced = trace_to_graph(
+      [&](Inputs inputs) {
+        const OperandDevice here(inputs);
+        return primitive.decompose(params, inputs);
+      },
+      types);
   TypeList out;
   for (ValueId id : traced.graph.outputs) out.push_back(traced.graph.types[id]);
   return out;

@@ -1,6 +1,7 @@
 #include "core/trace/jvp.h"
 
 #include "core/base/format.h"
+#include "core/trace/operand_device.h"
 #include "core/trace/rules.h"
 
 namespace linnet {
@@ -36,6 +37,7 @@ TensorList JvpTrace::process(const Primitive& primitive, Inputs inputs, ParamsRe
     return control->rules.jvp(*this, Params(params), inputs);
   if (any_active && (control || primitive.composite())) {
     TraceScope scope(this);
+    const OperandDevice here(inputs);
     return primitive.decompose(params, inputs);
   }
   TraceScope scope(parent());

@@ -11,7 +11,7 @@
 #include "core/base/log.h"
 #include "core/base/per_thread.h"
 #include "core/trace/eval.h"
-#include "linnet/parallel.h"
+#include "linnet/back_end.h"
 
 namespace linnet {
 namespace {
@@ -21,50 +21,50 @@ std::atomic<uint64_t> table_version{0};
 
 }  // namespace
 
+KernelTable::~KernelTable() {
+  for (std::atomic<Chunk*>& chunk : chunks_) delete chunk.load();
+}
+
 void KernelTable::add(const Primitive& primitive, KernelImplementation implementation) {
-  if (lists_.size() <= static_cast<size_t>(primitive.id)) lists_.resize(primitive.id + 1);
-  lists_[primitive.id].push_back(implementation);
-  table_version.fetch_add(1, std::memory_order_relaxed);
+  const size_t id = static_cast<size_t>(primitive.id);
+  if (id >= kChunk * kChunks)
+    fail<ValueError>("KernelTable: {} is one primitive too many", primitive.name);
+  std::lock_guard lock(mutex_);
+  std::atomic<Chunk*>& chunk = chunks_[id / kChunk];
+  if (!chunk.load(std::memory_order_relaxed)) chunk.store(new Chunk, std::memory_order_release);
+  std::atomic<const List*>& slot = chunk.load(std::memory_order_relaxed)->lists[id % kChunk];
+  const List* old = slot.load(std::memory_order_relaxed);
+  auto fresh = std::make_unique<List>(old ? *old : List{});
+  fresh->push_back(implementation);
+  const List* published = fresh.get();
+  kept_.push_back(std::move(fresh));
+  slot.store(published, std::memory_order_release);
+  table_version.fetch_add(1, std::memory_order_release);
 }
 
 std::span<const KernelImplementation> KernelTable::implementations(
     const Primitive& primitive) const {
-  if (static_cast<size_t>(primitive.id) >= lists_.size()) return {};
-  return lists_[primitive.id];
+  const size_t id = static_cast<size_t>(primitive.id);
+  if (id >= kChunk * kChunks) return {};
+  const Chunk* chunk = chunks_[id / kChunk].load(std::memory_order_acquire);
+  if (!chunk) return {};
+  const List* list = chunk->lists[id % kChunk].load(std::memory_order_acquire);
+  if (!list) return {};
+  return *list;
 }
 
-KernelTable& kernel_table(Device device) {
-  if (device.type != DeviceType::kCpu) {
-    fail<DeviceError>("{}: no kernels for this device are built in", to_string(device));
-  }
-  static KernelTable* table = [] {
-    define_all_primitives();
-    KernelTable* fresh = new KernelTable;
-    register_cpu_kernels(*fresh);
-    return fresh;
-  }();
-  return *table;
-}
+KernelTable& kernel_table(Device device) { return back_end_of(device).kernels(); }
 
 namespace {
-
-bool is_dense(const OperandView& view) {
-  int64_t step = 1;
-  for (size_t i = view.shape.size(); i-- > 0;) {
-    if (view.shape[i] == 0) return true;
-    if (view.shape[i] != 1 && view.strides[i] != step) return false;
-    step *= view.shape[i];
-  }
-  return true;
-}
 
 /// Words that are equal exactly for the same question about requests with equal parameters.
 class RequestKey {
  public:
-  RequestKey(std::initializer_list<uint64_t> question, const KernelRequest& request) {
+  RequestKey(std::initializer_list<uint64_t> question, Device device, const BackEnd& back_end,
+             const KernelRequest& request) {
     for (uint64_t word : question) words_.push_back(word);
-    // Libraries divide the work among the threads there are at preparation.
-    words_.push_back(static_cast<uint64_t>(num_threads()));
+    words_.push_back(static_cast<uint64_t>(device.type) << 8 | device.index);
+    words_.push_back(back_end.configuration());
     words_.push_back(request.inputs.size() << 32 | request.outputs.size());
     for (const OperandView& operand : request.inputs) {
       add_type(operand);
@@ -83,7 +83,8 @@ class RequestKey {
 
  private:
   void add_type(const OperandView& operand) {
-    words_.push_back(static_cast<uint64_t>(operand.dtype) | operand.shape.size() << 8);
+    words_.push_back(static_cast<uint64_t>(operand.dtype) | operand.shape.size() << 8 |
+                     operand.alignment << 32);
     for (int64_t size : operand.shape) words_.push_back(static_cast<uint64_t>(size));
   }
 
@@ -183,7 +184,7 @@ class AdaptedRequest {
     if (strided) return;
     strides_.reserve(inputs_.size());
     for (OperandView& view : inputs_) {
-      if (is_dense(view)) continue;
+      if (is_dense(view.shape, view.strides)) continue;
       strides_.push_back(dense_strides(view.shape));
       view.strides = strides_.back();
     }
@@ -198,12 +199,12 @@ class AdaptedRequest {
 };
 
 bool try_prepare(const KernelImplementation& implementation, const KernelRequest& request,
-                 ChosenKernel& chosen, std::string& reason) {
-  const RequestKey key({reinterpret_cast<uintptr_t>(&implementation)}, request);
+                 Device device, const BackEnd& back_end, ChosenKernel& chosen,
+                 std::string& reason) {
+  const RequestKey key({reinterpret_cast<uintptr_t>(&implementation)}, device, back_end, request);
   std::optional<PreparedCache::Entry> entry = prepared_cache().find(key, request.params);
   if (!entry) {
     entry.emplace(PreparedCache::Entry{key, Params(request.params), nullptr, {}});
-    cpu::apply_num_threads();
     entry->kernel = implementation.prepare(request, entry->declined);
     prepared_cache().insert(*entry);
   }
@@ -213,17 +214,18 @@ bool try_prepare(const KernelImplementation& implementation, const KernelRequest
   return true;
 }
 
-ChosenKernel ask_implementations(const KernelRequest& request, Device device,
+ChosenKernel ask_implementations(const KernelRequest& request, Device device, BackEnd& back_end,
                                  std::string& declined) {
   for (const KernelImplementation& implementation :
-       kernel_table(device).implementations(request.primitive)) {
+       back_end.kernels().implementations(request.primitive)) {
     const AdaptedRequest adapted(request, implementation.strided);
     std::string reason;
     if (implementation.decline) reason = implementation.decline(adapted.request);
     if (reason.empty()) {
       ChosenKernel chosen;
       if (implementation.run) return {&implementation, nullptr};
-      if (try_prepare(implementation, adapted.request, chosen, reason)) return chosen;
+      if (try_prepare(implementation, adapted.request, device, back_end, chosen, reason))
+        return chosen;
     }
     declined += fmt::format("; {} declined: {}", implementation.name, reason);
   }
@@ -235,14 +237,14 @@ ChosenKernel ask_implementations(const KernelRequest& request, Device device,
 ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined) {
   RecentChoices* const recent = per_thread<RecentChoices>();
   const bool logged = log_enabled("kernels");
-  const RequestKey key({static_cast<uint64_t>(request.primitive.id),
-                        static_cast<uint64_t>(device.type) << 8 | device.index,
-                        table_version.load(std::memory_order_relaxed)},
-                       request);
+  BackEnd& back_end = back_end_of(device);
+  const RequestKey key(
+      {static_cast<uint64_t>(request.primitive.id), table_version.load(std::memory_order_acquire)},
+      device, back_end, request);
   if (!logged && recent) {
     if (const ChosenKernel* known = recent->find(key, request.params)) return *known;
   }
-  const ChosenKernel chosen = ask_implementations(request, device, declined);
+  const ChosenKernel chosen = ask_implementations(request, device, back_end, declined);
   if (chosen.implementation && recent) recent->insert(key, request.params, chosen);
   if (logged)
     log_choice(request, declined, chosen.implementation ? chosen.implementation->name : nullptr);

@@ -1,6 +1,6 @@
 #include "core/trace/operands.h"
 
-#include "linnet/ops.h"
+#include "core/ops/creation.h"
 
 namespace linnet {
 
@@ -11,7 +11,7 @@ TypeList types_of(Inputs tensors) {
 }
 
 Tensor defined_or_zeros(const Tensor& tensor, const TensorType& type) {
-  return tensor.defined() ? tensor : zeros(type.shape, type.dtype);
+  return tensor.defined() ? tensor : zeros_of(type);
 }
 
 TensorList floating_cotangents(Inputs cotangents, const TypeList& types) {

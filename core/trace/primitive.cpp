@@ -12,6 +12,17 @@ struct Registry {
   std::mutex mutex;
   std::deque<Primitive> primitives;  // stable addresses
   std::vector<const Primitive*> pointers;
+  std::vector<std::vector<const Primitive*>> outgrown;  // spans of them may be in use
+
+  void list(const Primitive& primitive) {
+    if (pointers.size() == pointers.capacity()) {
+      std::vector<const Primitive*> larger;
+      larger.reserve(pointers.size() * 2 + 512);
+      larger.insert(larger.end(), pointers.begin(), pointers.end());
+      outgrown.push_back(std::exchange(pointers, std::move(larger)));
+    }
+    pointers.push_back(&primitive);
+  }
 };
 Registry& registry() {
   static Registry* instance = new Registry;
@@ -141,7 +152,7 @@ const Primitive& define_primitive(Primitive primitive) {
       return infer_by_tracing(*self, params, x);
     };
   }
-  r.pointers.push_back(&kept);
+  r.list(kept);
   return kept;
 }
 
@@ -155,7 +166,11 @@ const Primitive& define(Control description) {
   return define_primitive(std::move(p));
 }
 
-std::span<const Primitive* const> all_primitives() { return registry().pointers; }
+std::span<const Primitive* const> all_primitives() {
+  Registry& r = registry();
+  std::lock_guard lock(r.mutex);
+  return r.pointers;
+}
 
 void expect_operands(const char* name, int count, Inputs x) {
   if (static_cast<int>(x.size()) != count)

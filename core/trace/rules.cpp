@@ -1,7 +1,9 @@
 #include "core/trace/rules.h"
 
 #include "core/base/format.h"
+#include "core/ops/creation.h"
 #include "core/ops/shape_ops.h"
+#include "core/trace/operand_device.h"
 #include "core/trace/vjp.h"
 #include "linnet/ops.h"
 
@@ -55,6 +57,7 @@ void check_cotangents(const Primitive& primitive, Inputs inputs, const TensorLis
 
 TensorList apply_vjp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs,
                      Inputs cotangents, std::span<const uint8_t> needed) {
+  const OperandDevice here(inputs);
   TensorList out;
   if (const auto* partials = primitive.rule_as<rules::Partials>()) {
     out = partials_vjp(*partials, params, inputs, outputs, cotangents[0], needed);
@@ -89,8 +92,7 @@ TensorList linear_jvp(const Primitive& primitive, ParamsRef params, Inputs input
     if (is_nondifferentiable(primitive, i))
       operands[i] = inputs[i];
     else
-      operands[i] =
-          tangents[i].defined() ? tangents[i] : zeros(inputs[i].shape(), inputs[i].dtype());
+      operands[i] = tangents[i].defined() ? tangents[i] : zeros_of(inputs[i].type());
   }
   return emit(primitive, operands, params);
 }
@@ -138,8 +140,7 @@ TensorList transposed_vjp(const Primitive& primitive, ParamsRef params, Inputs x
         TensorList grads = apply_vjp(primitive, params, x, y, all, needed);
         TensorList out;
         for (size_t i = 0; i < x.size(); ++i) {
-          if (needed[i])
-            out.push_back(grads[i].defined() ? grads[i] : zeros(x[i].shape(), x[i].dtype()));
+          if (needed[i]) out.push_back(grads[i].defined() ? grads[i] : zeros_of(x[i].type()));
         }
         return out;
       },
@@ -153,6 +154,7 @@ TensorList transposed_vjp(const Primitive& primitive, ParamsRef params, Inputs x
 
 TensorList apply_jvp(const Primitive& primitive, ParamsRef params, Inputs inputs, Outputs outputs,
                      Inputs tangents) {
+  const OperandDevice here(inputs);
   if (const auto* partials = primitive.rule_as<rules::Partials>())
     return partials_jvp(*partials, params, inputs, outputs, tangents);
   if (primitive.rule_as<rules::Transpose>()) return linear_jvp(primitive, params, inputs, tangents);
@@ -181,8 +183,7 @@ TensorList transpose_linear(const std::function<TensorList(Inputs)>& f, const Ty
                             Inputs output_cotangents) {
   VjpTrace trace;
   TensorList tracers, outputs;
-  for (const TensorType& type : input_types)
-    tracers.push_back(trace.input(zeros(type.shape, type.dtype)));
+  for (const TensorType& type : input_types) tracers.push_back(trace.input(zeros_of(type)));
   {
     TraceScope scope(&trace);
     outputs = f(tracers);

@@ -49,16 +49,50 @@ const std::string& module_path() {
 
 namespace {
 
-void check_defined(const Primitive& primitive, Inputs inputs) {
+/// Whether an operand may meet those of another device: it is one number of the host.
+bool goes_anywhere(const Tensor& operand) {
+  return operand.impl()->device.host() && operand.impl()->shape.empty();
+}
+
+/// The operands on the one device they belong to.
+/// @throws DeviceError naming both if they are on two.
+TensorList on_one_device(const Primitive& primitive, Inputs inputs) {
+  const Tensor* first = nullptr;
   for (const Tensor& input : inputs) {
-    if (!input.defined()) fail<ValueError>("{}: an operand is an undefined tensor", primitive.name);
+    if (goes_anywhere(input)) continue;
+    if (first && first->device() != input.device()) {
+      fail<DeviceError>(
+          "{}: operands are on different devices: {} on {} and {} on {}\n"
+          "  hint: x.to(device) moves a tensor",
+          primitive.name, to_string(first->type()), to_string(first->device()),
+          to_string(input.type()), to_string(input.device()));
+    }
+    if (!first) first = &input;
   }
+  TensorList out;
+  out.reserve(inputs.size());
+  for (const Tensor& input : inputs) out.push_back(input.to(first->device()));
+  return out;
+}
+
+/// Whether all operands are defined and, unless the primitive is about its parts, on one device.
+/// @throws ValueError if one is undefined.
+bool check_operands(const Primitive& primitive, Inputs inputs) {
+  const TensorImpl* first = inputs.empty() ? nullptr : inputs[0].impl();
+  bool same = true;
+  for (const Tensor& input : inputs) {
+    const TensorImpl* impl = input.impl();
+    if (!impl) fail<ValueError>("{}: an operand is an undefined tensor", primitive.name);
+    same &= impl->device == first->device;
+  }
+  return same || primitive.control();
 }
 
 }  // namespace
 
 TensorList emit(const Primitive& primitive, Inputs inputs, ParamsRef params) {
-  check_defined(primitive, inputs);
+  if (!check_operands(primitive, inputs))
+    return emit(primitive, on_one_device(primitive, inputs), params);
   if (current == nullptr) return evaluate(primitive, inputs, params);
   return current->process(primitive, inputs, params);
 }
@@ -67,7 +101,8 @@ TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs
   return emit(primitive, Inputs(inputs.begin(), inputs.size()), params);
 }
 Tensor emit_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
-  check_defined(primitive, inputs);
+  if (!check_operands(primitive, inputs))
+    return emit_one(primitive, on_one_device(primitive, inputs), params);
   if (current == nullptr) return evaluate_one(primitive, inputs, params);
   return std::move(current->process(primitive, inputs, params)[0]);
 }

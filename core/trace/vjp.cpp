@@ -1,7 +1,9 @@
 #include "core/trace/vjp.h"
 
 #include "core/base/format.h"
+#include "core/ops/creation.h"
 #include "core/tensor/tensor_impl.h"
+#include "core/trace/operand_device.h"
 #include "core/trace/rules.h"
 #include "linnet/ops.h"
 
@@ -72,6 +74,7 @@ TensorList VjpTrace::process(const Primitive& primitive, Inputs inputs, ParamsRe
   const auto* composite = primitive.rule_as<rules::Composite>();
   if (control || (composite && !composite->vjp)) {
     TraceScope scope(this);
+    const OperandDevice here(inputs);
     return primitive.decompose(params, inputs);
   }
   Node node;
@@ -111,6 +114,7 @@ void VjpTrace::run_node(Node& node, std::vector<Tensor>& cotangents) {
   if (!any) return;
   TensorList grads;
   if (node.rule) {
+    const OperandDevice here(cts);
     grads = node.rule(cts);
     grads.resize(node.input_ids.size());
   } else {
@@ -150,7 +154,7 @@ TensorList VjpTrace::pullback(Inputs outputs, Inputs cotangents, Inputs inputs, 
     if (id < 0)
       out.push_back(Tensor());
     else
-      out.push_back(slots[id].defined() ? slots[id] : zeros(input.shape(), input.dtype()));
+      out.push_back(slots[id].defined() ? slots[id] : zeros_of(input.type()));
   }
   return out;
 }

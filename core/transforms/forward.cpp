@@ -1,5 +1,6 @@
 // The template-free side of jvp, vmap and eval_shape.
 #include "core/base/format.h"
+#include "core/ops/creation.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/batch.h"
 #include "core/trace/graph_trace.h"
@@ -131,7 +132,7 @@ TensorList forward_call(const TensorList& primals, const TensorList& tangents,
     for (Tensor& output : outputs) {
       Tensor tangent = trace.tangent(output);
       output = trace.primal(output);
-      tangents_out.push_back(tangent.defined() ? tangent : zeros(output.shape(), output.dtype()));
+      tangents_out.push_back(tangent.defined() ? tangent : zeros_of(output.type()));
     }
     scope.commit();
   }

@@ -1,5 +1,6 @@
 // The template-free side of grad, value_and_grad and vjp.
 #include "core/base/format.h"
+#include "core/ops/creation.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/vjp.h"
 #include "core/transforms/arguments.h"
@@ -78,7 +79,7 @@ TensorList ReverseCall::gradients(const Tensor& loss) {
         "jacrev for all outputs",
         to_string(loss.type()));
   }
-  const Tensor one = ones({}, loss.dtype());
+  const Tensor one = filled(scalar(1, loss.dtype()), {}, loss.device());
   TensorList out =
       impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), impl_->inputs, true);
   for (auto& [cell, value] : impl_->written) state::write(cell, std::move(value));
@@ -97,7 +98,7 @@ TensorList ReverseCall::pullback(const TensorList& outputs, const TensorList& co
   TensorList out = impl_->trace.pullback(outputs, fitting, impl_->inputs);
   for (size_t i = 0; i < out.size(); ++i) {
     // Integer inputs have no derivative; zeros of their own type keep the tree whole.
-    if (!out[i].defined()) out[i] = zeros(impl_->inputs[i].shape(), impl_->inputs[i].dtype());
+    if (!out[i].defined()) out[i] = zeros_of(impl_->inputs[i].type());
   }
   return out;
 }

@@ -27,6 +27,18 @@ void expect_error(const std::string& text, F&& f) {
   }
 }
 
+/// `f` throws exactly E with a text that begins so.
+template <class E, class F>
+void expect_error(F&& f, const std::string& beginning) {
+  try {
+    f();
+    ADD_FAILURE() << "nothing was thrown, expected: " << beginning;
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(typeid(error).name()), typeid(E).name());
+    EXPECT_EQ(std::string(error.what()).substr(0, beginning.size()), beginning);
+  }
+}
+
 inline std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
 inline std::vector<float> floats(std::initializer_list<float> list) { return list; }
 inline std::string type_text(const Tensor& t) { return to_string(t.type()); }

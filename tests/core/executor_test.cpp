@@ -319,7 +319,7 @@ TEST(MemoryPlan, blocks_that_live_together_do_not_overlap) {
     for (const MemoryBlock& a : blocks) {
       if (a.first > step || step > a.last) continue;
       live += a.bytes;
-      EXPECT_EQ(a.offset % kArenaAlignment, 0u);
+      EXPECT_EQ(a.offset % 64, 0u);
       EXPECT_LE(a.offset + a.bytes, total);
       for (const MemoryBlock& b : blocks) {
         if (&a == &b || b.first > step || step > b.last || a.bytes == 0 || b.bytes == 0) continue;

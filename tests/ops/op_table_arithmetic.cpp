@@ -3,6 +3,7 @@
 
 #include "core/ops/arithmetic.h"
 #include "core/ops/creation.h"
+#include "core/ops/placement.h"
 #include "core/ops/random.h"
 #include "linnet/primitive.h"
 #include "op_table.h"
@@ -153,6 +154,17 @@ void add_unary(OpTable& table) {
       .takes(Takes::kAny)
       .linear()
       .reference([](double x) { return x; });
+  table
+      .add("device_put",
+           [](const Tensor& x) {
+             return emit_one(device_put_primitive(), {x}, DevicePutParams{x.device()});
+           })
+      .sample({{{2, 3}, wide}})
+      .sample({{{}, wide}})
+      .takes(Takes::kAny)
+      .linear()
+      .exact()
+      .reference([](const HostArray& x) { return x; });
   table.add("stop_gradient", stop_gradient)
       .inputs(wide)
       .takes(Takes::kAny)

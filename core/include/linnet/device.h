@@ -1,7 +1,9 @@
-// Devices and the memory behind tensors.
+// Devices, where tensors are made, and the memory behind them.
 //
-//   MemoryStats stats = memory_stats(kCpu);
-//   // stats.live_bytes, stats.peak_bytes, stats.allocations
+//   const Device gpu{DeviceType::kCuda, 0};
+//   ScopedDevice here(gpu);                    // zeros, iota, keys and the like are made there
+//   Tensor y = x.to(gpu) * 2.f;                // a number without dimensions goes anywhere
+//   MemoryStats stats = memory_stats(gpu);     // stats.live_bytes, stats.peak_bytes
 #pragma once
 
 #include <cstddef>
@@ -18,12 +20,34 @@ struct Device {
   DeviceType type = DeviceType::kCpu;
   uint8_t index = 0;
   bool operator==(const Device&) const = default;
+  /// Whether its memory is the one that the program itself reads and writes.
+  constexpr bool host() const { return type == DeviceType::kCpu; }
 };
 
 inline constexpr Device kCpu{};
 
 /// `cpu:0`, `cuda:1`.
 std::string to_string(Device device);
+
+/// Where functions that make tensors from nothing put them: the device of this thread's innermost
+/// `ScopedDevice`, else the CPU. Literals are always on the CPU and go anywhere.
+Device default_device();
+
+/// Makes `device` the default of this thread for a scope.
+class ScopedDevice {
+ public:
+  explicit ScopedDevice(Device device);
+  ~ScopedDevice();
+  ScopedDevice(const ScopedDevice&) = delete;
+  ScopedDevice& operator=(const ScopedDevice&) = delete;
+
+ private:
+  Device previous_;
+};
+
+/// Returns when all work given to the device is done.
+/// @throws DeviceError if work failed, or if there is no such device.
+void synchronize(Device device = default_device());
 
 /// Counters of one device's allocator. Bytes are those handed to tensors, rounded up to the
 /// allocator's size classes; cached free blocks are counted in `reserved_bytes` only.
@@ -55,10 +79,12 @@ class Allocator {
 /// @throws DeviceError if no back end for it is built in or registered.
 Allocator& allocator_of(Device device);
 
-/// Makes `allocator` (not owned) serve `device`; used by back ends when they register, and by
-/// tests. Returns the one it replaces, or null.
+/// Makes `allocator` (not owned) serve `device` in place of its back end's, until it is set to
+/// null. Returns the one it replaces, or null. Where no back end is registered for the device its
+/// memory must be one that the host can read and write: tensors can then be made and read there,
+/// and whatever computes is an error.
 Allocator* set_allocator(Device device, Allocator* allocator);
 
-MemoryStats memory_stats(Device device = kCpu);
+MemoryStats memory_stats(Device device = default_device());
 
 }  // namespace linnet

@@ -6,7 +6,9 @@
 // LINNET_LOG=kernels prints, once per preparation, who ran and who declined why.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,6 +22,9 @@ struct OperandView {
   DType dtype;
   std::span<const int64_t> shape;
   std::span<const int64_t> strides;
+  /// The address is a multiple of this many bytes: a power of two, at most the
+  /// `widest_alignment()` of the back end.
+  size_t alignment = 1;
 };
 
 struct KernelRequest {
@@ -29,11 +34,18 @@ struct KernelRequest {
   std::span<const OperandView> outputs;  ///< dense
 };
 
-/// A prepared kernel. `run` may be called from several threads at once.
+/// A prepared kernel. How it is run is between it and its back end (back_end.h): `HostKernel` for
+/// those that work where they are called, `DeviceKernel` for those that describe their launches.
 class Kernel {
  public:
   virtual ~Kernel() = default;
   virtual size_t workspace_bytes() const { return 0; }
+};
+
+/// A kernel that has done its work when `run` returns, on addresses it reads and writes itself.
+/// `run` may be called from several threads at once.
+class HostKernel : public Kernel {
+ public:
   virtual void run(const void* const* inputs, void* const* outputs, void* workspace) const = 0;
 };
 
@@ -51,25 +63,37 @@ struct KernelImplementation {
   /// Makes a kernel that is kept and used again for equal requests. May return null after setting
   /// `reason` if only preparation could tell that the request is not supported.
   std::unique_ptr<Kernel> (*prepare)(const KernelRequest&, std::string& reason) = nullptr;
-  /// Alternative to `prepare` for kernels without set-up cost.
+  /// Alternative to `prepare` for kernels without set-up cost that are `HostKernel`s in kind.
   void (*run)(const KernelRequest&, const void* const* inputs, void* const* outputs) = nullptr;
 };
 
-/// The implementation lists of one device.
+/// The implementation lists of one kind of device. May be read and added to from several threads.
 class KernelTable {
  public:
-  /// Appends to the list of `primitive`, best first.
+  KernelTable() = default;
+  ~KernelTable();
+  KernelTable(const KernelTable&) = delete;
+  KernelTable& operator=(const KernelTable&) = delete;
+
+  /// Appends to the list of `primitive`, best first. Requests that were answered before are asked
+  /// again.
   void add(const Primitive& primitive, KernelImplementation implementation);
+  /// The list as it is now; the span stays valid.
   std::span<const KernelImplementation> implementations(const Primitive& primitive) const;
 
  private:
-  std::vector<std::vector<KernelImplementation>> lists_;
+  using List = std::vector<KernelImplementation>;
+  static constexpr size_t kChunk = 64, kChunks = 256;
+  struct Chunk {
+    std::atomic<const List*> lists[kChunk] = {};
+  };
+  std::mutex mutex_;  ///< of `add`
+  std::atomic<Chunk*> chunks_[kChunks] = {};
+  std::vector<std::unique_ptr<const List>> kept_;  ///< every list there ever was
 };
 
-/// The table of a device; the CPU's is filled at first use by the back end that is linked in.
+/// The table of a device's back end.
+/// @throws DeviceError if there is none for the device.
 KernelTable& kernel_table(Device device);
-
-/// Called once by `kernel_table(kCpu)`; defined by the CPU back end.
-void register_cpu_kernels(KernelTable& table);
 
 }  // namespace linnet

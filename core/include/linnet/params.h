@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "linnet/device.h"
 #include "linnet/fields.h"
 #include "linnet/shape.h"
 
@@ -32,6 +33,7 @@ void append_text(std::string& out, uint64_t value);
 void append_text(std::string& out, double value);
 void append_text(std::string& out, const std::string& value);
 void append_text(std::string& out, DType value);
+void append_text(std::string& out, Device value);
 void append_text(std::string& out, const void* value);
 
 inline size_t mix_hash(size_t seed, uint64_t value) {
@@ -92,8 +94,8 @@ void value_text(std::string& out, const T& value) {
     out += ')';
   } else if constexpr (is_shared<T>) {
     append_text(out, static_cast<const void*>(value.get()));
-  } else if constexpr (std::is_same_v<T, DType> || std::is_same_v<T, bool> ||
-                       std::is_same_v<T, std::string>) {
+  } else if constexpr (std::is_same_v<T, DType> || std::is_same_v<T, Device> ||
+                       std::is_same_v<T, bool> || std::is_same_v<T, std::string>) {
     append_text(out, value);
   } else if constexpr (std::is_floating_point_v<T>) {
     append_text(out, static_cast<double>(value));
@@ -122,6 +124,8 @@ size_t value_hash(size_t seed, const T& value) {
     return mix_hash(seed, reinterpret_cast<uintptr_t>(value.get()));
   } else if constexpr (std::is_floating_point_v<T>) {
     return mix_hash(seed, std::bit_cast<uint64_t>(static_cast<double>(value)));
+  } else if constexpr (std::is_same_v<T, Device>) {
+    return mix_hash(seed, static_cast<uint64_t>(value.type) << 8 | value.index);
   } else {
     return mix_hash(seed, static_cast<uint64_t>(value));
   }

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,14 @@ namespace linnet {
 using Inputs = std::span<const Tensor>;
 using Outputs = std::span<const Tensor>;
 using TypeList = std::vector<TensorType>;
+
+/// Where the elements of a tensor lie in its memory; strides and offset in elements.
+struct TensorLayout {
+  DType dtype = DType::kF32;
+  Shape shape;
+  Strides strides;
+  int64_t offset = 0;
+};
 
 class VjpTrace;
 class JvpTrace;
@@ -96,8 +105,8 @@ struct Primitive {
   std::function<TypeList(ParamsRef, Inputs)> infer;
   /// The operations it consists of: the definition of composites and control primitives.
   std::function<TensorList(ParamsRef, Inputs)> decompose;
-  /// A strided view of the operand, where one exists (undefined tensor: make a copy with a kernel).
-  std::function<Tensor(ParamsRef, const Tensor&)> view;
+  /// Where the result lies in the operand's memory; nothing if it needs memory of its own.
+  std::function<std::optional<TensorLayout>(ParamsRef, const TensorLayout&)> view;
 
   uint32_t nondifferentiable = 0;  ///< bit i: operand i has no derivative (indices, predicates)
   uint32_t saves_inputs = ~uint32_t{0};   ///< bit i: the derivative rule reads input i
@@ -154,7 +163,7 @@ struct Elementwise {
   bool zero_derivative = false;
   uint32_t saves_inputs = kAllBits;
   uint32_t saves_outputs = kAllBits;
-  Tensor (*view)(const P&, const Tensor&) = nullptr;
+  std::optional<TensorLayout> (*view)(const P&, const TensorLayout&) = nullptr;
 };
 
 template <class P>
@@ -164,7 +173,7 @@ struct LinearMap {
   TensorList (*transpose)(const P&, Inputs, const Tensor& ct);
   DimMap (*dims)(const P&, Inputs) = nullptr;
   TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
-  Tensor (*view)(const P&, const Tensor&) = nullptr;
+  std::optional<TensorLayout> (*view)(const P&, const TensorLayout&) = nullptr;
   uint32_t nondifferentiable = 0;
   bool pointwise = false;
 };
@@ -214,7 +223,7 @@ struct Opaque {
   DimMap (*dims)(const P&, Inputs) = nullptr;
   TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
   bool zero_derivative = true;
-  Tensor (*view)(const P&, const Tensor&) = nullptr;
+  std::optional<TensorLayout> (*view)(const P&, const TensorLayout&) = nullptr;
   bool pointwise = false;
 };
 

@@ -30,6 +30,9 @@ inline int64_t element_count(std::span<const int64_t> shape) {
 
 /// Row-major strides of a dense tensor.
 Strides dense_strides(std::span<const int64_t> shape);
+/// Whether a layout is row-major without gaps. Strides of single elements, and of nothing, do not
+/// matter.
+bool is_dense(std::span<const int64_t> shape, std::span<const int64_t> strides);
 
 /// `[32,784]`.
 std::string to_string(std::span<const int64_t> values);

@@ -97,6 +97,8 @@ class Tensor {
   }
 
   Tensor astype(DType dtype) const;
+  /// The same values on a device: itself if it is there, otherwise a copy. Differentiable.
+  Tensor to(Device device) const;
   Tensor reshape(const Shape& shape) const;
   /// Reverses the dimensions.
   Tensor transpose() const;
@@ -130,11 +132,12 @@ using TensorList = std::vector<Tensor>;
 /// Copies host elements into a new dense tensor.
 /// @throws ShapeError if the count differs from the shape's.
 template <class T>
-Tensor from_span(std::span<const T> values, const Shape& shape, Device device = kCpu);
-/// Copies `element_count(shape) * size_of(dtype)` raw bytes.
-Tensor from_bytes(const void* bytes, DType dtype, const Shape& shape, Device device = kCpu);
-/// A tensor over memory that somebody else owns; `owner` is kept alive as long as it is needed. The
-/// bytes must not change and be aligned to the element size.
+Tensor from_span(std::span<const T> values, const Shape& shape, Device device = default_device());
+/// Copies `element_count(shape) * size_of(dtype)` raw bytes from the host.
+Tensor from_bytes(const void* bytes, DType dtype, const Shape& shape,
+                  Device device = default_device());
+/// A tensor over host memory that somebody else owns; `owner` is kept alive as long as it is
+/// needed. The bytes must not change and be aligned to the element size.
 Tensor from_external(const void* bytes, DType dtype, const Shape& shape,
                      std::shared_ptr<const void> owner);
 

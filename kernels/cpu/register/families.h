@@ -1,9 +1,12 @@
-// One registration function per family of kernels; `register_cpu_kernels` calls them all.
+// One registration function per family of kernels.
 #pragma once
 
 #include "linnet/kernel.h"
 
 namespace linnet {
+
+/// All of them.
+void register_cpu_kernels(KernelTable& table);
 
 void register_elementwise(KernelTable& table);
 void register_fused_elementwise(KernelTable& table);

@@ -8,6 +8,7 @@
 #include "core/base/format.h"
 #include "core/ops/convert.h"
 #include "core/ops/shape_ops.h"
+#include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "kernels/cpu/interpreter/tile_program.h"
 #include "kernels/cpu/register/families.h"
@@ -22,7 +23,7 @@ int64_t integer_of(const Tensor& value) {
     using T = decltype(zero);
     if constexpr (std::is_integral_v<T>) {
       T typed;
-      std::memcpy(&typed, value.impl()->data, sizeof typed);
+      std::memcpy(&typed, host_view(value).impl()->data, sizeof typed);
       out = static_cast<int64_t>(typed);
     }
   });
@@ -87,7 +88,7 @@ class Translator {
   std::vector<uint16_t> registers_;
 };
 
-class FusedKernel final : public Kernel {
+class FusedKernel final : public HostKernel {
  public:
   FusedKernel(cpu::TileProgram program, const KernelRequest& request)
       : program_(std::move(program)), shape_(request.outputs[0].shape) {

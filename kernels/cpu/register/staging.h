@@ -31,7 +31,7 @@ struct StagedOperand {
   std::optional<Staging> staging = {};
 };
 
-class StagedKernel final : public Kernel {
+class StagedKernel final : public HostKernel {
  public:
   /// @param result how the temporary result is copied to the real one; none: it is written
   /// directly.
@@ -50,7 +50,7 @@ class StagedKernel final : public Kernel {
 };
 
 /// Sets the result to zero: sums over nothing.
-class ZeroKernel final : public Kernel {
+class ZeroKernel final : public HostKernel {
  public:
   explicit ZeroKernel(size_t bytes) : bytes_(bytes) {}
   void run(const void* const* inputs, void* const* outputs, void* workspace) const override;

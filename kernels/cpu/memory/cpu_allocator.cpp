@@ -1,8 +1,9 @@
 // The CPU allocator: size classes with cached free blocks, small ones per thread, 64-byte
 // alignment, statistics.
+#include "kernels/cpu/memory/cpu_allocator.h"
+
 #include <sys/mman.h>
 
-#include <array>
 #include <atomic>
 #include <bit>
 #include <cstdlib>
@@ -13,7 +14,6 @@
 #include "core/base/fork.h"
 #include "core/base/format.h"
 #include "core/memory/free_blocks.h"
-#include "linnet/device.h"
 
 namespace linnet {
 namespace {
@@ -218,31 +218,12 @@ class CpuAllocator final : public Allocator {
   std::atomic<uint64_t> allocations_{0};
 };
 
-std::array<std::atomic<Allocator*>, 16>& slots() {
-  static std::array<std::atomic<Allocator*>, 16> table{};
-  return table;
-}
-
-size_t slot_of(Device device) {
-  if (device.index >= 8)
-    fail<DeviceError>("{}: at most 8 devices of a type are supported", to_string(device));
-  return (device.type == DeviceType::kCpu ? 0 : 8) + device.index;
-}
-
 }  // namespace
 
-Allocator& allocator_of(Device device) {
+Allocator& cpu_allocator() {
   // Never destroyed: tensors with static lifetime may still return blocks at exit.
-  static Allocator* cpu = new CpuAllocator;
-  if (Allocator* custom = slots()[slot_of(device)].load(std::memory_order_acquire)) return *custom;
-  if (device == kCpu) return *cpu;
-  fail<DeviceError>("{}: no back end for this device is built in", to_string(device));
+  static Allocator* allocator = new CpuAllocator;
+  return *allocator;
 }
-
-Allocator* set_allocator(Device device, Allocator* allocator) {
-  return slots()[slot_of(device)].exchange(allocator);
-}
-
-MemoryStats memory_stats(Device device) { return allocator_of(device).stats(); }
 
 }  // namespace linnet

@@ -59,8 +59,8 @@ class CompiledGraph final : public Executable {
     if (fits) return;
     std::string given, wanted;
     const auto append = [](std::string& list, const TensorType& type) {
-      const std::string place = type.device.host() ? "" : " on " + to_string(type.device);
-      list = fmt::format("{}{}{}{}", list, list.empty() ? "" : ", ", to_string(type), place);
+      list = fmt::format("{}{}{}", list, list.empty() ? "" : ", ", to_string(type));
+      if (!type.device.host()) list = fmt::format("{} on {}", list, to_string(type.device));
     };
     for (const Tensor& x : inputs) append(given, x.type());
     for (ValueId id : graph_.inputs) append(wanted, graph_.types[id]);

@@ -94,8 +94,9 @@ class StoragePlanner {
   }
 
   void place_workspace(int32_t s) {
-    const auto& prepared = program_.steps[s].kernel.prepared;
-    const size_t bytes = prepared ? prepared->workspace_bytes() : 0;
+    const LoweredStep& step = program_.steps[s];
+    const size_t bytes =
+        step.kernel.implementation ? step.kernel.workspace_bytes(step.request->request()) : 0;
     plan_.workspace_of_step.push_back(bytes ? add_block(bytes, s, s) : -1);
   }
 

@@ -48,8 +48,18 @@ EmbeddedNumbers::EmbeddedNumbers(const Graph& graph)
   }
 }
 
+namespace {
+
+FusionLimits limits_of(const Graph& graph) {
+  if (graph.nodes.empty() || graph.nodes[0].outputs.empty()) return {};
+  return back_end_of(graph.types[graph.nodes[0].outputs[0]].device).fusion_limits();
+}
+
+}  // namespace
+
 Clusters::Clusters(const Graph& graph)
     : graph_(graph),
+      limits_(limits_of(graph)),
       producers_(producers(graph)),
       consumers_(consumers(graph)),
       returned_(graph.types.size(), 0),
@@ -105,7 +115,7 @@ bool Clusters::try_merge(int32_t producer, int32_t consumer) {
 }
 
 bool Clusters::within_limits(int32_t a, int32_t b) const {
-  if (members_[a].size() + members_[b].size() > kMostInstructions) return false;
+  if (members_[a].size() + members_[b].size() > limits_.instructions) return false;
   const auto inside = [&](int32_t node) {
     return node >= 0 && (find(node) == a || find(node) == b);
   };
@@ -122,7 +132,7 @@ bool Clusters::within_limits(int32_t a, int32_t b) const {
                  std::any_of(readers.begin(), readers.end(), [&](int32_t r) { return !inside(r); });
     }
   }
-  return operands.size() <= kMostOperands && results <= kMostResults;
+  return operands.size() <= limits_.operands && results <= limits_.results;
 }
 
 /// Whether a path leads from cluster `from` to cluster `to` through a third one. All of it would

@@ -5,14 +5,9 @@
 #include <vector>
 
 #include "core/graph/rewrite.h"
+#include "linnet/back_end.h"
 
 namespace linnet {
-
-/// Most instructions, operands and results of one cluster: beyond, the tiles of a program no longer
-/// fit into the first-level cache.
-inline constexpr size_t kMostInstructions = 48;
-inline constexpr size_t kMostOperands = 16;
-inline constexpr size_t kMostResults = 8;
 
 /// Cost per element of a primitive that tile programs compute; none for others.
 std::optional<int> scalar_cost(const Primitive& primitive);
@@ -72,6 +67,7 @@ class Clusters {
   bool leaves_and_returns(int32_t from, int32_t to);
 
   const Graph& graph_;
+  FusionLimits limits_;  // of the back end that the program is for
   std::vector<int32_t> producers_;
   std::vector<std::vector<int32_t>> consumers_;
   std::vector<uint8_t> returned_;  // by the program

@@ -69,12 +69,13 @@ void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Device
   Pointers<void*> out(outputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) in.data()[i] = inputs[i].impl()->data;
   for (size_t i = 0; i < outputs.size(); ++i) out.data()[i] = mutable_data(outputs[i]);
+  const size_t bytes = chosen.workspace_bytes(request);
+  const BufferHandle workspace(bytes ? Buffer::allocate(bytes, device) : nullptr);
   if (!chosen.prepared) {
-    chosen.implementation->run(request, in.data(), out.data());
+    chosen.implementation->run(request, in.data(), out.data(),
+                               workspace ? workspace->data() : nullptr);
     return;
   }
-  const size_t bytes = chosen.prepared->workspace_bytes();
-  const BufferHandle workspace(bytes ? Buffer::allocate(bytes, device) : nullptr);
   back_end_of(device).run_eager(device, *chosen.prepared, {in.data(), inputs.size()},
                                 {out.data(), outputs.size()},
                                 workspace ? workspace->data() : nullptr);
@@ -180,7 +181,9 @@ Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef para
     return {};
   const std::span<const KernelImplementation> list =
       kernel_table(last.device).implementations(primitive);
-  if (list.empty() || !list[0].strided || list[0].decline || !list[0].run) return {};
+  if (list.empty() || !list[0].strided || list[0].decline || !list[0].run ||
+      list[0].workspace_bytes)
+    return {};
 
   bool weak = !primitive.all_boolean_result;
   std::array<OperandView, kMostOperands> operands;
@@ -196,7 +199,8 @@ Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef para
   const TensorImpl& y = *result.impl();
   const OperandView output{dtype, y.shape, y.strides};
   void* out = y.data;
-  list[0].run({primitive, params, {operands.data(), inputs.size()}, {&output, 1}}, in.data(), &out);
+  list[0].run({primitive, params, {operands.data(), inputs.size()}, {&output, 1}}, in.data(), &out,
+              nullptr);
   return result;
 }
 

@@ -18,6 +18,12 @@ Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params)
 struct ChosenKernel {
   const KernelImplementation* implementation = nullptr;
   std::shared_ptr<const Kernel> prepared;  ///< null for stateless implementations
+
+  /// Scratch memory for a request it was chosen for.
+  size_t workspace_bytes(const KernelRequest& request) const {
+    if (prepared) return prepared->workspace_bytes();
+    return implementation->workspace_bytes ? implementation->workspace_bytes(request) : 0;
+  }
 };
 
 /// The implementation list's choice; an empty implementation means that all declined, with the

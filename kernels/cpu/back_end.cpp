@@ -30,10 +30,11 @@ class CpuRunner final : public ProgramRunner {
     for (const Step& step : steps_) {
       const void* const* in = operands + step.inputs;
       void* const* out = operands + step.outputs;
+      void* const workspace = operands[step.workspace];
       if (step.kernel)
-        step.kernel->run(in, out, operands[step.workspace]);
+        step.kernel->run(in, out, workspace);
       else
-        step.run(*step.request, in, out);
+        step.run(*step.request, in, out, workspace);
     }
   }
 
@@ -41,7 +42,7 @@ class CpuRunner final : public ProgramRunner {
   /// Everything the loop needs of a step; the numbers index the addresses.
   struct Step {
     const HostKernel* kernel;
-    void (*run)(const KernelRequest&, const void* const*, void* const*);
+    void (*run)(const KernelRequest&, const void* const*, void* const*, void*);
     const KernelRequest* request;
     size_t inputs, outputs, workspace;
   };

@@ -71,12 +71,16 @@ void apply_num_threads() {
   if (omp_get_max_threads() != count) omp_set_num_threads(count);
 }
 
-void parallel_for(int64_t total, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
+namespace {
+
+/// Ranges worth a thread of their own.
+int64_t useful_ranges(int64_t total, int64_t grain) { return total / std::max<int64_t>(grain, 1); }
+
+void share_out(int64_t total, int64_t most, FunctionRef<void(int64_t, int64_t, int64_t)> body) {
   if (total <= 0) return;
-  const int64_t useful = total / std::max<int64_t>(grain, 1);
-  const int team = static_cast<int>(std::min<int64_t>(num_threads(), useful));
+  const int team = static_cast<int>(std::min<int64_t>(num_threads(), most));
   if (team <= 1) {
-    body(0, total);
+    body(0, total, 0);
     return;
   }
   threads().started.store(true, std::memory_order_relaxed);
@@ -89,7 +93,7 @@ void parallel_for(int64_t total, int64_t grain, FunctionRef<void(int64_t, int64_
     // The team may be smaller than asked for.
     for (int64_t i = omp_get_thread_num(); i * chunk < total; i += omp_get_num_threads()) {
       try {
-        body(i * chunk, std::min(total, (i + 1) * chunk));
+        body(i * chunk, std::min(total, (i + 1) * chunk), omp_get_thread_num());
       } catch (...) {
 #pragma omp critical(linnet_parallel_for)
         if (!failure) failure = std::current_exception();
@@ -97,6 +101,22 @@ void parallel_for(int64_t total, int64_t grain, FunctionRef<void(int64_t, int64_
     }
   }
   if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace
+
+void parallel_for(int64_t total, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
+  share_out(total, useful_ranges(total, grain),
+            [body](int64_t begin, int64_t end, int64_t) { body(begin, end); });
+}
+
+int64_t parallel_slots(int64_t total, int64_t grain) {
+  return std::clamp<int64_t>(useful_ranges(total, grain), 1, 64);
+}
+
+void parallel_for_slots(int64_t total, int64_t grain,
+                        FunctionRef<void(int64_t, int64_t, int64_t)> body) {
+  share_out(total, parallel_slots(total, grain), body);
 }
 
 }  // namespace cpu

@@ -92,9 +92,10 @@ TEST(Fusion, size_limits_hold) {
     return TensorList{y};
   });
   const Graph out = fused(graph);
-  EXPECT_GE(out.nodes.size(), 200 / kMostInstructions);
+  const size_t most = back_end_of(kCpu).fusion_limits().instructions;
+  EXPECT_GE(out.nodes.size(), 200 / most);
   for (const Graph::Node& node : out.nodes) {
-    EXPECT_LE(node.params.as<FusedElementwiseParams>().body->nodes.size(), kMostInstructions);
+    EXPECT_LE(node.params.as<FusedElementwiseParams>().body->nodes.size(), most);
   }
   expect_compiled_agrees(graph, samples(graph));
 }

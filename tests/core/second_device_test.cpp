@@ -246,6 +246,18 @@ TEST(SecondDevice, the_host_sees_values_through_downloads_only) {
             (Floats{1, 2, 3}));
 }
 
+TEST(SecondDevice, trees_move_with_one_call) {
+  const Device fake = fake_device();
+  const auto batch = to(std::pair(tensor({1.f, 2.f}), std::vector{Tensor(3), zeros({2})}), fake);
+  EXPECT_EQ(batch.first.device(), fake);
+  EXPECT_EQ(batch.second[1].device(), fake);
+  EXPECT_EQ(batch.second[0].item<int>(), 3);
+  std::pair here(tensor({1.f, 2.f}), zeros({2}));
+  move_to(here, fake);
+  EXPECT_EQ(here.first.device(), fake);
+  EXPECT_EQ(here.first.to_vector<float>(), (Floats{1, 2}));
+}
+
 TEST(SecondDevice, devices_that_do_not_exist_are_named) {
   fake_device();
   EXPECT_NE(message_of([] {

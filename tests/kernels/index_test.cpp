@@ -13,6 +13,30 @@
 namespace linnet::cpu {
 namespace {
 
+// The functions with workspaces of their own.
+void gather(const GatherOperands& g, const GatherDimensions& dims, const Shape& slice_sizes,
+            IndexMode mode, const void* fill, void* out) {
+  OwnWorkspace workspace(index_workspace(g.indices_shape));
+  cpu::gather(g, dims, slice_sizes, mode, fill, out, workspace);
+}
+void take_rows(DType dtype, const void* table, int64_t rows, int64_t width, DType index_dtype,
+               const void* indices, int64_t count, IndexMode mode, const void* fill, void* out) {
+  OwnWorkspace workspace(index_workspace(Shape{count}));
+  cpu::take_rows(dtype, table, rows, width, index_dtype, indices, count, mode, fill, out,
+                 workspace);
+}
+void scatter(const ScatterOperands& s, const ScatterDimensions& dims, IndexMode mode) {
+  OwnWorkspace workspace(index_workspace(s.indices_shape));
+  cpu::scatter(s, dims, mode, workspace);
+}
+void scatter_rows(ScatterKind kind, DType dtype, void* out, int64_t rows, int64_t width,
+                  DType index_dtype, const void* indices, int64_t count, const void* updates,
+                  IndexMode mode) {
+  OwnWorkspace workspace(index_workspace(Shape{count, 1}));
+  cpu::scatter_rows(kind, dtype, out, rows, width, index_dtype, indices, count, updates, mode,
+                    workspace);
+}
+
 std::vector<float> counting(int64_t count) {
   std::vector<float> values(static_cast<size_t>(count));
   std::iota(values.begin(), values.end(), 0.0f);

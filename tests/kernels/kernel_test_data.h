@@ -11,6 +11,16 @@
 
 namespace linnet::cpu {
 
+/// A workspace of exactly so many bytes.
+class OwnWorkspace {
+ public:
+  explicit OwnWorkspace(size_t bytes) : bytes_(bytes) {}
+  operator void*() { return bytes_.data(); }  // NOLINT(runtime/explicit)
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
 /// `count` values of T: floats in [-2, 2), integers in [-20, 20] (or [0, 40]), random bools.
 template <class T>
 std::vector<T> random_values(int64_t count, uint32_t seed) {

@@ -17,6 +17,39 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
+// The functions with workspaces of their own.
+void batch_norm_statistics(DType dtype, int64_t rows, int64_t channels, const void* x, void* mean,
+                           void* var) {
+  OwnWorkspace workspace(batch_norm_workspace(dtype, rows, channels));
+  cpu::batch_norm_statistics(dtype, rows, channels, x, mean, var, workspace);
+}
+void batch_norm_apply(DType dtype, int64_t rows, int64_t channels, const void* x, const void* mean,
+                      const void* var, const void* scale, const void* bias, double epsilon,
+                      bool relu, void* y) {
+  OwnWorkspace workspace(batch_norm_workspace(dtype, rows, channels));
+  cpu::batch_norm_apply(dtype, rows, channels, x, mean, var, scale, bias, epsilon, relu, y,
+                        workspace);
+}
+void batch_norm_backward(DType dtype, int64_t rows, int64_t channels, const void* x,
+                         const void* mean, const void* rstd, const void* scale, const void* dy,
+                         const void* relu_output, void* dx, void* dscale, void* dbias) {
+  OwnWorkspace workspace(batch_norm_workspace(dtype, rows, channels));
+  cpu::batch_norm_backward(dtype, rows, channels, x, mean, rstd, scale, dy, relu_output, dx, dscale,
+                           dbias, workspace);
+}
+void layer_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x,
+                         const void* scale, const void* mean, const void* rstd, const void* dy,
+                         void* dx, void* dscale, void* dbias) {
+  OwnWorkspace workspace(norm_backward_workspace(dtype, rows, length));
+  cpu::layer_norm_backward(dtype, rows, length, x, scale, mean, rstd, dy, dx, dscale, dbias,
+                           workspace);
+}
+void rms_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
+                       const void* rstd, const void* dy, void* dx, void* dscale) {
+  OwnWorkspace workspace(norm_backward_workspace(dtype, rows, length));
+  cpu::rms_norm_backward(dtype, rows, length, x, scale, rstd, dy, dx, dscale, workspace);
+}
+
 size_t at(int64_t i) { return static_cast<size_t>(i); }
 
 // Softmax along the middle axis of [outer, axis, inner], in double.

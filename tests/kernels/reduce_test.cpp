@@ -19,6 +19,26 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
+// The functions with workspaces of their own.
+void reduce(ReduceKind kind, DType dtype, const void* data, const Shape& shape,
+            const Strides& strides, uint64_t mask, void* out) {
+  OwnWorkspace workspace(reduce_workspace(kind, dtype, shape, strides, mask));
+  cpu::reduce(kind, dtype, data, shape, strides, mask, out, workspace);
+}
+double sum_of_squares(DType dtype, int64_t count, const void* data) {
+  OwnWorkspace workspace(sum_of_squares_workspace(count));
+  return cpu::sum_of_squares(dtype, count, data, workspace);
+}
+void sort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending, void* out) {
+  OwnWorkspace workspace(sort_workspace(dtype, rows, length));
+  cpu::sort(dtype, rows, length, data, descending, out, workspace);
+}
+void argsort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending,
+             DType index_dtype, void* out) {
+  OwnWorkspace workspace(sort_workspace(dtype, rows, length));
+  cpu::argsort(dtype, rows, length, data, descending, index_dtype, out, workspace);
+}
+
 // The value of element `position` (row-major) of the strided view, and where it goes in the result.
 template <class Visit>
 void for_elements(const Shape& shape, const Strides& strides, uint64_t mask, Visit&& visit) {

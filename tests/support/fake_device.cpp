@@ -32,7 +32,7 @@ struct HostWork {
     if (chosen.prepared)
       static_cast<const HostKernel&>(*chosen.prepared).run(in, out, workspace);
     else
-      chosen.implementation->run(request(), in, out);
+      chosen.implementation->run(request(), in, out, workspace);
   }
   KernelRequest request() const {
     const std::span<const OperandView> all(views);
@@ -53,7 +53,7 @@ class LateKernel final : public DeviceKernel {
   explicit LateKernel(std::shared_ptr<const HostWork> work) : work_(std::move(work)) {}
 
   size_t workspace_bytes() const override {
-    return work_->chosen.prepared ? work_->chosen.prepared->workspace_bytes() : 0;
+    return work_->chosen.workspace_bytes(work_->request());
   }
 
   void emit(LaunchSink& sink, std::span<const Address> inputs, std::span<const Address> outputs,

@@ -89,7 +89,7 @@ class DeviceKernel : public Kernel {
 /// of an implementation and the request it was chosen for.
 struct ProgramStep {
   const Kernel* kernel = nullptr;
-  void (*run)(const KernelRequest&, const void* const*, void* const*) = nullptr;
+  void (*run)(const KernelRequest&, const void* const*, void* const*, void*) = nullptr;
   const KernelRequest* request = nullptr;
   std::span<const Address> inputs, outputs;
   Address workspace;

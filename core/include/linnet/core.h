@@ -16,6 +16,7 @@
 #include "linnet/jit.h"
 #include "linnet/log.h"
 #include "linnet/ops.h"
+#include "linnet/placement.h"
 #include "linnet/random.h"
 #include "linnet/shape.h"
 #include "linnet/tensor.h"

@@ -64,7 +64,10 @@ struct KernelImplementation {
   /// `reason` if only preparation could tell that the request is not supported.
   std::unique_ptr<Kernel> (*prepare)(const KernelRequest&, std::string& reason) = nullptr;
   /// Alternative to `prepare` for kernels without set-up cost that are `HostKernel`s in kind.
-  void (*run)(const KernelRequest&, const void* const* inputs, void* const* outputs) = nullptr;
+  void (*run)(const KernelRequest&, const void* const* inputs, void* const* outputs,
+              void* workspace) = nullptr;
+  /// Bytes of scratch memory that `run` is given, aligned to 64. Null means none.
+  size_t (*workspace_bytes)(const KernelRequest&) = nullptr;
 };
 
 /// The implementation lists of one kind of device. May be read and added to from several threads.

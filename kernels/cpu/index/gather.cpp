@@ -149,28 +149,38 @@ Shape gather_shape(const GatherDimensions& dims, std::span<const int64_t> indice
   return shape;
 }
 
+size_t index_workspace(std::span<const int64_t> indices_shape) {
+  return indices_shape.empty() ? 0 : workspace_bytes<IndexSpace>(indices_shape);
+}
+
 void gather(const GatherOperands& g, const GatherDimensions& dims,
-            std::span<const int64_t> slice_sizes, IndexMode mode, const void* fill, void* out) {
+            std::span<const int64_t> slice_sizes, IndexMode mode, const void* fill, void* out,
+            void* workspace) {
   check(g, dims, slice_sizes);
-  const std::vector<int64_t> indices =
-      read_indices("gather", g.index_dtype, g.indices, g.indices_shape, g.indices_strides);
+  require_shape(!g.indices_shape.empty(), "gather", "expected index vectors");
+  Workspace parts(workspace);
+  const IndexSpace space(parts, g.indices_shape);
+  const std::span<const int64_t> indices = read_indices(
+      "gather", g.index_dtype, g.indices, g.indices_shape, g.indices_strides, space.indices);
   const WindowOffsets windows = window_offsets(
       {"gather", g.shape, g.strides, slice_sizes, dims.start_index_map, dims.operand_batching_dims,
        dims.indices_batching_dims, g.indices_shape, mode},
-      indices);
+      indices, space.offsets);
   visit_words(g.dtype, [&](auto word) {
     gather_words<decltype(word)>(g, dims, slice_sizes, windows, fill, out);
   });
 }
 
 void take_rows(DType dtype, const void* table, int64_t rows, int64_t width, DType index_dtype,
-               const void* indices, int64_t count, IndexMode mode, const void* fill, void* out) {
+               const void* indices, int64_t count, IndexMode mode, const void* fill, void* out,
+               void* workspace) {
   if (rows == 0 && mode != IndexMode::kFill && count > 0 && width > 0) {
     throw ShapeError("take_rows: expected a table with at least one row");
   }
   const int64_t index_shape[] = {count}, index_strides[] = {1};
-  const std::vector<int64_t> index =
-      read_indices("take_rows", index_dtype, indices, index_shape, index_strides);
+  const std::span<const int64_t> index =
+      read_indices("take_rows", index_dtype, indices, index_shape, index_strides,
+                   static_cast<int64_t*>(workspace));
   visit_words(dtype, [&](auto word) {
     using Word = decltype(word);
     const Word* from = static_cast<const Word*>(table);

@@ -50,12 +50,16 @@ Shape gather_shape(const GatherDimensions& dims, std::span<const int64_t> indice
 /// @throws ShapeError if dimension numbers and shapes do not fit; DTypeError for non-integer
 /// indices.
 void gather(const GatherOperands& operands, const GatherDimensions& dims,
-            std::span<const int64_t> slice_sizes, IndexMode mode, const void* fill, void* out);
+            std::span<const int64_t> slice_sizes, IndexMode mode, const void* fill, void* out,
+            void* workspace);
+/// Bytes of the workspace of gather, take_rows and scatter.
+size_t index_workspace(std::span<const int64_t> indices_shape);
 
 /// out [count, width] = rows of the dense table [rows, width]; for kFill, rows out of range are
 /// `fill`.
 void take_rows(DType dtype, const void* table, int64_t rows, int64_t width, DType index_dtype,
-               const void* indices, int64_t count, IndexMode mode, const void* fill, void* out);
+               const void* indices, int64_t count, IndexMode mode, const void* fill, void* out,
+               void* workspace);
 
 enum class ScatterKind : uint8_t { kUpdate, kAdd, kMul, kMin, kMax };
 
@@ -87,12 +91,13 @@ struct ScatterOperands {
 /// kFill drops a window that does not lie inside as a whole.
 /// @throws ShapeError if dimension numbers and shapes do not fit; DTypeError for non-integer
 /// indices.
-void scatter(const ScatterOperands& operands, const ScatterDimensions& dims, IndexMode mode);
+void scatter(const ScatterOperands& operands, const ScatterDimensions& dims, IndexMode mode,
+             void* workspace);
 
 /// out [rows, width] row index[i] gets updates [count, width] row i combined into it, in order of
 /// i.
 void scatter_rows(ScatterKind kind, DType dtype, void* out, int64_t rows, int64_t width,
                   DType index_dtype, const void* indices, int64_t count, const void* updates,
-                  IndexMode mode);
+                  IndexMode mode, void* workspace);
 
 }  // namespace linnet::cpu

@@ -12,15 +12,14 @@ void require_shape(bool holds, const char* operation, const char* text) {
   if (!holds) throw ShapeError(std::string(operation) + ": " + text);
 }
 
-std::vector<int64_t> read_indices(const char* operation, DType dtype, const void* data,
-                                  std::span<const int64_t> shape,
-                                  std::span<const int64_t> strides) {
+std::span<const int64_t> read_indices(const char* operation, DType dtype, const void* data,
+                                      std::span<const int64_t> shape,
+                                      std::span<const int64_t> strides, int64_t* out) {
   if (!is_integer(dtype)) {
     throw DTypeError(std::string(operation) + ": expected indices of an integer type, got " +
                      type_string(dtype, shape));
   }
   const int64_t count = element_count(shape);
-  std::vector<int64_t> result(static_cast<size_t>(count));
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     if constexpr (std::is_integral_v<T>) {
@@ -31,7 +30,7 @@ std::vector<int64_t> read_indices(const char* operation, DType dtype, const void
         constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
         const bool huge = sizeof(T) == 8 && !std::is_signed_v<T> &&
                           static_cast<uint64_t>(value) > static_cast<uint64_t>(kMax);
-        result[static_cast<size_t>(i)] = huge ? kMax : static_cast<int64_t>(value);
+        out[i] = huge ? kMax : static_cast<int64_t>(value);
         for (size_t d = shape.size(); d-- > 0;) {
           offset += strides[d];
           if (++position[d] < shape[d]) break;
@@ -41,10 +40,11 @@ std::vector<int64_t> read_indices(const char* operation, DType dtype, const void
       }
     }
   });
-  return result;
+  return {out, static_cast<size_t>(count)};
 }
 
-WindowOffsets window_offsets(const WindowRequest& r, const std::vector<int64_t>& indices) {
+WindowOffsets window_offsets(const WindowRequest& r, std::span<const int64_t> indices,
+                             int64_t* out) {
   const size_t components = r.component_dims.size();
   require_shape(
       !r.indices_shape.empty() && r.indices_shape.back() == static_cast<int64_t>(components),
@@ -53,8 +53,6 @@ WindowOffsets window_offsets(const WindowRequest& r, const std::vector<int64_t>&
       "dimension");
   const std::span<const int64_t> batch_shape = r.indices_shape.first(r.indices_shape.size() - 1);
   const int64_t count = element_count(batch_shape);
-  WindowOffsets result;
-  result.offsets.resize(static_cast<size_t>(count));
   Shape position(batch_shape.size(), 0);
   for (int64_t i = 0; i < count; ++i) {
     int64_t offset = 0;
@@ -71,13 +69,13 @@ WindowOffsets window_offsets(const WindowRequest& r, const std::vector<int64_t>&
       offset += position[static_cast<size_t>(r.indices_batching_dims[b])] *
                 r.strides[static_cast<size_t>(r.operand_batching_dims[b])];
     }
-    result.offsets[static_cast<size_t>(i)] = inside ? offset : WindowOffsets::kOutside;
+    out[i] = inside ? offset : WindowOffsets::kOutside;
     for (size_t d = batch_shape.size(); d-- > 0;) {
       if (++position[d] < batch_shape[d]) break;
       position[d] = 0;
     }
   }
-  return result;
+  return {{out, static_cast<size_t>(count)}};
 }
 
 }  // namespace linnet::cpu

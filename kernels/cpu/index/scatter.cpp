@@ -83,10 +83,11 @@ struct ScatterPlan {
   WindowLoops window;
   Shape batch_shape;
   Strides batch_strides;
-  std::vector<int64_t> targets;  // offset in out per index vector, or kOutside
+  std::span<const int64_t> targets;  // offset in out per index vector, or kOutside
 };
 
-ScatterPlan plan_scatter(const ScatterOperands& s, const ScatterDimensions& dims, IndexMode mode) {
+ScatterPlan plan_scatter(const ScatterOperands& s, const ScatterDimensions& dims, IndexMode mode,
+                         void* workspace) {
   require_shape(dims.update_window_dims.size() + dims.inserted_window_dims.size() +
                         dims.operand_batching_dims.size() ==
                     s.shape.size(),
@@ -115,12 +116,15 @@ ScatterPlan plan_scatter(const ScatterOperands& s, const ScatterDimensions& dims
     plan.batch_shape.push_back(s.updates_shape[i]);
     plan.batch_strides.push_back(s.updates_strides[i]);
   }
-  const std::vector<int64_t> indices =
-      read_indices("scatter", s.index_dtype, s.indices, s.indices_shape, s.indices_strides);
+  require_shape(!s.indices_shape.empty(), "scatter", "expected index vectors");
+  Workspace parts(workspace);
+  const IndexSpace space(parts, s.indices_shape);
+  const std::span<const int64_t> indices = read_indices(
+      "scatter", s.index_dtype, s.indices, s.indices_shape, s.indices_strides, space.indices);
   plan.targets = window_offsets({"scatter", s.shape, out_strides, window,
                                  dims.scatter_dims_to_operand_dims, dims.operand_batching_dims,
                                  dims.indices_batching_dims, s.indices_shape, mode},
-                                indices)
+                                indices, space.offsets)
                      .offsets;
   return plan;
 }
@@ -166,15 +170,16 @@ void execute(const ScatterPlan& plan, CombineRun run, int64_t element_size, char
 
 }  // namespace
 
-void scatter(const ScatterOperands& s, const ScatterDimensions& dims, IndexMode mode) {
-  const ScatterPlan plan = plan_scatter(s, dims, mode);
+void scatter(const ScatterOperands& s, const ScatterDimensions& dims, IndexMode mode,
+             void* workspace) {
+  const ScatterPlan plan = plan_scatter(s, dims, mode, workspace);
   execute(plan, run_of(s.kind, s.dtype), static_cast<int64_t>(size_of(s.dtype)),
           static_cast<char*>(s.out), static_cast<const char*>(s.updates));
 }
 
 void scatter_rows(ScatterKind kind, DType dtype, void* out, int64_t rows, int64_t width,
                   DType index_dtype, const void* indices, int64_t count, const void* updates,
-                  IndexMode mode) {
+                  IndexMode mode, void* workspace) {
   const ScatterOperands operands{kind,
                                  dtype,
                                  out,
@@ -186,7 +191,7 @@ void scatter_rows(ScatterKind kind, DType dtype, void* out, int64_t rows, int64_
                                  updates,
                                  Shape{count, width},
                                  Strides{width, 1}};
-  scatter(operands, {Axes{1}, Axes{0}, Axes{0}, Axes{}, Axes{}}, mode);
+  scatter(operands, {Axes{1}, Axes{0}, Axes{0}, Axes{}, Axes{}}, mode, workspace);
 }
 
 }  // namespace linnet::cpu

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <limits>
-#include <vector>
 
 #include "kernels/cpu/norm/norm_kernels.h"
 #include "kernels/cpu/norm/real_rows.h"
@@ -29,33 +28,46 @@ int64_t scratch_size(int64_t channels) {
   return kIsHalf<T> ? kChunkRows * channels : 0;
 }
 
+/// What the functions work in, each in a part of it.
+template <class W>
+struct BatchNormSpace {
+  BatchNormSpace(Workspace& w, int64_t rows, int64_t channels)
+      : sums(w, rows, 2 * channels),
+        factor(w.take<W>(channels)),
+        offset(w.take<W>(channels)),
+        slope(w.take<W>(channels)) {}
+  RowSums<W> sums;
+  W *factor, *offset, *slope;
+};
+
 template <class T>
-void statistics(int64_t rows, int64_t channels, const T* x, Wide<T>* mean, Wide<T>* var) {
+void statistics(int64_t rows, int64_t channels, const T* x, Wide<T>* mean, Wide<T>* var,
+                const BatchNormSpace<Wide<T>>& space) {
   using W = Wide<T>;
   if (rows == 0) {
     std::fill_n(mean, channels, std::numeric_limits<W>::quiet_NaN());
     std::fill_n(var, channels, std::numeric_limits<W>::quiet_NaN());
     return;
   }
-  std::vector<W> shift(static_cast<size_t>(channels));
-  for (size_t c = 0; c < shift.size(); ++c) {
+  W* const shift = space.offset;
+  for (int64_t c = 0; c < channels; ++c) {
     shift[c] = widen(x[c]);
     if (!std::isfinite(shift[c])) shift[c] = 0;
   }
-  const std::vector<double> sums = sum_over_rows<W>(rows, 2 * channels, channels, [&] {
+  const double* const sums = sum_over_rows<W>(rows, 2 * channels, channels, space.sums, [&] {
     return [&, input = InputRow<T>(scratch_size<T>(channels))](int64_t first, int64_t count,
                                                                W* sums) mutable {
       for_chunks<T>(first, count, [&](int64_t row, int64_t size) {
         const W* from = input(x + row * channels, size * channels);
-        add_moments(size, channels, from, shift.data(), sums, sums + channels);
+        add_moments(size, channels, from, shift, sums, sums + channels);
       });
     };
   });
   for (int64_t c = 0; c < channels; ++c) {
-    const double first = sums[static_cast<size_t>(c)] / static_cast<double>(rows);
-    const double second = sums[static_cast<size_t>(channels + c)] / static_cast<double>(rows);
+    const double first = sums[c] / static_cast<double>(rows);
+    const double second = sums[channels + c] / static_cast<double>(rows);
     const double variance = second - first * first;
-    mean[c] = static_cast<W>(static_cast<double>(shift[static_cast<size_t>(c)]) + first);
+    mean[c] = static_cast<W>(static_cast<double>(shift[c]) + first);
     var[c] = static_cast<W>(variance < 0 ? 0.0 : variance);
   }
 }
@@ -63,20 +75,20 @@ void statistics(int64_t rows, int64_t channels, const T* x, Wide<T>* mean, Wide<
 template <class T>
 void apply_typed(int64_t rows, int64_t channels, const T* x, const Wide<T>* mean,
                  const Wide<T>* var, const Wide<T>* scale, const Wide<T>* bias, double epsilon,
-                 bool relu, T* y) {
+                 bool relu, T* y, const BatchNormSpace<Wide<T>>& space) {
   using W = Wide<T>;
-  std::vector<W> factor(static_cast<size_t>(channels)), offset(static_cast<size_t>(channels), W(0));
-  for (size_t c = 0; c < factor.size(); ++c) {
+  W *const factor = space.factor, *const offset = space.offset;
+  for (int64_t c = 0; c < channels; ++c) {
     factor[c] = W(1) / std::sqrt(var[c] + static_cast<W>(epsilon));
     if (scale) factor[c] *= scale[c];
-    if (bias) offset[c] = bias[c];
+    offset[c] = bias ? bias[c] : W(0);
   }
   parallel_for(rows, row_grain(channels), [&](int64_t begin, int64_t end) {
     InputRow<T> input(scratch_size<T>(channels));
     OutputRow<T> output(scratch_size<T>(channels));
     for_chunks<T>(begin, end - begin, [&](int64_t row, int64_t size) {
       const int64_t at = row * channels, count = size * channels;
-      apply_columns(size, channels, input(x + at, count), mean, factor.data(), offset.data(), relu,
+      apply_columns(size, channels, input(x + at, count), mean, factor, offset, relu,
                     output(y + at));
       output.store(y + at, count);
     });
@@ -92,8 +104,8 @@ struct BatchNormGradient {
   const T *dy, *relu_output;
 
   // Sums of dy and of dy (x - mean).
-  std::vector<double> sums() const {
-    return sum_over_rows<W>(rows, 2 * channels, channels, [&] {
+  const double* sums(const RowSums<W>& space) const {
+    return sum_over_rows<W>(rows, 2 * channels, channels, space, [&] {
       const int64_t scratch = scratch_size<T>(channels);
       return [this, input = InputRow<T>(scratch), gradient = InputRow<T>(scratch),
               output = InputRow<T>(scratch)](int64_t first, int64_t count, W* sums) mutable {
@@ -107,14 +119,13 @@ struct BatchNormGradient {
     });
   }
 
-  void input_gradient(const std::vector<double>& sums, T* dx) const {
-    const size_t width = static_cast<size_t>(channels);
-    std::vector<W> factor(width), offset(width), slope(width);
-    for (size_t c = 0; c < width; ++c) {
+  void input_gradient(const double* sums, const BatchNormSpace<W>& space, T* dx) const {
+    W *const factor = space.factor, *const offset = space.offset, *const slope = space.slope;
+    for (int64_t c = 0; c < channels; ++c) {
       const double r = static_cast<double>(rstd[c]);
       factor[c] = scale ? rstd[c] * scale[c] : rstd[c];
       offset[c] = static_cast<W>(sums[c] / static_cast<double>(rows));
-      slope[c] = static_cast<W>(sums[width + c] * r * r / static_cast<double>(rows));
+      slope[c] = static_cast<W>(sums[channels + c] * r * r / static_cast<double>(rows));
     }
     parallel_for(rows, row_grain(channels), [&](int64_t begin, int64_t end) {
       const int64_t scratch = scratch_size<T>(channels);
@@ -123,8 +134,8 @@ struct BatchNormGradient {
       for_chunks<T>(begin, end - begin, [&](int64_t row, int64_t size) {
         const int64_t at = row * channels, count = size * channels;
         gradient_columns(size, channels, input(x + at, count), mean, gradient(dy + at, count),
-                         relu_output ? mask(relu_output + at, count) : nullptr, factor.data(),
-                         offset.data(), slope.data(), output(dx + at));
+                         relu_output ? mask(relu_output + at, count) : nullptr, factor, offset,
+                         slope, output(dx + at));
         output.store(dx + at, count);
       });
     });
@@ -133,30 +144,39 @@ struct BatchNormGradient {
 
 }  // namespace
 
+size_t batch_norm_workspace(DType dtype, int64_t rows, int64_t channels) {
+  return dtype == DType::kF64 ? workspace_bytes<BatchNormSpace<double>>(rows, channels)
+                              : workspace_bytes<BatchNormSpace<float>>(rows, channels);
+}
+
 void batch_norm_statistics(DType dtype, int64_t rows, int64_t channels, const void* x, void* mean,
-                           void* var) {
+                           void* var, void* workspace) {
   visit_real("batch_norm statistics", dtype, [&](auto zero) {
     using T = decltype(zero);
+    Workspace parts(workspace);
     statistics<T>(rows, channels, static_cast<const T*>(x), static_cast<Wide<T>*>(mean),
-                  static_cast<Wide<T>*>(var));
+                  static_cast<Wide<T>*>(var), BatchNormSpace<Wide<T>>(parts, rows, channels));
   });
 }
 
 void batch_norm_apply(DType dtype, int64_t rows, int64_t channels, const void* x, const void* mean,
                       const void* var, const void* scale, const void* bias, double epsilon,
-                      bool relu, void* y) {
+                      bool relu, void* y, void* workspace) {
   visit_real("batch_norm", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
+    Workspace parts(workspace);
     apply_typed<T>(rows, channels, static_cast<const T*>(x), static_cast<const W*>(mean),
                    static_cast<const W*>(var), static_cast<const W*>(scale),
-                   static_cast<const W*>(bias), epsilon, relu, static_cast<T*>(y));
+                   static_cast<const W*>(bias), epsilon, relu, static_cast<T*>(y),
+                   BatchNormSpace<W>(parts, rows, channels));
   });
 }
 
 void batch_norm_backward(DType dtype, int64_t rows, int64_t channels, const void* x,
                          const void* mean, const void* rstd, const void* scale, const void* dy,
-                         const void* relu_output, void* dx, void* dscale, void* dbias) {
+                         const void* relu_output, void* dx, void* dscale, void* dbias,
+                         void* workspace) {
   visit_real("batch_norm gradient", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
@@ -168,14 +188,15 @@ void batch_norm_backward(DType dtype, int64_t rows, int64_t channels, const void
                                         static_cast<const W*>(scale),
                                         static_cast<const T*>(dy),
                                         static_cast<const T*>(relu_output)};
-    const std::vector<double> sums = gradient.sums();
+    Workspace parts(workspace);
+    const BatchNormSpace<W> space(parts, rows, channels);
+    const double* const sums = gradient.sums(space.sums);
     for (int64_t c = 0; c < channels; ++c) {
       const double r = static_cast<double>(gradient.rstd[c]);
-      if (dscale)
-        static_cast<W*>(dscale)[c] = static_cast<W>(sums[static_cast<size_t>(channels + c)] * r);
-      if (dbias) static_cast<W*>(dbias)[c] = static_cast<W>(sums[static_cast<size_t>(c)]);
+      if (dscale) static_cast<W*>(dscale)[c] = static_cast<W>(sums[channels + c] * r);
+      if (dbias) static_cast<W*>(dbias)[c] = static_cast<W>(sums[c]);
     }
-    gradient.input_gradient(sums, static_cast<T*>(dx));
+    gradient.input_gradient(sums, space, static_cast<T*>(dx));
   });
 }
 

@@ -19,13 +19,13 @@ namespace linnet::cpu {
 /// the first row and carried in double, so that a large mean does not swallow a small variance. For
 /// no rows both are NaN.
 void batch_norm_statistics(DType dtype, int64_t rows, int64_t channels, const void* x, void* mean,
-                           void* var);
+                           void* var, void* workspace);
 
 /// y = (x - mean) / sqrt(var + epsilon) * scale + bias, then max(y, 0) if `relu`. Scale and bias
 /// may be null; y may be x.
 void batch_norm_apply(DType dtype, int64_t rows, int64_t channels, const void* x, const void* mean,
                       const void* var, const void* scale, const void* bias, double epsilon,
-                      bool relu, void* y);
+                      bool relu, void* y, void* workspace);
 
 /// Gradients through the batch statistics. With n = (x - mean) rstd, rstd = 1 / sqrt(var +
 /// epsilon): dbias = sum(dy), dscale = sum(dy n), dx = scale rstd (dy - dbias / rows - n dscale /
@@ -33,6 +33,10 @@ void batch_norm_apply(DType dtype, int64_t rows, int64_t channels, const void* x
 /// positive. scale, dscale and dbias may be null.
 void batch_norm_backward(DType dtype, int64_t rows, int64_t channels, const void* x,
                          const void* mean, const void* rstd, const void* scale, const void* dy,
-                         const void* relu_output, void* dx, void* dscale, void* dbias);
+                         const void* relu_output, void* dx, void* dscale, void* dbias,
+                         void* workspace);
+
+/// Bytes of the workspace of each of these functions.
+size_t batch_norm_workspace(DType dtype, int64_t rows, int64_t channels);
 
 }  // namespace linnet::cpu

@@ -1,7 +1,6 @@
 #include "kernels/cpu/norm/cross_entropy.h"
 
 #include <limits>
-#include <vector>
 
 #include "kernels/cpu/norm/real_rows.h"
 #include "kernels/cpu/norm/softmax_kernels.h"
@@ -10,33 +9,34 @@
 namespace linnet::cpu {
 namespace {
 
-// Labels as int64, counted from the end if negative, with -1 for those out of range.
-std::vector<int64_t> read_labels(DType dtype, const void* labels, int64_t rows, int64_t classes) {
+void check_labels(DType dtype) {
   if (!is_integer(dtype)) {
     throw DTypeError("softmax_cross_entropy: expected labels of an integer type, got " +
                      std::string(name_of(dtype)));
   }
-  std::vector<int64_t> result(static_cast<size_t>(rows));
-  visit_dtype(dtype, [&](auto zero) {
+}
+
+// The label of a row, counted from the end if negative, or -1 if it is out of range.
+int64_t label_of(DType dtype, const void* labels, int64_t row, int64_t classes) {
+  return visit_dtype(dtype, [&](auto zero) -> int64_t {
     using T = decltype(zero);
     if constexpr (std::is_integral_v<T>) {
-      for (int64_t row = 0; row < rows; ++row) {
-        const T label = static_cast<const T*>(labels)[row];
-        const bool large =
-            std::is_unsigned_v<T> && static_cast<uint64_t>(label) >= static_cast<uint64_t>(classes);
-        const int64_t at = large ? -1 : static_cast<int64_t>(label) + (label < T(0) ? classes : 0);
-        result[static_cast<size_t>(row)] = at >= 0 && at < classes ? at : -1;
-      }
+      const T label = static_cast<const T*>(labels)[row];
+      if (std::is_unsigned_v<T> && static_cast<uint64_t>(label) >= static_cast<uint64_t>(classes))
+        return -1;
+      const int64_t at = static_cast<int64_t>(label) + (label < T(0) ? classes : 0);
+      return at >= 0 && at < classes ? at : -1;
+    } else {
+      return -1;
     }
   });
-  return result;
 }
 
 }  // namespace
 
 void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const void* logits,
                            DType label_dtype, const void* labels, void* loss, void* lse) {
-  const std::vector<int64_t> label = read_labels(label_dtype, labels, rows, classes);
+  check_labels(label_dtype);
   visit_real("softmax_cross_entropy", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
@@ -46,7 +46,7 @@ void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const voi
       for (int64_t row = begin; row < end; ++row) {
         const W* x = input(from + row * classes, classes);
         const W total = logsumexp_row(classes, x);
-        const int64_t at = label[static_cast<size_t>(row)];
+        const int64_t at = label_of(label_dtype, labels, row, classes);
         if (lse) static_cast<W*>(lse)[row] = total;
         if (loss)
           static_cast<W*>(loss)[row] = at < 0 ? std::numeric_limits<W>::quiet_NaN() : total - x[at];
@@ -58,7 +58,7 @@ void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const voi
 void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, const void* logits,
                                     const void* lse, DType label_dtype, const void* labels,
                                     const void* dloss, void* dlogits) {
-  const std::vector<int64_t> label = read_labels(label_dtype, labels, rows, classes);
+  check_labels(label_dtype);
   visit_real("softmax_cross_entropy gradient", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
@@ -68,7 +68,7 @@ void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, 
       InputRow<T> input(classes);
       OutputRow<T> output(classes);
       for (int64_t row = begin; row < end; ++row) {
-        const int64_t at = label[static_cast<size_t>(row)];
+        const int64_t at = label_of(label_dtype, labels, row, classes);
         const W gradient = static_cast<const W*>(dloss)[row];
         W* dx = output(to + row * classes);
         scaled_exponential_row(classes, input(from + row * classes, classes),

@@ -1,7 +1,6 @@
 #include "kernels/cpu/norm/layer_norm.h"
 
 #include <cmath>
-#include <vector>
 
 #include "kernels/cpu/norm/norm_kernels.h"
 #include "kernels/cpu/norm/real_rows.h"
@@ -35,11 +34,14 @@ void forward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, con
 // bias.
 template <class T>
 void backward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, const Wide<T>* mean,
-              const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dscale, Wide<T>* dbias) {
+              const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dscale, Wide<T>* dbias,
+              void* workspace) {
   using W = Wide<T>;
   const bool centered = mean != nullptr;
   const int64_t width = (dscale ? length : 0) + (dbias ? length : 0);
-  const std::vector<double> totals = sum_over_rows<W>(rows, width, length, [&] {
+  Workspace parts(workspace);
+  const RowSums<W> space(parts, rows, width);
+  const double* const totals = sum_over_rows<W>(rows, width, length, space, [&] {
     return [=, input = InputRow<T>(length), gradient = InputRow<T>(length),
             output = OutputRow<T>(length)](int64_t first, int64_t count, W* sums) mutable {
       W* scale_sums = dscale ? sums : nullptr;
@@ -53,14 +55,17 @@ void backward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, co
       }
     };
   });
-  for (int64_t i = 0; dscale && i < length; ++i)
-    dscale[i] = static_cast<W>(totals[static_cast<size_t>(i)]);
+  for (int64_t i = 0; dscale && i < length; ++i) dscale[i] = static_cast<W>(totals[i]);
   const int64_t skip = dscale ? length : 0;
-  for (int64_t i = 0; dbias && i < length; ++i)
-    dbias[i] = static_cast<W>(totals[static_cast<size_t>(skip + i)]);
+  for (int64_t i = 0; dbias && i < length; ++i) dbias[i] = static_cast<W>(totals[skip + i]);
 }
 
 }  // namespace
+
+size_t norm_backward_workspace(DType dtype, int64_t rows, int64_t length) {
+  return dtype == DType::kF64 ? workspace_bytes<RowSums<double>>(rows, 2 * length)
+                              : workspace_bytes<RowSums<float>>(rows, 2 * length);
+}
 
 void layer_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
                 const void* bias, double epsilon, void* y, void* mean, void* rstd) {
@@ -75,13 +80,13 @@ void layer_norm(DType dtype, int64_t rows, int64_t length, const void* x, const 
 
 void layer_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x,
                          const void* scale, const void* mean, const void* rstd, const void* dy,
-                         void* dx, void* dscale, void* dbias) {
+                         void* dx, void* dscale, void* dbias, void* workspace) {
   visit_real("layer_norm gradient", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
     backward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale),
                 static_cast<const W*>(mean), static_cast<const W*>(rstd), static_cast<const T*>(dy),
-                static_cast<T*>(dx), static_cast<W*>(dscale), static_cast<W*>(dbias));
+                static_cast<T*>(dx), static_cast<W*>(dscale), static_cast<W*>(dbias), workspace);
   });
 }
 
@@ -96,13 +101,13 @@ void rms_norm(DType dtype, int64_t rows, int64_t length, const void* x, const vo
 }
 
 void rms_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
-                       const void* rstd, const void* dy, void* dx, void* dscale) {
+                       const void* rstd, const void* dy, void* dx, void* dscale, void* workspace) {
   visit_real("rms_norm gradient", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
     backward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale), nullptr,
                 static_cast<const W*>(rstd), static_cast<const T*>(dy), static_cast<T*>(dx),
-                static_cast<W*>(dscale), nullptr);
+                static_cast<W*>(dscale), nullptr, workspace);
   });
 }
 

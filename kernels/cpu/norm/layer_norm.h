@@ -23,7 +23,9 @@ void layer_norm(DType dtype, int64_t rows, int64_t length, const void* x, const 
 /// dscale = sum over rows of dy n, dbias = sum over rows of dy.
 void layer_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x,
                          const void* scale, const void* mean, const void* rstd, const void* dy,
-                         void* dx, void* dscale, void* dbias);
+                         void* dx, void* dscale, void* dbias, void* workspace);
+/// Bytes of the workspace of the two gradients.
+size_t norm_backward_workspace(DType dtype, int64_t rows, int64_t length);
 
 /// y = x rstd scale, rstd = 1 / sqrt(mean(x^2) + epsilon).
 void rms_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
@@ -31,6 +33,6 @@ void rms_norm(DType dtype, int64_t rows, int64_t length, const void* x, const vo
 
 /// With n = x rstd and g = dy scale: dx = rstd (g - n mean(g n)), dscale = sum over rows of dy n.
 void rms_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
-                       const void* rstd, const void* dy, void* dx, void* dscale);
+                       const void* rstd, const void* dy, void* dx, void* dscale, void* workspace);
 
 }  // namespace linnet::cpu

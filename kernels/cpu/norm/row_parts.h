@@ -5,45 +5,54 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
 
+#include "kernels/cpu/workspace.h"
 #include "linnet/parallel.h"
 
 namespace linnet::cpu {
 
+inline int64_t row_parts(int64_t rows) { return std::clamp<int64_t>((rows + 63) / 64, 1, 64); }
+
+/// What `sum_over_rows` works in.
+template <class W>
+struct RowSums {
+  RowSums(Workspace& w, int64_t rows, int64_t width)
+      : totals(w.take<double>(row_parts(rows) * width)), sums(w.take<W>(row_parts(rows) * width)) {}
+  double* totals;  ///< [parts, width]
+  W* sums;         ///< [parts, width]
+};
+
 /// Adds `width` sums over `rows` rows. accumulate(first_row, row_count, sums) adds rows to `sums`
 /// (W[width], zeroed by the caller for every block); make_accumulate() is called once per thread
-/// range so that it can own scratch memory. `row_length` is the work of a row. Returns the totals.
+/// range so that it can own scratch memory. `row_length` is the work of a row. The totals are the
+/// first `width` of those in `space`.
 template <class W, class MakeAccumulate>
-std::vector<double> sum_over_rows(int64_t rows, int64_t width, int64_t row_length,
-                                  MakeAccumulate&& make_accumulate) {
+const double* sum_over_rows(int64_t rows, int64_t width, int64_t row_length,
+                            const RowSums<W>& space, MakeAccumulate&& make_accumulate) {
   constexpr int64_t kBlockRows = 64;
-  constexpr int64_t kMaxParts = 64;
   const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
-  const int64_t parts = std::clamp<int64_t>(blocks, 1, kMaxParts);
-  std::vector<double> totals(static_cast<size_t>(parts * width));
+  const int64_t parts = row_parts(rows);
+  double* const totals = space.totals;
+  std::fill_n(totals, parts * width, 0.0);
   const int64_t grain =
       std::max<int64_t>(1, 16384 / std::max<int64_t>(1, (rows / parts + 1) * row_length));
   parallel_for(parts, grain, [&](int64_t begin, int64_t end) {
-    std::vector<W> sums(static_cast<size_t>(width));
     auto accumulate = make_accumulate();
     for (int64_t part = begin; part < end; ++part) {
-      double* total = totals.data() + part * width;
+      double* total = totals + part * width;
+      W* sums = space.sums + part * width;
       const int64_t last_block = blocks * (part + 1) / parts;
       for (int64_t block = blocks * part / parts; block < last_block; ++block) {
-        std::fill(sums.begin(), sums.end(), W(0));
+        std::fill_n(sums, width, W(0));
         const int64_t first = block * kBlockRows;
-        accumulate(first, std::min(kBlockRows, rows - first), sums.data());
-        for (int64_t i = 0; i < width; ++i)
-          total[i] += static_cast<double>(sums[static_cast<size_t>(i)]);
+        accumulate(first, std::min(kBlockRows, rows - first), sums);
+        for (int64_t i = 0; i < width; ++i) total[i] += static_cast<double>(sums[i]);
       }
     }
   });
   for (int64_t part = 1; part < parts; ++part) {
-    for (int64_t i = 0; i < width; ++i)
-      totals[static_cast<size_t>(i)] += totals[static_cast<size_t>(part * width + i)];
+    for (int64_t i = 0; i < width; ++i) totals[i] += totals[part * width + i];
   }
-  totals.resize(static_cast<size_t>(width));
   return totals;
 }
 

@@ -9,6 +9,7 @@
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/onednn/pipeline.h"
 #include "linnet/error.h"
+#include "linnet/parallel.h"
 
 namespace linnet::cpu::onednn {
 namespace {
@@ -146,6 +147,7 @@ template <class Make>
 PrepareResult prepare(const ConvSpec& spec, const char* what, int64_t least_winograd, Make make) {
   if (std::string reason = reason_to_decline(spec); !reason.empty())
     return {nullptr, std::move(reason)};
+  apply_num_threads();
   if (prefer_winograd(spec, least_winograd)) {
     try {
       return {make(true), {}};

@@ -9,6 +9,7 @@
 #include "kernels/cpu/onednn/epilogue.h"
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/onednn/pipeline.h"
+#include "linnet/parallel.h"
 
 namespace linnet::cpu::onednn {
 namespace {
@@ -244,6 +245,7 @@ PrepareResult prepare_bf16(const MatmulSpec& spec) {
 PrepareResult prepare_matmul(const MatmulSpec& spec) {
   if (std::string reason = reason_to_decline(spec); !reason.empty())
     return {nullptr, std::move(reason)};
+  apply_num_threads();
   switch (spec.dtype) {
     case DType::kF64:
       return own_matmul<double>(spec);

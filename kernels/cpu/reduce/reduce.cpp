@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "kernels/cpu/reduce/element.h"
 #include "kernels/cpu/reduce/reduce_f32.h"
@@ -215,7 +214,13 @@ class Reduction {
         data_(static_cast<const char*>(data)),
         out_(static_cast<char*>(out)) {}
 
-  void execute(int64_t grain) {
+  /// What the parts of a unit's work give, side by side; nothing if there is one part only.
+  size_t partial_bytes() const {
+    if (plan_.splits == 1) return 0;
+    return part_bytes() * static_cast<size_t>(plan_.units * plan_.splits);
+  }
+
+  void execute(int64_t grain, char* partial) {
     if (plan_.splits == 1) {
       parallel_for(plan_.units, grain, [&](int64_t begin, int64_t end) {
         alignas(64) char accumulators[kReduceTile * 8];
@@ -226,17 +231,15 @@ class Reduction {
       });
       return;
     }
-    const int64_t width = plan_.inner.reduced ? 1 : std::min(kReduceTile, plan_.inner.size);
-    const size_t bytes = static_cast<size_t>(width) * f_.accumulator_size;
-    std::vector<char> partial(bytes * static_cast<size_t>(plan_.units * plan_.splits));
+    const size_t bytes = part_bytes();
     parallel_for(plan_.units * plan_.splits, 1, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
         accumulate(task / plan_.splits, task % plan_.splits,
-                   partial.data() + static_cast<size_t>(task) * bytes);
+                   partial + static_cast<size_t>(task) * bytes);
       }
     });
     for (int64_t unit = 0; unit < plan_.units; ++unit) {
-      char* first = partial.data() + static_cast<size_t>(unit * plan_.splits) * bytes;
+      char* first = partial + static_cast<size_t>(unit * plan_.splits) * bytes;
       const int64_t count = plan_.tile_width(unit % plan_.tiles);
       for (int64_t split = 1; split < plan_.splits; ++split) {
         f_.combine(first, first + static_cast<size_t>(split) * bytes, count);
@@ -246,6 +249,11 @@ class Reduction {
   }
 
  private:
+  size_t part_bytes() const {
+    const int64_t width = plan_.inner.reduced ? 1 : std::min(kReduceTile, plan_.inner.size);
+    return static_cast<size_t>(width) * f_.accumulator_size;
+  }
+
   void accumulate(int64_t unit, int64_t split, char* accumulators) const {
     const int64_t tile = unit % plan_.tiles;
     int64_t offset = kept_offset(plan_.kept, unit / plan_.tiles).in;
@@ -296,18 +304,34 @@ class Reduction {
 }  // namespace
 
 void reduce(ReduceKind kind, DType dtype, const void* data, std::span<const int64_t> shape,
-            std::span<const int64_t> strides, uint64_t axes_mask, void* out) {
+            std::span<const int64_t> strides, uint64_t axes_mask, void* out, void* workspace) {
   const ReducePlan plan = plan_reduction(shape, strides, axes_mask);
   if (plan.units == 0) return;
   const int64_t per_unit = std::max<int64_t>(1, element_count(shape) / plan.units);
   Reduction(functions_of(kind, dtype), plan, data, out)
-      .execute(std::max<int64_t>(1, 32768 / per_unit));
+      .execute(std::max<int64_t>(1, 32768 / per_unit), static_cast<char*>(workspace));
 }
 
-double sum_of_squares(DType dtype, int64_t count, const void* data) {
-  constexpr int64_t kPart = 65536;
+size_t reduce_workspace(ReduceKind kind, DType dtype, std::span<const int64_t> shape,
+                        std::span<const int64_t> strides, uint64_t axes_mask) {
+  const ReducePlan plan = plan_reduction(shape, strides, axes_mask);
+  return Reduction(functions_of(kind, dtype), plan, nullptr, nullptr).partial_bytes();
+}
+
+namespace {
+
+constexpr int64_t kSquaresPart = 65536;
+
+}  // namespace
+
+size_t sum_of_squares_workspace(int64_t count) {
+  return static_cast<size_t>((count + kSquaresPart - 1) / kSquaresPart) * sizeof(double);
+}
+
+double sum_of_squares(DType dtype, int64_t count, const void* data, void* workspace) {
+  constexpr int64_t kPart = kSquaresPart;
   const int64_t parts = (count + kPart - 1) / kPart;
-  std::vector<double> partial(static_cast<size_t>(parts));
+  double* const partial = static_cast<double*>(workspace);
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
@@ -323,12 +347,12 @@ double sum_of_squares(DType dtype, int64_t count, const void* data) {
             sum += value * value;
           }
         }
-        partial[static_cast<size_t>(part)] = sum;
+        partial[part] = sum;
       }
     });
   });
   double total = 0;
-  for (double sum : partial) total += sum;
+  for (int64_t part = 0; part < parts; ++part) total += partial[part];
   return total;
 }
 

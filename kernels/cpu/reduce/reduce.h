@@ -24,11 +24,16 @@ enum class ReduceKind : uint8_t { kSum, kProd, kMax, kMin, kAny, kAll };
 /// over no elements gives the identity (0, 1, -infinity or least value, ...). The order of
 /// operations depends on shape and strides only, never on the number of threads.
 /// @throws ShapeError if the rank is over 64 or shape and strides differ in length.
+/// @param workspace of `reduce_workspace` bytes.
 void reduce(ReduceKind kind, DType dtype, const void* data, std::span<const int64_t> shape,
-            std::span<const int64_t> strides, uint64_t axes_mask, void* out);
+            std::span<const int64_t> strides, uint64_t axes_mask, void* out, void* workspace);
+size_t reduce_workspace(ReduceKind kind, DType dtype, std::span<const int64_t> shape,
+                        std::span<const int64_t> strides, uint64_t axes_mask);
 
 /// Sum of the squares of `count` dense elements, the piece of a global norm. Accumulated as in
 /// `reduce`; independent of the number of threads.
-double sum_of_squares(DType dtype, int64_t count, const void* data);
+/// @param workspace of `sum_of_squares_workspace` bytes.
+double sum_of_squares(DType dtype, int64_t count, const void* data, void* workspace);
+size_t sum_of_squares_workspace(int64_t count);
 
 }  // namespace linnet::cpu

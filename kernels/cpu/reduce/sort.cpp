@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,46 +42,57 @@ struct Item {
 
 constexpr int64_t kRadixLength = 512;
 
-// Least-significant-digit radix sort with byte digits; digits in which all keys agree are skipped.
+/// Items to be sorted, and room for as many.
 template <class Key>
-void radix_sort(std::vector<Item<Key>>& items, std::vector<Item<Key>>& scratch) {
-  scratch.resize(items.size());
+struct SortSpace {
+  std::span<Item<Key>> items, scratch;
+};
+
+// Least-significant-digit radix sort with byte digits; digits in which all keys agree are skipped.
+// Gives the sorted ones of the two.
+template <class Key>
+std::span<const Item<Key>> radix_sort(SortSpace<Key> space) {
+  auto& [items, scratch] = space;
   for (size_t digit = 0; digit < sizeof(Key); ++digit) {
     std::array<size_t, 257> count{};
     for (const Item<Key>& item : items) ++count[((item.key >> (8 * digit)) & 255u) + 1];
     if (std::find(count.begin(), count.end(), items.size()) != count.end()) continue;
     for (size_t i = 1; i < count.size(); ++i) count[i] += count[i - 1];
     for (const Item<Key>& item : items) scratch[count[(item.key >> (8 * digit)) & 255u]++] = item;
-    items.swap(scratch);
+    std::swap(items, scratch);
   }
+  return items;
 }
 
 template <class Key>
-void sort_items(std::vector<Item<Key>>& items, std::vector<Item<Key>>& scratch) {
-  if (static_cast<int64_t>(items.size()) >= kRadixLength) {
-    radix_sort(items, scratch);
-  } else {
-    std::sort(items.begin(), items.end(), [](const Item<Key>& a, const Item<Key>& b) {
-      return a.key != b.key ? a.key < b.key : a.index < b.index;
-    });
-  }
+std::span<const Item<Key>> sort_items(SortSpace<Key> space) {
+  if (static_cast<int64_t>(space.items.size()) >= kRadixLength) return radix_sort(space);
+  std::sort(space.items.begin(), space.items.end(), [](const Item<Key>& a, const Item<Key>& b) {
+    return a.key != b.key ? a.key < b.key : a.index < b.index;
+  });
+  return space.items;
+}
+
+int64_t row_grain(int64_t length) {
+  return std::max<int64_t>(1, 4096 / std::max<int64_t>(1, length));
 }
 
 // Calls take(row, items) with the sorted items of every row.
 template <class T, class Take>
-void sort_rows(int64_t rows, int64_t length, const T* data, bool descending, Take&& take) {
+void sort_rows(int64_t rows, int64_t length, const T* data, bool descending, void* workspace,
+               Take&& take) {
   using Key = decltype(order_key(T{}));
-  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, length));
-  parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
-    std::vector<Item<Key>> items(static_cast<size_t>(length)), scratch;
+  const size_t size = static_cast<size_t>(length);
+  parallel_for_slots(rows, row_grain(length), [&](int64_t begin, int64_t end, int64_t slot) {
+    Item<Key>* const own = static_cast<Item<Key>*>(workspace) + 2 * length * slot;
+    const SortSpace<Key> space{{own, size}, {own + length, size}};
     for (int64_t row = begin; row < end; ++row) {
       const T* from = data + row * length;
       for (int64_t i = 0; i < length; ++i) {
         const Key key = order_key(from[i]);
-        items[static_cast<size_t>(i)] = {descending ? Key(~key) : key, static_cast<uint32_t>(i)};
+        own[i] = {descending ? Key(~key) : key, static_cast<uint32_t>(i)};
       }
-      sort_items(items, scratch);
-      take(row, items);
+      take(row, sort_items(space));
     }
   });
 }
@@ -101,12 +113,19 @@ void check_index_type(const char* operation, DType dtype) {
 
 }  // namespace
 
-void sort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending, void* out) {
+size_t sort_workspace(DType dtype, int64_t rows, int64_t length) {
+  const size_t item = visit_dtype(
+      dtype, [](auto zero) { return sizeof(Item<decltype(order_key(decltype(zero){}))>); });
+  return static_cast<size_t>(2 * length * parallel_slots(rows, row_grain(length))) * item;
+}
+
+void sort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending, void* out,
+          void* workspace) {
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* from = static_cast<const T*>(data);
     T* to = static_cast<T*>(out);
-    sort_rows(rows, length, from, descending, [&](int64_t row, const auto& items) {
+    sort_rows(rows, length, from, descending, workspace, [&](int64_t row, const auto& items) {
       for (int64_t i = 0; i < length; ++i) {
         to[row * length + i] = from[row * length + items[static_cast<size_t>(i)].index];
       }
@@ -115,16 +134,16 @@ void sort(DType dtype, int64_t rows, int64_t length, const void* data, bool desc
 }
 
 void argsort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending,
-             DType index_dtype, void* out) {
+             DType index_dtype, void* out, void* workspace) {
   check_index_type("argsort", index_dtype);
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
-    sort_rows(
-        rows, length, static_cast<const T*>(data), descending, [&](int64_t row, const auto& items) {
-          for (int64_t i = 0; i < length; ++i) {
-            store_index(index_dtype, out, row * length + i, items[static_cast<size_t>(i)].index);
-          }
-        });
+    const T* from = static_cast<const T*>(data);
+    sort_rows(rows, length, from, descending, workspace, [&](int64_t row, const auto& items) {
+      for (int64_t i = 0; i < length; ++i) {
+        store_index(index_dtype, out, row * length + i, items[static_cast<size_t>(i)].index);
+      }
+    });
   });
 }
 
@@ -163,11 +182,11 @@ void top_k(DType dtype, int64_t rows, int64_t length, int64_t count, const void*
 }
 
 void stable_order(const uint32_t* keys, int64_t count, uint32_t* order) {
-  std::vector<Item<uint32_t>> items(static_cast<size_t>(count)), scratch;
+  std::vector<Item<uint32_t>> items(static_cast<size_t>(count)), scratch(items);
   for (int64_t i = 0; i < count; ++i)
     items[static_cast<size_t>(i)] = {keys[i], static_cast<uint32_t>(i)};
-  sort_items(items, scratch);
-  for (int64_t i = 0; i < count; ++i) order[i] = items[static_cast<size_t>(i)].index;
+  const auto sorted = sort_items(SortSpace<uint32_t>{items, scratch});
+  for (int64_t i = 0; i < count; ++i) order[i] = sorted[static_cast<size_t>(i)].index;
 }
 
 }  // namespace linnet::cpu

@@ -13,12 +13,15 @@ namespace linnet::cpu {
 /// Sorts every row. Ascending: NaN last. Descending: the greatest first, NaN before it. Equal
 /// elements
 /// (-0 and +0 are equal, all NaN are equal) keep their order in both directions.
-void sort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending, void* out);
+/// @param workspace of `sort_workspace` bytes, as in the other functions.
+void sort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending, void* out,
+          void* workspace);
+size_t sort_workspace(DType dtype, int64_t rows, int64_t length);
 
 /// Positions that would sort every row; `index_dtype` is i32, i64 or u32.
 /// @throws DTypeError for another index type.
 void argsort(DType dtype, int64_t rows, int64_t length, const void* data, bool descending,
-             DType index_dtype, void* out);
+             DType index_dtype, void* out, void* workspace);
 
 /// The `count` greatest elements of every row in descending order with their positions: values
 /// [rows, count], indices [rows, count]. NaN counts as greatest; ties go to the lower index.

@@ -84,7 +84,8 @@ void add_backward_weights_dimension(ConvolutionGeometry& g, const ConvParams& p,
 
 }  // namespace
 
-void run_reference_conv(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_reference_conv(const KernelRequest& request, const void* const* in, void* const* out,
+                        void*) {
   if (cleared_empty_sum(request, out[0])) return;
   const ConvParams& p = request.params.as<ConvParams>();
   const OperandView &x = request.inputs[0], &w = request.inputs[1], &y = request.outputs[0];
@@ -98,7 +99,7 @@ void run_reference_conv(const KernelRequest& request, const void* const* in, voi
 }
 
 void run_reference_conv_backward_data(const KernelRequest& request, const void* const* in,
-                                      void* const* out) {
+                                      void* const* out, void*) {
   if (cleared_empty_sum(request, out[0])) return;
   const ConvParams& p = request.params.as<ConvParams>();
   const OperandView &dy = request.inputs[0], &w = request.inputs[1], &dx = request.outputs[0];
@@ -120,7 +121,7 @@ void run_reference_conv_backward_data(const KernelRequest& request, const void* 
 }
 
 void run_reference_conv_backward_weights(const KernelRequest& request, const void* const* in,
-                                         void* const* out) {
+                                         void* const* out, void*) {
   if (cleared_empty_sum(request, out[0])) return;
   const ConvParams& p = request.params.as<ConvParams>();
   const OperandView &x = request.inputs[0], &dy = request.inputs[1], &dw = request.outputs[0];

@@ -6,10 +6,11 @@
 
 namespace linnet::cpu {
 
-void run_reference_conv(const KernelRequest& request, const void* const* in, void* const* out);
+void run_reference_conv(const KernelRequest& request, const void* const* in, void* const* out,
+                        void*);
 void run_reference_conv_backward_data(const KernelRequest& request, const void* const* in,
-                                      void* const* out);
+                                      void* const* out, void*);
 void run_reference_conv_backward_weights(const KernelRequest& request, const void* const* in,
-                                         void* const* out);
+                                         void* const* out, void*);
 
 }  // namespace linnet::cpu

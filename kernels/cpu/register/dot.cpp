@@ -8,6 +8,7 @@
 #include "kernels/cpu/register/dot_layout.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
+#include "kernels/cpu/workspace.h"
 
 namespace linnet {
 namespace {
@@ -114,19 +115,43 @@ std::unique_ptr<Kernel> prepare_product(const KernelRequest& request, const DotP
   return DotPlan{request, params, epilogue, wide}.prepare(false, reason);
 }
 
+/// Dense copies of both operands.
+struct ReferenceSpace {
+  ReferenceSpace(cpu::Workspace& w, const KernelRequest& request)
+      : layout(request.params.as<DotParams>(), request.inputs[0], request.inputs[1]),
+        lhs_packing(layout.pack_lhs()),
+        rhs_packing(layout.pack_rhs()),
+        lhs(w.take<std::byte>(bytes_of(lhs_packing, request.inputs[0].dtype))),
+        rhs(w.take<std::byte>(bytes_of(rhs_packing, request.inputs[1].dtype))) {}
+
+  DotLayout layout;
+  DotLayout::Packing lhs_packing, rhs_packing;
+  std::byte *lhs, *rhs;
+
+ private:
+  static int64_t bytes_of(const DotLayout::Packing& packing, DType dtype) {
+    return packing.size * static_cast<int64_t>(size_of(dtype));
+  }
+};
+
+size_t reference_bytes(const KernelRequest& request) {
+  return cpu::workspace_bytes<ReferenceSpace>(request);
+}
+
 /// Any dtype and strides, one product at a time.
-void run_reference(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_reference(const KernelRequest& request, const void* const* in, void* const* out,
+                   void* workspace) {
   const OperandView& y = request.outputs[0];
   const size_t lhs_size = size_of(request.inputs[0].dtype),
                rhs_size = size_of(request.inputs[1].dtype);
-  DotLayout layout(request.params.as<DotParams>(), request.inputs[0], request.inputs[1]);
-  const auto pack = [](size_t size, const DotLayout::Packing& p, const void* from) {
-    std::vector<std::byte> copy(static_cast<size_t>(p.size) * size);
-    cpu::copy_strided(size, p.shape, {from, p.from.data()}, {copy.data(), p.to.data()});
-    return copy;
+  cpu::Workspace parts(workspace);
+  const ReferenceSpace space(parts, request);
+  const DotLayout& layout = space.layout;
+  const auto pack = [](size_t size, const DotLayout::Packing& p, const void* from, void* to) {
+    cpu::copy_strided(size, p.shape, {from, p.from.data()}, {to, p.to.data()});
   };
-  const std::vector<std::byte> lhs = pack(lhs_size, layout.pack_lhs(), in[0]);
-  const std::vector<std::byte> rhs = pack(rhs_size, layout.pack_rhs(), in[1]);
+  pack(lhs_size, space.lhs_packing, in[0], space.lhs);
+  pack(rhs_size, space.rhs_packing, in[1], space.rhs);
   const int64_t m = layout.m(), n = layout.n(), k = layout.k();
   const int64_t count = layout.batch.count();
   for (int64_t b = 0; b < count; ++b) {
@@ -144,9 +169,9 @@ void run_reference(const KernelRequest& request, const void* const* in, void* co
          m,
          n,
          k,
-         lhs.data() + lhs_at * static_cast<int64_t>(lhs_size),
+         space.lhs + lhs_at * static_cast<int64_t>(lhs_size),
          {0, k, 1},
-         rhs.data() + rhs_at * static_cast<int64_t>(rhs_size),
+         space.rhs + rhs_at * static_cast<int64_t>(rhs_size),
          {0, n, 1},
          static_cast<std::byte*>(out[0]) + b * m * n * static_cast<int64_t>(size_of(y.dtype))});
   }
@@ -181,7 +206,10 @@ std::unique_ptr<Kernel> prepare_linear(const KernelRequest& request, std::string
 
 void register_dot(KernelTable& table) {
   table.add(dot_general_primitive(), {.name = "matmul", .strided = true, .prepare = prepare_dot});
-  table.add(dot_general_primitive(), {.name = "reference", .strided = true, .run = run_reference});
+  table.add(dot_general_primitive(), {.name = "reference",
+                                      .strided = true,
+                                      .run = run_reference,
+                                      .workspace_bytes = reference_bytes});
   table.add(linear_bias_activation_primitive(),
             {.name = "matmul", .strided = true, .prepare = prepare_linear});
 }

@@ -22,7 +22,7 @@ std::vector<ScalarOp>& scalar_ops() {
   return *ops;
 }
 
-void run_elementwise(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_elementwise(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const ScalarOp op = scalar_ops()[static_cast<size_t>(request.primitive.id)];
   const ScalarOpInfo& info = scalar_op_info(op);
   std::array<cpu::Operand, 3> operands;
@@ -35,14 +35,14 @@ void run_elementwise(const KernelRequest& request, const void* const* in, void* 
                    {out[0], result.strides.data()});
 }
 
-void run_convert(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_convert(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const OperandView& from = request.inputs[0];
   const OperandView& to = request.outputs[0];
   cpu::cast(from.dtype, to.dtype, to.shape, {in[0], from.strides.data()},
             {out[0], to.strides.data()});
 }
 
-void run_copy(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_copy(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   if (in[0] == out[0]) return;
   const OperandView& from = request.inputs[0];
   const OperandView& to = request.outputs[0];
@@ -51,7 +51,7 @@ void run_copy(const KernelRequest& request, const void* const* in, void* const* 
 }
 
 /// Every result is a copy of the operand at its place.
-void run_copies(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_copies(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   for (size_t i = 0; i < request.inputs.size(); ++i) {
     if (in[i] == out[i]) continue;
     const OperandView& from = request.inputs[i];
@@ -61,7 +61,7 @@ void run_copies(const KernelRequest& request, const void* const* in, void* const
   }
 }
 
-void run_iota(const KernelRequest& request, const void* const*, void* const* out) {
+void run_iota(const KernelRequest& request, const void* const*, void* const* out, void*) {
   const OperandView& result = request.outputs[0];
   cpu::iota(result.dtype, result.shape, request.params.as<IotaParams>().axis, out[0]);
 }

@@ -35,7 +35,8 @@ Axes read_starts(const KernelRequest& request, const void* const* in, size_t fir
   return starts;
 }
 
-void run_dynamic_slice(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_dynamic_slice(const KernelRequest& request, const void* const* in, void* const* out,
+                       void*) {
   const OperandView& x = request.inputs[0];
   cpu::dynamic_slice(x.dtype, in[0], x.shape, x.strides, read_starts(request, in, 1),
                      request.outputs[0].shape, out[0]);
@@ -65,8 +66,8 @@ class SafeUpdates {
   const void* data_;
 };
 
-void run_dynamic_update_slice(const KernelRequest& request, const void* const* in,
-                              void* const* out) {
+void run_dynamic_update_slice(const KernelRequest& request, const void* const* in, void* const* out,
+                              void*) {
   const OperandView& update = request.inputs[1];
   const SafeUpdates safe(update, in[1], out[0]);
   copy_operand(request, in[0], out[0]);
@@ -131,7 +132,12 @@ bool gathers_rows(const GatherParams& p, const KernelRequest& request) {
   return is_dense(x) && is_dense(request.inputs[1]);
 }
 
-void run_gather(const KernelRequest& request, const void* const* in, void* const* out) {
+size_t index_bytes(const KernelRequest& request) {
+  return cpu::index_workspace(request.inputs[1].shape);
+}
+
+void run_gather(const KernelRequest& request, const void* const* in, void* const* out,
+                void* workspace) {
   const OperandView &x = request.inputs[0], &indices = request.inputs[1];
   const GatherParams& p = request.params.as<GatherParams>();
   if (element_count(request.outputs[0].shape) == 0) return;
@@ -139,18 +145,19 @@ void run_gather(const KernelRequest& request, const void* const* in, void* const
   if (gathers_rows(p, request)) {
     const int64_t width = element_count(x.shape.subspan(1));
     cpu::take_rows(x.dtype, in[0], x.shape[0], width, indices.dtype, in[1],
-                   element_count(indices.shape), mode_of(p.mode), &fill, out[0]);
+                   element_count(indices.shape), mode_of(p.mode), &fill, out[0], workspace);
     return;
   }
   const cpu::GatherDimensions dims{p.offset_dims, p.collapsed_slice_dims, p.start_index_map,
                                    p.operand_batching_dims, p.indices_batching_dims};
   const cpu::GatherOperands operands{x.dtype,       in[0], x.shape,       x.strides,
                                      indices.dtype, in[1], indices.shape, indices.strides};
-  cpu::gather(operands, dims, p.slice_sizes, mode_of(p.mode), &fill, out[0]);
+  cpu::gather(operands, dims, p.slice_sizes, mode_of(p.mode), &fill, out[0], workspace);
 }
 
 template <cpu::ScatterKind kKind>
-void run_scatter(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_scatter(const KernelRequest& request, const void* const* in, void* const* out,
+                 void* workspace) {
   const OperandView &indices = request.inputs[1], &updates = request.inputs[2];
   const ScatterParams& p = request.params.as<ScatterParams>();
   const SafeUpdates safe(updates, in[2], out[0]);
@@ -161,7 +168,7 @@ void run_scatter(const KernelRequest& request, const void* const* in, void* cons
                                     p.indices_batching_dims};
   cpu::scatter({kKind, updates.dtype, out[0], request.outputs[0].shape, indices.dtype, in[1],
                 indices.shape, indices.strides, safe.data(), updates.shape, updates.strides},
-               dims, mode_of(p.mode));
+               dims, mode_of(p.mode), workspace);
 }
 
 }  // namespace
@@ -170,15 +177,18 @@ void register_indexing(KernelTable& table) {
   table.add(dynamic_slice_primitive(), {.name = "copy", .strided = true, .run = run_dynamic_slice});
   table.add(dynamic_update_slice_primitive(),
             {.name = "copy", .strided = true, .in_place = true, .run = run_dynamic_update_slice});
-  table.add(gather_primitive(), {.name = "gather", .strided = true, .run = run_gather});
+  table.add(gather_primitive(),
+            {.name = "gather", .strided = true, .run = run_gather, .workspace_bytes = index_bytes});
   table.add(scatter_add_primitive(), {.name = "scatter",
                                       .strided = true,
                                       .in_place = true,
-                                      .run = run_scatter<cpu::ScatterKind::kAdd>});
+                                      .run = run_scatter<cpu::ScatterKind::kAdd>,
+                                      .workspace_bytes = index_bytes});
   table.add(scatter_primitive(), {.name = "scatter",
                                   .strided = true,
                                   .in_place = true,
-                                  .run = run_scatter<cpu::ScatterKind::kUpdate>});
+                                  .run = run_scatter<cpu::ScatterKind::kUpdate>,
+                                  .workspace_bytes = index_bytes});
 }
 
 }  // namespace linnet

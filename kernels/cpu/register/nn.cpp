@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <string>
-#include <vector>
 
 #include "kernels/cpu/elementwise/elementwise.h"
 #include "kernels/cpu/norm/batch_norm.h"
@@ -11,6 +10,7 @@
 #include "kernels/cpu/norm/layer_norm.h"
 #include "kernels/cpu/norm/softmax.h"
 #include "kernels/cpu/register/families.h"
+#include "kernels/cpu/workspace.h"
 
 namespace linnet {
 namespace {
@@ -30,13 +30,14 @@ AxisSplit split_at(const KernelRequest& request) {
 }
 
 template <bool kLogarithm>
-void run_softmax(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_softmax(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const AxisSplit s = split_at(request);
   cpu::softmax(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], out[0], kLogarithm);
 }
 
 template <bool kLogarithm>
-void run_softmax_backward(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_softmax_backward(const KernelRequest& request, const void* const* in, void* const* out,
+                          void*) {
   const AxisSplit s = split_at(request);
   cpu::softmax_backward(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], in[1], out[0],
                         kLogarithm);
@@ -52,7 +53,7 @@ std::string decline_logsumexp(const KernelRequest& request) {
   return {};
 }
 
-void run_logsumexp(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_logsumexp(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const Axes& axes = request.params.as<LogSumExpParams>().axes;
   const AxisSplit s(request.inputs[0].shape, static_cast<size_t>(axes.front()),
                     static_cast<size_t>(axes.back()) + 1);
@@ -69,39 +70,59 @@ std::string decline_without_classes(const KernelRequest& request) {
   return request.inputs[0].shape.back() == 0 ? "no classes" : "";
 }
 
-void run_cross_entropy(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_cross_entropy(const KernelRequest& request, const void* const* in, void* const* out,
+                       void*) {
   const AxisSplit s = rows_and_classes(request);
   cpu::softmax_cross_entropy(request.inputs[0].dtype, s.outer, s.axis, in[0],
                              request.inputs[1].dtype, in[1], out[0], out[1]);
 }
 
 void run_cross_entropy_backward(const KernelRequest& request, const void* const* in,
-                                void* const* out) {
+                                void* const* out, void*) {
   const AxisSplit s = rows_and_classes(request);
   cpu::softmax_cross_entropy_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], in[2],
                                       request.inputs[1].dtype, in[1], in[3], out[0]);
 }
 
 /// A parameter in the statistics type: the operand itself, or a converted copy of those few
-/// elements.
+/// elements in the workspace.
 class Parameter {
  public:
-  Parameter(const KernelRequest& request, const void* const* in, bool present, size_t index) {
+  /// @param in null to measure.
+  Parameter(cpu::Workspace& w, const KernelRequest& request, const void* const* in, bool present,
+            size_t index) {
     if (!present) return;
     const OperandView& x = request.inputs[index];
     const DType wide = wide_dtype(request.inputs[0].dtype);
-    data_ = in[index];
+    if (in) data_ = in[index];
     if (x.dtype == wide) return;
-    copy_.resize(static_cast<size_t>(element_count(x.shape)) * size_of(wide));
+    const int64_t bytes = element_count(x.shape) * static_cast<int64_t>(size_of(wide));
+    std::byte* const copy = w.take<std::byte>(bytes);
+    if (!in) return;
     const Strides dense = dense_strides(x.shape);
-    cpu::cast(x.dtype, wide, x.shape, {in[index], dense.data()}, {copy_.data(), dense.data()});
-    data_ = copy_.data();
+    cpu::cast(x.dtype, wide, x.shape, {in[index], dense.data()}, {copy, dense.data()});
+    data_ = copy;
   }
   operator const void*() const { return data_; }  // NOLINT(runtime/explicit)
 
  private:
   const void* data_ = nullptr;
-  std::vector<std::byte> copy_;
+};
+
+/// What the kernels of a normalisation need besides operands and results.
+struct NormSpace {
+  /// @param first operand index of the scale, which the bias follows
+  /// @param bytes what the kernel itself works in
+  /// @param has_moments whether operands 1 and 2 are mean and variance
+  NormSpace(cpu::Workspace& w, const KernelRequest& request, const void* const* in, bool has_scale,
+            bool has_bias, size_t first, size_t bytes, bool has_moments = false)
+      : mean(w, request, in, has_moments, 1),
+        variance(w, request, in, has_moments, 2),
+        scale(w, request, in, has_scale, first),
+        bias(w, request, in, has_bias, first + has_scale),
+        rest(w.take<std::byte>(static_cast<int64_t>(bytes))) {}
+  Parameter mean, variance, scale, bias;
+  std::byte* rest;
 };
 
 /// [rows, length] of a normalisation over trailing axes.
@@ -115,88 +136,143 @@ std::string decline_empty(const KernelRequest& request) {
   return element_count(request.inputs[0].shape) == 0 ? "an empty operand" : "";
 }
 
-void run_layer_norm(const KernelRequest& request, const void* const* in, void* const* out) {
+NormSpace layer_norm_space(const KernelRequest& request, const void* const* in, cpu::Workspace& w) {
   const NormParams& p = request.params.as<NormParams>();
-  const AxisSplit s = rows_of(request);
-  const Parameter scale(request, in, p.has_scale, 1),
-      bias(request, in, p.has_bias, 1 + p.has_scale);
-  cpu::layer_norm(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, bias, p.epsilon, out[0],
-                  out[1], out[2]);
+  return NormSpace(w, request, in, p.has_scale, p.has_bias, 1, 0);
 }
 
-void run_layer_norm_backward(const KernelRequest& request, const void* const* in,
-                             void* const* out) {
+void run_layer_norm(const KernelRequest& request, const void* const* in, void* const* out,
+                    void* workspace) {
   const NormParams& p = request.params.as<NormParams>();
   const AxisSplit s = rows_of(request);
-  const Parameter scale(request, in, p.has_scale, 4);
-  cpu::layer_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, in[1], in[2],
-                           in[3], out[0], p.has_scale ? out[1] : nullptr,
-                           p.has_bias ? out[1 + p.has_scale] : nullptr);
+  cpu::Workspace w(workspace);
+  const NormSpace space = layer_norm_space(request, in, w);
+  cpu::layer_norm(request.inputs[0].dtype, s.outer, s.axis, in[0], space.scale, space.bias,
+                  p.epsilon, out[0], out[1], out[2]);
 }
 
-void run_rms_norm(const KernelRequest& request, const void* const* in, void* const* out) {
+template <size_t kScale>
+NormSpace norm_backward_space(const KernelRequest& request, const void* const* in,
+                              cpu::Workspace& w) {
   const NormParams& p = request.params.as<NormParams>();
   const AxisSplit s = rows_of(request);
-  const Parameter scale(request, in, p.has_scale, 1);
-  cpu::rms_norm(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, p.epsilon, out[0], out[1]);
+  return NormSpace(w, request, in, p.has_scale, false, kScale,
+                   cpu::norm_backward_workspace(request.inputs[0].dtype, s.outer, s.axis));
 }
 
-void run_rms_norm_backward(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_layer_norm_backward(const KernelRequest& request, const void* const* in, void* const* out,
+                             void* workspace) {
   const NormParams& p = request.params.as<NormParams>();
   const AxisSplit s = rows_of(request);
-  const Parameter scale(request, in, p.has_scale, 3);
-  cpu::rms_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], scale, in[1], in[2],
-                         out[0], p.has_scale ? out[1] : nullptr);
+  cpu::Workspace w(workspace);
+  const NormSpace space = norm_backward_space<4>(request, in, w);
+  cpu::layer_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], space.scale, in[1],
+                           in[2], in[3], out[0], p.has_scale ? out[1] : nullptr,
+                           p.has_bias ? out[1 + p.has_scale] : nullptr, space.rest);
 }
 
-void run_batch_norm_train(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_rms_norm(const KernelRequest& request, const void* const* in, void* const* out,
+                  void* workspace) {
+  const NormParams& p = request.params.as<NormParams>();
+  const AxisSplit s = rows_of(request);
+  cpu::Workspace w(workspace);
+  const NormSpace space = layer_norm_space(request, in, w);
+  cpu::rms_norm(request.inputs[0].dtype, s.outer, s.axis, in[0], space.scale, p.epsilon, out[0],
+                out[1]);
+}
+
+void run_rms_norm_backward(const KernelRequest& request, const void* const* in, void* const* out,
+                           void* workspace) {
+  const NormParams& p = request.params.as<NormParams>();
+  const AxisSplit s = rows_of(request);
+  cpu::Workspace w(workspace);
+  const NormSpace space = norm_backward_space<3>(request, in, w);
+  cpu::rms_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], space.scale, in[1], in[2],
+                         out[0], p.has_scale ? out[1] : nullptr, space.rest);
+}
+
+size_t batch_norm_bytes(const KernelRequest& request) {
+  const AxisSplit s = rows_and_classes(request);
+  return cpu::batch_norm_workspace(request.inputs[0].dtype, s.outer, s.axis);
+}
+
+NormSpace batch_norm_train_space(const KernelRequest& request, const void* const* in,
+                                 cpu::Workspace& w) {
+  const BatchNormParams& p = request.params.as<BatchNormParams>();
+  return NormSpace(w, request, in, p.has_scale, p.has_bias, 1, batch_norm_bytes(request));
+}
+
+void run_batch_norm_train(const KernelRequest& request, const void* const* in, void* const* out,
+                          void* workspace) {
   const BatchNormParams& p = request.params.as<BatchNormParams>();
   const AxisSplit s = rows_and_classes(request);
   const DType dtype = request.inputs[0].dtype;
-  const Parameter scale(request, in, p.has_scale, 1),
-      bias(request, in, p.has_bias, 1 + p.has_scale);
-  cpu::batch_norm_statistics(dtype, s.outer, s.axis, in[0], out[1], out[2]);
-  cpu::batch_norm_apply(dtype, s.outer, s.axis, in[0], out[1], out[2], scale, bias, p.epsilon,
-                        false, out[0]);
+  cpu::Workspace w(workspace);
+  const NormSpace space = batch_norm_train_space(request, in, w);
+  cpu::batch_norm_statistics(dtype, s.outer, s.axis, in[0], out[1], out[2], space.rest);
+  cpu::batch_norm_apply(dtype, s.outer, s.axis, in[0], out[1], out[2], space.scale, space.bias,
+                        p.epsilon, false, out[0], space.rest);
 }
 
-void run_batch_norm_inference(const KernelRequest& request, const void* const* in,
-                              void* const* out) {
+NormSpace batch_norm_inference_space(const KernelRequest& request, const void* const* in,
+                                     cpu::Workspace& w) {
+  const BatchNormParams& p = request.params.as<BatchNormParams>();
+  return NormSpace(w, request, in, p.has_scale, p.has_bias, 3, batch_norm_bytes(request), true);
+}
+
+void run_batch_norm_inference(const KernelRequest& request, const void* const* in, void* const* out,
+                              void* workspace) {
   const BatchNormParams& p = request.params.as<BatchNormParams>();
   const AxisSplit s = rows_and_classes(request);
-  const Parameter mean(request, in, true, 1), variance(request, in, true, 2);
-  const Parameter scale(request, in, p.has_scale, 3),
-      bias(request, in, p.has_bias, 3 + p.has_scale);
-  cpu::batch_norm_apply(request.inputs[0].dtype, s.outer, s.axis, in[0], mean, variance, scale,
-                        bias, p.epsilon, false, out[0]);
+  cpu::Workspace w(workspace);
+  const NormSpace space = batch_norm_inference_space(request, in, w);
+  cpu::batch_norm_apply(request.inputs[0].dtype, s.outer, s.axis, in[0], space.mean, space.variance,
+                        space.scale, space.bias, p.epsilon, false, out[0], space.rest);
+}
+
+/// The workspace begins with the reciprocal of the standard deviation of each channel.
+NormSpace batch_norm_backward_space(const KernelRequest& request, const void* const* in,
+                                    cpu::Workspace& w) {
+  const BatchNormParams& p = request.params.as<BatchNormParams>();
+  return NormSpace(w, request, in, p.has_scale, false, 4, batch_norm_bytes(request));
+}
+
+size_t batch_norm_backward_bytes(const KernelRequest& request) {
+  cpu::Workspace measured(nullptr);
+  measured.take<double>(rows_and_classes(request).axis);
+  batch_norm_backward_space(request, nullptr, measured);
+  return measured.bytes();
 }
 
 template <class T>
-std::vector<T> inverse_deviation(const void* variance, int64_t channels, double epsilon) {
-  std::vector<T> out(static_cast<size_t>(channels));
-  for (size_t i = 0; i < out.size(); ++i) {
-    out[i] = T(1) / std::sqrt(static_cast<const T*>(variance)[i] + static_cast<T>(epsilon));
-  }
-  return out;
-}
-
-template <class T>
-void batch_norm_backward(const KernelRequest& request, const void* const* in, void* const* out) {
+void batch_norm_backward(const KernelRequest& request, const void* const* in, void* const* out,
+                         void* workspace) {
   const BatchNormParams& p = request.params.as<BatchNormParams>();
   const AxisSplit s = rows_and_classes(request);
-  const std::vector<T> rstd = inverse_deviation<T>(in[2], s.axis, p.epsilon);
-  const Parameter scale(request, in, p.has_scale, 4);
-  cpu::batch_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], in[1], rstd.data(),
-                           scale, in[3], nullptr, out[0], p.has_scale ? out[1] : nullptr,
-                           p.has_bias ? out[1 + p.has_scale] : nullptr);
+  cpu::Workspace w(workspace);
+  T* const rstd = reinterpret_cast<T*>(w.take<double>(s.axis));
+  const NormSpace space = batch_norm_backward_space(request, in, w);
+  for (int64_t c = 0; c < s.axis; ++c)
+    rstd[c] = T(1) / std::sqrt(static_cast<const T*>(in[2])[c] + static_cast<T>(p.epsilon));
+  cpu::batch_norm_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], in[1], rstd,
+                           space.scale, in[3], nullptr, out[0], p.has_scale ? out[1] : nullptr,
+                           p.has_bias ? out[1 + p.has_scale] : nullptr, space.rest);
 }
 
-void run_batch_norm_backward(const KernelRequest& request, const void* const* in,
-                             void* const* out) {
+void run_batch_norm_backward(const KernelRequest& request, const void* const* in, void* const* out,
+                             void* workspace) {
   if (request.inputs[0].dtype == DType::kF64)
-    batch_norm_backward<double>(request, in, out);
+    batch_norm_backward<double>(request, in, out, workspace);
   else
-    batch_norm_backward<float>(request, in, out);
+    batch_norm_backward<float>(request, in, out, workspace);
+}
+
+/// Bytes of what `kSpace` takes.
+template <NormSpace (*kSpace)(const KernelRequest&, const void* const*, cpu::Workspace&)>
+size_t bytes_of(const KernelRequest& request) {
+  cpu::Workspace measured(nullptr);
+  kSpace(request, nullptr, measured);
+  return measured.bytes();
 }
 
 }  // namespace
@@ -214,16 +290,18 @@ void register_nn(KernelTable& table) {
                                                          .in_place = true,
                                                          .decline = decline_without_classes,
                                                          .run = run_cross_entropy_backward});
-  const auto add = [&](const Primitive& primitive, auto run) {
-    table.add(primitive, {.name = "rows", .decline = decline_empty, .run = run});
+  const auto add = [&](const Primitive& primitive, auto run, auto bytes) {
+    table.add(primitive,
+              {.name = "rows", .decline = decline_empty, .run = run, .workspace_bytes = bytes});
   };
-  add(layer_norm_primitive(), run_layer_norm);
-  add(layer_norm_backward_primitive(), run_layer_norm_backward);
-  add(rms_norm_primitive(), run_rms_norm);
-  add(rms_norm_backward_primitive(), run_rms_norm_backward);
-  add(batch_norm_train_primitive(), run_batch_norm_train);
-  add(batch_norm_backward_primitive(), run_batch_norm_backward);
-  add(batch_norm_inference_primitive(), run_batch_norm_inference);
+  add(layer_norm_primitive(), run_layer_norm, bytes_of<layer_norm_space>);
+  add(layer_norm_backward_primitive(), run_layer_norm_backward, bytes_of<norm_backward_space<4>>);
+  add(rms_norm_primitive(), run_rms_norm, bytes_of<layer_norm_space>);
+  add(rms_norm_backward_primitive(), run_rms_norm_backward, bytes_of<norm_backward_space<3>>);
+  add(batch_norm_train_primitive(), run_batch_norm_train, bytes_of<batch_norm_train_space>);
+  add(batch_norm_backward_primitive(), run_batch_norm_backward, batch_norm_backward_bytes);
+  add(batch_norm_inference_primitive(), run_batch_norm_inference,
+      bytes_of<batch_norm_inference_space>);
 }
 
 }  // namespace linnet

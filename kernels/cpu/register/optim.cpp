@@ -14,7 +14,7 @@ std::string decline_adamw(const KernelRequest& request) {
   return "";
 }
 
-void run_adamw(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_adamw(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const AdamWParams& p = request.params.as<AdamWParams>();
   const size_t n = static_cast<size_t>(p.count);
   const auto x = [&](size_t i) { return static_cast<const float*>(in[i]); };

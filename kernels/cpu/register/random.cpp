@@ -27,42 +27,43 @@ int64_t key_count(const KernelRequest& request) {
   return element_count(request.inputs[0].shape) / 2;
 }
 
-void run_bits(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_bits(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const RandomParams& p = request.params.as<RandomParams>();
   cpu::random_bits(keys_of(in), key_count(request), element_count(p.shape),
                    static_cast<int>(size_of(p.dtype)) * 8, key_layout(p.layout), out[0]);
 }
 
-void run_split(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_split(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const RandomParams& p = request.params.as<RandomParams>();
   cpu::split_keys(keys_of(in), key_count(request), element_count(p.shape), key_layout(p.layout),
                   static_cast<uint32_t*>(out[0]));
 }
 
-void run_fold_in(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_fold_in(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   cpu::fold_in_keys(keys_of(in), key_count(request), static_cast<const uint32_t*>(in[1]), 1,
                     static_cast<uint32_t*>(out[0]));
 }
 
-void run_uniform(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_uniform(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const RandomRangeParams& p = request.params.as<RandomRangeParams>();
   cpu::random_uniform(p.dtype, keys_of(in), key_count(request), element_count(p.shape), p.low,
                       p.high, key_layout(p.layout), out[0]);
 }
 
-void run_normal(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_normal(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const RandomParams& p = request.params.as<RandomParams>();
   cpu::random_normal(p.dtype, keys_of(in), key_count(request), element_count(p.shape),
                      key_layout(p.layout), out[0]);
 }
 
-void run_truncated_normal(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_truncated_normal(const KernelRequest& request, const void* const* in, void* const* out,
+                          void*) {
   const RandomRangeParams& p = request.params.as<RandomRangeParams>();
   cpu::random_truncated_normal(p.dtype, keys_of(in), key_count(request), element_count(p.shape),
                                p.low, p.high, key_layout(p.layout), out[0]);
 }
 
-void run_gamma(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_gamma(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const RandomGammaParams& p = request.params.as<RandomGammaParams>();
   const OperandView& a = request.inputs[1];
   const int64_t keys = key_count(request);
@@ -71,7 +72,7 @@ void run_gamma(const KernelRequest& request, const void* const* in, void* const*
                     key_layout(p.layout), out[0]);
 }
 
-void run_poisson(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_poisson(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const int64_t keys = key_count(request);
   if (keys == 0) return;
   cpu::random_poisson(keys_of(in), keys, element_count(request.inputs[1].shape) / keys,
@@ -104,11 +105,12 @@ void factor_matrices(const KernelRequest& request, const void* in, void* out, F&
   });
 }
 
-void run_qr_orthogonal(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_qr_orthogonal(const KernelRequest& request, const void* const* in, void* const* out,
+                       void*) {
   factor_matrices(request, in[0], out[0], cpu::qr_orthogonal);
 }
 
-void run_cholesky(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_cholesky(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   factor_matrices(request, in[0], out[0],
                   [](int64_t n, int64_t, double* matrix) { cpu::cholesky(n, matrix); });
 }
@@ -156,7 +158,7 @@ void dropout(cpu::Key key, int64_t count, double rate, const T* x, T* y, bool* m
   });
 }
 
-void run_dropout(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_dropout(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const DropoutParams& p = request.params.as<DropoutParams>();
   const auto* words = static_cast<const uint32_t*>(in[1]);
   const OperandView& x = request.inputs[0];

@@ -1,7 +1,7 @@
 // Kernels of reductions, cumulative operations and sorting.
 #include "core/ops/reduce.h"
 
-#include <vector>
+#include <algorithm>
 
 #include "core/ops/sort.h"
 #include "kernels/cpu/index/strided_copy.h"
@@ -10,27 +10,38 @@
 #include "kernels/cpu/reduce/scan.h"
 #include "kernels/cpu/reduce/sort.h"
 #include "kernels/cpu/register/families.h"
+#include "kernels/cpu/workspace.h"
 
 namespace linnet {
 namespace {
 
-template <cpu::ReduceKind kKind>
-void run_reduce(const KernelRequest& request, const void* const* in, void* const* out) {
+uint64_t mask_of(const KernelRequest& request) {
   uint64_t mask = 0;
   for (int64_t axis : request.params.as<ReduceParams>().axes) mask |= uint64_t{1} << axis;
+  return mask;
+}
+
+template <cpu::ReduceKind kKind>
+void run_reduce(const KernelRequest& request, const void* const* in, void* const* out,
+                void* workspace) {
   const OperandView& x = request.inputs[0];
-  cpu::reduce(kKind, x.dtype, in[0], x.shape, x.strides, mask, out[0]);
+  cpu::reduce(kKind, x.dtype, in[0], x.shape, x.strides, mask_of(request), out[0], workspace);
+}
+template <cpu::ReduceKind kKind>
+size_t reduce_bytes(const KernelRequest& request) {
+  const OperandView& x = request.inputs[0];
+  return cpu::reduce_workspace(kKind, x.dtype, x.shape, x.strides, mask_of(request));
 }
 
 template <cpu::ArgReduceKind kKind>
-void run_arg_reduce(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_arg_reduce(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const OperandView& x = request.inputs[0];
   cpu::arg_reduce(kKind, x.dtype, in[0], x.shape, x.strides,
                   request.params.as<ArgReduceParams>().axis, DType::kI32, out[0]);
 }
 
 template <cpu::ScanKind kKind>
-void run_scan(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_scan(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const OperandView& x = request.inputs[0];
   const CumulativeParams& p = request.params.as<CumulativeParams>();
   cpu::scan(kKind, x.dtype, in[0], x.shape, x.strides, p.axis, p.reverse, out[0]);
@@ -64,34 +75,66 @@ struct SortRows {
 };
 
 template <bool kPositions>
-void sort_rows(DType dtype, const SortRows& r, const void* in, void* out) {
+void sort_rows(DType dtype, const SortRows& r, const void* in, void* out, void* workspace) {
   if constexpr (kPositions)
-    cpu::argsort(dtype, r.rows, r.length, in, false, DType::kI32, out);
+    cpu::argsort(dtype, r.rows, r.length, in, false, DType::kI32, out, workspace);
   else
-    cpu::sort(dtype, r.rows, r.length, in, false, out);
+    cpu::sort(dtype, r.rows, r.length, in, false, out, workspace);
+}
+
+/// What a sort works in: dense copies of operand and result, unless they are dense already.
+struct SortScratch {
+  std::byte *lines, *sorted, *items;
+
+  SortScratch(cpu::Workspace& w, const KernelRequest& request, const SortRows& r)
+      : lines(r.direct ? nullptr : w.take<std::byte>(bytes_of(r, request.inputs[0].dtype))),
+        sorted(r.direct ? nullptr : w.take<std::byte>(bytes_of(r, request.outputs[0].dtype))),
+        items(w.take<std::byte>(
+            static_cast<int64_t>(cpu::sort_workspace(request.inputs[0].dtype, r.rows, r.length)))) {
+  }
+
+ private:
+  static int64_t bytes_of(const SortRows& r, DType dtype) {
+    return r.rows * r.length * static_cast<int64_t>(size_of(dtype));
+  }
+};
+
+size_t sort_bytes(const KernelRequest& request) {
+  const SortRows rows(request, request.params.as<SortParams>().axis);
+  return cpu::workspace_bytes<SortScratch>(request, rows);
 }
 
 template <bool kPositions>
-void run_sort(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_sort(const KernelRequest& request, const void* const* in, void* const* out,
+              void* workspace) {
   const SortRows rows(request, request.params.as<SortParams>().axis);
   if (rows.rows == 0 || rows.length == 0) return;
   const DType dtype = request.inputs[0].dtype;
-  if (rows.direct) return sort_rows<kPositions>(dtype, rows, in[0], out[0]);
+  cpu::Workspace parts(workspace);
+  const SortScratch scratch(parts, request, rows);
+  if (rows.direct) return sort_rows<kPositions>(dtype, rows, in[0], out[0], scratch.items);
 
   const size_t in_size = size_of(dtype), out_size = size_of(request.outputs[0].dtype);
-  const size_t count = static_cast<size_t>(rows.rows * rows.length);
   const Strides dense = dense_strides(rows.shape);
-  std::vector<std::byte> lines(count * in_size), sorted(count * out_size);
-  cpu::strided_copy(in_size, rows.shape, in[0], rows.in, lines.data(), dense);
-  sort_rows<kPositions>(dtype, rows, lines.data(), sorted.data());
-  cpu::strided_copy(out_size, rows.shape, sorted.data(), dense, out[0], rows.out);
+  cpu::strided_copy(in_size, rows.shape, in[0], rows.in, scratch.lines, dense);
+  sort_rows<kPositions>(dtype, rows, scratch.lines, scratch.sorted, scratch.items);
+  cpu::strided_copy(out_size, rows.shape, scratch.sorted, dense, out[0], rows.out);
 }
 
-void run_sum_of_squares(const KernelRequest& request, const void* const* in, void* const* out) {
+/// Operands follow each other in one memory.
+size_t sum_of_squares_bytes(const KernelRequest& request) {
+  size_t most = 0;
+  for (const OperandView& x : request.inputs)
+    most = std::max(most, cpu::sum_of_squares_workspace(element_count(x.shape)));
+  return most;
+}
+
+void run_sum_of_squares(const KernelRequest& request, const void* const* in, void* const* out,
+                        void* workspace) {
   double total = 0;
   for (size_t i = 0; i < request.inputs.size(); ++i) {
     const OperandView& x = request.inputs[i];
-    total += cpu::sum_of_squares(x.dtype, element_count(x.shape), in[i]);
+    total += cpu::sum_of_squares(x.dtype, element_count(x.shape), in[i], workspace);
   }
   if (request.outputs[0].dtype == DType::kF64)
     *static_cast<double*>(out[0]) = total;
@@ -106,20 +149,31 @@ void register_reduce(KernelTable& table) {
   const auto add = [&](const Primitive& primitive, const char* name, auto run) {
     table.add(primitive, {.name = name, .strided = true, .run = run});
   };
-  add(reduce_sum_primitive(), "blocks", run_reduce<ReduceKind::kSum>);
-  add(reduce_prod_primitive(), "blocks", run_reduce<ReduceKind::kProd>);
-  add(reduce_max_primitive(), "blocks", run_reduce<ReduceKind::kMax>);
-  add(reduce_min_primitive(), "blocks", run_reduce<ReduceKind::kMin>);
-  add(reduce_and_primitive(), "blocks", run_reduce<ReduceKind::kAll>);
-  add(reduce_or_primitive(), "blocks", run_reduce<ReduceKind::kAny>);
+  const auto add_reduce = [&]<ReduceKind kKind>(const Primitive& primitive) {
+    table.add(primitive, {.name = "blocks",
+                          .strided = true,
+                          .run = run_reduce<kKind>,
+                          .workspace_bytes = reduce_bytes<kKind>});
+  };
+  add_reduce.operator()<ReduceKind::kSum>(reduce_sum_primitive());
+  add_reduce.operator()<ReduceKind::kProd>(reduce_prod_primitive());
+  add_reduce.operator()<ReduceKind::kMax>(reduce_max_primitive());
+  add_reduce.operator()<ReduceKind::kMin>(reduce_min_primitive());
+  add_reduce.operator()<ReduceKind::kAll>(reduce_and_primitive());
+  add_reduce.operator()<ReduceKind::kAny>(reduce_or_primitive());
   add(argmax_primitive(), "lines", run_arg_reduce<ArgReduceKind::kMax>);
   add(argmin_primitive(), "lines", run_arg_reduce<ArgReduceKind::kMin>);
   add(cumsum_primitive(), "lines", run_scan<ScanKind::kSum>);
   add(cumprod_primitive(), "lines", run_scan<ScanKind::kProd>);
   add(cummax_primitive(), "lines", run_scan<ScanKind::kMax>);
-  add(sort_primitive(), "rows", run_sort<false>);
-  add(argsort_primitive(), "rows", run_sort<true>);
-  table.add(sum_of_squares_primitive(), {.name = "blocks", .run = run_sum_of_squares});
+  table.add(
+      sort_primitive(),
+      {.name = "rows", .strided = true, .run = run_sort<false>, .workspace_bytes = sort_bytes});
+  table.add(
+      argsort_primitive(),
+      {.name = "rows", .strided = true, .run = run_sort<true>, .workspace_bytes = sort_bytes});
+  table.add(sum_of_squares_primitive(),
+            {.name = "blocks", .run = run_sum_of_squares, .workspace_bytes = sum_of_squares_bytes});
 }
 
 }  // namespace linnet

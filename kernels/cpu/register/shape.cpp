@@ -17,13 +17,13 @@ void copy_view(const KernelRequest& request, const void* in, const Strides& stri
   cpu::strided_copy(size, result.shape, first, strides, out, result.strides);
 }
 
-void run_reshape(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_reshape(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   if (in[0] == out[0]) return;
   const OperandView& x = request.inputs[0];
   cpu::strided_copy(size_of(x.dtype), x.shape, in[0], x.strides, out[0], dense_strides(x.shape));
 }
 
-void run_transpose(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_transpose(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   Strides strides;
   for (int64_t axis : request.params.as<TransposeParams>().permutation) {
     strides.push_back(request.inputs[0].strides[static_cast<size_t>(axis)]);
@@ -31,7 +31,8 @@ void run_transpose(const KernelRequest& request, const void* const* in, void* co
   copy_view(request, in[0], strides, 0, out[0]);
 }
 
-void run_broadcast_in_dim(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_broadcast_in_dim(const KernelRequest& request, const void* const* in, void* const* out,
+                          void*) {
   const OperandView& x = request.inputs[0];
   const Axes& dimensions = request.params.as<BroadcastInDimParams>().dimensions;
   Strides strides(request.outputs[0].shape.size(), 0);
@@ -41,7 +42,7 @@ void run_broadcast_in_dim(const KernelRequest& request, const void* const* in, v
   copy_view(request, in[0], strides, 0, out[0]);
 }
 
-void run_reverse(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_reverse(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const OperandView& x = request.inputs[0];
   Strides strides(x.strides);
   int64_t offset = 0;
@@ -53,7 +54,7 @@ void run_reverse(const KernelRequest& request, const void* const* in, void* cons
   copy_view(request, in[0], strides, offset, out[0]);
 }
 
-void run_slice(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_slice(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const OperandView& x = request.inputs[0];
   const SliceParams& p = request.params.as<SliceParams>();
   Strides strides(x.strides);
@@ -65,7 +66,7 @@ void run_slice(const KernelRequest& request, const void* const* in, void* const*
   copy_view(request, in[0], strides, offset, out[0]);
 }
 
-void run_concatenate(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_concatenate(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const int64_t axis = request.params.as<ConcatenateParams>().axis;
   const OperandView& result = request.outputs[0];
   int64_t offset = 0;
@@ -78,7 +79,7 @@ void run_concatenate(const KernelRequest& request, const void* const* in, void* 
   }
 }
 
-void run_pad(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_pad(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const OperandView& x = request.inputs[0];
   SmallVector<cpu::PadDimension, 6> padding;
   for (const PadDim& d : request.params.as<PadParams>().padding) {

@@ -125,13 +125,13 @@ cpu::WindowGeometry geometry_of(const WindowParams& p, std::span<const int64_t> 
 }
 
 template <ReduceKind kKind>
-void run_window(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_window(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const OperandView& x = request.inputs[0];
   cpu::reduce_window(kKind, x.dtype, in[0], x.strides,
                      geometry_of(request.params.as<WindowParams>(), x.shape), out[0]);
 }
 
-void run_scatter(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_scatter(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const SelectParams& p = request.params.as<SelectParams>();
   const OperandView& x = request.inputs[1];
   cpu::select_and_scatter_add(p.maximum ? ReduceKind::kMax : ReduceKind::kMin, x.dtype, in[1],
@@ -166,7 +166,7 @@ void gather_selected(const T* values, const T* x, const cpu::WindowGeometry& geo
   });
 }
 
-void run_gather(const KernelRequest& request, const void* const* in, void* const* out) {
+void run_gather(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const SelectParams& p = request.params.as<SelectParams>();
   const OperandView& x = request.inputs[1];
   const cpu::WindowGeometry geometry = geometry_of(p.window, x.shape);

@@ -51,6 +51,14 @@ class FunctionRef<R(A...)> {
 /// body reaches the caller once all ranges are done.
 void parallel_for(int64_t total, int64_t grain, FunctionRef<void(int64_t begin, int64_t end)> body);
 
+/// How many ranges `parallel_for_slots` works on at the same time at most. Depends on the amount of
+/// work alone, so that scratch memory sized by it does for every number of threads.
+int64_t parallel_slots(int64_t total, int64_t grain);
+/// As `parallel_for`, but ranges that are worked on at the same time have different numbers `slot`
+/// below `parallel_slots(total, grain)`.
+void parallel_for_slots(int64_t total, int64_t grain,
+                        FunctionRef<void(int64_t begin, int64_t end, int64_t slot)> body);
+
 /// Tells OpenMP about num_threads() in the calling thread, whose setting is private to it. To be
 /// called before a library that sizes its own parallel regions, such as oneDNN.
 void apply_num_threads();

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "linnet/jit.h"
 #include "linnet/io/checkpoint.h"
 #include "linnet/linen.h"
 #include "linnet/nnx.h"

@@ -245,7 +245,7 @@ void check_integers() {
   check(ScalarOp::kSign, [](T x, T) { return x > 0 ? 1 : x < 0 ? -1 : 0; });
   check(ScalarOp::kSquare, [&](T x, T) { return wide(x) * wide(x); });
   check(ScalarOp::kDiv, [&](T x, T y) {
-    return y == 0                            ? T(0)
+    return y == 0                            ? static_cast<T>(-1)
            : y == T(-1) && Limits::is_signed ? static_cast<T>(0 - wide(x))
                                              : static_cast<T>(x / y);
   });

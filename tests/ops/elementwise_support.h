@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "linnet/error.h"
+#include "linnet/jit.h"
 #include "linnet/ops.h"
 #include "linnet/transforms.h"
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "elementwise_support.h"
+#include "linnet/jit.h"
 #include "linnet/random.h"
 
 namespace linnet {

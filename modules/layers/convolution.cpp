@@ -1,5 +1,8 @@
 #include "modules/layers/convolution.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "core/base/format.h"
 #include "linnet/layers/dtypes.h"
 
@@ -18,14 +21,17 @@ Tensor extended(const Tensor& x, int64_t axis, int64_t low, int64_t high, bool m
         mirrored ? "REFLECT" : "CIRCULAR", type_of(x));
   }
   const int64_t period = mirrored ? std::max<int64_t>(2 * (n - 1), 1) : n;
-  std::vector<int32_t> source;
-  for (int64_t i = -low; i < n + high; ++i) {
-    int64_t at = mod_positive(i, period);
-    if (at >= n) at = period - at;
-    source.push_back(static_cast<int32_t>(at));
-  }
-  const int64_t count = static_cast<int64_t>(source.size());
-  return take(x, from_vector(source, {count}), axis, GatherMode::kPromiseInBounds);
+  const auto gathered = [&]<class Index>(Index) {
+    std::vector<Index> source;
+    for (int64_t i = -low; i < n + high; ++i) {
+      int64_t at = mod_positive(i, period);
+      if (at >= n) at = period - at;
+      source.push_back(static_cast<Index>(at));
+    }
+    const int64_t count = static_cast<int64_t>(source.size());
+    return take(x, from_vector(source, {count}), axis, GatherMode::kPromiseInBounds);
+  };
+  return n <= std::numeric_limits<int32_t>::max() ? gathered(int32_t{}) : gathered(int64_t{});
 }
 
 /// Pads by continuing x, then no padding is left to do: (k - 1) / 2 before and k / 2 after, k being
@@ -142,10 +148,7 @@ Shape conv_kernel_shape(const Shape& kernel, int64_t in, int64_t out, int64_t gr
     fail<ValueError>("conv: {} groups do not divide {} input and {} output features", groups, in,
                      out);
   }
-  for (int64_t size : kernel) {
-    if (size < 1)
-      fail<ValueError>("conv: expected positive kernel sizes, got {}", to_string(kernel));
-  }
+  PerDimension(kernel).expanded(kernel.size(), "conv", "kernel sizes");
   Shape shape = kernel;
   shape.push_back(in / groups);
   shape.push_back(out);

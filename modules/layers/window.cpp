@@ -1,8 +1,18 @@
 #include "linnet/layers/window.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "core/base/format.h"
 
 namespace linnet::layers {
+namespace {
+
+/// Of windows, strides, dilations and paddings: so that the product of two, and sums of those with
+/// sizes, are no larger than an int64 holds.
+constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
+
+}  // namespace
 
 Shape PerDimension::expanded(size_t count, const char* operation, const char* what) const {
   Shape out = every_ ? Shape(count, values_[0]) : values_;
@@ -11,8 +21,10 @@ Shape PerDimension::expanded(size_t count, const char* operation, const char* wh
                      what, to_string(values_));
   }
   for (int64_t value : out) {
-    if (value < 1)
-      fail<ValueError>("{}: expected positive {}, got {}", operation, what, to_string(values_));
+    if (value < 1 || value > kLargest) {
+      fail<ValueError>("{}: expected positive {} below 2^31, got {}", operation, what,
+                       to_string(values_));
+    }
   }
   return out;
 }
@@ -36,7 +48,13 @@ std::vector<std::pair<int64_t, int64_t>> Padding::edges(size_t count, const char
                      rule_.empty() ? fmt::format("{}", given) : rule_);
   }
   std::vector<std::pair<int64_t, int64_t>> out;
-  for (size_t i = 0; i < count; ++i) out.emplace_back(low_[every_ ? 0 : i], high_[every_ ? 0 : i]);
+  for (size_t i = 0; i < count; ++i) {
+    const int64_t low = low_[every_ ? 0 : i], high = high_[every_ ? 0 : i];
+    if (std::min(low, high) < -kLargest || std::max(low, high) > kLargest) {
+      fail<ValueError>("{}: expected paddings between -2^31 and 2^31, got {}", operation, text());
+    }
+    out.emplace_back(low, high);
+  }
   return out;
 }
 

@@ -136,6 +136,27 @@ TEST(Layers, L_121_Paddings) {
              "2 groups do not divide 3 input and 4 output features");
 }
 
+TEST(Layers, numbers_of_windows_that_do_not_fit_are_refused) {
+  constexpr int64_t kHuge = int64_t{1} << 62;
+  nnx::Rngs rngs(0);
+  const Tensor x = ones({1, 4, 1});
+  for (const char* rule : {"SAME", "VALID", "CIRCULAR", "REFLECT", "CAUSAL"}) {
+    SCOPED_TRACE(rule);
+    EXPECT_THROW(nnx::Conv(1, 1, {3}, {.padding = rule, .kernel_dilation = kHuge}, rngs)(x),
+                 ValueError);
+    EXPECT_THROW(nnx::Conv(1, 1, {3}, {.strides = kHuge, .padding = rule}, rngs)(x), ValueError);
+    EXPECT_THROW(nnx::Conv(1, 1, {kHuge}, {.padding = rule}, rngs), Error);
+  }
+  EXPECT_THROW(nnx::Conv(1, 1, {3}, {.padding = {{kHuge, kHuge}}}, rngs)(x), ValueError);
+  EXPECT_THROW(nnx::Conv(1, 1, {3}, {.padding = -kHuge}, rngs)(x), ValueError);
+  EXPECT_THROW(nnx::Conv(1, 1, {3}, {.input_dilation = kHuge}, rngs)(x), ValueError);
+  EXPECT_THROW(nnx::ConvTranspose(1, 1, {3}, {.strides = kHuge}, rngs)(x), ValueError);
+  EXPECT_THROW(nnx::ConvTranspose(1, 1, {3}, {.kernel_dilation = kHuge}, rngs)(x), ValueError);
+  EXPECT_THROW(layers::avg_pool(x, {kHuge}), ValueError);
+  EXPECT_THROW(layers::max_pool(x, {2}, kHuge), ValueError);
+  EXPECT_THROW(layers::min_pool(x, {2}, 1, {{kHuge, 0}}), ValueError);
+}
+
 TEST(Layers, L_125_EmbedWantsIntegers) {
   EXPECT_HAS(message<DTypeError>([] {
                linen::init(linen::Embed{5, 3}, Key(0), ones({2}));

@@ -136,6 +136,16 @@ TEST_F(ErrorsModules, no_stream) {
   });
 }
 
+TEST_F(ErrorsModules, const_layer) {
+  message<ModuleError>([] {
+    // [const-layer]
+    nnx::Rngs rngs(0);
+    const nnx::BatchNorm norm(4, rngs);
+    norm(ones({2, 4}));
+    // [const-layer]
+  });
+}
+
 TEST_F(ErrorsModules, no_object_stream) {
   message<ModuleError>([] {
     // [no-object-stream]

@@ -1,6 +1,7 @@
 // The pieces of docs/tutorial.md that use modules, optimisers, the bridge and checkpoints.
 #include <filesystem>
 #include <iostream>
+#include <thread>
 
 #include "tests/docs/documents.h"
 
@@ -136,6 +137,29 @@ TEST_F(TutorialModules, nnx_use) {
     std::cout << tree::to_string(path) << " " << to_string(leaf.value().type()) << "\n";
   }
   // [nnx-use]
+}
+
+TEST_F(TutorialModules, nnx_printing) {
+  // [nnx-printing]
+  nnx::Rngs rngs(0);
+  Net net(4, 2, rngs);
+  std::cout << linen::Dense{.features = 4} << "\n" << net << "\n";
+  // [nnx-printing]
+}
+
+TEST_F(TutorialModules, nnx_serving) {
+  // [nnx-serving]
+  nnx::Rngs rngs(0);
+  Net net(4, 2, rngs);
+  nnx::eval(net);
+  auto serve = [](const Net& model, const Tensor& x) {
+    return model.down(model.drop(tanh(model.up(x))));          // const: nothing can be written
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { serve(net, ones({1, 2})); });
+  for (std::thread& thread : threads) thread.join();
+  std::cout << to_string(serve(net, ones({1, 2})).type()) << "\n";
+  // [nnx-serving]
 }
 
 TEST_F(TutorialModules, nnx_training) {

@@ -110,5 +110,33 @@ TEST(Serving, many_threads_call_one_const_model) {
   EXPECT_EQ(wrong, std::vector<int>(kThreads, 0));
 }
 
+struct FunctionalModel {
+  Tensor operator()(linen::Scope& s, const Tensor& x, bool train) const {
+    Tensor h = s("conv", linen::Conv{.features = 4, .kernel = 3}, x);
+    h = s("norm", linen::BatchNorm{}, h, !train);
+    h = s("drop", linen::Dropout{.rate = 0.5}, h, !train);
+    return s("attention", linen::SelfAttention{.heads = 2}, h);
+  }
+};
+
+TEST(Serving, many_threads_apply_one_functional_model) {
+  const Tensor x = random::normal(Key(1), {2, 6, 1});
+  const linen::Variables variables =
+      linen::init(FunctionalModel{}, {{"params", Key(0)}, {"dropout", Key(1)}}, x, false);
+  const Tensor expected = linen::apply(FunctionalModel{}, variables, x, false);
+  std::vector<int> wrong(4, 0);
+  std::vector<std::thread> threads;
+  for (int& count : wrong) {
+    threads.emplace_back([&] {
+      for (int call = 0; call < 20; ++call) {
+        const Tensor y = linen::apply(FunctionalModel{}, variables, x, false);
+        count += !all(equal(y, expected)).item<bool>();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<int>(4, 0));
+}
+
 }  // namespace
 }  // namespace linnet

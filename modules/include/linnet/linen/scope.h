@@ -82,6 +82,24 @@ class Scope;
 struct ScopeNode;
 class ScopeRoot;
 
+namespace detail {
+
+/// Says what is wrong with a module that cannot be called, before the compiler says where. (A
+/// class, so that it is looked at before what follows in the function.)
+template <class Module, class... A>
+struct ModuleCheck {
+  static constexpr bool kCallable = std::is_invocable_v<const Module&, Scope&, A...>;
+  static constexpr bool kOnlyIfNotConst = !kCallable && std::is_invocable_v<Module&, Scope&, A...>;
+  static_assert(!kOnlyIfNotConst,
+                "operator() of a functional module must be const: write "
+                "'Tensor operator()(linen::Scope& s, const Tensor& x) const'");
+  static_assert(kCallable || kOnlyIfNotConst,
+                "this functional module cannot be called with these arguments: operator() takes "
+                "a linen::Scope& first, then what is given here");
+};
+
+}  // namespace detail
+
 /// A handle to one variable of a collection (L-009).
 class ScopeVariable {
  public:
@@ -109,6 +127,7 @@ class Scope {
   template <class Module, class... A>
     requires(!std::is_convertible_v<const Module&, std::string_view>)
   auto operator()(std::string_view name, const Module& module, A&&... args) {
+    static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
     Scope child = push(name);
     const ModulePathScope path(name);
     return module(child, std::forward<A>(args)...);
@@ -134,6 +153,7 @@ class Scope {
   /// call, random counters go on (L-016).
   template <class Module, class... A>
   static auto call(Scope& scope, const Module& module, A&&... args) {
+    static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
     scope.rewind();
     return module(scope, std::forward<A>(args)...);
   }
@@ -223,6 +243,7 @@ CollectionFilter default_init_filter();
 /// Runs `module` on empty variables; gives its output and the variables it made.
 template <class Module, class... A>
 auto init_with_output(const Module& module, const RngStreams& rngs, A&&... args) {
+  static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
   detail::RootCall call({}, rngs, detail::default_init_filter(), true);
   auto output = module(call.scope(), std::forward<A>(args)...);
   return std::make_pair(std::move(output), call.updates());
@@ -238,6 +259,7 @@ Variables init(const Module& module, const RngStreams& rngs, A&&... args) {
 /// @throws ModuleError if it writes a variable: nothing is mutable.
 template <class Module, class... A>
 auto apply(const Module& module, const Variables& variables, A&&... args) {
+  static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
   detail::RootCall call(variables, {}, false, false);
   return module(call.scope(), std::forward<A>(args)...);
 }
@@ -246,6 +268,7 @@ auto apply(const Module& module, const Variables& variables, A&&... args) {
 template <class Module, class... A>
 auto apply_with(const ApplyOptions& options, const Module& module, const Variables& variables,
                 A&&... args) {
+  static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
   detail::RootCall call(variables, options.rngs, options.mutate, false);
   auto output = module(call.scope(), std::forward<A>(args)...);
   return std::make_pair(std::move(output), call.updates());

@@ -115,8 +115,11 @@ BatchNormOutput batch_norm(const Tensor& x, const Statistics& running, const Sca
     batch = statistics(x, reduced, mask, settings);
     out.y = normalised(x, batch, reduced, parameters, settings);
   }
+  // Where a mask leaves nothing of a feature, its average stays, as in an empty batch.
+  const Tensor seen = mask.defined() ? any(broadcast_to(mask, x.shape()), reduced) : Tensor();
   const auto moved = [&](const Tensor& old, const Tensor& now) {
-    return astype(momentum * old + (1 - momentum) * now, old.dtype());
+    const Tensor next = astype(momentum * old + (1 - momentum) * now, old.dtype());
+    return seen.defined() ? where(seen, next, old) : next;
   };
   out.running = {moved(running.mean, batch.mean), moved(running.variance, batch.variance)};
   return out;

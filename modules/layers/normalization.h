@@ -61,7 +61,8 @@ struct BatchNormOutput {
 };
 /// Normalises over all axes but the feature axes. With `use_running_average` by `running`;
 /// otherwise by the batch's statistics, which `running` then moves towards: momentum * running + (1
-/// - momentum) * batch. An empty batch leaves them as they are.
+/// - momentum) * batch. An empty batch, or a mask
+/// that leaves nothing of a feature, leaves them as they are.
 BatchNormOutput batch_norm(const Tensor& x, const Statistics& running, const ScaleBias& parameters,
                            bool use_running_average, double momentum, const Tensor& mask,
                            const NormSettings& settings);

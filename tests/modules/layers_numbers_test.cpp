@@ -124,6 +124,15 @@ TEST(LayerNumbers, L_129_an_empty_batch_moves_no_running_average) {
   EXPECT_EQ(object(ones({0, 3}, DType::kBF16)).dtype(), DType::kF32);
 }
 
+TEST(LayerNumbers, L_129_a_mask_that_leaves_nothing_moves_no_running_average) {
+  nnx::Rngs rngs(0);
+  nnx::BatchNorm norm(2, {.momentum = 0.5}, rngs);
+  const Tensor x = tensor({{1.f, 2.f}, {3.f, 4.f}});
+  norm(x, false, greater(tensor({{1.f, 0.f}, {1.f, 0.f}}), 0));
+  expect_identical(norm.mean, tensor({1.f, 0.f}), "the first feature moves, the second does not");
+  expect_identical(norm.var, tensor({1.f, 1.f}), "variance");
+}
+
 TEST(LayerNumbers, L_120_nothing_can_be_continued) {
   nnx::Rngs rngs(0);
   for (const char* rule : {"CIRCULAR", "REFLECT"}) {

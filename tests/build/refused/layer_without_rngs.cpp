@@ -1,0 +1,5 @@
+// expect: candidate
+// expect: Rngs&
+#include <linnet/nnx.h>
+
+linnet::nnx::Linear layer(2, 3);

@@ -4,7 +4,6 @@
 
 #include "core/base/format.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/families.h"
 #include "linnet/ops.h"
 
 namespace linnet {
@@ -16,13 +15,13 @@ const Primitive& logistic_primitive() {
       .partials = [](const NoParams&, Inputs, Outputs y) { return TensorList{y[0] * (1 - y[0])}; },
       .vjp =
           [](const NoParams&, Inputs, Outputs y, const Tensor& ct) {
-            return TensorList{emit_one(logistic_grad_primitive(), {y[0], ct})};
+            return TensorList{emit_one(logistic_grad_from_y_primitive(), {y[0], ct})};
           },
       .saves_inputs = 0});
   return p;
 }
 
-const Primitive& logistic_grad_primitive() {
+const Primitive& logistic_grad_from_y_primitive() {
   static const Primitive& p = define(
       Elementwise<NoParams>{.name = "logistic_grad_from_y",
                             .arity = 2,
@@ -217,16 +216,6 @@ const Primitive& log_sigmoid_primitive() {
       .partials = [](const NoParams&, Inputs x, Outputs) { return TensorList{sigmoid(neg(x[0]))}; },
       .saves_outputs = 0});
   return p;
-}
-
-void define_activations() {
-  for (auto* make :
-       {logistic_primitive, logistic_grad_primitive, relu_primitive, relu_grad_primitive,
-        relu6_primitive, leaky_relu_primitive, elu_primitive, silu_primitive, silu_grad_primitive,
-        gelu_tanh_primitive, gelu_tanh_grad_primitive, gelu_erf_primitive, gelu_erf_grad_primitive,
-        softplus_primitive, log_sigmoid_primitive}) {
-    make();
-  }
 }
 
 namespace {

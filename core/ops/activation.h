@@ -1,8 +1,8 @@
-// Primitives of the activations that are worth one of their own, and of the fused products of their
-// derivatives with a cotangent.
+// Parameters of the activations that are primitives of their own. The operands of their `_grad`
+// primitives are x, or y for `_grad_from_y`, then the cotangent, in which they are linear.
 #pragma once
 
-#include "linnet/primitive.h"
+#include "core/ops/scalar_primitives.h"
 
 namespace linnet {
 
@@ -11,23 +11,5 @@ struct AlphaParams {
   double alpha = 1;
   LINNET_FIELDS(alpha)
 };
-
-const Primitive& logistic_primitive();
-/// ct y (1 - y), from y = logistic(x) and the cotangent.
-const Primitive& logistic_grad_primitive();
-const Primitive& relu_primitive();
-/// Operands of the `_grad` primitives: x, then the cotangent, in which they are linear.
-const Primitive& relu_grad_primitive();
-const Primitive& relu6_primitive();
-const Primitive& leaky_relu_primitive();
-const Primitive& elu_primitive();
-const Primitive& silu_primitive();
-const Primitive& silu_grad_primitive();
-const Primitive& gelu_tanh_primitive();
-const Primitive& gelu_tanh_grad_primitive();
-const Primitive& gelu_erf_primitive();
-const Primitive& gelu_erf_grad_primitive();
-const Primitive& softplus_primitive();
-const Primitive& log_sigmoid_primitive();
 
 }  // namespace linnet

@@ -8,10 +8,8 @@ void define_all_primitives() {
     define_creation();
     define_placement();
     define_conversion();
-    define_arithmetic();
-    define_logic();
-    define_functions();
-    define_activations();
+    define_scalar_primitives();
+    define_identities();
     define_shape_ops();
     define_indexing();
     define_reductions();

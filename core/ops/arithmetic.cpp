@@ -2,7 +2,6 @@
 
 #include "core/base/format.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/families.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/ops.h"
 
@@ -241,21 +240,6 @@ const Primitive& reciprocal_primitive() {
       .partials = [](const NoParams&, Inputs, Outputs y) { return TensorList{neg(square(y[0]))}; },
       .saves_inputs = 0});
   return p;
-}
-
-void define_arithmetic() {
-  for (auto* make : {add_primitive,           sub_primitive,
-                     mul_primitive,           div_primitive,
-                     rem_primitive,           pow_primitive,
-                     integer_pow_primitive,   max_primitive,
-                     min_primitive,           atan2_primitive,
-                     nextafter_primitive,     logaddexp_primitive,
-                     neg_primitive,           abs_primitive,
-                     sign_primitive,          square_primitive,
-                     reciprocal_primitive,    select_primitive,
-                     stop_gradient_primitive, optimization_barrier_primitive}) {
-    make();
-  }
 }
 
 namespace {

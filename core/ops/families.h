@@ -6,10 +6,8 @@ namespace linnet {
 void define_creation();
 void define_placement();
 void define_conversion();
-void define_arithmetic();
-void define_logic();
-void define_functions();
-void define_activations();
+void define_scalar_primitives();
+void define_identities();
 void define_shape_ops();
 void define_indexing();
 void define_reductions();

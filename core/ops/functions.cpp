@@ -1,10 +1,9 @@
-#include "core/ops/functions.h"
+#include "core/ops/scalar_primitives.h"
 
 #include <limits>
 #include <numbers>
 
 #include "core/ops/elementwise.h"
-#include "core/ops/families.h"
 #include "core/ops/trigamma.h"
 #include "linnet/ops.h"
 
@@ -82,13 +81,13 @@ const Primitive& tanh_primitive() {
       .partials = [](const NoParams&, Inputs, Outputs y) { return TensorList{1 - square(y[0])}; },
       .vjp =
           [](const NoParams&, Inputs, Outputs y, const Tensor& ct) {
-            return TensorList{emit_one(tanh_grad_primitive(), {y[0], ct})};
+            return TensorList{emit_one(tanh_grad_from_y_primitive(), {y[0], ct})};
           },
       .saves_inputs = 0});
   return p;
 }
 
-const Primitive& tanh_grad_primitive() {
+const Primitive& tanh_grad_from_y_primitive() {
   static const Primitive& p =
       define(Elementwise<NoParams>{.name = "tanh_grad_from_y",
                                    .arity = 2,
@@ -115,19 +114,6 @@ const Primitive& round_primitive() {
 const Primitive& trunc_primitive() {
   static const Primitive& p = stepwise("trunc");
   return p;
-}
-
-void define_functions() {
-  for (auto* make : {exp_primitive,     exp2_primitive,   expm1_primitive,     log_primitive,
-                     log2_primitive,    log1p_primitive,  sqrt_primitive,      rsqrt_primitive,
-                     cbrt_primitive,    sin_primitive,    cos_primitive,       tan_primitive,
-                     asin_primitive,    acos_primitive,   atan_primitive,      sinh_primitive,
-                     cosh_primitive,    tanh_primitive,   tanh_grad_primitive, asinh_primitive,
-                     acosh_primitive,   atanh_primitive,  erf_primitive,       erfc_primitive,
-                     erf_inv_primitive, lgamma_primitive, digamma_primitive,   floor_primitive,
-                     ceil_primitive,    round_primitive,  trunc_primitive}) {
-    make();
-  }
 }
 
 Tensor exp(const Tensor& x) { return emit_floating(exp_primitive(), x); }

@@ -2,7 +2,7 @@
 
 #include "core/base/format.h"
 #include "core/ops/activation.h"
-#include "core/ops/functions.h"
+#include "core/ops/scalar_primitives.h"
 
 namespace linnet {
 namespace {

@@ -1,8 +1,7 @@
-#include "core/ops/logic.h"
+#include "core/ops/scalar_primitives.h"
 
 #include "core/base/format.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/families.h"
 #include "linnet/ops.h"
 
 namespace linnet {
@@ -36,26 +35,16 @@ LINNET_LOGIC_PRIMITIVE(ge, define_comparison("ge"))
 LINNET_LOGIC_PRIMITIVE(is_nan, define_predicate("is_nan"))
 LINNET_LOGIC_PRIMITIVE(is_inf, define_predicate("is_inf"))
 LINNET_LOGIC_PRIMITIVE(is_finite, define_predicate("is_finite"))
-LINNET_LOGIC_PRIMITIVE(and, define_bits("and", 2, Accepts::kIntegerOrBool))
-LINNET_LOGIC_PRIMITIVE(or, define_bits("or", 2, Accepts::kIntegerOrBool))
-LINNET_LOGIC_PRIMITIVE(xor, define_bits("xor", 2, Accepts::kIntegerOrBool))
-LINNET_LOGIC_PRIMITIVE(not, define_bits("not", 1, Accepts::kIntegerOrBool))
+LINNET_LOGIC_PRIMITIVE(bitwise_and, define_bits("and", 2, Accepts::kIntegerOrBool))
+LINNET_LOGIC_PRIMITIVE(bitwise_or, define_bits("or", 2, Accepts::kIntegerOrBool))
+LINNET_LOGIC_PRIMITIVE(bitwise_xor, define_bits("xor", 2, Accepts::kIntegerOrBool))
+LINNET_LOGIC_PRIMITIVE(bitwise_not, define_bits("not", 1, Accepts::kIntegerOrBool))
 LINNET_LOGIC_PRIMITIVE(shift_left, define_bits("shift_left", 2, Accepts::kInteger))
 LINNET_LOGIC_PRIMITIVE(shift_right_logical,
                        define_bits("shift_right_logical", 2, Accepts::kInteger))
 LINNET_LOGIC_PRIMITIVE(shift_right_arithmetic,
                        define_bits("shift_right_arithmetic", 2, Accepts::kInteger))
 #undef LINNET_LOGIC_PRIMITIVE
-
-void define_logic() {
-  for (auto* make :
-       {eq_primitive, ne_primitive, lt_primitive, le_primitive, gt_primitive, ge_primitive,
-        is_nan_primitive, is_inf_primitive, is_finite_primitive, and_primitive, or_primitive,
-        xor_primitive, not_primitive, shift_left_primitive, shift_right_logical_primitive,
-        shift_right_arithmetic_primitive}) {
-    make();
-  }
-}
 
 namespace {
 
@@ -108,10 +97,16 @@ Tensor is_nan(const Tensor& x) { return classify(is_nan_primitive(), x, false); 
 Tensor is_inf(const Tensor& x) { return classify(is_inf_primitive(), x, false); }
 Tensor is_finite(const Tensor& x) { return classify(is_finite_primitive(), x, true); }
 
-Tensor bitwise_and(const Tensor& a, const Tensor& b) { return emit_binary(and_primitive(), a, b); }
-Tensor bitwise_or(const Tensor& a, const Tensor& b) { return emit_binary(or_primitive(), a, b); }
-Tensor bitwise_xor(const Tensor& a, const Tensor& b) { return emit_binary(xor_primitive(), a, b); }
-Tensor bitwise_not(const Tensor& x) { return emit_one(not_primitive(), {x}); }
+Tensor bitwise_and(const Tensor& a, const Tensor& b) {
+  return emit_binary(bitwise_and_primitive(), a, b);
+}
+Tensor bitwise_or(const Tensor& a, const Tensor& b) {
+  return emit_binary(bitwise_or_primitive(), a, b);
+}
+Tensor bitwise_xor(const Tensor& a, const Tensor& b) {
+  return emit_binary(bitwise_xor_primitive(), a, b);
+}
+Tensor bitwise_not(const Tensor& x) { return emit_one(bitwise_not_primitive(), {x}); }
 Tensor shift_left(const Tensor& a, const Tensor& b) {
   return emit_binary(shift_left_primitive(), a, b);
 }

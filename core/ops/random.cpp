@@ -1,4 +1,5 @@
 #include "core/ops/random.h"
+#include "core/ops/scalar_primitives.h"
 
 #include "core/base/format.h"
 #include "core/ops/dims.h"
@@ -146,7 +147,6 @@ void define_random() {
   random_uniform_primitive();
   random_normal_primitive();
   random_truncated_normal_primitive();
-  fma_primitive();
   dropout_primitive();
   define_random_rejection();
 }

@@ -60,8 +60,6 @@ const Primitive& random_poisson_primitive();
 const Primitive& qr_orthogonal_primitive();
 /// f[..., n, n], positive definite -> the lower factor.
 const Primitive& cholesky_primitive();
-/// x * y + z, rounded once.
-const Primitive& fma_primitive();
 /// x, key u32[2] -> y of x's type, mask bool[mask_shape].
 const Primitive& dropout_primitive();
 

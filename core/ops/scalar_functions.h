@@ -1,5 +1,6 @@
 // The one list of elementwise functions. Everything that enumerates them is generated from it: the
-// enumeration, lookup by name and the kernel tables of the back ends. Adding a function is one line
+// enumeration, lookup by name, the declarations and definitions of the primitives, and the kernel
+// tables of the back ends. Adding a function is one line
 // here and one template in a kernels/scalar/*_inl.h.
 //
 //   std::optional<ScalarOp> op = find_scalar_op("tanh");
@@ -25,11 +26,12 @@ enum class ScalarKind : uint8_t {
 };
 
 // X(enumerator, name, function, operands, parameters, kind, cost)
+// `function` is the name in kernels/scalar and, with _primitive behind it, of the primitive.
 // Parameters are numbers fixed for a whole call, handed to the function as doubles after the
 // operands. Cost is relative to an addition (some 0.1 ns on one core) and decides how much work a
 // thread gets. The accuracy of float functions and the behaviour of integers is stated where they
 // are defined.
-#define LINNET_SCALAR_FUNCTIONS(X)                                                              \
+#define LINNET_SCALAR_PRIMITIVES(X)                                                             \
   X(kNeg, "neg", neg, 1, 0, kNumber, 1)                                                         \
   X(kAbs, "abs", abs, 1, 0, kNumber, 1)                                                         \
   X(kSign, "sign", sign, 1, 0, kNumber, 1)                                                      \
@@ -93,13 +95,11 @@ enum class ScalarKind : uint8_t {
   X(kAtan2, "atan2", atan2, 2, 0, kFloat, 200)                                                  \
   X(kNextafter, "nextafter", nextafter, 2, 0, kFloat, 50)                                       \
   X(kLogaddexp, "logaddexp", logaddexp, 2, 0, kFloat, 6)                                        \
-  X(kClamp, "clamp", clamp, 3, 0, kNumber, 1)                                                   \
   X(kFma, "fma", fma, 3, 0, kFloat, 1)                                                          \
   X(kNot, "not", bitwise_not, 1, 0, kBits, 1)                                                   \
   X(kAnd, "and", bitwise_and, 2, 0, kBits, 1)                                                   \
   X(kOr, "or", bitwise_or, 2, 0, kBits, 1)                                                      \
   X(kXor, "xor", bitwise_xor, 2, 0, kBits, 1)                                                   \
-  X(kPopcount, "popcount", popcount, 1, 0, kInteger, 4)                                         \
   X(kShiftLeft, "shift_left", shift_left, 2, 0, kInteger, 1)                                    \
   X(kShiftRightLogical, "shift_right_logical", shift_right_logical, 2, 0, kInteger, 1)          \
   X(kShiftRightArithmetic, "shift_right_arithmetic", shift_right_arithmetic, 2, 0, kInteger, 1) \
@@ -113,6 +113,12 @@ enum class ScalarKind : uint8_t {
   X(kIsNan, "is_nan", is_nan, 1, 0, kPredicate, 1)                                              \
   X(kIsInf, "is_inf", is_inf, 1, 0, kPredicate, 1)                                              \
   X(kSelect, "select", select, 3, 0, kSelect, 1)
+
+/// With the functions that no primitive stands for: kernels use them.
+#define LINNET_SCALAR_FUNCTIONS(X)            \
+  LINNET_SCALAR_PRIMITIVES(X)                 \
+  X(kClamp, "clamp", clamp, 3, 0, kNumber, 1) \
+  X(kPopcount, "popcount", popcount, 1, 0, kInteger, 4)
 
 /// The elementwise functions.
 enum class ScalarOp : uint8_t {

@@ -3,6 +3,7 @@
 #include "core/ops/arithmetic.h"
 #include "core/ops/dims.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/families.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/ops.h"
 
@@ -71,6 +72,11 @@ const Primitive& optimization_barrier_primitive() {
       .saves_outputs = 0,
       .distinct = true});
   return p;
+}
+
+void define_identities() {
+  stop_gradient_primitive();
+  optimization_barrier_primitive();
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {

@@ -6,6 +6,7 @@
 
 #include "core/base/format.h"
 #include "core/ops/random.h"
+#include "core/ops/scalar_primitives.h"
 #include "core/random/sampling.h"
 #include "core/tensor/tensor_impl.h"
 

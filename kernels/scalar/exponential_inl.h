@@ -176,7 +176,17 @@ LINNET_SCALAR V log1p_native(V x) {
       return name(x...);                          \
     }                                             \
   };
-LINNET_FUNCTOR(log1p_native)
+/// log(1 + x) for a double x that a float holds, to far less than a unit of that float: where 1 + x
+/// is near one x is its fraction exactly, and elsewhere the rounding of the sum does not matter.
+template <class V>
+LINNET_SCALAR V log1p_of_float(V x) {
+  const V u = x + constant<V>(1);
+  Decomposed<V> parts = decompose(u);
+  parts.fraction = select(parts.exponent == constant<V>(0), x, parts.fraction);
+  const V y = log_special(u, log_sum(parts, constant<V>(0)));
+  return select(x == constant<V>(0), x, y);
+}
+LINNET_FUNCTOR(log1p_of_float)
 
 /// In float the double result rounded: the random samplers rely on less than 0.6 ulp.
 template <class V>
@@ -184,7 +194,7 @@ LINNET_SCALAR V log1p(V x) {
   if constexpr (kIsDouble<V>) {
     return log1p_native(x);
   } else {
-    return in_double(log1p_native_functor{}, x);
+    return in_double(log1p_of_float_functor{}, x);
   }
 }
 

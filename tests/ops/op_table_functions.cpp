@@ -3,7 +3,7 @@
 #include <numbers>
 
 #include "core/ops/activation.h"
-#include "core/ops/functions.h"
+#include "core/ops/scalar_primitives.h"
 #include "linnet/primitive.h"
 #include "op_table.h"
 
@@ -231,14 +231,14 @@ void add_gradients(OpTable& table) {
   row(
       "tanh_grad_from_y",
       [](const Tensor& y, const Tensor& ct) {
-        return emit_one(tanh_grad_primitive(), {y, ct});
+        return emit_one(tanh_grad_from_y_primitive(), {y, ct});
       },
       [](double y, double ct) { return ct * (1 - y * y); })
       .slack(32);
   row(
       "logistic_grad_from_y",
       [](const Tensor& y, const Tensor& ct) {
-        return emit_one(logistic_grad_primitive(), {y, ct});
+        return emit_one(logistic_grad_from_y_primitive(), {y, ct});
       },
       [](double y, double ct) { return ct * y * (1 - y); })
       .slack(32);

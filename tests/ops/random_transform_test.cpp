@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "core/ops/random.h"
+#include "core/ops/scalar_primitives.h"
 #include "linnet/error.h"
 #include "linnet/jit.h"
 #include "linnet/transforms.h"

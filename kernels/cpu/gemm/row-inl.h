@@ -8,9 +8,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <type_traits>
 
 #include "hwy/highway.h"
+#include "kernels/cpu/vector/wide-inl.h"
 #include "linnet/dtype.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -18,17 +18,10 @@ namespace linnet::cpu::gemm_kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Loads elements of the matrix as the type the sum is kept in.
+/// A whole vector of the matrix as the type the sum is kept in.
 template <class D, class T>
 HWY_INLINE hn::Vec<D> load_wide(D d, const T* p) {
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    const hn::Rebind<uint16_t, D> narrow;
-    const hn::RebindToUnsigned<D> wide;
-    const auto bits = hn::PromoteTo(wide, hn::LoadU(narrow, reinterpret_cast<const uint16_t*>(p)));
-    return hn::BitCast(d, hn::ShiftLeft<16>(bits));
-  } else {
-    return hn::LoadU(d, p);
-  }
+  return cpu::HWY_NAMESPACE::load<false>(d, p, 0);
 }
 
 template <int kRows, class T, class S>

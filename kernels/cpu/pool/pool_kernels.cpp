@@ -4,7 +4,6 @@
 
 #include "kernels/cpu/gemm/parallel.h"
 #include "kernels/cpu/pool/geometry.h"
-
 #include "kernels/cpu/vector/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -12,7 +11,7 @@
 #include "hwy/foreach_target.h"
 
 #include "hwy/highway.h"
-#include "kernels/cpu/pool/vector-inl.h"
+#include "kernels/cpu/vector/wide-inl.h"
 
 #ifndef LINNET_POOL_CONSTANTS
 #define LINNET_POOL_CONSTANTS
@@ -56,6 +55,9 @@ HWY_BEFORE_NAMESPACE();
 namespace linnet::cpu::pool {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using cpu::HWY_NAMESPACE::load;
+using cpu::HWY_NAMESPACE::store;
+using cpu::HWY_NAMESPACE::Wide;
 
 /// Calls visit(input pixel) for the positions inside the input, in row-major order.
 template <class Visit>

@@ -1,10 +1,10 @@
-// Loads and stores of channel groups as the type they are computed in. Included once per
+// Loads and stores as the type that numbers are computed in: bf16 as f32. Included once per
 // instruction set.
-#if defined(LINNET_POOL_VECTOR_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef LINNET_POOL_VECTOR_INL_H_
-#undef LINNET_POOL_VECTOR_INL_H_
+#if defined(LINNET_CPU_VECTOR_WIDE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LINNET_CPU_VECTOR_WIDE_INL_H_
+#undef LINNET_CPU_VECTOR_WIDE_INL_H_
 #else
-#define LINNET_POOL_VECTOR_INL_H_
+#define LINNET_CPU_VECTOR_WIDE_INL_H_
 #endif
 
 #include <cstring>
@@ -14,7 +14,7 @@
 #include "linnet/dtype.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace linnet::cpu::pool {
+namespace linnet::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -74,7 +74,7 @@ HWY_INLINE void store(D d, hn::Vec<D> value, T* p, int64_t count) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace linnet::cpu::pool
+}  // namespace linnet::cpu
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

@@ -183,6 +183,68 @@ TensorList batch_backward_weights(const ConvParams& p, const BatchedInputs& in) 
                       in.size)};
 }
 
+/// Indices of the form T(x, w, g), of which each convolution keeps one as the result and `summed`
+/// is not in it. Positions are needed whole.
+class ConvDims {
+ public:
+  enum class Summed : uint8_t { kBatch, kIn, kOut };
+
+  ConvDims(const ConvParams& p, int64_t batch, int64_t in, int64_t out, Summed summed)
+      : params_(p) {
+    const auto kind = [&](Summed which) {
+      return which == summed ? FactorKind::kSum : FactorKind::kPass;
+    };
+    batch_ = map_.add(batch, kind(Summed::kBatch));
+    group_ = map_.add(p.groups);
+    in_ = map_.add(in / p.groups, kind(Summed::kIn));
+    out_ = map_.add(out / p.groups, kind(Summed::kOut));
+  }
+
+  TensorFactors x() { return activations(params_.in_size, in_); }
+  TensorFactors y() { return activations(params_.out_size(), out_); }
+  TensorFactors w() {
+    TensorFactors factors = whole(params_.kernel_size);
+    factors.push_back({in_});
+    factors.push_back({group_, out_});
+    return factors;
+  }
+  DimMap map(TensorFactors a, TensorFactors b, TensorFactors result) {
+    map_.operands = {std::move(a), std::move(b)};
+    map_.results = {std::move(result)};
+    return std::move(map_);
+  }
+
+ private:
+  TensorFactors whole(const Shape& sizes) {
+    TensorFactors factors;
+    for (int64_t size : sizes) factors.push_back({map_.add(size, FactorKind::kWhole)});
+    return factors;
+  }
+  TensorFactors activations(const Shape& sizes, int64_t channels) {
+    TensorFactors factors = whole(sizes);
+    factors.insert(factors.begin(), {batch_});
+    factors.push_back({group_, channels});
+    return factors;
+  }
+
+  const ConvParams& params_;
+  DimMap map_;
+  int64_t batch_, group_, in_, out_;
+};
+
+DimMap forward_dims(const ConvParams& p, Inputs x) {
+  ConvDims d(p, x[0].shape(0), x[0].shape(-1), x[1].shape(-1), ConvDims::Summed::kIn);
+  return d.map(d.x(), d.w(), d.y());
+}
+DimMap backward_data_dims(const ConvParams& p, Inputs x) {
+  ConvDims d(p, x[0].shape(0), x[1].shape(-2) * p.groups, x[0].shape(-1), ConvDims::Summed::kOut);
+  return d.map(d.y(), d.w(), d.x());
+}
+DimMap backward_weights_dims(const ConvParams& p, Inputs x) {
+  ConvDims d(p, x[0].shape(0), x[0].shape(-1), x[1].shape(-1), ConvDims::Summed::kBatch);
+  return d.map(d.x(), d.y(), d.w());
+}
+
 }  // namespace
 
 Shape ConvParams::out_size() const {
@@ -200,6 +262,7 @@ const Primitive& conv_primitive() {
   static const Primitive& p = define(Bilinear<ConvParams>{.name = "conv_general_dilated",
                                                           .infer = infer_conv,
                                                           .transpose_in = transpose_forward,
+                                                          .dims = forward_dims,
                                                           .batch = batch_forward});
   return p;
 }
@@ -208,6 +271,7 @@ const Primitive& conv_backward_data_primitive() {
   static const Primitive& p = define(Bilinear<ConvParams>{.name = "conv_backward_data",
                                                           .infer = infer_backward_data,
                                                           .transpose_in = transpose_backward_data,
+                                                          .dims = backward_data_dims,
                                                           .batch = batch_backward_data});
   return p;
 }
@@ -217,6 +281,7 @@ const Primitive& conv_backward_weights_primitive() {
       define(Bilinear<ConvParams>{.name = "conv_backward_weights",
                                   .infer = infer_backward_weights,
                                   .transpose_in = transpose_backward_weights,
+                                  .dims = backward_weights_dims,
                                   .batch = batch_backward_weights});
   return p;
 }

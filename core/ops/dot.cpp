@@ -3,6 +3,7 @@
 #include "core/base/format.h"
 #include "core/ops/families.h"
 #include "core/ops/fused.h"
+#include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
 
 namespace linnet {
@@ -14,19 +15,6 @@ bool contains(const Axes& axes, int64_t axis) {
 
 int64_t index_of(const Axes& axes, int64_t axis) {
   return std::find(axes.begin(), axes.end(), axis) - axes.begin();
-}
-
-bool is_identity(const Axes& permutation) {
-  for (size_t i = 0; i < permutation.size(); ++i) {
-    if (permutation[i] != static_cast<int64_t>(i)) return false;
-  }
-  return true;
-}
-
-Axes shifted(const Axes& axes, int64_t by) {
-  Axes out = axes;
-  for (int64_t& axis : out) axis += by;
-  return out;
 }
 
 Axes range(int64_t begin, int64_t end) {
@@ -128,12 +116,6 @@ TransposedDot transposed_dot(const DotSide& operand, const DotSide& other, bool 
   return out;
 }
 
-Axes inverse(const Axes& permutation) {
-  Axes out(permutation.size());
-  for (size_t i = 0; i < permutation.size(); ++i) out[permutation[i]] = static_cast<int64_t>(i);
-  return out;
-}
-
 Tensor transpose_dot(const DotParams& p, int which, Inputs x, const Tensor& ct) {
   const DotSide lhs{p.lhs_contract, p.lhs_batch,
                     free_axes(x[0].rank(), p.lhs_contract, p.lhs_batch)};
@@ -147,17 +129,17 @@ Tensor transpose_dot(const DotParams& p, int which, Inputs x, const Tensor& ct) 
   // Of the two operand orders, the one that needs no transposition is dense and ready to be used.
   bool cotangent_first = which == 0;
   TransposedDot dot = transposed_dot(operand, other, which == 0, cotangent_first, ct.dtype());
-  if (!is_identity(dot.axes)) {
+  if (!is_in_order(dot.axes)) {
     const TransposedDot swapped =
         transposed_dot(operand, other, which == 0, !cotangent_first, ct.dtype());
-    if (is_identity(swapped.axes)) {
+    if (is_in_order(swapped.axes)) {
       dot = swapped;
       cotangent_first = !cotangent_first;
     }
   }
   Tensor out = cotangent_first ? emit_one(dot_general_primitive(), {ct, other_value}, dot.params)
                                : emit_one(dot_general_primitive(), {other_value, ct}, dot.params);
-  if (!is_identity(dot.axes)) out = transpose(out, inverse(dot.axes));
+  if (!is_in_order(dot.axes)) out = transpose(out, inverse(dot.axes));
   return out.dtype() == dtype ? out : astype(out, dtype);
 }
 
@@ -165,12 +147,12 @@ TensorList batch_dot(const DotParams& p, const BatchedInputs& in) {
   DotParams q = p;
   const bool lhs = in.batched[0], rhs = in.batched[1];
   if (lhs) {
-    q.lhs_contract = shifted(p.lhs_contract, 1);
-    q.lhs_batch = shifted(p.lhs_batch, 1);
+    q.lhs_contract = shifted(p.lhs_contract);
+    q.lhs_batch = shifted(p.lhs_batch);
   }
   if (rhs) {
-    q.rhs_contract = shifted(p.rhs_contract, 1);
-    q.rhs_batch = shifted(p.rhs_batch, 1);
+    q.rhs_contract = shifted(p.rhs_contract);
+    q.rhs_batch = shifted(p.rhs_batch);
   }
   if (lhs && rhs) {
     q.lhs_batch.insert(0, 0);

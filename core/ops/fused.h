@@ -20,6 +20,13 @@ struct EpilogueActivation {
 /// function.
 std::span<const EpilogueActivation> epilogue_activations();
 
+/// For parameters that are read from text: whether there is a scalar function of that name.
+inline bool from_name(std::string_view name, ScalarOp& op) {
+  const std::optional<ScalarOp> found = find_scalar_op(name);
+  if (found) op = *found;
+  return found.has_value();
+}
+
 Tensor apply_activation(const Tensor& x, Activation activation);
 
 /// activation(dot_general(x, w) + bias) + residual.

@@ -138,6 +138,24 @@ Tensor stacked_starts(const BatchedInputs& in, size_t first) {
   return stack(columns, 1);
 }
 
+/// Dimensions of which `part` is all belong together; starts have none.
+DimMap part_dims(Inputs x, const Shape& part, size_t tensors, const Shape& result) {
+  Axes cut;
+  for (size_t i = 0; i < part.size(); ++i) {
+    if (part[i] != x[0].shape()[i]) cut.push_back(static_cast<int64_t>(i));
+  }
+  DimMap map = dims::aligned(x.first(tensors), cut, result);
+  map.operands.resize(x.size());
+  return map;
+}
+
+DimMap dynamic_slice_dims(const DynamicSliceParams& p, Inputs x) {
+  return part_dims(x, p.sizes, 1, p.sizes);
+}
+DimMap dynamic_update_slice_dims(const DynamicUpdateSliceParams&, Inputs x) {
+  return part_dims(x, x[1].shape(), 2, x[0].shape());
+}
+
 TensorList batch_dynamic_slice(const DynamicSliceParams& p, const BatchedInputs& in) {
   const size_t rank = p.sizes.size();
   if (!any_batched(in, 1)) {
@@ -242,6 +260,7 @@ const Primitive& dynamic_slice_primitive() {
       define(LinearMap<DynamicSliceParams>{.name = "dynamic_slice",
                                            .infer = infer_dynamic_slice,
                                            .transpose = transpose_dynamic_slice,
+                                           .dims = dynamic_slice_dims,
                                            .batch = batch_dynamic_slice,
                                            .nondifferentiable = ~bits_of({0})});
   return p;
@@ -252,6 +271,7 @@ const Primitive& dynamic_update_slice_primitive() {
       define(LinearMap<DynamicUpdateSliceParams>{.name = "dynamic_update_slice",
                                                  .infer = infer_dynamic_update_slice,
                                                  .transpose = transpose_dynamic_update_slice,
+                                                 .dims = dynamic_update_slice_dims,
                                                  .batch = batch_dynamic_update_slice,
                                                  .nondifferentiable = ~bits_of({0, 1})});
   return p;

@@ -90,6 +90,66 @@ TensorList jvp_gather(const GatherParams& p, Inputs x, Outputs, Inputs tangents)
   return emit(gather_primitive(), {tangents[0], x[1]}, q);
 }
 
+/// What a gather's operand, indices and windows share; a scatter's likewise, with the updates in
+/// the place of the result. Batching dimensions and those that windows hold whole pass; with
+/// `indices_pass` the dimensions of the indices do, too.
+struct WindowFactors {
+  TensorFactors operand, indices, windows;
+};
+WindowFactors window_factors(DimMap& map, const ScatterDims& d, const Tensor& x,
+                             const Tensor& indices, const Shape& windows, bool indices_pass) {
+  WindowFactors out{TensorFactors(x.rank()), TensorFactors(indices.rank()),
+                    TensorFactors(windows.size())};
+  for (size_t i = 0; i < d.operand_batching_dims.size(); ++i) {
+    const int64_t axis = d.operand_batching_dims[i];
+    out.operand[axis] = {map.add(x.shape()[axis])};
+    out.indices[d.indices_batching_dims[i]] = out.operand[axis];
+  }
+  const auto kind = indices_pass ? FactorKind::kPass : FactorKind::kWhole;
+  for (size_t i = 0; i < indices.rank(); ++i) {
+    if (!out.indices[i].empty()) continue;
+    const bool vector = i + 1 == indices.rank();
+    out.indices[i] = {map.add(indices.shape()[i], vector ? FactorKind::kWhole : kind)};
+  }
+  size_t next_window = 0;
+  for (size_t i = 0; i < x.rank(); ++i) {
+    if (!out.operand[i].empty()) continue;
+    const int64_t axis = static_cast<int64_t>(i), size = x.shape()[i];
+    const bool single = contains(d.inserted_window_dims, axis);
+    const int64_t at = single ? -1 : d.update_window_dims[next_window++];
+    const bool all = !single && windows[at] == size;
+    out.operand[i] = {map.add(size, all ? FactorKind::kPass : FactorKind::kWhole)};
+    if (!single)
+      out.windows[at] =
+          all ? out.operand[i] : std::vector<int64_t>{map.add(windows[at], FactorKind::kWhole)};
+  }
+  size_t next_index = 0;
+  for (auto& factors : out.windows) {
+    if (factors.empty()) factors = out.indices[next_index++];
+  }
+  return out;
+}
+
+DimMap gather_dims(const GatherParams& p, Inputs x) {
+  DimMap map;
+  WindowFactors f =
+      window_factors(map, as_scatter(p), x[0], x[1], gather_shape(p, x[0], x[1]), true);
+  map.operands = {std::move(f.operand), std::move(f.indices)};
+  map.results = {std::move(f.windows)};
+  return map;
+}
+
+DimMap scatter_dims(const ScatterParams& p, Inputs x) {
+  DimMap map;
+  const ScatterDims dims{p.update_window_dims, p.inserted_window_dims,
+                         p.scatter_dims_to_operand_dims, p.operand_batching_dims,
+                         p.indices_batching_dims};
+  WindowFactors f = window_factors(map, dims, x[0], x[1], x[2].shape(), false);
+  map.results = {f.operand};
+  map.operands = {std::move(f.operand), std::move(f.indices), std::move(f.windows)};
+  return map;
+}
+
 Axes with_leading_batch(const Axes& axes) {
   Axes out = shifted(axes);
   out.insert(0, 0);
@@ -320,6 +380,7 @@ const Primitive& gather_primitive() {
                                                           .infer = infer_gather,
                                                           .vjp = vjp_gather,
                                                           .jvp = jvp_gather,
+                                                          .dims = gather_dims,
                                                           .batch = batch_gather,
                                                           .nondifferentiable = bits_of({1}),
                                                           .saves_inputs = bits_of({1}),
@@ -332,6 +393,7 @@ const Primitive& scatter_add_primitive() {
       .name = "scatter_add",
       .infer = [](const ScatterParams& q, Inputs x) { return infer_scatter("scatter_add", q, x); },
       .transpose = transpose_scatter_add,
+      .dims = scatter_dims,
       .batch = batch_scatter<scatter_add_primitive>,
       .nondifferentiable = bits_of({1})});
   return p;
@@ -342,6 +404,7 @@ const Primitive& scatter_primitive() {
       .name = "scatter",
       .infer = [](const ScatterParams& q, Inputs x) { return infer_scatter("scatter", q, x); },
       .transpose = transpose_scatter,
+      .dims = scatter_dims,
       .batch = batch_scatter<scatter_primitive>,
       .nondifferentiable = bits_of({1})});
   return p;

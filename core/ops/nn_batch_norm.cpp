@@ -1,6 +1,7 @@
 // Batch normalisation: statistics over all axes but the last.
 #include "core/base/format.h"
 #include "core/ops/nn.h"
+#include "core/ops/shape_ops.h"
 
 namespace linnet {
 namespace {
@@ -121,12 +122,7 @@ TensorList vjp_train(const BatchNormParams& p, Inputs x, Outputs y, Inputs cts) 
 /// A batch of normalisations is one normalisation of as many times the channels: [B, ..., C] ->
 /// [..., B C].
 Tensor into_channels(const BatchedInputs& in, size_t i) {
-  Tensor x = in.x[i];
-  if (!in.batched[i]) {
-    Shape shape = x.shape();
-    shape.insert(0, in.size);
-    x = broadcast_to(x, shape);
-  }
+  const Tensor x = batched_operand(in, i);
   Shape merged(x.shape().begin() + 1, x.shape().end());
   merged.back() *= in.size;
   return reshape(moveaxis(x, 0, -2), merged);
@@ -137,6 +133,23 @@ Tensor out_of_channels(const Tensor& x, int64_t size) {
   split.back() /= size;
   split.insert(split.size() - 1, size);
   return moveaxis(reshape(x, split), -2, 0);
+}
+
+/// Channels, the last dimension of everything, are taken alone.
+template <TypeList (*kInfer)(const BatchNormParams&, Inputs)>
+DimMap channel_dims(const BatchNormParams& p, Inputs x) {
+  DimMap map;
+  const int64_t channels = map.add(x[0].shape(-1));
+  const auto factors_of = [&](const Shape& shape) {
+    TensorFactors factors;
+    for (size_t i = 0; i + 1 < shape.size(); ++i)
+      factors.push_back({map.add(shape[i], FactorKind::kWhole)});
+    factors.push_back({channels});
+    return factors;
+  };
+  for (const Tensor& operand : x) map.operands.push_back(factors_of(operand.shape()));
+  for (const TensorType& result : kInfer(p, x)) map.results.push_back(factors_of(result.shape));
+  return map;
 }
 
 template <const Primitive& (*primitive)()>
@@ -156,6 +169,7 @@ const Primitive& batch_norm_train_primitive() {
                                         .decompose = decompose_train,
                                         .infer = infer_train,
                                         .vjp = vjp_train,
+                                        .dims = channel_dims<infer_train>,
                                         .batch = batch_channels<batch_norm_train_primitive>,
                                         .saves_inputs = bits_of({0, 1}),
                                         .saves_outputs = bits_of({1, 2})});
@@ -167,6 +181,7 @@ const Primitive& batch_norm_backward_primitive() {
       define(Composite<BatchNormParams>{.name = "batch_norm_backward",
                                         .decompose = decompose_backward,
                                         .infer = infer_backward,
+                                        .dims = channel_dims<infer_backward>,
                                         .batch = batch_channels<batch_norm_backward_primitive>});
   return p;
 }
@@ -176,6 +191,7 @@ const Primitive& batch_norm_inference_primitive() {
       define(Composite<BatchNormParams>{.name = "batch_norm_inference",
                                         .decompose = decompose_inference,
                                         .infer = infer_inference,
+                                        .dims = channel_dims<infer_inference>,
                                         .batch = batch_channels<batch_norm_inference_primitive>});
   return p;
 }

@@ -1,6 +1,8 @@
 // Layer and RMS normalisation: statistics over the trailing axes of each row.
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/nn.h"
+#include "core/ops/shape_ops.h"
 
 namespace linnet {
 namespace {
@@ -192,6 +194,21 @@ TensorList vjp_rms_norm(const NormParams& p, Inputs x, Outputs y, Inputs cts) {
   return out;
 }
 
+/// Rows are taken alone; scale and bias are those of all of them.
+DimMap row_dims(const NormParams& p, Inputs x, const TypeList& results) {
+  DimMap map = dims::leading(x.first(1), results, x[0].rank() - static_cast<size_t>(p.axes));
+  for (const Tensor& parameter : x.subspan(1)) {
+    TensorFactors factors;
+    for (int64_t size : parameter.shape()) factors.push_back({map.add(size, FactorKind::kWhole)});
+    map.operands.push_back(std::move(factors));
+  }
+  return map;
+}
+DimMap layer_norm_dims(const NormParams& p, Inputs x) {
+  return row_dims(p, x, infer_layer_norm(p, x));
+}
+DimMap rms_norm_dims(const NormParams& p, Inputs x) { return row_dims(p, x, infer_rms_norm(p, x)); }
+
 /// Rows may be batched freely; parameters of their own per element of the batch are applied
 /// afterwards.
 template <const Primitive& (*primitive)()>
@@ -199,9 +216,7 @@ TensorList batch_norm_rows(const NormParams& p, const BatchedInputs& in) {
   const bool parameters =
       std::any_of(in.batched.begin() + 1, in.batched.end(), [](uint8_t b) { return b != 0; });
   if (in.batched[0] && !parameters) return emit(primitive(), in.x, p);
-  Shape shape = in.x[0].shape();
-  if (!in.batched[0]) shape.insert(0, in.size);
-  const Tensor x = broadcast_to(in.x[0], shape);
+  const Tensor x = batched_operand(in, 0);
   NormParams plain = p;
   plain.has_scale = plain.has_bias = false;
   // Normalised in the wide dtype, so that scale and bias see unrounded values as in the composite.
@@ -226,6 +241,7 @@ const Primitive& layer_norm_primitive() {
                                    .decompose = decompose_layer_norm,
                                    .infer = infer_layer_norm,
                                    .vjp = vjp_layer_norm,
+                                   .dims = layer_norm_dims,
                                    .batch = batch_norm_rows<layer_norm_primitive>,
                                    .saves_inputs = bits_of({0, 1}),
                                    .saves_outputs = bits_of({1, 2})});
@@ -248,6 +264,7 @@ const Primitive& rms_norm_primitive() {
                                    .decompose = decompose_rms_norm,
                                    .infer = infer_rms_norm,
                                    .vjp = vjp_rms_norm,
+                                   .dims = rms_norm_dims,
                                    .batch = batch_norm_rows<rms_norm_primitive>,
                                    .saves_inputs = bits_of({0, 1}),
                                    .saves_outputs = bits_of({1})});

@@ -30,6 +30,14 @@ Axes shifted(const Axes& axes) {
   return out;
 }
 
+Axes inverse(const Axes& permutation) {
+  Axes out(permutation.size());
+  for (size_t i = 0; i < permutation.size(); ++i) out[permutation[i]] = static_cast<int64_t>(i);
+  return out;
+}
+
+bool is_in_order(const Axes& axes) { return axes == all_axes(axes.size()); }
+
 Shape with_batch(const Shape& shape, int64_t size) {
   Shape out = shape;
   out.insert(0, size);
@@ -94,12 +102,6 @@ TypeList infer_transpose(const TransposeParams& p, Inputs x) {
   Shape shape;
   for (int64_t axis : p.permutation) shape.push_back(x[0].shape()[axis]);
   return {{x[0].dtype(), shape, x[0].weak(), x[0].device()}};
-}
-
-Axes inverse(const Axes& permutation) {
-  Axes out(permutation.size());
-  for (size_t i = 0; i < permutation.size(); ++i) out[permutation[i]] = static_cast<int64_t>(i);
-  return out;
 }
 
 std::optional<TensorLayout> transpose_view(const TransposeParams& p, const TensorLayout& x) {

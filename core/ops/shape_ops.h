@@ -51,6 +51,10 @@ Axes all_axes(size_t rank);
 Axes complement(const Axes& axes, size_t rank);
 /// Every axis plus one: what becomes of axes when a batch dimension is put in front.
 Axes shifted(const Axes& axes);
+/// The permutation that undoes `permutation`.
+Axes inverse(const Axes& permutation);
+/// Whether `axes` are 0, 1, …
+bool is_in_order(const Axes& axes);
 /// `shape` with `size` in front.
 Shape with_batch(const Shape& shape, int64_t size);
 /// `x` with a dimension of size `size` in front, along which it repeats.

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "core/base/format.h"
+#include "core/ops/dims.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
@@ -63,6 +64,16 @@ TensorList transpose_pad(const PadParams& p, Inputs x, const Tensor& ct) {
   return {ct_x, sum(where(padding, ct, zeros_like(ct)))};
 }
 
+DimMap pad_dims(const PadParams& p, Inputs x) {
+  Axes padded;
+  for (size_t i = 0; i < p.padding.size(); ++i) {
+    if (p.padding[i] != PadDim{}) padded.push_back(static_cast<int64_t>(i));
+  }
+  DimMap map = dims::aligned(x.first(1), padded, infer_pad(p, x)[0].shape);
+  if (x.size() == 2) map.operands.push_back({});
+  return map;
+}
+
 TensorList batch_pad(const PadParams& p, const BatchedInputs& in) {
   PadParams shifted_params = p;
   shifted_params.padding.insert(shifted_params.padding.begin(), PadDim{});
@@ -97,8 +108,11 @@ bool is_zero_constant(const Tensor& value) {
 }  // namespace
 
 const Primitive& pad_primitive() {
-  static const Primitive& p = define(LinearMap<PadParams>{
-      .name = "pad", .infer = infer_pad, .transpose = transpose_pad, .batch = batch_pad});
+  static const Primitive& p = define(LinearMap<PadParams>{.name = "pad",
+                                                          .infer = infer_pad,
+                                                          .transpose = transpose_pad,
+                                                          .dims = pad_dims,
+                                                          .batch = batch_pad});
   return p;
 }
 

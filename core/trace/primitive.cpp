@@ -172,6 +172,13 @@ std::span<const Primitive* const> all_primitives() {
   return r.pointers;
 }
 
+const Primitive* find_primitive(std::string_view name) {
+  for (const Primitive* primitive : all_primitives()) {
+    if (primitive->name == name) return primitive;
+  }
+  return nullptr;
+}
+
 void expect_operands(const char* name, int count, Inputs x) {
   if (static_cast<int>(x.size()) != count)
     fail<ValueError>("{}: expected {} operands, got {}", name, count, x.size());

@@ -21,6 +21,7 @@
 
 #include "linnet/index_map.h"
 #include "linnet/params.h"
+#include "linnet/params_reader.h"
 #include "linnet/tensor.h"
 
 namespace linnet {
@@ -107,6 +108,9 @@ struct Primitive {
   std::function<TensorList(ParamsRef, Inputs)> decompose;
   /// Where the result lies in the operand's memory; nothing if it needs memory of its own.
   std::function<std::optional<TensorLayout>(ParamsRef, const TensorLayout&)> view;
+
+  /// Parameters from the text they print. @throws ValueError if the text is of others.
+  std::function<Params(std::string_view)> read_params;
 
   uint32_t nondifferentiable = 0;  ///< bit i: operand i has no derivative (indices, predicates)
   uint32_t saves_inputs = ~uint32_t{0};   ///< bit i: the derivative rule reads input i
@@ -255,6 +259,9 @@ TypeList infer_by_tracing(const Primitive& primitive, ParamsRef params, Inputs x
 std::span<const Primitive* const> all_primitives();
 void define_all_primitives();
 
+/// The primitive of that name, the first if there are several; null if there is none.
+const Primitive* find_primitive(std::string_view name);
+
 /// Gives `primitive` its current meaning: runs a kernel, records a node, applies a derivative rule.
 TensorList emit(const Primitive& primitive, Inputs inputs, ParamsRef params = NoParams{});
 TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs,
@@ -291,6 +298,7 @@ Primitive common_parts(const D& d) {
   p.name = d.name;
   p.infer = erased<P>(d.infer);
   p.map = index_map_of<P>(d);
+  p.read_params = read_params<P>;
   return p;
 }
 
@@ -308,6 +316,7 @@ const Primitive& define(const Elementwise<P>& d) {
   Primitive p;
   p.name = d.name;
   p.map = maps::Pointwise{};
+  p.read_params = detail::read_params<P>;
   p.infer = [d](ParamsRef, Inputs x) {
     return infer_elementwise(d.name, d.accepts, d.boolean_result, d.predicate_first, d.arity, x);
   };

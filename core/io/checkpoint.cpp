@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
+#include <optional>
 
 #include "checkpoint_manifest.h"
 #include "core/base/format.h"
@@ -16,6 +18,7 @@ namespace linnet {
 namespace {
 
 using Leaves = std::vector<std::pair<std::string, Tensor>>;
+using NameList = std::vector<std::string>;
 using checkpoint::Contents;
 
 std::string path_in(const std::string& directory, const std::string& name) {
@@ -50,8 +53,8 @@ Contents contents_for(const std::map<std::string, HostArray>& arrays) {
   return contents;
 }
 
-std::vector<std::string> names_in(const std::string& directory, FileSystem& file_system) {
-  std::vector<std::string> names;
+NameList names_in(const std::string& directory, FileSystem& file_system) {
+  NameList names;
   if (file_system.list(directory.c_str(), names) < 0)
     throw_file_error("list the directory", directory, errno);
   return names;
@@ -66,19 +69,41 @@ int64_t next_number(const std::string& directory, FileSystem& file_system) {
   return next;
 }
 
-/// Best effort: what stays is removed after the next checkpoint.
-void remove_other_values(const std::string& directory, int64_t keep, FileSystem& file_system) {
-  std::vector<std::string> names;
-  if (file_system.list(directory.c_str(), names) < 0) return;
-  for (const std::string& name : names) {
+/// Removes the values files of other numbers. What the system keeps is removed after the next
+/// checkpoint.
+void remove_other_values(const std::string& directory, std::optional<int64_t> keep,
+                         FileSystem& file_system) {
+  for (const std::string& name : names_in(directory, file_system)) {
     const auto number = checkpoint::number_of(name);
-    if (number && *number != keep) file_system.remove(path_in(directory, name).c_str());
+    if (number && number != keep) file_system.remove(path_in(directory, name).c_str());
   }
 }
 
-// ---- loading
+/// Values that were written before something failed would fill the disk if it fails again and
+/// again.
+void remove_values_without_manifest(const std::string& directory, FileSystem& file_system) {
+  std::optional<int64_t> present;
+  if (has_checkpoint(directory, file_system)) {
+    try {
+      const std::string path = manifest_path(directory);
+      present = checkpoint::contents_of(read_json(path, kJsonByteLimit, file_system), path).number;
+    } catch (const IoError&) {
+      return;  // nobody knows which values belong to a damaged manifest
+    }
+  }
+  const NameList names = names_in(directory, file_system);
+  const bool has_others = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    const auto number = checkpoint::number_of(name);
+    return number && number != present;
+  });
+  if (!has_others) return;
+  // The manifest that is there may not be on the disk yet: there may be an older one, whose values
+  // must then not go.
+  flush_directory(directory, file_system);
+  remove_other_values(directory, present, file_system);
+}
 
-using NameList = std::vector<std::string>;
+// ---- loading
 
 std::string listed(const NameList& names) {
   constexpr size_t kListed = 5;
@@ -205,12 +230,18 @@ int64_t save_leaves(const std::string& directory, const Leaves& leaves, Json man
   make_directories(directory, file_system);
   const DirectoryLock lock(directory, checkpoint::kLockName, file_system);
   remove_abandoned_temporaries(directory, file_system);
+  remove_values_without_manifest(directory, file_system);
   contents.number = next_number(directory, file_system);
   const std::string text = checkpoint::sealed_text(std::move(manifest), contents);
   write_safetensors(path_in(directory, checkpoint::values_name(contents.number)), arrays,
                     {{"format", "linnet-checkpoint"}}, file_system);
   write_file_atomically(manifest_path(directory), text, file_system);
-  remove_other_values(directory, contents.number, file_system);
+  // The checkpoint is complete whether or not the old one can be removed.
+  try {
+    remove_other_values(directory, contents.number, file_system);
+  } catch (const IoError&) {
+  } catch (const std::bad_alloc&) {
+  }
   return contents.number;
 }
 

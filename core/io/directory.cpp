@@ -24,6 +24,17 @@ std::string parent_of(std::string_view path) {
   return slash == 0 ? "/" : std::string(path.substr(0, slash));
 }
 
+// The text of a lock file: the number of the process, padded so that a new owner covers an old one.
+constexpr size_t kOwnerBytes = 24;
+
+pid_t owner_in(const std::array<char, kOwnerBytes>& text) {
+  pid_t process = 0;
+  std::from_chars(text.data(), text.data() + text.size(), process);
+  return process;
+}
+
+}  // namespace
+
 void flush_directory(const std::string& path, FileSystem& file_system) {
   const int descriptor = retry_interrupted(
       [&] { return file_system.open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
@@ -35,17 +46,6 @@ void flush_directory(const std::string& path, FileSystem& file_system) {
   if (synced < 0 && error_number != EINVAL)
     throw_file_error("flush the directory", path, error_number);
 }
-
-// The text of a lock file: the number of the process, padded so that a new owner covers an old one.
-constexpr size_t kOwnerBytes = 24;
-
-pid_t owner_in(const std::array<char, kOwnerBytes>& text) {
-  pid_t process = 0;
-  std::from_chars(text.data(), text.data() + text.size(), process);
-  return process;
-}
-
-}  // namespace
 
 void make_directories(const std::string& path, FileSystem& file_system) {
   FileStatus status;
@@ -82,27 +82,33 @@ bool DirectoryLock::try_lock(const std::string& directory) {
   constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
   descriptor_ = retry_interrupted([&] { return file_system_->open(path_.c_str(), kFlags, 0666); });
   if (descriptor_ < 0) throw_file_error("lock", path_, errno);
-  if (retry_interrupted([&] { return file_system_->lock(descriptor_); }) < 0) {
-    const int error_number = errno;
-    const std::string holder = error_number == EWOULDBLOCK ? owner() : "";
+  bool is_held = false;
+  try {
+    is_held = hold(directory);
+  } catch (...) {
     file_system_->close(descriptor_);
-    if (error_number != EWOULDBLOCK) throw_file_error("lock", path_, error_number);
-    fail<IoError>("{}: {} is writing into this directory (it holds {})", directory, holder, path_);
+    throw;
+  }
+  if (!is_held) file_system_->close(descriptor_);
+  return is_held;
+}
+
+// Allocates nothing once the lock is taken, so that it cannot be left behind.
+bool DirectoryLock::hold(const std::string& directory) {
+  if (retry_interrupted([&] { return file_system_->lock(descriptor_); }) < 0) {
+    if (errno != EWOULDBLOCK) throw_file_error("lock", path_, errno);
+    fail<IoError>("{}: {} is writing into this directory (it holds {})", directory, owner(), path_);
   }
   FileStatus locked, named;
-  if (file_system_->status(descriptor_, locked) < 0) {
-    const int error_number = errno;
-    file_system_->close(descriptor_);
-    throw_file_error("inspect", path_, error_number);
-  }
+  if (file_system_->status(descriptor_, locked) < 0) throw_file_error("inspect", path_, errno);
   const bool is_named = file_system_->status(path_.c_str(), named) == 0 &&
                         named.device == locked.device && named.inode == locked.inode;
-  if (!is_named) {
-    file_system_->close(descriptor_);
-    return false;
-  }
+  if (!is_named) return false;
+  std::array<char, kOwnerBytes> text;
+  text.fill(' ');
+  std::to_chars(text.data(), text.data() + text.size() - 1, ::getpid());
+  text.back() = '\n';
   // The number only makes the message of others better, so a failure costs nothing else.
-  const std::string text = fmt::format("{:<{}}\n", ::getpid(), kOwnerBytes - 1);
   (void)file_system_->write(descriptor_, text.data(), text.size());
   return true;
 }

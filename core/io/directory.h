@@ -11,6 +11,9 @@ namespace linnet {
 /// @throws IoError naming the directory that could not be made.
 void make_directories(const std::string& path, FileSystem& file_system);
 
+/// Makes the entries of a directory durable. @throws IoError with the system's reason.
+void flush_directory(const std::string& path, FileSystem& file_system);
+
 /// Held by the one process and thread that writes into a directory. The system gives it up when the
 /// process ends in whatever way, so the lock file of a dead process stops nobody.
 class DirectoryLock {
@@ -23,6 +26,7 @@ class DirectoryLock {
 
  private:
   bool try_lock(const std::string& directory);
+  bool hold(const std::string& directory);
   std::string owner() const;
 
   std::string path_;

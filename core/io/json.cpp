@@ -91,31 +91,91 @@ constexpr const char* kNan = "NaN";
 constexpr const char* kInfinity = "Infinity";
 constexpr const char* kMinusInfinity = "-Infinity";
 
-nlohmann::json real_to_library(double value) {
-  if (std::isfinite(value)) return value;
-  return std::isnan(value) ? kNan : value > 0 ? kInfinity : kMinusInfinity;
+// Escaping, UTF-8 and digits are the library's. Arrays and objects are not: the destructor of its
+// containers allocates, which ends the process when memory is short.
+std::string scalar_text(const nlohmann::json& scalar) {
+  try {
+    return scalar.dump();
+  } catch (const nlohmann::json::type_error& error) {
+    // Its message begins with an identifier in brackets.
+    const std::string_view reason = error.what();
+    throw ValueError("JSON: a string is not UTF-8:" +
+                     std::string(reason.substr(std::min(reason.find(']') + 1, reason.size()))));
+  }
 }
 
-// `levels` is how many more arrays and objects may be nested.
-nlohmann::json to_library(const Json& value, int levels) {
-  if (value.is_null()) return nullptr;
-  if (value.is_bool()) return value.as_bool();
-  if (value.is_integer()) return value.as_integer();
-  if (value.is_number()) return real_to_library(value.as_double());
-  if (value.is_string()) return value.as_string();
-  if (levels == 0) {
-    throw ValueError("JSON: nested deeper than " + std::to_string(Json::Limits{}.depth) +
-                     " levels, which is not read again");
-  }
-  if (value.is_array()) {
-    nlohmann::json out = nlohmann::json::array();
-    for (const Json& item : value.as_array()) out.push_back(to_library(item, levels - 1));
-    return out;
-  }
-  nlohmann::json out = nlohmann::json::object();
-  for (const auto& [key, member] : value.as_object()) out[key] = to_library(member, levels - 1);
-  return out;
+std::string real_text(double value) {
+  if (std::isfinite(value)) return scalar_text(value);
+  return scalar_text(std::isnan(value) ? kNan : value > 0 ? kInfinity : kMinusInfinity);
 }
+
+class Printer {
+ public:
+  Printer(std::string& out, int indent) : out_(out), indent_(indent) {}
+
+  void print(const Json& value, int depth) {
+    if ((value.is_array() || value.is_object()) && depth == Json::Limits{}.depth) {
+      throw ValueError("JSON: nested deeper than " + std::to_string(depth) +
+                       " levels, which is not read again");
+    }
+    if (value.is_null())
+      out_ += "null";
+    else if (value.is_bool())
+      out_ += value.as_bool() ? "true" : "false";
+    else if (value.is_integer())
+      out_ += std::to_string(value.as_integer());
+    else if (value.is_number())
+      out_ += real_text(value.as_double());
+    else if (value.is_string())
+      out_ += scalar_text(value.as_string());
+    else if (value.is_array())
+      print_array(value.as_array(), depth);
+    else
+      print_object(value.as_object(), depth);
+  }
+
+ private:
+  void break_line(int depth) {
+    if (indent_ == 0) return;
+    out_ += '\n';
+    out_.append(static_cast<size_t>(indent_) * static_cast<size_t>(depth), ' ');
+  }
+
+  // Short arrays of scalars, such as shapes, stay on one line.
+  void print_array(const Json::Array& items, int depth) {
+    constexpr size_t kLineItems = 16;
+    const bool on_one_line =
+        items.size() <= kLineItems && std::none_of(items.begin(), items.end(), [](const Json& i) {
+          return i.is_array() || i.is_object();
+        });
+    out_ += '[';
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (i) out_ += indent_ && on_one_line ? ", " : ",";
+      if (!on_one_line) break_line(depth + 1);
+      print(items[i], depth + 1);
+    }
+    if (!on_one_line) break_line(depth);
+    out_ += ']';
+  }
+
+  void print_object(const Json::Object& members, int depth) {
+    out_ += '{';
+    bool is_first = true;
+    for (const auto& [key, value] : members) {
+      if (!is_first) out_ += ',';
+      is_first = false;
+      break_line(depth + 1);
+      out_ += scalar_text(key);
+      out_ += indent_ ? ": " : ":";
+      print(value, depth + 1);
+    }
+    if (!members.empty()) break_line(depth);
+    out_ += '}';
+  }
+
+  std::string& out_;
+  int indent_;
+};
 
 }  // namespace
 
@@ -196,15 +256,9 @@ void Json::push_back(Json value) {
 }
 
 std::string Json::to_text(int indent) const {
-  try {
-    return to_library(*this, Limits{}.depth).dump(indent > 0 ? indent : -1);
-  } catch (const nlohmann::json::exception& error) {
-    // The one thing left that the library refuses; its message begins with an identifier in
-    // brackets.
-    const std::string_view reason = error.what();
-    throw ValueError("JSON: a string is not UTF-8:" +
-                     std::string(reason.substr(std::min(reason.find(']') + 1, reason.size()))));
-  }
+  std::string out;
+  Printer(out, indent).print(*this, 0);
+  return out;
 }
 
 Json Json::parse(std::string_view text, const std::string& name, const Limits& limits) {

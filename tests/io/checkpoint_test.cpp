@@ -419,6 +419,23 @@ TEST_F(Checkpoint, R_045_R_049_every_failing_call_leaves_a_checkpoint_that_loads
   EXPECT_EQ(std::distance(fs::directory_iterator(here_), {}), 2) << "nothing is left over";
 }
 
+TEST_F(Checkpoint, R_049_a_disk_that_stays_full_is_not_filled_with_values) {
+  save_checkpoint(here_, state_of(1));
+  for (int i = 0; i < 5; ++i) {
+    FaultyFileSystem full;
+    full.error_number = ENOSPC;
+    full.before = [&](const std::string& call, const std::string& path) {
+      // The values arrive, the manifest does not.
+      if (call == "rename" && path.find("checkpoint.json") != std::string::npos)
+        full.fail_at = static_cast<int>(full.calls.size());
+    };
+    expect_error([&] { save_checkpoint(here_, state_of(2), Json::object(), full); },
+                 {here_, std::strerror(ENOSPC)});
+    EXPECT_EQ(loaded_value(here_), 1);
+    EXPECT_LE(std::distance(fs::directory_iterator(here_), {}), 3);
+  }
+}
+
 TEST_F(Checkpoint, R_045_every_failing_call_of_a_load_is_reported_and_changes_nothing) {
   save_checkpoint(here_, state_of(1));
   FaultyFileSystem recorder;

@@ -6,7 +6,7 @@ namespace {
 
 class Corpus : public ::testing::TestWithParam<fuzz::Target> {};
 
-TEST_P(Corpus, EveryFileIsAcceptedOrRefusedProperly) {
+TEST_P(Corpus, R_037_every_file_is_accepted_or_refused_properly) {
   const std::string folder = LINNET_TEST_DATA "/fuzz/corpus/" + std::string(GetParam().name);
   size_t files = 0;
   for (const auto& file : std::filesystem::directory_iterator(folder)) {

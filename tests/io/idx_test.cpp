@@ -88,6 +88,23 @@ TEST(Idx, AFalseClaimIsRefusedBeforeMemoryIsRequested) {
   refuse(gzip(idx(0x08, {0xF0000000}, "abc")), {"truncated", "more than the file can hold"});
 }
 
+TEST(Idx, R_040_truncation_and_bit_flips_give_errors_or_arrays_that_fit) {
+  const std::string plain = idx(0x0C, {2, 3}, std::string(24, 'a'));
+  for (const std::string& content : {plain, gzip(plain)}) {
+    for (size_t n = 0; n < content.size(); ++n)
+      EXPECT_THROW(parse(content.substr(0, n)), IoError) << n;
+    for (size_t bit = 0; bit < content.size() * 8; ++bit) {
+      std::string changed = content;
+      changed[bit / 8] = static_cast<char>(changed[bit / 8] ^ (1 << bit % 8));
+      try {
+        EXPECT_EQ(parse(changed).byte_size(), 24u);
+      } catch (const IoError&) {
+        continue;
+      }
+    }
+  }
+}
+
 TEST(Idx, RefusesDamagedCompression) {
   const std::string good = gzip(idx(0x08, {300}, std::string(300, 'a')));
   ASSERT_EQ(parse(good).size(), 300);

@@ -32,10 +32,7 @@ TEST(Json, BuildsAndPrintsSortedAndIndented) {
     "empty": {}
   },
   "nothing": null,
-  "shape": [
-    3,
-    4
-  ],
+  "shape": [3, 4],
   "step": 1200
 })");
   EXPECT_EQ(value.to_text(0),

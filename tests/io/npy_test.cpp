@@ -170,7 +170,7 @@ TEST(Npy, RefusesSizesThatDisagree) {
   refuse(file_of(header_of("|b1", "(1,)"), "\x02"), {"bool"});
 }
 
-TEST(Npy, TruncationAndBitFlipsGiveErrorsOrValidArrays) {
+TEST(Npy, R_040_TruncationAndBitFlipsGiveErrorsOrValidArrays) {
   const std::string content = file_of(header_of("<f4", "(2, 2)", "True"), std::string(16, 'a'));
   for (size_t n = 0; n < content.size(); ++n)
     EXPECT_THROW(parse(content.substr(0, n)), IoError) << n;

@@ -259,7 +259,7 @@ TEST(Safetensors, RefusesValuesThatDoNotTileTheFile) {
   refuse("{\"a\":" + entry("9223372036854775807", "0,8", "U64") + "}", "12345678", {"overflows"});
 }
 
-TEST(Safetensors, TruncationAndBitFlipsGiveErrorsOrValidFiles) {
+TEST(Safetensors, R_040_TruncationAndBitFlipsGiveErrorsOrValidFiles) {
   const TemporaryDirectory directory;
   write_safetensors(directory / "a",
                     {{"x", host_array<float>({2, 2}, std::vector<float>{1, 2, 3, 4})},

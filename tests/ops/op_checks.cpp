@@ -110,21 +110,21 @@ bool has_low_precision(const OpCase& row) {
 
 std::span<const Check> all_checks() {
   static constexpr Check kChecks[] = {
-      {"values", has_reference, check_values},
-      {"special_values", has_special, check_special_values},
-      {"nan", has_nan, check_nan},
-      {"dtypes", has_real_operand, check_dtypes},
-      {"strides", has_operand, check_strides},
-      {"first_order", has_order<1>, check_first_order},
-      {"second_order", has_order<2>, check_second_order},
-      {"third_order", has_order<3>, check_third_order},
-      {"modes", has_order<1>, check_modes},
-      {"low_precision_gradients", has_low_precision, check_low_precision_gradients},
-      {"compositions", has_order<1>, check_compositions},
-      {"structure", has_structure, check_structure},
+      {"R_014_R_015_values", has_reference, check_values},
+      {"R_028_special_values", has_special, check_special_values},
+      {"R_028_nan", has_nan, check_nan},
+      {"R_030_dtypes", has_real_operand, check_dtypes},
+      {"R_026_R_027_strides", has_operand, check_strides},
+      {"R_001_first_order", has_order<1>, check_first_order},
+      {"R_002_second_order", has_order<2>, check_second_order},
+      {"R_003_third_order", has_order<3>, check_third_order},
+      {"R_004_R_005_modes", has_order<1>, check_modes},
+      {"R_006_low_precision_gradients", has_low_precision, check_low_precision_gradients},
+      {"R_007_compositions", has_order<1>, check_compositions},
+      {"R_009_structure", has_structure, check_structure},
       {"vmap", has_operand, check_vmap},
       {"empty_vmap", has_operand, check_empty_vmap},
-      {"jit", always, check_jit},
+      {"R_020_jit", always, check_jit},
   };
   return kChecks;
 }

@@ -1,0 +1,80 @@
+#include "tests/io/allocation_hook.h"
+
+#include <malloc.h>
+
+#include <cstdlib>
+#include <new>
+
+namespace linnet::testing {
+namespace {
+
+thread_local int64_t allowed_left = -1;  // negative: nothing fails
+thread_local bool all_later_fail = false, has_failed = false;
+thread_local int64_t held = 0, peak = 0;
+
+bool fails_now() {
+  if (allowed_left < 0) return false;
+  if (allowed_left-- > 0) return false;
+  has_failed = true;
+  allowed_left = all_later_fail ? 0 : -1;
+  return true;
+}
+
+void* counted(void* block) {
+  if (block == nullptr) throw std::bad_alloc();
+  held += static_cast<int64_t>(::malloc_usable_size(block));
+  if (held > peak) peak = held;
+  return block;
+}
+
+void* allocate(size_t bytes) {
+  if (fails_now()) throw std::bad_alloc();
+  return counted(std::malloc(bytes ? bytes : 1));
+}
+
+void* allocate(size_t bytes, std::align_val_t alignment) {
+  if (fails_now()) throw std::bad_alloc();
+  const size_t unit = static_cast<size_t>(alignment);
+  return counted(std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit));
+}
+
+void release(void* block) noexcept {
+  if (block) held -= static_cast<int64_t>(::malloc_usable_size(block));
+  std::free(block);
+}
+
+}  // namespace
+
+FailingAllocations::FailingAllocations(int64_t allowed, bool persistent) {
+  has_failed = false;
+  all_later_fail = persistent;
+  allowed_left = allowed;
+}
+FailingAllocations::~FailingAllocations() { allowed_left = -1; }
+bool FailingAllocations::happened() { return has_failed; }
+
+CountedAllocations::CountedAllocations() { held = peak = 0; }
+int64_t CountedAllocations::peak_bytes() { return peak; }
+
+}  // namespace linnet::testing
+
+void* operator new(size_t bytes) { return linnet::testing::allocate(bytes); }
+void* operator new[](size_t bytes) { return linnet::testing::allocate(bytes); }
+void* operator new(size_t bytes, std::align_val_t alignment) {
+  return linnet::testing::allocate(bytes, alignment);
+}
+void* operator new[](size_t bytes, std::align_val_t alignment) {
+  return linnet::testing::allocate(bytes, alignment);
+}
+void operator delete(void* block) noexcept { linnet::testing::release(block); }
+void operator delete[](void* block) noexcept { linnet::testing::release(block); }
+void operator delete(void* block, size_t) noexcept { linnet::testing::release(block); }
+void operator delete[](void* block, size_t) noexcept { linnet::testing::release(block); }
+void operator delete(void* block, std::align_val_t) noexcept { linnet::testing::release(block); }
+void operator delete[](void* block, std::align_val_t) noexcept { linnet::testing::release(block); }
+void operator delete(void* block, size_t, std::align_val_t) noexcept {
+  linnet::testing::release(block);
+}
+void operator delete[](void* block, size_t, std::align_val_t) noexcept {
+  linnet::testing::release(block);
+}

@@ -1,0 +1,260 @@
+// Every allocation of a scenario fails in turn: state is then as before, nothing ends the process,
+// and the scenario succeeds afterwards.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <new>
+#include <sstream>
+
+#include "linnet/linnet.h"
+#include "tests/failures/failing_new.h"
+
+namespace linnet {
+namespace {
+
+using test::FailingNew;
+
+/// One thing that is done to a state.
+struct Scenario {
+  std::function<Tensor()> run;
+  /// All state that must not change when `run` throws.
+  std::function<TensorList()> state = [] { return TensorList{}; };
+  bool in_standard_library = true;
+};
+
+std::string bits(const TensorList& tensors) {
+  std::string out;
+  for (const Tensor& t : tensors) {
+    if (!t.defined()) {
+      out += "undefined;";
+      continue;
+    }
+    out += to_string(t.type()) + ":";
+    for (double value : t.to_vector<double>()) {
+      char bytes[sizeof value];
+      std::memcpy(bytes, &value, sizeof value);
+      out.append(bytes, sizeof value);
+    }
+  }
+  return out;
+}
+
+/// A fresh scenario for each run, so that all start alike; `warm` runs before the failing one.
+void walk(const std::function<Scenario()>& make, int warm) {
+  constexpr long kEnd = 20000;
+  for (const bool from_then_on : {false, true}) {
+    long n = 0;
+    for (; n < kEnd; ++n) {
+      Scenario scenario = make();
+      for (int i = 0; i < warm; ++i) (void)scenario.run();
+      const std::string before = bits(scenario.state());
+      bool triggered = false, threw = false;
+      std::string what;
+      {
+        FailingNew failing({n, from_then_on, scenario.in_standard_library});
+        try {
+          (void)scenario.run();
+        } catch (const std::bad_alloc&) {
+          threw = true;
+        } catch (const Error&) {
+          threw = true;  // an error of ours about the missing memory
+        }
+        triggered = failing.triggered();
+      }
+      if (!triggered) break;
+      if (!threw) continue;  // the allocation was for something that can do without
+      std::string after;
+      try {
+        after = bits(scenario.state());
+      } catch (const std::exception& e) {
+        after = e.what();
+      }
+      ASSERT_EQ(before, after) << "allocation " << n << (from_then_on ? " and all later" : "");
+      ASSERT_NO_THROW((void)scenario.run()) << "repeated after allocation " << n;
+    }
+    EXPECT_GT(n, 0) << "nothing was allocated";
+    EXPECT_LT(n, kEnd) << "the scenario did not end";
+  }
+}
+
+struct Model {
+  nnx::Param w{ones({64})};
+  nnx::Param b{zeros({64})};
+  LINNET_FIELDS(w, b)
+};
+
+struct Net {
+  nnx::Linear up;
+  nnx::BatchNorm norm;
+  nnx::Dropout dropout;
+  explicit Net(nnx::Rngs& rngs) : up(3, 4, rngs), norm(4, rngs), dropout(0.5, rngs) {}
+  LINNET_FIELDS(up, norm, dropout)
+  Tensor operator()(const Tensor& x) { return dropout(norm(up(x))); }
+};
+
+TEST(AllocationFailure, R_041_eager_operations) {
+  walk(
+      [] {
+        const Tensor x = ones({8, 8});
+        return Scenario{.run = [x] { return sum(exp(x) * 2 + sin(x).transpose()); },
+                        .state = [x] { return TensorList{x}; }};
+      },
+      1);
+}
+
+TEST(AllocationFailure, R_041_first_call_of_a_jitted_step) {
+  walk(
+      [] {
+        auto model = std::make_shared<Model>();
+        auto step =
+            std::make_shared<decltype(jit(std::declval<Tensor (*)(Model&, const Tensor&)>()))>(
+                jit(+[](Model& m, const Tensor& x) {
+                  m.w = m.w.value() * 0.9 + x;
+                  m.b = m.b.value() - x;
+                  return sum(m.w.value());
+                }));
+        return Scenario{.run = [=] { return (*step)(*model, ones({64})); },
+                        .state = [=] { return tree::leaves(*model); }};
+      },
+      0);
+}
+
+TEST(AllocationFailure, R_041_later_calls_of_a_jitted_step) {
+  walk(
+      [] {
+        auto model = std::make_shared<Model>();
+        auto step =
+            std::make_shared<decltype(jit(std::declval<Tensor (*)(Model&, const Tensor&)>()))>(
+                jit(+[](Model& m, const Tensor& x) {
+                  m.w = m.w.value() * 0.9 + x;
+                  m.b = m.b.value() - x;
+                  return sum(m.w.value());
+                }));
+        return Scenario{.run = [=] { return (*step)(*model, ones({64})); },
+                        .state = [=] { return tree::leaves(*model); }};
+      },
+      2);
+}
+
+TEST(AllocationFailure, R_041_captured_model_in_a_jitted_step) {
+  walk(
+      [] {
+        auto model = std::make_shared<Model>();
+        const auto body = [model](const Tensor& x) {
+          model->w = model->w.value() * 0.9 + x;
+          return sum(model->w.value());
+        };
+        auto step = std::make_shared<decltype(jit(body))>(jit(body));
+        return Scenario{.run = [=] { return (*step)(ones({64})); },
+                        .state = [=] { return tree::leaves(*model); }};
+      },
+      1);
+}
+
+TEST(AllocationFailure, R_041_state_arguments_that_change_structure) {
+  walk(
+      [] {
+        auto list = std::make_shared<std::vector<Tensor>>(std::vector<Tensor>{ones({4})});
+        const auto body = [](std::vector<Tensor>& l, const Tensor& x) {
+          l.push_back(x * 2);
+          l[0] = l[0] + x;
+          if (l.size() > 3) l = {l[0]};
+          return sum(l[0]);
+        };
+        auto step = std::make_shared<decltype(jit(body))>(jit(body));
+        return Scenario{.run = [=] { return (*step)(*list, ones({4})); },
+                        .state = [=] { return TensorList(list->begin(), list->end()); }};
+      },
+      1);
+}
+
+TEST(AllocationFailure, R_041_gradients_of_a_model_with_statistics_and_streams) {
+  walk(
+      [] {
+        nnx::Rngs rngs(0);
+        auto net = std::make_shared<Net>(rngs);
+        const Tensor x = sin(arange(0.0, 12.0)).reshape({4, 3});
+        return Scenario{.run =
+                            [=] {
+                              auto [loss, gradients] = nnx::value_and_grad(
+                                  [&](Net& n) { return sum(square(n(x))); }, *net);
+                              return loss;
+                            },
+                        .state = [=] { return tree::leaves(*net); },
+                        .in_standard_library = false};
+      },
+      1);
+}
+
+TEST(AllocationFailure, R_041_training_step) {
+  walk(
+      [] {
+        nnx::Rngs rngs(0);
+        auto net = std::make_shared<Net>(rngs);
+        auto optimizer = std::make_shared<optim::Optimizer>(*net, optim::adam(1e-2));
+        const Tensor x = sin(arange(0.0, 12.0)).reshape({4, 3});
+        return Scenario{.run =
+                            [=] {
+                              auto [loss, gradients] = nnx::value_and_grad(
+                                  [&](Net& n) { return sum(square(n(x))); }, *net);
+                              optimizer->update(*net, gradients);
+                              return loss;
+                            },
+                        .state =
+                            [=] {
+                              TensorList out = tree::leaves(*net);
+                              for (const Tensor& t : tree::leaves(*optimizer)) out.push_back(t);
+                              return out;
+                            },
+                        .in_standard_library = false};
+      },
+      1);
+}
+
+TEST(AllocationFailure, R_041_vmap_and_forward_derivatives) {
+  walk(
+      [] {
+        return Scenario{.run = [] {
+          const Tensor x = ones({3, 4});
+          const Tensor y = vmap([](const Tensor& row) { return sum(tanh(row) * row); })(x);
+          return sum(y) + jvp([](const Tensor& v) { return sum(exp(v)); }, x, x).second;
+        }};
+      },
+      1);
+}
+
+TEST(AllocationFailure, R_041_functional_init_and_apply) {
+  walk(
+      [] {
+        return Scenario{
+            .run =
+                [] {
+                  const linen::Dense dense{.features = 2};
+                  const linen::Variables vars = linen::init(dense, Key(0), ones({1, 3}));
+                  return sum(linen::apply(dense, vars, ones({1, 3})));
+                },
+            .in_standard_library = false};
+      },
+      1);
+}
+
+TEST(AllocationFailure, R_041_text_and_error_texts) {
+  walk(
+      [] {
+        return Scenario{.run = [] {
+          const std::string text = to_string(arange(0.0, 20.0));
+          try {
+            (void)(ones({3}) + ones({4}));
+          } catch (const ShapeError& e) {
+            return Tensor(static_cast<double>(text.size() + std::strlen(e.what())));
+          }
+          return Tensor();
+        }};
+      },
+      1);
+}
+
+}  // namespace
+}  // namespace linnet

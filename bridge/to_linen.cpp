@@ -1,6 +1,7 @@
 #include "linnet/bridge/to_linen.h"
 
 #include <algorithm>
+#include <mutex>
 #include <set>
 
 #include "core/base/format.h"
@@ -186,6 +187,24 @@ nnx::GraphDef stored_graphdef(const linen::Scope& scope) {
   auto definition = std::dynamic_pointer_cast<const nnx::GraphDef::Definition>(entry->fixed());
   if (!definition) fail<ModuleError>("ToLinen: 'nnx/graphdef' holds no graph definition");
   return nnx::GraphDef(std::move(definition));
+}
+
+std::shared_ptr<const void> kept_by_identity(
+    const void* constructor, const std::string& identity,
+    const std::function<std::shared_ptr<const void>()>& make) {
+  struct Kept {
+    std::mutex mutex;
+    std::map<const void*, std::map<std::string, std::shared_ptr<const void>>> of_constructor;
+  };
+  constexpr size_t kMost = 64;
+  static Kept* kept = new Kept;
+  if (identity.empty()) return make();
+  std::lock_guard lock(kept->mutex);
+  auto& entries = kept->of_constructor[constructor];
+  if (entries.size() >= kMost) entries.clear();
+  std::shared_ptr<const void>& entry = entries[identity];
+  if (!entry) entry = make();
+  return entry;
 }
 
 std::vector<TensorList> values_at(const std::vector<nnx::detail::NodeLeaf>& leaves,

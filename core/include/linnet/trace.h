@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "linnet/module_path.h"
 #include "linnet/primitive.h"
 
 namespace linnet {
@@ -58,18 +59,5 @@ class Tracer {
 Tensor make_traced(const Trace& trace, const TensorType& type, std::unique_ptr<Tracer> tracer);
 /// The payload; the tensor must belong to a trace of the matching class.
 Tracer& tracer_of(const Tensor& tensor);
-
-/// Where in the module tree we are, for error texts and graph nodes: `model/head`.
-class ModulePathScope {
- public:
-  explicit ModulePathScope(std::string_view name);
-  ~ModulePathScope();
-  ModulePathScope(const ModulePathScope&) = delete;
-  ModulePathScope& operator=(const ModulePathScope&) = delete;
-
- private:
-  size_t previous_size_;
-};
-const std::string& module_path();
 
 }  // namespace linnet

@@ -15,7 +15,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -53,6 +52,15 @@ struct RngsArgument {};
 inline constexpr RngsArgument kRngs{};
 
 namespace detail {
+
+/// Marks the constructor of one class of modules in `kept_by_identity`.
+template <class M>
+inline constexpr char kConstructor = 0;
+/// What `make` gave for this constructor and identity, now or before; an empty identity is never
+/// the same. The last few are kept.
+std::shared_ptr<const void> kept_by_identity(
+    const void* constructor, const std::string& identity,
+    const std::function<std::shared_ptr<const void>()>& make);
 
 /// One key per stream of the scope, `make_rng` each, as streams of an Rngs.
 nnx::Rngs scope_streams(linen::Scope& scope, bool add_default);
@@ -245,24 +253,15 @@ class ToLinen {
   /// One for all modules of equal identity: functional code makes wrappers anew at every call.
   static std::shared_ptr<const Values> jitted_constructor(const Factory& make,
                                                           const std::string& identity) {
-    struct Cache {
-      std::mutex mutex;
-      std::map<std::string, std::shared_ptr<const Values>> entries;
-    };
-    constexpr size_t kMost = 64;
-    static Cache* cache = new Cache;
-    std::lock_guard lock(cache->mutex);
-    if (cache->entries.size() >= kMost) cache->entries.clear();
-    std::shared_ptr<const Values> fresh;
-    std::shared_ptr<const Values>& entry = identity.empty() ? fresh : cache->entries[identity];
-    if (!entry) {
-      entry = std::make_shared<const Values>(
+    const auto fresh = [&]() -> std::shared_ptr<const void> {
+      return std::make_shared<const Values>(
           jit([make](nnx::Rngs& rngs, const std::vector<std::string>& paths) {
             M module = make(rngs);
             return detail::values_at(leaves_of(module), paths);
           }));
-    }
-    return entry;
+    };
+    return std::static_pointer_cast<const Values>(
+        detail::kept_by_identity(&detail::kConstructor<M>, identity, fresh));
   }
 
   Factory make_;

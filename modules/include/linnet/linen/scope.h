@@ -30,8 +30,8 @@
 #include <vector>
 
 #include "linnet/linen/variables.h"
+#include "linnet/module_path.h"
 #include "linnet/random.h"
-#include "linnet/trace.h"
 
 namespace linnet::linen {
 

@@ -3,6 +3,7 @@
 #include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/nn.h"
+#include "core/ops/reduce.h"
 
 namespace linnet {
 namespace {
@@ -165,14 +166,8 @@ Tensor log_softmax(const Tensor& x, int64_t axis) {
                   AxisParams{normalize_axis(axis, x.rank(), "log_softmax")});
 }
 
-Tensor logsumexp(const Tensor& x, const std::optional<Axes>& axes, bool keepdims) {
-  LogSumExpParams p;
-  if (axes) {
-    p.axes = normalize_axes(*axes, x.rank(), "logsumexp");
-    std::sort(p.axes.begin(), p.axes.end());
-  } else {
-    for (size_t i = 0; i < x.rank(); ++i) p.axes.push_back(static_cast<int64_t>(i));
-  }
+Tensor logsumexp(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
+  const LogSumExpParams p{reduced_axes("logsumexp", x, axes)};
   const Tensor out = emit_one(logsumexp_primitive(), {floating_operand(x)}, p);
   return keepdims && !p.axes.empty() ? expand_dims(out, p.axes) : out;
 }

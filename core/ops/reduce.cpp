@@ -10,9 +10,9 @@
 
 namespace linnet {
 
-Axes reduced_axes(const char* operation, const Tensor& x, const std::optional<Axes>& axes) {
-  if (!axes) return all_axes(x.rank());
-  Axes out = normalize_axes(*axes, x.rank(), operation);
+Axes reduced_axes(const char* operation, const Tensor& x, const ReductionAxes& axes) {
+  if (!axes.list()) return all_axes(x.rank());
+  Axes out = normalize_axes(*axes.list(), x.rank(), operation);
   std::sort(out.begin(), out.end());
   return out;
 }

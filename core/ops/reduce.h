@@ -40,7 +40,7 @@ void define_cumulative();
 void define_sorting();
 
 /// The axes meant by an optional list: all of them without one. Ascending.
-Axes reduced_axes(const char* operation, const Tensor& x, const std::optional<Axes>& axes);
+Axes reduced_axes(const char* operation, const Tensor& x, const ReductionAxes& axes);
 /// A reduced tensor repeated over the axes that the reduction of `shape` removed.
 Tensor expand_reduced(const Tensor& reduced, const Shape& shape, const Axes& axes);
 /// @throws ShapeError if positions along `axis` do not fit i32.

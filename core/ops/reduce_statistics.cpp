@@ -21,7 +21,7 @@ int64_t reduced_count(const Tensor& x, const Axes& axes) {
 }
 
 Tensor extreme(const char* operation, const Primitive& primitive, const Tensor& x,
-               const std::optional<Axes>& axes, bool keepdims) {
+               const ReductionAxes& axes, bool keepdims) {
   const Axes reduced = reduced_axes(operation, x, axes);
   if (reduced_count(x, reduced) == 0) {
     fail<ShapeError>("{}: no elements of {} along axes {}", operation, type_of(x),
@@ -43,8 +43,8 @@ Tensor in_dtype_of(const Tensor& x, const Tensor& result) {
   return is_floating(x.dtype()) && result.dtype() != x.dtype() ? astype(result, x.dtype()) : result;
 }
 
-Tensor variance(const char* operation, const Tensor& x, const std::optional<Axes>& axes,
-                bool keepdims, int64_t ddof) {
+Tensor variance(const char* operation, const Tensor& x, const ReductionAxes& axes, bool keepdims,
+                int64_t ddof) {
   const Axes reduced = reduced_axes(operation, x, axes);
   const Tensor wide = for_statistics(x);
   const Tensor centred = wide - mean(wide, reduced, true);
@@ -67,45 +67,45 @@ Tensor arg_reduce(const char* operation, const Primitive& primitive, const Tenso
 
 }  // namespace
 
-Tensor sum(const Tensor& x, const std::optional<Axes>& axes, bool keepdims) {
+Tensor sum(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
   const DType dtype = accumulation_dtype(x.dtype());
   return reduce_with(reduce_sum_primitive(), x.dtype() == dtype ? x : astype(x, dtype),
                      reduced_axes("sum", x, axes), keepdims);
 }
 
-Tensor prod(const Tensor& x, const std::optional<Axes>& axes, bool keepdims) {
+Tensor prod(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
   const DType dtype = accumulation_dtype(x.dtype());
   return reduce_with(reduce_prod_primitive(), x.dtype() == dtype ? x : astype(x, dtype),
                      reduced_axes("prod", x, axes), keepdims);
 }
 
-Tensor mean(const Tensor& x, const std::optional<Axes>& axes, bool keepdims) {
+Tensor mean(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
   const Axes reduced = reduced_axes("mean", x, axes);
   const double count = static_cast<double>(reduced_count(x, reduced));
   return in_dtype_of(x, sum(for_statistics(x), reduced, keepdims) / count);
 }
 
-Tensor max(const Tensor& x, const std::optional<Axes>& axes, bool keepdims) {
+Tensor max(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
   return extreme("max", reduce_max_primitive(), x, axes, keepdims);
 }
 
-Tensor min(const Tensor& x, const std::optional<Axes>& axes, bool keepdims) {
+Tensor min(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
   return extreme("min", reduce_min_primitive(), x, axes, keepdims);
 }
 
-Tensor any(const Tensor& x, const std::optional<Axes>& axes, bool keepdims) {
+Tensor any(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
   return reduce_with(reduce_or_primitive(), as_bool(x), reduced_axes("any", x, axes), keepdims);
 }
 
-Tensor all(const Tensor& x, const std::optional<Axes>& axes, bool keepdims) {
+Tensor all(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
   return reduce_with(reduce_and_primitive(), as_bool(x), reduced_axes("all", x, axes), keepdims);
 }
 
-Tensor var(const Tensor& x, const std::optional<Axes>& axes, bool keepdims, int64_t ddof) {
+Tensor var(const Tensor& x, const ReductionAxes& axes, bool keepdims, int64_t ddof) {
   return in_dtype_of(x, variance("var", x, axes, keepdims, ddof));
 }
 
-Tensor std_dev(const Tensor& x, const std::optional<Axes>& axes, bool keepdims, int64_t ddof) {
+Tensor std_dev(const Tensor& x, const ReductionAxes& axes, bool keepdims, int64_t ddof) {
   return in_dtype_of(x, sqrt(variance("std_dev", x, axes, keepdims, ddof)));
 }
 

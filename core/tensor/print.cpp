@@ -174,5 +174,18 @@ std::string to_string(const Tensor& tensor) {
 std::ostream& operator<<(std::ostream& stream, const Tensor& tensor) {
   return stream << to_string(tensor);
 }
+std::ostream& operator<<(std::ostream& stream, const std::optional<Tensor>& tensor) {
+  return stream << (tensor ? to_string(*tensor) : "nullopt");
+}
+std::ostream& operator<<(std::ostream& stream, const TensorType& type) {
+  return stream << to_string(type);
+}
+std::ostream& operator<<(std::ostream& stream, const Shape& shape) {
+  return stream << to_string(shape);
+}
+std::ostream& operator<<(std::ostream& stream, DType dtype) { return stream << name_of(dtype); }
+std::ostream& operator<<(std::ostream& stream, Device device) {
+  return stream << to_string(device);
+}
 
 }  // namespace linnet

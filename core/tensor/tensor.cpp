@@ -41,13 +41,13 @@ void Buffer::destroy() {
 Tensor::Tensor(const Tensor& other) : impl_(other.impl_) {
   if (impl_) impl_->retain();
 }
-Tensor& Tensor::operator=(const Tensor& other) {
+Tensor& Tensor::operator=(const Tensor& other) & {
   if (other.impl_) other.impl_->retain();
   if (impl_) impl_->release();
   impl_ = other.impl_;
   return *this;
 }
-Tensor& Tensor::operator=(Tensor&& other) noexcept {
+Tensor& Tensor::operator=(Tensor&& other) & noexcept {
   std::swap(impl_, other.impl_);
   return *this;
 }
@@ -253,13 +253,35 @@ Tensor from_bytes(const void* bytes, DType dtype, const Shape& shape, Device dev
   return upload(bytes, dtype, shape, device);
 }
 
-template <class T>
-Tensor from_span(std::span<const T> values, const Shape& shape, Device device) {
-  if (values.size() * sizeof(T) != byte_count(dtype_of<T>(), shape)) {
-    fail<ShapeError>("tensor: {} values do not fill {}", values.size(),
-                     type_string(dtype_of<T>(), shape));
+Tensor detail::from_elements(const void* values, size_t count, DType dtype, const Shape& shape,
+                             Device device) {
+  if (count * size_of(dtype) != byte_count(dtype, shape)) {
+    fail<ShapeError>("tensor: {} values do not fill {}", count, type_string(dtype, shape));
   }
-  return from_bytes(values.data(), dtype_of<T>(), shape, device);
+  return from_bytes(values, dtype, shape, device);
+}
+
+Tensor from_vector(const std::vector<bool>& values, const Shape& shape) {
+  const std::vector<uint8_t> bytes(values.begin(), values.end());
+  return detail::from_elements(bytes.data(), bytes.size(), DType::kBool, shape, default_device());
+}
+
+Tensor detail::from_numbers(const std::vector<Number>& values, const Shape& shape) {
+  DType dtype = values.empty() ? DType::kF32 : values[0].dtype;
+  for (const Number& value : values) dtype = promote_types(dtype, value.dtype);
+  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  visit_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    for (size_t i = 0; i < values.size(); ++i) {
+      T value{};
+      if constexpr (std::is_integral_v<T>)
+        value = static_cast<T>(values[i].bits);
+      else if constexpr (std::is_floating_point_v<T>)
+        value = static_cast<T>(values[i].real);
+      std::memcpy(bytes.data() + i * sizeof(T), &value, sizeof value);
+    }
+  });
+  return from_elements(bytes.data(), values.size(), dtype, shape, default_device());
 }
 
 Tensor from_external(const void* bytes, DType dtype, const Shape& shape,
@@ -304,42 +326,50 @@ Tensor scalar_integer(int64_t value, DType dtype) {
   return out;
 }
 
-template <class T>
-std::vector<T> Tensor::to_vector() const {
-  require_concrete(*this, "to_vector");
+namespace {
+
+template <class To, class From>
+To converted(From value) {
+  constexpr bool kNarrowFrom = std::is_same_v<From, float16> || std::is_same_v<From, bfloat16>;
+  if constexpr (std::is_same_v<To, From>)
+    return value;
+  else if constexpr (std::is_same_v<To, float16> || std::is_same_v<To, bfloat16>)
+    return To(static_cast<float>(value));
+  else if constexpr (kNarrowFrom)
+    return static_cast<To>(static_cast<float>(value));
+  else
+    return static_cast<To>(value);
+}
+
+}  // namespace
+
+void Tensor::copy_elements(void* to, DType dtype, const char* operation) const {
+  require_concrete(*this, operation);
+  if (operation[0] == 'i' && size() != 1)
+    fail<ShapeError>("{}: expected one element, got {}", operation, to_string(type()));
   const Tensor flat = host_view(*this);
-  const int64_t count = size();
-  std::vector<T> out(static_cast<size_t>(count));
-  visit_dtype(dtype(), [&](auto zero) {
-    using S = decltype(zero);
-    const S* values = reinterpret_cast<const S*>(flat.impl()->data);
-    for (int64_t i = 0; i < count; ++i) {
-      if constexpr (std::is_same_v<S, T>)
-        out[i] = values[i];
-      else if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>) {
-        out[i] = T(static_cast<float>(values[i]));
-      } else if constexpr (std::is_same_v<S, float16> || std::is_same_v<S, bfloat16>) {
-        out[i] = static_cast<T>(static_cast<float>(values[i]));
-      } else {
-        out[i] = static_cast<T>(values[i]);
-      }
-    }
+  const size_t count = static_cast<size_t>(size());
+  visit_dtype(dtype, [&](auto to_zero) {
+    using To = decltype(to_zero);
+    visit_dtype(flat.dtype(), [&](auto from_zero) {
+      using From = decltype(from_zero);
+      const From* values = reinterpret_cast<const From*>(flat.impl()->data);
+      for (size_t i = 0; i < count; ++i) static_cast<To*>(to)[i] = converted<To>(values[i]);
+    });
   });
-  return out;
 }
 
-template <class T>
-T Tensor::item() const {
-  require_concrete(*this, "item");
-  if (size() != 1) fail<ShapeError>("item: expected one element, got {}", to_string(type()));
-  return to_vector<T>()[0];
+template <>
+std::vector<bool> Tensor::to_vector<bool>() const {
+  const std::unique_ptr<bool[]> values(new bool[static_cast<size_t>(size())]);
+  copy_elements(values.get(), DType::kBool, "to_vector");
+  return std::vector<bool>(values.get(), values.get() + size());
 }
 
-template <class T>
-std::span<const T> Tensor::data() const {
+const void* Tensor::checked_data(DType dtype) const {
   require_concrete(*this, "data");
-  if (dtype() != dtype_of<T>()) {
-    fail<DTypeError>("data: expected {}, got {}", name_of(dtype_of<T>()), to_string(type()));
+  if (this->dtype() != dtype) {
+    fail<DTypeError>("data: expected {}, got {}", name_of(dtype), to_string(type()));
   }
   if (!impl_->device.host()) {
     fail<DeviceError>("data: {} is on {}\n  hint: call to(kCpu) first, or to_vector()",
@@ -349,28 +379,8 @@ std::span<const T> Tensor::data() const {
     fail<ShapeError>("data: {} is a strided view\n  hint: call contiguous() first",
                      to_string(type()));
   }
-  return {reinterpret_cast<const T*>(impl_->data), static_cast<size_t>(size())};
+  return impl_->data;
 }
-
-#define LINNET_ELEMENT_TYPE(T)                                            \
-  template Tensor from_span<T>(std::span<const T>, const Shape&, Device); \
-  template T Tensor::item<T>() const;                                     \
-  template std::span<const T> Tensor::data<T>() const;                    \
-  template std::vector<T> Tensor::to_vector<T>() const
-LINNET_ELEMENT_TYPE(bool);
-LINNET_ELEMENT_TYPE(int8_t);
-LINNET_ELEMENT_TYPE(int16_t);
-LINNET_ELEMENT_TYPE(int32_t);
-LINNET_ELEMENT_TYPE(int64_t);
-LINNET_ELEMENT_TYPE(uint8_t);
-LINNET_ELEMENT_TYPE(uint16_t);
-LINNET_ELEMENT_TYPE(uint32_t);
-LINNET_ELEMENT_TYPE(uint64_t);
-LINNET_ELEMENT_TYPE(float16);
-LINNET_ELEMENT_TYPE(bfloat16);
-LINNET_ELEMENT_TYPE(float);
-LINNET_ELEMENT_TYPE(double);
-#undef LINNET_ELEMENT_TYPE
 
 Tensor Tensor::astype(DType dtype) const { return linnet::astype(*this, dtype); }
 Tensor Tensor::reshape(const Shape& shape) const { return linnet::reshape(*this, shape); }
@@ -379,6 +389,37 @@ Tensor Tensor::transpose(const Axes& permutation) const {
   return linnet::transpose(*this, permutation);
 }
 Tensor Tensor::operator[](int64_t index) const { return linnet::index_axis(*this, index, 0); }
+Tensor Tensor::operator[](std::initializer_list<int64_t> indices) const {
+  if (indices.size() > rank()) {
+    fail<ShapeError>("index: {} indices are too many for {}", indices.size(), to_string(type()));
+  }
+  Tensor out = *this;
+  for (int64_t index : indices) out = linnet::index_axis(out, index, 0);
+  return out;
+}
+
+Tensor Tensor::sum(const ReductionAxes& a, bool keep) const { return linnet::sum(*this, a, keep); }
+Tensor Tensor::mean(const ReductionAxes& a, bool keep) const {
+  return linnet::mean(*this, a, keep);
+}
+Tensor Tensor::prod(const ReductionAxes& a, bool keep) const {
+  return linnet::prod(*this, a, keep);
+}
+Tensor Tensor::max(const ReductionAxes& a, bool keep) const { return linnet::max(*this, a, keep); }
+Tensor Tensor::min(const ReductionAxes& a, bool keep) const { return linnet::min(*this, a, keep); }
+Tensor Tensor::any(const ReductionAxes& a, bool keep) const { return linnet::any(*this, a, keep); }
+Tensor Tensor::all(const ReductionAxes& a, bool keep) const { return linnet::all(*this, a, keep); }
+Tensor Tensor::argmax(std::optional<int64_t> axis, bool keep) const {
+  return linnet::argmax(*this, axis, keep);
+}
+Tensor Tensor::argmin(std::optional<int64_t> axis, bool keep) const {
+  return linnet::argmin(*this, axis, keep);
+}
+
+Tensor& Tensor::operator+=(const Tensor& other) & { return *this = add(*this, other); }
+Tensor& Tensor::operator-=(const Tensor& other) & { return *this = sub(*this, other); }
+Tensor& Tensor::operator*=(const Tensor& other) & { return *this = mul(*this, other); }
+Tensor& Tensor::operator/=(const Tensor& other) & { return *this = div(*this, other); }
 
 DlpackView dlpack_view(const Tensor& tensor) {
   require_concrete(tensor, "dlpack_view");

@@ -23,6 +23,17 @@ namespace linnet {
 // Creation (ops/creation.cpp)
 Tensor zeros(const Shape& shape, DType dtype = DType::kF32);
 Tensor ones(const Shape& shape, DType dtype = DType::kF32);
+/// `zeros(2, 3)` is `zeros({2, 3})`.
+template <WholeNumber... Size>
+  requires(sizeof...(Size) > 0)
+Tensor zeros(Size... sizes) {
+  return zeros(Shape{static_cast<int64_t>(sizes)...});
+}
+template <WholeNumber... Size>
+  requires(sizeof...(Size) > 0)
+Tensor ones(Size... sizes) {
+  return ones(Shape{static_cast<int64_t>(sizes)...});
+}
 /// Every element is `value` (zero-dimensional, converted to `dtype`, or its own dtype if none is
 /// given).
 Tensor full(const Shape& shape, const Tensor& value, std::optional<DType> dtype = {});
@@ -68,12 +79,14 @@ Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
 /// True division: integers give floats (J-017).
 Tensor div(const Tensor& a, const Tensor& b);
-/// floor(a / b); integer operands stay integers; the sign follows the divisor.
+/// floor(a / b); integer operands stay integers; the sign follows the divisor. Integers divided by
+/// zero are as in JAX (docs/numerics.md).
 Tensor floor_divide(const Tensor& a, const Tensor& b);
-/// a - b * floor(a / b).
+/// a - b * floor(a / b); of integers, 0 if b is 0.
 Tensor mod(const Tensor& a, const Tensor& b);
 /// C remainder: the sign follows the dividend.
 Tensor rem(const Tensor& a, const Tensor& b);
+/// @throws ValueError for an integer and a negative whole literal.
 Tensor pow(const Tensor& a, const Tensor& b);
 Tensor integer_pow(const Tensor& x, int exponent);
 Tensor maximum(const Tensor& a, const Tensor& b);
@@ -259,34 +272,37 @@ Tensor scatter_add(const Tensor& x, const Tensor& indices, const Tensor& updates
 Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& updates,
                const ScatterDims& dims, ScatterMode mode = ScatterMode::kDrop);
 /// Rows of `x` along `axis`; negative indices wrap once, others out of range give NaN (floats) or
-/// the smallest value (J-011).
+/// the smallest value (J-011). In the clip mode negative indices mean the first row.
 Tensor take(const Tensor& x, const Tensor& indices, int64_t axis = 0,
             GatherMode mode = GatherMode::kFill);
 Tensor take_along_axis(const Tensor& x, const Tensor& indices, int64_t axis,
                        GatherMode mode = GatherMode::kFill);
-/// Functional x.at[i].set/add(values) along axis 0; duplicates accumulate for add.
+/// Functional x.at[i].set/add(values) along axis 0; duplicates accumulate for add, in the common
+/// dtype. The result has the dtype of `x`.
 Tensor index_set(const Tensor& x, const Tensor& indices, const Tensor& values);
 Tensor index_add(const Tensor& x, const Tensor& indices, const Tensor& values);
 
-// Reductions (ops/reduce.cpp); no axes means all
-Tensor sum(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
-Tensor mean(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
-Tensor prod(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
+// Reductions (ops/reduce.cpp); no axes means all: sum(x), sum(x, 0), sum(x, {0, -1})
+Tensor sum(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);
+Tensor mean(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);
+Tensor prod(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);
 /// @throws ShapeError for an empty reduction.
-Tensor max(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
-Tensor min(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
-Tensor any(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
-Tensor all(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
+Tensor max(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);
+Tensor min(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);
+Tensor any(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);
+Tensor all(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);
 /// Population variance (ddof = 0).
-Tensor var(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false,
+Tensor var(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false,
            int64_t ddof = 0);
-Tensor std_dev(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false,
+Tensor std_dev(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false,
                int64_t ddof = 0);
 /// i32; first one wins; without axis over the flattened tensor.
+/// @throws ShapeError if i32 cannot count the axis.
 Tensor argmax(const Tensor& x, std::optional<int64_t> axis = {}, bool keepdims = false);
 Tensor argmin(const Tensor& x, std::optional<int64_t> axis = {}, bool keepdims = false);
 Tensor cumsum(const Tensor& x, int64_t axis, bool reverse = false);
 Tensor cumprod(const Tensor& x, int64_t axis, bool reverse = false);
+/// Equal elements share the derivative as in a tree of maxima (docs/numerics.md).
 Tensor cummax(const Tensor& x, int64_t axis, bool reverse = false);
 /// Ascending, stable, NaN last.
 Tensor sort(const Tensor& x, int64_t axis = -1);
@@ -300,7 +316,7 @@ Tensor global_norm(const std::vector<Tensor>& tensors);
 // Softmax family, norms, losses, attention (ops/nn.cpp): composites
 Tensor softmax(const Tensor& x, int64_t axis = -1);
 Tensor log_softmax(const Tensor& x, int64_t axis = -1);
-Tensor logsumexp(const Tensor& x, const std::optional<Axes>& axes = {}, bool keepdims = false);
+Tensor logsumexp(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);
 /// Per-example loss: logits f[..., classes], labels integer [...]; NaN for labels out of range
 /// (J-139).
 Tensor softmax_cross_entropy_with_integer_labels(const Tensor& logits, const Tensor& labels);

@@ -1,6 +1,10 @@
 #include "linnet/linen/scope.h"
 
 #include <algorithm>
+#include <iterator>
+#include <set>
+
+#include <algorithm>
 
 #include "core/base/format.h"
 #include "core/base/sha1.h"
@@ -138,6 +142,15 @@ void require_mutable(const ScopeNode& node, const std::string& collection,
 
 }  // namespace
 
+CollectionFilter::CollectionFilter(std::vector<std::string> names) : names_(std::move(names)) {
+  std::sort(names_.begin(), names_.end());
+  names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
+}
+
+bool CollectionFilter::contains(const std::string& collection) const {
+  return std::binary_search(names_.begin(), names_.end(), collection) != deny_;
+}
+
 CollectionFilter CollectionFilter::deny(const CollectionFilter& filter) {
   CollectionFilter out = filter;
   out.deny_ = !out.deny_;
@@ -146,20 +159,22 @@ CollectionFilter CollectionFilter::deny(const CollectionFilter& filter) {
 
 namespace {
 
-std::set<std::string> united(const std::set<std::string>& a, const std::set<std::string>& b) {
-  std::set<std::string> out = a;
-  out.insert(b.begin(), b.end());
+using Names = std::vector<std::string>;
+
+Names united(const Names& a, const Names& b) {
+  Names out;
+  std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
   return out;
 }
-std::set<std::string> without(const std::set<std::string>& a, const std::set<std::string>& b) {
-  std::set<std::string> out;
-  for (const std::string& name : a) {
-    if (!b.count(name)) out.insert(name);
-  }
+Names without(const Names& a, const Names& b) {
+  Names out;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
   return out;
 }
-std::set<std::string> common(const std::set<std::string>& a, const std::set<std::string>& b) {
-  return without(a, without(a, b));
+Names common(const Names& a, const Names& b) {
+  Names out;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
+  return out;
 }
 
 }  // namespace

@@ -21,7 +21,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -41,15 +40,13 @@ class CollectionFilter {
   CollectionFilter(bool all = false) : deny_(all) {}               // NOLINT(runtime/explicit)
   CollectionFilter(const char* name) : names_{name} {}             // NOLINT(runtime/explicit)
   CollectionFilter(std::string name) : names_{std::move(name)} {}  // NOLINT(runtime/explicit)
-  CollectionFilter(std::initializer_list<const char*> names) : names_(names.begin(), names.end()) {}
-  CollectionFilter(std::set<std::string> names)
-      : names_(std::move(names)) {}  // NOLINT(runtime/explicit)
+  CollectionFilter(std::initializer_list<const char*> names)
+      : CollectionFilter(std::vector<std::string>(names.begin(), names.end())) {}
+  CollectionFilter(std::vector<std::string> names);  // NOLINT(runtime/explicit)
   /// Everything but `filter`.
   static CollectionFilter deny(const CollectionFilter& filter);
 
-  bool contains(const std::string& collection) const {
-    return (names_.count(collection) > 0) != deny_;
-  }
+  bool contains(const std::string& collection) const;
   bool empty() const { return !deny_ && names_.empty(); }
   friend CollectionFilter operator|(const CollectionFilter& a, const CollectionFilter& b);
   friend CollectionFilter operator&(const CollectionFilter& a, const CollectionFilter& b);
@@ -57,7 +54,7 @@ class CollectionFilter {
   bool operator==(const CollectionFilter&) const = default;
 
  private:
-  std::set<std::string> names_;
+  std::vector<std::string> names_;  ///< sorted, without repetition
   bool deny_ = false;
 };
 

@@ -1,28 +1,12 @@
 #include "linnet/bridge/attributes.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
+#include "linnet/detail/nested.h"
 
 namespace linnet::bridge {
 namespace {
 
-std::string names_of(const AttributeTree::Map& children) {
-  std::string out;
-  for (const auto& [name, child] : children) out += (out.empty() ? "" : ", ") + name;
-  return out.empty() ? "nothing" : out;
-}
-
-void collect(const AttributeTree& node, std::vector<std::string>& path,
-             std::vector<std::pair<std::vector<std::string>, const AttributeTree*>>& out) {
-  if (node.is_leaf()) {
-    out.emplace_back(path, &node);
-    return;
-  }
-  for (const auto& [name, child] : node.children()) {
-    path.push_back(name);
-    collect(child, path, out);
-    path.pop_back();
-  }
-}
+using linnet::detail::names_of;
 
 }  // namespace
 
@@ -108,13 +92,7 @@ AttributeTree& AttributeTree::at_path(const std::vector<std::string>& path) {
 }
 
 const AttributeTree* AttributeTree::find_path(const std::vector<std::string>& path) const {
-  const AttributeTree* node = this;
-  for (const std::string& name : path) {
-    const auto found = node->children_.find(name);
-    if (found == node->children_.end()) return nullptr;
-    node = &found->second;
-  }
-  return node;
+  return linnet::detail::find_node(*this, path);
 }
 
 const nnx::Variable& AttributeTree::variable() const {
@@ -161,10 +139,7 @@ void AttributeTree::visit_children(tree::Visitor& visitor) {
 
 std::vector<std::pair<std::vector<std::string>, const AttributeTree*>> flat_leaves(
     const AttributeTree& tree) {
-  std::vector<std::pair<std::vector<std::string>, const AttributeTree*>> out;
-  std::vector<std::string> path;
-  collect(tree, path, out);
-  return out;
+  return linnet::detail::flat_leaves(tree);
 }
 
 AttributeTree merge(const AttributeTree& earlier, const AttributeTree& later) {

@@ -4,7 +4,7 @@
 #include <map>
 #include <mutex>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::bridge {
 namespace {
@@ -68,8 +68,7 @@ linen::Box box_of_class(const std::string& kind, Metadata metadata) {
 
 /// A variable without running hooks for creation: it existed before.
 nnx::Variable restored(const nnx::VariableType& type, state::Value value, Metadata metadata) {
-  return nnx::Variable(
-      std::make_shared<nnx::VariableCell>(type, std::move(value), std::move(metadata)));
+  return nnx::Variable(nnx::make_variable_cell(type, std::move(value), std::move(metadata)));
 }
 
 }  // namespace

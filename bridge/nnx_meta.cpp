@@ -1,6 +1,6 @@
 #include "linnet/bridge/nnx_meta.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::bridge {
 
@@ -34,7 +34,7 @@ NNXMeta NNXMeta::replace(NNXMetaUpdates updates) const {
 }
 
 nnx::Variable NNXMeta::to_nnx_variable() const {
-  return nnx::Variable(std::make_shared<nnx::VariableCell>(*var_type_, value_, metadata_));
+  return nnx::Variable(nnx::make_variable_cell(*var_type_, value_, metadata_));
 }
 
 AxisNames NNXMeta::get_partition_spec() const { return partition_spec(metadata_); }

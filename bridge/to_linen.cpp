@@ -4,21 +4,14 @@
 #include <mutex>
 #include <set>
 
-#include "core/base/format.h"
-#include "core/base/log.h"
 #include "linnet/bridge/convert.h"
+#include "linnet/detail/format.h"
+#include "linnet/detail/log.h"
 
 namespace linnet::bridge::detail {
 namespace {
 
 using Names = std::vector<std::string>;
-
-Names names_of(const tree::Path& path) {
-  Names out;
-  for (const tree::Key& key : path)
-    out.push_back(key.index >= 0 ? std::to_string(key.index) : key.name);
-  return out;
-}
 
 const nnx::VariableCell& cell_of(const nnx::detail::NodeLeaf& leaf) {
   return static_cast<const nnx::VariableCell&>(*leaf.cell);
@@ -67,7 +60,7 @@ class AttributeFiller final : public AttributeVisitor {
 
   void attributes(AttributeTree& tree) override {
     // Nested trees are filled with the outermost one.
-    const Names prefix(path_.begin(), path_.begin() + static_cast<std::ptrdiff_t>(depth_.back()));
+    const Names prefix = tree::names(node_path());
     for (auto entry = missing_.begin(); entry != missing_.end();) {
       const Names& path = entry->first;
       if (path.size() <= prefix.size() || !std::equal(prefix.begin(), prefix.end(), path.begin())) {
@@ -80,27 +73,8 @@ class AttributeFiller final : public AttributeVisitor {
     }
   }
 
-  void tensor(Tensor&) override {}
-  void cell(state::CellPtr&) override {}
-  void fixed(const std::type_info&, std::string_view) override {}
-  void enter(const std::type_info&, size_t) override { depth_.push_back(path_.size()); }
-  void leave() override {
-    path_.resize(depth_.back());
-    depth_.pop_back();
-  }
-  void child(std::string_view name) override { next(std::string(name)); }
-  void child(int64_t index) override { next(std::to_string(index)); }
-  bool first_visit(const void* address) override { return seen_.insert(address).second; }
-
  private:
-  void next(std::string name) {
-    path_.resize(depth_.back());
-    path_.push_back(std::move(name));
-  }
   std::map<Names, Incoming>& missing_;
-  Names path_;
-  std::vector<size_t> depth_;
-  std::set<const void*> seen_;
 };
 
 /// Key and count of every stream, in order: the next key of the stream of that name, else of
@@ -144,7 +118,7 @@ bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLea
     if (!leaf.cell || is_random_state(leaf)) continue;
     const nnx::Variable variable(std::static_pointer_cast<nnx::VariableCell>(leaf.cell));
     const std::string collection = nnx::variable_name_from_type(variable.type(), true);
-    const Names path = names_of(leaf.path);
+    const Names path = tree::names(leaf.path);
     if (!scope.is_mutable_collection(collection) || (only_new && scope.find_leaf(collection, path)))
       continue;
     scope.put_leaf(collection, path, leaf_of(variable, options));
@@ -256,7 +230,7 @@ void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::Node
   std::vector<nnx::detail::NodeLeaf> not_held;
   std::string missing;
   for (const nnx::detail::NodeLeaf& leaf : leaves) {
-    const auto found = incoming.find(names_of(leaf.path));
+    const auto found = incoming.find(tree::names(leaf.path));
     if (is_random_state(leaf) || (is_intermediate(leaf) && found == incoming.end())) {
       not_held.push_back(leaf);
     } else if (found == incoming.end()) {
@@ -278,7 +252,7 @@ void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor
   const linen::Variables variables = scope.variables();
   std::map<Names, Incoming> incoming = incoming_variables(variables);
   for (const nnx::detail::NodeLeaf& leaf : nnx::detail::walk(visit)) {
-    const auto found = incoming.find(names_of(leaf.path));
+    const auto found = incoming.find(tree::names(leaf.path));
     if (found == incoming.end() || !leaf.cell) continue;
     state::write(leaf.cell, found->second.leaf->leaf());
     incoming.erase(found);

@@ -1,9 +1,7 @@
 #include "linnet/bridge/to_nnx.h"
 
-#include <atomic>
-
-#include "core/base/format.h"
 #include "linnet/bridge/convert.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::bridge {
 
@@ -14,11 +12,6 @@ linen::CollectionFilter Mutable::filter() const {
 }
 
 namespace detail {
-
-uint64_t unique_number() {
-  static std::atomic<uint64_t> next{1};
-  return next.fetch_add(1, std::memory_order_relaxed);
-}
 
 void NnxWrapper::visit(tree::Visitor& visitor, const std::type_info& type,
                        std::string_view identity) {
@@ -90,6 +83,7 @@ void NnxWrapper::write_back(const linen::Variables& updates) {
       fail<ValueError>("ToNNX: the name '{}' is reserved", path.front());
     }
     AttributeTree& node = attributes_.at_path(path);
+    if (!leaf->is_static()) leaf->variable().cell()->label = tree::to_string(path);
     if (leaf->is_static())
       node = *leaf;
     else

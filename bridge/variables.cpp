@@ -2,8 +2,8 @@
 
 #include <map>
 
-#include "core/base/format.h"
 #include "linnet/bridge/convert.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::bridge::detail {
 namespace {
@@ -19,8 +19,7 @@ std::string collection_of(const nnx::VariableType& type) {
 std::vector<std::string> path_in_collection(const nnx::detail::NodeLeaf& leaf) {
   std::vector<std::string> out{
       collection_of(*static_cast<const nnx::VariableCell&>(*leaf.cell).type)};
-  for (const tree::Key& key : leaf.path)
-    out.push_back(key.index >= 0 ? std::to_string(key.index) : key.name);
+  for (std::string& name : tree::names(leaf.path)) out.push_back(std::move(name));
   return out;
 }
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <ostream>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/nnx/variable.h"
 #include "linnet/variable_type.h"
 

@@ -1,4 +1,4 @@
-#include "core/base/log.h"
+#include "linnet/detail/log.h"
 
 #include <atomic>
 #include <cstdio>

@@ -1,4 +1,4 @@
-#include "core/base/sha1.h"
+#include "linnet/detail/sha1.h"
 
 #include <bit>
 #include <vector>

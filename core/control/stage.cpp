@@ -1,5 +1,7 @@
 #include "core/control/stage.h"
 
+#include <algorithm>
+
 #include "core/base/format.h"
 #include "core/tensor/tensor_impl.h"
 
@@ -26,7 +28,7 @@ class Stage::Scope final : public state::Scope {
       Tensor& tensor = inner.tensors[i];
       // A variable made while recording, and one that is yet without a value, is read as it is.
       if (!tensor.defined() || trace.owns(tensor)) continue;
-      lifted_.push_back({trace.graph().inputs.size(), {tensor, cell, i}});
+      lifted_.push_back({trace.graph().inputs.size(), {tensor, cell, i, inner.tensors.size()}});
       tensor = trace.input(tensor.type());
     }
     return inner;
@@ -55,8 +57,20 @@ Recorded Stage::record(const std::function<TensorList()>& body) {
       if (!touched.written || presets_.count(touched.cell.get())) continue;
       const TensorList& tensors = touched.inner.tensors;
       require_defined(tensors, construct_, "a variable");
-      out.written.push_back({touched.cell, outputs.size(), tensors.size(), touched.inner.tuple});
+      out.written.push_back(
+          {touched.cell, outputs.size(), tensors.size(), touched.inner.tuple, false});
       outputs.insert(outputs.end(), tensors.begin(), tensors.end());
+    }
+    // Variables that a captured module has got inside: every run gives them values.
+    for (const state::CellPtr& made : scope.survivors()) {
+      const state::Value& value = made->raw();
+      const bool valued =
+          std::all_of(value.tensors.begin(), value.tensors.end(), [](const Tensor& tensor) {
+            return tensor.defined() && tensor.impl()->serial != TensorImpl::kAbstract;
+          });
+      if (!valued) continue;
+      out.written.push_back({made, outputs.size(), value.tensors.size(), value.tuple, true});
+      outputs.insert(outputs.end(), value.tensors.begin(), value.tensors.end());
     }
   }
   out.graph = trace_.finish(outputs);
@@ -64,7 +78,7 @@ Recorded Stage::record(const std::function<TensorList()>& body) {
   for (auto& lifted : scope.lifted())
     out.sources[lifted.position - given] = std::move(lifted.source);
   for (const GraphTrace::Capture& capture : trace_.captures())
-    out.sources[capture.position - given] = {capture.outer, nullptr, 0};
+    out.sources[capture.position - given] = {capture.outer, nullptr, 0, 1};
   out.reusable = !trace_.captures_traced();
   return out;
 }

@@ -20,13 +20,14 @@ struct Recorded {
   struct Source {
     Tensor value;         ///< as it was while recording
     state::CellPtr cell;  ///< the variable whose `index`-th tensor it is; null: a captured tensor
-    size_t index = 0;
+    size_t index = 0, count = 1;
   };
   /// A variable whose new value is among the results.
   struct Written {
     state::CellPtr cell;
     size_t first = 0, count = 0;
     bool tuple = false;
+    bool made = false;  ///< inside, by the function
   };
 
   Graph graph;

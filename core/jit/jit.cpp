@@ -33,13 +33,14 @@ struct JitCore::Entry {
   struct Source {
     Tensor tensor;                    ///< a captured tensor, or
     std::weak_ptr<state::Cell> cell;  ///< the `index`-th tensor of a captured variable
-    size_t index = 0;
+    size_t index = 0, count = 1;
   };
   /// A captured variable that the function writes; held weakly, as a program may outlive it.
   struct WrittenCell {
     std::weak_ptr<state::Cell> cell;
     size_t first = 0, count = 0;  ///< among the program's outputs
     bool tuple = false;
+    bool made = false;  ///< by the function, which did not find it
   };
 
   ProgramPtr program;
@@ -139,12 +140,13 @@ class Recorder {
     for (const TensorList& list : inputs_) entry.argument_leaves += list.size();
     for (Recorded::Source& source : recorded.sources) {
       if (source.cell)
-        entry.sources.push_back({{}, source.cell, source.index});
+        entry.sources.push_back({{}, source.cell, source.index, source.count});
       else
-        entry.sources.push_back({std::move(source.value), {}, 0});
+        entry.sources.push_back({std::move(source.value), {}, 0, 1});
     }
     for (const Recorded::Written& written : recorded.written)
-      entry.cells.push_back({written.cell, written.first, written.count, written.tuple});
+      entry.cells.push_back(
+          {written.cell, written.first, written.count, written.tuple, written.made});
     reusable_ = recorded.reusable;
     entry.program = std::make_shared<Program>(std::move(recorded.graph));
   }
@@ -408,7 +410,22 @@ class BorrowedInputs {
   std::vector<Replaced> replaced_;
 };
 
+void require_same_length(const state::Cell& cell, size_t now, size_t traced) {
+  if (now == traced) return;
+  fail<TraceError>(
+      "jit: {}, which the function captured, holds {} tensors now and held {} when it was traced\n"
+      "  hint: take the values out between calls, or pass what changes its structure as a "
+      "reference parameter instead of capturing it",
+      cell.label.empty() ? "a variable" : "variable " + cell.label, now, traced);
+}
+
 void append_sources(const JitCore::Entry& entry, BorrowedInputs& inputs) {
+  // A list that the function began is there now, and the program would begin it again.
+  for (const JitCore::Entry::WrittenCell& written : entry.cells) {
+    const state::CellPtr cell = written.made && written.tuple ? written.cell.lock() : nullptr;
+    if (!cell || cell->raw().tensors.empty() || cell->raw().tensors[0].traced()) continue;
+    require_same_length(*cell, cell->raw().tensors.size(), 0);
+  }
   for (const JitCore::Entry::Source& source : entry.sources) {
     if (source.tensor.defined()) {
       inputs.tensors.push_back(source.tensor);
@@ -420,13 +437,7 @@ void append_sources(const JitCore::Entry& entry, BorrowedInputs& inputs) {
             "  hint: pass the module as a reference parameter instead of capturing it");
       }
       state::Value value = state::read(cell);
-      if (source.index >= value.tensors.size()) {
-        fail<TraceError>(
-            "jit: a variable that the function captured holds {} tensors now and held more when it "
-            "was traced\n"
-            "  hint: pass what changes its structure as an argument instead of capturing it",
-            value.tensors.size());
-      }
+      require_same_length(*cell, value.tensors.size(), source.count);
       inputs.tensors.push_back(value.tensors[source.index]);
     }
     inputs.donated.push_back(0);

@@ -1,4 +1,4 @@
-#include "core/ops/optim.h"
+#include "linnet/detail/optim.h"
 
 #include "core/base/format.h"
 #include "core/ops/families.h"

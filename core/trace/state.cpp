@@ -1,29 +1,102 @@
 #include "linnet/state.h"
 
 #include <atomic>
+#include <mutex>
+#include <set>
 
 #include "core/base/format.h"
-#include "core/base/log.h"
+#include "linnet/detail/log.h"
 
 namespace linnet::state {
 namespace {
 
 thread_local Scope* innermost = nullptr;
+thread_local int prototypes = 0;
 std::atomic<uint64_t> next_serial{1};
 
 }  // namespace
 
+CellLabel& CellLabel::operator=(std::string_view text) {
+  if (text == this->text()) return *this;
+  static std::mutex* mutex = new std::mutex;
+  static auto* texts = new std::set<std::string, std::less<>>;
+  const std::lock_guard lock(*mutex);
+  auto found = texts->find(text);
+  if (found == texts->end()) found = texts->emplace(text).first;
+  text_.store(&*found, std::memory_order_release);
+  return *this;
+}
+
+const std::string& CellLabel::text() const {
+  static const std::string none;
+  const std::string* text = text_.load(std::memory_order_acquire);
+  return text ? *text : none;
+}
+
 Scope* current_scope() { return innermost; }
 
-Cell::Cell(Value value)
-    : value_(std::move(value)), home_(next_serial.load(std::memory_order_relaxed)) {}
+uint64_t present_home() { return next_serial.load(std::memory_order_relaxed); }
+
+PrototypeScope::PrototypeScope() { ++prototypes; }
+PrototypeScope::~PrototypeScope() { --prototypes; }
+bool PrototypeScope::active() { return prototypes > 0; }
+
+Cell::Cell(Value value) : value_(std::move(value)), home_(present_home()) {}
 
 // Serials grow with every scope, and a cell's home is the serial the next scope will get: scopes
 // opened later have serials at or above it, so `home > serial` means "made inside this scope".
 Scope::Scope() : parent_(innermost), serial_(next_serial.fetch_add(1, std::memory_order_relaxed)) {
   innermost = this;
 }
-Scope::~Scope() { innermost = parent_; }
+
+namespace {
+
+/// A value whose traces have ended, as its types.
+void forget(Cell& cell) {
+  Value value = cell.raw();
+  bool traced = false;
+  for (Tensor& tensor : value.tensors) {
+    if (!tensor.defined() || !tensor.traced()) continue;
+    tensor = abstract(tensor.type());
+    traced = true;
+  }
+  if (traced) cell.set_raw(std::move(value));
+}
+
+}  // namespace
+
+Scope::~Scope() {
+  innermost = parent_;
+  // Without memory for this, errors about the values say less; nothing else depends on it.
+  try {
+    for (const CellPtr& cell : survivors()) {
+      forget(*cell);
+      if (parent_) parent_->adopt(cell);
+    }
+  } catch (...) {
+  }
+}
+
+std::vector<CellPtr> Scope::survivors() const {
+  std::vector<CellPtr> out;
+  for (const std::weak_ptr<Cell>& made : made_) {
+    if (CellPtr cell = made.lock()) out.push_back(std::move(cell));
+  }
+  return out;
+}
+
+void Scope::commit_made() {
+  std::vector<std::pair<CellPtr, Value>> out;
+  for (CellPtr& cell : survivors()) {
+    Value lowered = lower_made({cell, {}, cell->raw(), true});
+    out.emplace_back(std::move(cell), std::move(lowered));
+  }
+  if (parent_) {
+    for (const auto& [cell, value] : out) parent_->adopt(cell);
+  }
+  made_.clear();
+  for (auto& [cell, value] : out) cell->set_raw(std::move(value));
+}
 
 Scope::Entry& Scope::touch(const CellPtr& cell) {
   auto found = index_.find(cell.get());
@@ -32,7 +105,7 @@ Scope::Entry& Scope::touch(const CellPtr& cell) {
   Value inner = lift(cell, outer);
   if (log_enabled("state")) {
     log_line("state",
-             fmt::format("lift {} {}", cell->label.empty() ? "variable" : cell->label,
+             fmt::format("lift {} {}", cell->label.empty() ? "variable" : cell->label.text(),
                          outer.tensors.empty() ? std::string("()") : type_of(outer.tensors[0])));
   }
   index_[cell.get()] = entries_.size();
@@ -43,6 +116,14 @@ Scope::Entry& Scope::touch(const CellPtr& cell) {
 Value Scope::read(const CellPtr& cell) {
   if (cell->home() > serial_) return cell->raw();
   return touch(cell).inner;
+}
+
+const Value& Scope::peek(const CellPtr& cell) const {
+  for (const Scope* scope = this; scope && cell->home() <= scope->serial_; scope = scope->parent_) {
+    const auto found = scope->index_.find(cell.get());
+    if (found != scope->index_.end()) return scope->entries_[found->second].inner;
+  }
+  return cell->raw();
 }
 
 void Scope::write(const CellPtr& cell, Value value) {
@@ -64,6 +145,7 @@ void Scope::commit() {
   for (const auto& [cell, value] : out) {
     if (parent_ && cell->home() <= parent_->serial_) parent_->touch(cell);
   }
+  commit_made();
   for (auto& [cell, value] : out) {
     if (parent_)
       parent_->write(cell, std::move(value));
@@ -73,6 +155,8 @@ void Scope::commit() {
 }
 
 Value read(const CellPtr& cell) { return innermost ? innermost->read(cell) : cell->raw(); }
+
+const Value& peek(const CellPtr& cell) { return innermost ? innermost->peek(cell) : cell->raw(); }
 
 Value read_outside(const CellPtr& cell) {
   return innermost && innermost->parent() ? innermost->parent()->read(cell) : cell->raw();

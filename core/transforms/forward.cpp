@@ -11,6 +11,10 @@
 namespace linnet::detail {
 namespace {
 
+std::string name_of(const state::Cell& cell) {
+  return cell.label.empty() ? "a variable" : "variable " + cell.label;
+}
+
 /// Values written inside leave without tangents.
 class ForwardScope final : public state::Scope {
  public:
@@ -34,23 +38,41 @@ class BatchScope final : public state::Scope {
 
  protected:
   state::Value lower(const Entry& entry) override {
-    for (const Tensor& tensor : entry.inner.tensors) {
-      if (!trace_.batched(tensor)) continue;
-      fail<TraceError>(
-          "vmap: {} was given a value that differs between the elements of the batch, {}\n"
-          "  hint: reduce the value over the batch, or return it and write the variable outside",
-          entry.cell->label.empty() ? "a variable" : "variable " + entry.cell->label,
-          to_string(tensor.type()));
-    }
+    require_unbatched(entry, "was given a value that differs");
+    return entry.inner;
+  }
+  state::Value lower_made(const Entry& entry) override {
+    require_unbatched(entry, "was made inside, outlives it and differs");
     return entry.inner;
   }
 
  private:
+  void require_unbatched(const Entry& entry, const char* what) const {
+    for (const Tensor& tensor : entry.inner.tensors) {
+      if (!trace_.batched(tensor)) continue;
+      fail<TraceError>(
+          "vmap: {} {} between the elements of the batch, {}\n"
+          "  hint: reduce the value over the batch, or return it and write the variable outside",
+          name_of(*entry.cell), what, to_string(tensor.type()));
+    }
+  }
+
   const BatchTrace& trace_;
 };
 
 /// Nothing is kept: shapes only.
 class DiscardScope final : public state::Scope {
+ public:
+  /// @throws TraceError if a variable made inside is held outside: it would have no value.
+  void require_nothing_made() const {
+    for (const state::CellPtr& cell : survivors()) {
+      fail<TraceError>(
+          "eval_shape: {} was made inside and outlives it, without a value\n"
+          "  hint: make it before (lazy_init, or one call), or return it",
+          name_of(*cell));
+    }
+  }
+
  protected:
   state::Value lift(const state::CellPtr&, const state::Value& outer) override { return outer; }
 };
@@ -177,6 +199,7 @@ TensorList abstract_call(const TensorList& inputs,
     outputs = f(traced);
   }
   require_defined(outputs, "eval_shape", "a result");
+  scope.require_nothing_made();
   for (Tensor& output : outputs) output = abstract(output.type());
   return outputs;
 }

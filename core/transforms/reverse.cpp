@@ -9,10 +9,17 @@
 namespace linnet::detail {
 namespace {
 
-/// Values written inside leave without derivative information.
+/// Cells to differentiate with respect to are seen with derivative information; what is written
+/// leaves without it.
 class ReverseScope final : public state::Scope {
  public:
-  explicit ReverseScope(const VjpTrace& trace) : trace_(trace) {}
+  ReverseScope(const VjpTrace& trace, const std::vector<state::CellPtr>& cells,
+               const TensorList& inputs)
+      : trace_(trace) {
+    for (size_t i = 0; i < cells.size(); ++i) {
+      if (cells[i]) inputs_[cells[i].get()] = inputs[i];
+    }
+  }
 
   std::vector<std::pair<state::CellPtr, state::Value>> written() {
     std::vector<std::pair<state::CellPtr, state::Value>> out;
@@ -23,6 +30,10 @@ class ReverseScope final : public state::Scope {
   }
 
  protected:
+  state::Value lift(const state::CellPtr& cell, const state::Value& outer) override {
+    const auto found = inputs_.find(cell.get());
+    return found == inputs_.end() ? outer : state::Value(found->second);
+  }
   state::Value lower(const Entry& entry) override {
     state::Value out = entry.inner;
     for (Tensor& tensor : out.tensors) tensor = trace_.primal(tensor);
@@ -31,6 +42,7 @@ class ReverseScope final : public state::Scope {
 
  private:
   const VjpTrace& trace_;
+  std::map<const state::Cell*, Tensor> inputs_;
 };
 
 }  // namespace
@@ -38,14 +50,16 @@ class ReverseScope final : public state::Scope {
 struct ReverseCall::Impl {
   VjpTrace trace;
   TensorList inputs;
+  std::vector<state::CellPtr> cells;
   bool scalar_loss;
-  /// Of a scalar loss: handed out with the gradients, so that a failing backward pass changes
-  /// nothing.
+  /// Of a scalar loss: handed out by `commit`, so that a failing backward pass changes nothing.
   std::vector<std::pair<state::CellPtr, state::Value>> written;
 };
 
-ReverseCall::ReverseCall(const char* name, const TensorList& primals, bool scalar_loss)
+ReverseCall::ReverseCall(const char* name, const TensorList& primals, bool scalar_loss,
+                         std::vector<state::CellPtr> cells)
     : impl_(std::make_unique<Impl>()) {
+  impl_->cells = std::move(cells);
   impl_->scalar_loss = scalar_loss;
   require_differentiable(name, primals, scalar_loss);
   for (const Tensor& primal : primals) impl_->inputs.push_back(impl_->trace.input(primal));
@@ -56,15 +70,14 @@ ReverseCall::ReverseCall(ReverseCall&&) noexcept = default;
 const TensorList& ReverseCall::traced() const { return impl_->inputs; }
 
 void ReverseCall::run(const std::function<void()>& body) {
-  ReverseScope scope(impl_->trace);
+  ReverseScope scope(impl_->trace, impl_->cells, impl_->inputs);
   {
     TraceScope trace_scope(&impl_->trace);
     body();
   }
-  if (impl_->scalar_loss)
-    impl_->written = scope.written();
-  else
-    scope.commit();
+  if (!impl_->scalar_loss) return scope.commit();
+  impl_->written = scope.written();
+  scope.commit_made();
 }
 
 Tensor ReverseCall::primal(const Tensor& tensor) const { return impl_->trace.primal(tensor); }
@@ -80,10 +93,12 @@ TensorList ReverseCall::gradients(const Tensor& loss) {
         to_string(loss.type()));
   }
   const Tensor one = filled(scalar(1, loss.dtype()), {}, loss.device());
-  TensorList out =
-      impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), impl_->inputs, true);
+  return impl_->trace.pullback(std::span(&loss, 1), std::span(&one, 1), impl_->inputs, true);
+}
+
+void ReverseCall::commit() {
   for (auto& [cell, value] : impl_->written) state::write(cell, std::move(value));
-  return out;
+  impl_->written.clear();
 }
 
 TensorList ReverseCall::pullback(const TensorList& outputs, const TensorList& cotangents) {

@@ -9,11 +9,40 @@
 
 namespace linnet::tree {
 
-std::string to_string(const Path& path) {
+std::string to_string(const Key& key) {
+  return key.index >= 0 ? std::to_string(key.index) : key.name;
+}
+
+std::vector<std::string> names(const Path& path) {
+  std::vector<std::string> out;
+  out.reserve(path.size());
+  for (const Key& key : path) out.push_back(to_string(key));
+  return out;
+}
+
+std::string to_string(const std::vector<std::string>& names) {
   std::string out;
-  for (const Key& key : path) {
-    if (!out.empty()) out += '/';
-    out += key.index >= 0 ? std::to_string(key.index) : key.name;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) out += '/';
+    for (char c : names[i]) {
+      if (c == '/' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string to_string(const Path& path) { return to_string(names(path)); }
+
+std::vector<std::string> split_path(std::string_view text) {
+  std::vector<std::string> out;
+  if (text.empty()) return out;
+  out.emplace_back();
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '/')
+      out.emplace_back();
+    else
+      out.back() += text[i] == '\\' && i + 1 < text.size() ? text[++i] : text[i];
   }
   return out;
 }
@@ -62,29 +91,95 @@ CopyScope* CopyScope::current() { return copy_scope; }
 
 void Visitor::flag(bool& value) { fixed(typeid(bool), value ? "1" : "0"); }
 
+int64_t AddressTable::number(const void* address) {
+  if (2 * static_cast<size_t>(count_) >= slots_.size()) grow();
+  Slot& slot = slots_[slot_of(address)];
+  if (slot.address == address) return slot.number;
+  slot = {address, count_++};
+  return -1;
+}
+
+size_t AddressTable::slot_of(const void* address) const {
+  // Fibonacci hashing; objects are aligned, so the low bits say little.
+  const uint64_t hash = (reinterpret_cast<uintptr_t>(address) >> 3) * 0x9E3779B97F4A7C15ull;
+  size_t at = static_cast<size_t>(hash >> 32) & (slots_.size() - 1);
+  while (slots_[at].address && slots_[at].address != address) at = (at + 1) & (slots_.size() - 1);
+  return at;
+}
+
+void AddressTable::grow() {
+  std::vector<Slot> old(slots_.empty() ? 16 : 2 * slots_.size());
+  old.swap(slots_);
+  for (const Slot& slot : old) {
+    if (slot.address) slots_[slot_of(slot.address)] = slot;
+  }
+}
+
+void PathVisitor::tensor(Tensor&) {}
+void PathVisitor::cell(state::CellPtr&) {}
+void PathVisitor::fixed(const std::type_info&, std::string_view) {}
+
+void PathVisitor::enter(const std::type_info&, size_t) {
+  if (with_path_) depth_.push_back(path_.size());
+}
+
+void PathVisitor::leave() {
+  if (!with_path_) return;
+  path_.resize(depth_.back());
+  depth_.pop_back();
+}
+
+void PathVisitor::step(Key key) {
+  path_.resize(depth_.back());
+  path_.push_back(std::move(key));
+}
+void PathVisitor::child(std::string_view name) {
+  if (with_path_) step({std::string(name), -1});
+}
+void PathVisitor::child(int64_t index) {
+  // Keys of maps may be negative: then the text counts.
+  if (with_path_) step(index >= 0 ? Key{"", index} : Key{std::to_string(index), -1});
+}
+
+Path PathVisitor::node_path() const {
+  const size_t depth = depth_.empty() ? 0 : depth_.back();
+  return Path(path_.begin(), path_.begin() + static_cast<std::ptrdiff_t>(depth));
+}
+
 void Flattener::add(LeafRef leaf) {
   result_.leaves.push_back(std::move(leaf));
-  if (with_paths_) result_.paths.push_back(path_);
+  if (options_.paths) result_.paths.push_back(path());
 }
+
+namespace {
+
+void append_type(std::string& structure, const Tensor& tensor) {
+  structure += tensor.defined() ? linnet::to_string(TensorType{tensor.dtype(), tensor.shape()})
+                                : std::string("undefined");
+  structure += ';';
+}
+
+}  // namespace
 
 void Flattener::tensor(Tensor& leaf) {
   result_.structure += 'T';
+  if (options_.types) append_type(result_.structure, leaf);
   add({&leaf, nullptr});
 }
 
 void Flattener::cell(state::CellPtr& cell) {
-  const state::Value value = state::read(cell);
-  result_.structure += value.tuple ? "C(" + std::to_string(value.tensors.size()) + ")" : "C";
-  add({nullptr, cell});
-  if (!with_paths_) return;
-  if (value.tuple) {
-    result_.paths.pop_back();
-    for (size_t i = 0; i < value.tensors.size(); ++i) {
-      Path path = path_;
-      path.push_back({"", static_cast<int64_t>(i)});
-      result_.paths.push_back(std::move(path));
-    }
+  if (const int64_t earlier = seen().number(cell.get()); earlier >= 0) {
+    result_.structure += '=';
+    result_.structure += std::to_string(earlier);
+    return;
   }
+  const state::Value& value = state::peek(cell);
+  result_.structure += value.tuple ? "C(" + std::to_string(value.tensors.size()) + ")" : "C";
+  cell->describe(result_.structure);
+  if (options_.types) {
+    for (const Tensor& tensor : value.tensors) append_type(result_.structure, tensor);
+  }
+  add({nullptr, cell});
 }
 
 void Flattener::fixed(const std::type_info& type, std::string_view bytes) {
@@ -99,15 +194,12 @@ void Flattener::enter(const std::type_info& type, size_t children) {
   result_.structure += '{';
   result_.structure += type.name();
   result_.structure += std::to_string(children);
-  if (with_paths_) depth_.push_back(path_.size());
+  PathVisitor::enter(type, children);
 }
 
 void Flattener::leave() {
   result_.structure += '}';
-  if (with_paths_) {
-    path_.resize(depth_.back());
-    depth_.pop_back();
-  }
+  PathVisitor::leave();
 }
 
 void Flattener::child(std::string_view name) {
@@ -116,31 +208,38 @@ void Flattener::child(std::string_view name) {
   result_.structure += std::to_string(name.size());
   result_.structure += ':';
   result_.structure += name;
-  if (with_paths_) {
-    path_.resize(depth_.back());
-    path_.push_back({std::string(name), -1});
-  }
+  PathVisitor::child(name);
 }
 
 void Flattener::child(int64_t index) {
   // Map keys need not count from 0.
   result_.structure += std::to_string(index);
   result_.structure += ',';
-  if (with_paths_) {
-    path_.resize(depth_.back());
-    path_.push_back(index >= 0 ? Key{"", index} : Key{std::to_string(index), -1});
-  }
+  PathVisitor::child(index);
 }
 
 bool Flattener::first_visit(const void* address) {
-  const auto found = std::find(shared_.begin(), shared_.end(), address);
-  if (found != shared_.end()) {
-    result_.structure += '@';
-    result_.structure += std::to_string(found - shared_.begin());
-    return false;
+  const int64_t earlier = seen().number(address);
+  if (earlier < 0) return true;
+  result_.structure += '@';
+  result_.structure += std::to_string(earlier);
+  return false;
+}
+
+std::vector<Path> tensor_paths(const Flattened& flat) {
+  std::vector<Path> out;
+  for (size_t i = 0; i < flat.leaves.size(); ++i) {
+    const state::Value* value = flat.leaves[i].cell ? &state::peek(flat.leaves[i].cell) : nullptr;
+    if (!value || !value->tuple) {
+      out.push_back(flat.paths[i]);
+      continue;
+    }
+    for (size_t k = 0; k < value->tensors.size(); ++k) {
+      out.push_back(flat.paths[i]);
+      out.back().push_back({"", static_cast<int64_t>(k)});
+    }
   }
-  shared_.push_back(address);
-  return true;
+  return out;
 }
 
 TensorList read(const std::vector<LeafRef>& leaves) {
@@ -211,8 +310,8 @@ std::string paths_missing_in(const std::vector<Path>& paths, const std::vector<P
 }  // namespace
 
 void fail_different_structure(const Flattened& a, const Flattened& b, const char* operation) {
-  const std::string first = paths_missing_in(a.paths, b.paths),
-                    second = paths_missing_in(b.paths, a.paths);
+  const std::vector<Path> in_a = tensor_paths(a), in_b = tensor_paths(b);
+  const std::string first = paths_missing_in(in_a, in_b), second = paths_missing_in(in_b, in_a);
   if (first.empty() && second.empty()) {
     fail<TreeError>("{}: the trees have the same leaves but differ in types or static members",
                     operation);

@@ -7,7 +7,7 @@
 #include <atomic>
 #include <exception>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

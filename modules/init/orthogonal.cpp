@@ -1,4 +1,4 @@
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/init.h"
 
 namespace linnet::init {

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/init.h"
 
 namespace linnet::init {

@@ -1,6 +1,6 @@
 #include "modules/layers/attention.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/layers/dtypes.h"
 
 namespace linnet::layers {

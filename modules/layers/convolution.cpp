@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/layers/dtypes.h"
 
 namespace linnet::layers {

@@ -1,6 +1,6 @@
 #include "modules/layers/dropout.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::layers {
 

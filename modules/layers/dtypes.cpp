@@ -1,6 +1,6 @@
 #include "linnet/layers/dtypes.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet::layers {

@@ -1,6 +1,6 @@
 #include "linnet/layers/pooling.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::layers {
 

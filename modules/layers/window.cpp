@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::layers {
 namespace {

@@ -1,6 +1,6 @@
 #include "linnet/linen/layers_attention.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/linen/layers_linear.h"
 #include "linnet/linen/layers_norm.h"
 #include "modules/layers/attention.h"

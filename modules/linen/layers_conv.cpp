@@ -1,6 +1,6 @@
 #include "linnet/linen/layers_conv.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "modules/layers/convolution.h"
 
 namespace linnet::layers {

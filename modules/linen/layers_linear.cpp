@@ -1,6 +1,6 @@
 #include "linnet/linen/layers_linear.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "modules/layers/linear.h"
 
 namespace linnet::layers {

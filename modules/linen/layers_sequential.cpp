@@ -1,6 +1,6 @@
 #include "linnet/linen/layers_sequential.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::linen::detail {
 

@@ -1,13 +1,12 @@
 #include "linnet/linen/scope.h"
 
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <set>
 
-#include <algorithm>
-
-#include "core/base/format.h"
-#include "core/base/sha1.h"
+#include "linnet/detail/format.h"
+#include "linnet/detail/sha1.h"
 #include "linnet/transforms.h"
 
 namespace linnet::linen {
@@ -27,7 +26,7 @@ class ScopeRoot {
   explicit ScopeRoot(Variables variables)
       : variables_(std::move(variables)),
         scope_(state::current_scope()),
-        home_(state::Cell({}).home()) {}
+        home_(state::present_home()) {}
 
   /// The entry at `path` as the present transformation sees it; null if absent.
   const Variables* find(const Path& path) {
@@ -55,7 +54,7 @@ class ScopeRoot {
     const Variables* before = variables_.find_path(path);
     const bool has_value = before && before->is_leaf() && !before->fixed();
     auto cell = std::make_shared<state::Cell>(has_value ? before->leaf() : state::Value(), home_);
-    cell->label = fmt::format("{}", fmt::join(path, "/"));
+    cell->label = tree::to_string(path);
     return cell;
   }
 
@@ -105,7 +104,7 @@ struct ScopeNode {
     out.push_back(name);
     return out;
   }
-  std::string text() const { return "/" + fmt::format("{}", fmt::join(path, "/")); }
+  std::string text() const { return "/" + tree::to_string(path); }
   void check_alive() const {
     if (!root->alive) {
       fail<ModuleError>(
@@ -355,7 +354,7 @@ const Variables* Scope::find_leaf(const std::string& collection,
 void Scope::put_leaf(const std::string& collection, const std::vector<std::string>& path,
                      Variables leaf) {
   node_->check_alive();
-  require_mutable(*node_, collection, fmt::format("{}", fmt::join(path, "/")));
+  require_mutable(*node_, collection, tree::to_string(path));
   std::vector<std::string> full{collection};
   full.insert(full.end(), node_->path.begin(), node_->path.end());
   full.insert(full.end(), path.begin(), path.end());
@@ -400,11 +399,20 @@ Tensor Scope::perturb(const std::string& name, const Tensor& value, const std::s
 }
 
 namespace {
+std::atomic<bool> separate_names{false};
+}  // namespace
+
+bool rng_separator() { return separate_names; }
+void set_rng_separator(bool on) { separate_names = on; }
+
+namespace {
 
 /// docs/rng.md section 8.1: SHA-1 over the path names and the count, first four bytes big-endian.
 uint32_t fold_hash(const std::vector<std::string>& path, int64_t count) {
+  const std::string separator(rng_separator() ? 1 : 0, '\0');
   std::string text;
-  for (const std::string& name : path) text += name;
+  for (const std::string& name : path) text += separator + name;
+  text += separator;
   std::string digits;
   for (uint64_t rest = static_cast<uint64_t>(count); rest; rest >>= 8) {
     digits.insert(digits.begin(), static_cast<char>(rest & 0xFF));

@@ -1,15 +1,12 @@
 #include "linnet/linen/variables.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
+#include "linnet/detail/nested.h"
 
 namespace linnet::linen {
 namespace {
 
-std::string names_of(const Variables::Map& children) {
-  std::string out;
-  for (const auto& [name, child] : children) out += (out.empty() ? "" : ", ") + name;
-  return out.empty() ? "nothing" : out;
-}
+using detail::names_of;
 
 /// Static entries take part in a tree's structure by identity of content.
 struct StaticMarker {};
@@ -38,13 +35,7 @@ Variables& Variables::at_path(const std::vector<std::string>& path) {
 }
 
 const Variables* Variables::find_path(const std::vector<std::string>& path) const {
-  const Variables* node = this;
-  for (const std::string& name : path) {
-    const auto found = node->children_.find(name);
-    if (found == node->children_.end()) return nullptr;
-    node = &found->second;
-  }
-  return node;
+  return detail::find_node(*this, path);
 }
 
 Tensor Variables::value() const {
@@ -105,19 +96,6 @@ void Variables::visit(tree::Visitor& visitor) {
 
 namespace {
 
-void collect(const Variables& node, std::vector<std::string>& path,
-             std::vector<std::pair<std::vector<std::string>, const Variables*>>& out) {
-  if (node.is_leaf()) {
-    out.emplace_back(path, &node);
-    return;
-  }
-  for (const auto& [name, child] : node.children()) {
-    path.push_back(name);
-    collect(child, path, out);
-    path.pop_back();
-  }
-}
-
 template <class F>
 Variables map_leaves(const Variables& node, F&& f) {
   if (node.is_leaf()) return f(node);
@@ -154,10 +132,7 @@ Variables change_axis(const Variables& variables, int64_t position, const Metada
 
 std::vector<std::pair<std::vector<std::string>, const Variables*>> flat_leaves(
     const Variables& variables) {
-  std::vector<std::pair<std::vector<std::string>, const Variables*>> out;
-  std::vector<std::string> path;
-  collect(variables, path, out);
-  return out;
+  return detail::flat_leaves(variables);
 }
 
 Variables partitioned(Tensor value, AxisNames names, std::optional<MeshAxes> mesh) {
@@ -195,8 +170,7 @@ std::map<std::string, AxisNames> get_partition_spec(const Variables& variables) 
   std::map<std::string, AxisNames> out;
   for (const auto& [path, leaf] : flat_leaves(variables)) {
     if (leaf->fixed()) continue;
-    out[fmt::format("{}", fmt::join(path, "/"))] =
-        leaf->box() ? partition_spec(leaf->box()->metadata) : AxisNames{};
+    out[tree::to_string(path)] = leaf->box() ? partition_spec(leaf->box()->metadata) : AxisNames{};
   }
   return out;
 }
@@ -204,7 +178,7 @@ std::map<std::string, AxisNames> get_partition_spec(const Variables& variables) 
 std::string to_string(const Variables& variables) {
   std::string out;
   for (const auto& [path, leaf] : flat_leaves(variables)) {
-    out += fmt::format("{}: ", fmt::join(path, "/"));
+    out += tree::to_string(path) + ": ";
     if (leaf->fixed()) {
       out += leaf->fixed()->text();
     } else {

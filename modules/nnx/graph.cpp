@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::nnx {
 
@@ -29,109 +29,47 @@ std::string GraphDef::text() const { return definition_ ? definition_->text() : 
 namespace detail {
 namespace {
 
-/// Collects leaves with one path each; the structure text includes kinds and metadata of variables.
-class NodeWalk : public tree::Visitor {
- public:
-  void tensor(Tensor& leaf) override {
-    structure += 'T';
-    leaves.push_back({path_, &leaf, nullptr});
-  }
-  void cell(state::CellPtr& cell) override {
-    const auto& variable = static_cast<const VariableCell&>(*cell);
-    structure += fmt::format("V{}@{}{}", variable.type->name(),
-                             static_cast<const void*>(variable.type), to_string(variable.metadata));
-    const auto seen = std::find(cells_.begin(), cells_.end(), cell.get());
-    if (seen != cells_.end()) {
-      structure += fmt::format("={}", seen - cells_.begin());
-      return;
-    }
-    cells_.push_back(cell.get());
-    leaves.push_back({path_, nullptr, cell});
-  }
-  void fixed(const std::type_info& type, std::string_view bytes) override {
-    structure += fmt::format("S{}:", bytes.size());
-    structure += bytes;
-    structure += type.name();
-  }
-  void enter(const std::type_info& type, size_t children) override {
-    structure += fmt::format("{{{}{}", type.name(), children);
-    depth_.push_back(path_.size());
-  }
-  void leave() override {
-    structure += '}';
-    path_.resize(depth_.back());
-    depth_.pop_back();
-  }
-  void child(std::string_view name) override {
-    structure += '.';
-    structure += name;
-    path_.resize(depth_.back());
-    path_.push_back({std::string(name), -1});
-  }
-  void child(int64_t index) override {
-    structure += ',';
-    path_.resize(depth_.back());
-    path_.push_back({"", index});
-  }
-  bool first_visit(const void* address) override {
-    const auto seen = std::find(shared_.begin(), shared_.end(), address);
-    if (seen != shared_.end()) {
-      structure += fmt::format("@{}", seen - shared_.begin());
-      return false;
-    }
-    shared_.push_back(address);
-    return true;
-  }
-
-  std::vector<NodeLeaf> leaves;
-  std::string structure;
-
- protected:
-  tree::Path path_;
-
- private:
-  std::vector<size_t> depth_;
-  std::vector<const void*> shared_;
-  std::vector<const state::Cell*> cells_;
-};
-
 /// Puts a state's cells in place of the module's.
-class Adopter final : public NodeWalk {
+class Adopter final : public tree::PathVisitor {
  public:
   explicit Adopter(const State& state) : state_(state) {}
   void tensor(Tensor& leaf) override { leaf = wanted().value(); }
   void cell(state::CellPtr& cell) override {
-    const StateLeaf& leaf = wanted();
-    if (leaf.cell) {
-      cell = leaf.cell;
-      return;
+    const auto [known, fresh] = adopted_.try_emplace(cell.get(), nullptr);
+    if (fresh) {
+      // A plain value becomes a variable of the recorded kind and metadata.
+      const StateLeaf& leaf = wanted();
+      const auto& recorded = static_cast<const VariableCell&>(*cell);
+      replaced_.push_back(cell);
+      known->second = leaf.cell ? leaf.cell
+                                : make_variable_cell(*recorded.type, state::Value(leaf.tensor),
+                                                     recorded.metadata);
     }
-    // A plain value becomes a variable of the recorded kind and metadata.
-    const auto& recorded = static_cast<const VariableCell&>(*cell);
-    cell = std::make_shared<VariableCell>(*recorded.type, state::Value(leaf.tensor),
-                                          recorded.metadata);
+    cell = known->second;
   }
   size_t used() const { return used_; }
 
  private:
   const StateLeaf& wanted() {
-    const StateLeaf* leaf = state_.find(path_);
-    if (!leaf) fail<ModuleError>("merge: the state has no leaf '{}'", tree::to_string(path_));
+    const StateLeaf* leaf = state_.find(path());
+    if (!leaf) fail<ModuleError>("merge: the state has no leaf '{}'", tree::to_string(path()));
     ++used_;
     return *leaf;
   }
   const State& state_;
   size_t used_ = 0;
+  std::map<const state::Cell*, state::CellPtr> adopted_;
+  std::vector<state::CellPtr> replaced_;  ///< kept, so that their addresses stay theirs
 };
 
 /// Sets bools by member name.
-class FlagSetter final : public NodeWalk {
+class FlagSetter final : public tree::PathVisitor {
  public:
   explicit FlagSetter(const std::vector<std::pair<std::string, bool>>& flags)
       : found(flags.size()), flags_(flags) {}
   void flag(bool& value) override {
     for (size_t i = 0; i < flags_.size(); ++i) {
-      if (path_.empty() || path_.back().name != flags_[i].first) continue;
+      if (path().empty() || path().back().name != flags_[i].first) continue;
       value = flags_[i].second;
       found[i] = 1;
     }
@@ -144,12 +82,30 @@ class FlagSetter final : public NodeWalk {
 
 }  // namespace
 
+namespace {
+
+/// For error texts. A walk from further outside knows more.
+void name_cell(state::Cell& cell, const tree::Path& path) {
+  if (path.empty()) return;
+  const std::string text = tree::to_string(path);
+  if (text.size() > cell.label.text().size()) cell.label = text;
+}
+
+}  // namespace
+
 std::vector<NodeLeaf> walk(const std::function<void(tree::Visitor&)>& visit,
                            std::string* structure) {
-  NodeWalk walker;
-  visit(walker);
-  if (structure) *structure = std::move(walker.structure);
-  return std::move(walker.leaves);
+  tree::Flattener flattener({.paths = true, .types = structure != nullptr});
+  visit(flattener);
+  tree::Flattened flat = flattener.take();
+  if (structure) *structure = std::move(flat.structure);
+  std::vector<NodeLeaf> leaves;
+  leaves.reserve(flat.leaves.size());
+  for (size_t i = 0; i < flat.leaves.size(); ++i) {
+    leaves.push_back({std::move(flat.paths[i]), flat.leaves[i].tensor, flat.leaves[i].cell});
+    if (leaves.back().cell) name_cell(*leaves.back().cell, leaves.back().path);
+  }
+  return leaves;
 }
 
 State state_of(const std::vector<NodeLeaf>& leaves) {
@@ -164,6 +120,24 @@ State state_of(const std::vector<NodeLeaf>& leaves) {
   return State(std::move(entries));
 }
 
+void fail_nothing_chosen(const char* operation, const std::vector<NodeLeaf>& leaves,
+                         const Filter& filter) {
+  std::string known;
+  for (size_t i = 0; i < leaves.size() && i < 8; ++i) {
+    known += (i ? ", " : "") + tree::to_string(leaves[i].path);
+    if (leaves[i].cell) {
+      known += " (" + static_cast<const VariableCell&>(*leaves[i].cell).type->name() + ")";
+    }
+  }
+  if (leaves.size() > 8) known += fmt::format(" and {} more", leaves.size() - 8);
+  // The addresses of kinds tell filters apart and readers nothing.
+  std::string text = filter.text();
+  for (size_t at; (at = text.find("@0x")) != std::string::npos;)
+    text.erase(at, text.find_first_of(",)", at) - at);
+  fail<ValueError>("{}: the filter {} chooses none of the module's leaves\n  it has {}", operation,
+                   text, known.empty() ? "none" : known);
+}
+
 void adopt(const std::function<void(tree::Visitor&)>& visit, const State& state) {
   Adopter adopter(state);
   visit(adopter);
@@ -173,25 +147,53 @@ void adopt(const std::function<void(tree::Visitor&)>& visit, const State& state)
   }
 }
 
+namespace {
+
+/// @throws ShapeError if a parameter would change its shape.
+void check_fits(const NodeLeaf& target, const state::Value& value) {
+  if (target.cell && !keeps_shape(*static_cast<const VariableCell&>(*target.cell).type)) return;
+  const state::Value held = target.cell ? state::peek(target.cell) : state::Value(*target.tensor);
+  if (!held.single() || !value.single() || !held.tensors[0].defined()) return;
+  if (value.tensors[0].defined() && value.tensors[0].shape() == held.tensors[0].shape()) return;
+  fail<ShapeError>("update: '{}' is {} in the module and {} in the state",
+                   tree::to_string(target.path), linnet::to_string(held.tensors[0].type()),
+                   type_of(value.tensors[0]));
+}
+
+}  // namespace
+
 void write_values(const std::vector<NodeLeaf>& leaves, const State& state) {
   std::map<tree::Path, const NodeLeaf*> by_path;
   for (const NodeLeaf& leaf : leaves) by_path[leaf.path] = &leaf;
+  struct Write {
+    const NodeLeaf* target;
+    state::Value value;
+    std::optional<Metadata> metadata;
+  };
+  std::vector<Write> writes;
   for (const auto& [path, source] : state.entries()) {
-    if (!by_path.count(path)) {
+    const auto found = by_path.find(path);
+    if (found == by_path.end()) {
       fail<ModuleError>("update: the module has no variable '{}'", tree::to_string(path));
     }
+    const NodeLeaf& target = *found->second;
+    if (source.cell && source.cell == target.cell) continue;
+    state::Value value = target.tensor ? state::Value(source.value())
+                         : source.cell ? state::read(source.cell)
+                                       : state::Value(source.tensor);
+    check_fits(target, value);
+    writes.push_back({&target, std::move(value), std::nullopt});
+    if (source.cell) writes.back().metadata = source.cell->metadata;
   }
-  for (const auto& [path, source] : state.entries()) {
-    const NodeLeaf& target = *by_path[path];
-    if (target.tensor) {
-      *target.tensor = source.value();
-    } else if (source.cell) {
-      if (source.cell == target.cell) continue;
-      state::write(target.cell, state::read(source.cell));
-      static_cast<VariableCell&>(*target.cell).metadata = source.cell->metadata;
-    } else {
-      state::write(target.cell, state::Value(source.tensor));
+  // Nothing has been written until here, and nothing can fail any more.
+  for (Write& write : writes) {
+    if (write.target->tensor) {
+      *write.target->tensor = std::move(write.value.tensors[0]);
+      continue;
     }
+    state::write(write.target->cell, std::move(write.value));
+    if (write.metadata)
+      static_cast<VariableCell&>(*write.target->cell).metadata = std::move(*write.metadata);
   }
 }
 

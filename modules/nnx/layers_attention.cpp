@@ -1,6 +1,6 @@
 #include "linnet/nnx/layers_attention.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "modules/layers/attention.h"
 #include "modules/nnx/layer_parameters.h"
 
@@ -116,6 +116,7 @@ void MultiHeadAttention::decode_into_cache(const Tensor& q, Tensor& k, Tensor& v
 
 Tensor MultiHeadAttention::attend(MultiHeadAttention* writable, const Tensor& q, const Tensor& k,
                                   const Tensor& v, const AttentionCall& call) const {
+  const LayerPath path(query.kernel, 2);
   check_features("queries", q, in_features);
   check_features("keys", k, key.in_features[0]);
   check_features("values", v, value.in_features[0]);
@@ -138,7 +139,11 @@ Tensor MultiHeadAttention::attend(MultiHeadAttention* writable, const Tensor& q,
   if (call.sow_weights) {
     std::optional<Intermediate>& kept = required(writable, "sow_weights").attention_weights;
     settings.on_weights = [&](const Tensor& weights) {
-      if (!kept) kept.emplace(state::Value::tuple_of({}));
+      if (!kept) {
+        kept.emplace(state::Value::tuple_of({}));
+        kept->cell()->label =
+            module_path().empty() ? "attention_weights" : module_path() + "/attention_weights";
+      }
       state::Value all = kept->raw_value();
       all.tensors.push_back(weights);
       kept->set_raw_value(std::move(all));

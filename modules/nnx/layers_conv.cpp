@@ -29,6 +29,7 @@ Conv::Conv(int64_t in_features, int64_t out_features, const PerDimension& kernel
 }
 
 Tensor Conv::operator()(const Tensor& x) const {
+  const LayerPath path(kernel);
   return layers::conv(x, kernel.value(), value_of(bias), mask.value_or(Tensor()),
                       layers::conv_settings(*this));
 }
@@ -49,6 +50,7 @@ ConvTranspose::ConvTranspose(int64_t in_features, int64_t out_features,
 }
 
 Tensor ConvTranspose::operator()(const Tensor& x) const {
+  const LayerPath path(kernel);
   return layers::conv_transpose(x, kernel.value(), value_of(bias), mask.value_or(Tensor()),
                                 layers::conv_transpose_settings(*this));
 }

@@ -1,6 +1,6 @@
 #include "linnet/nnx/layers_linear.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "modules/layers/linear.h"
 #include "modules/nnx/layer_parameters.h"
 
@@ -25,6 +25,7 @@ Linear::Linear(int64_t in_features, int64_t out_features, const Options& options
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
+  const LayerPath path(kernel);
   return layers::dense(x, kernel.value(), value_of(bias), dtype);
 }
 
@@ -47,6 +48,7 @@ LinearGeneral::LinearGeneral(const Shape& in_features, const Shape& out_features
 }
 
 Tensor LinearGeneral::operator()(const Tensor& x) const {
+  const LayerPath path(kernel);
   const layers::GeneralAxes axes =
       layers::general_axes(x.shape(), axis, batch_axes(batch_sizes.size()), "LinearGeneral");
   if (axes.in_sizes != in_features || axes.batch_sizes != batch_sizes) {
@@ -68,10 +70,12 @@ Einsum::Einsum(std::string equation, const Shape& kernel_shape,
 }
 
 Tensor Einsum::operator()(const Tensor& x) const {
+  const LayerPath path(kernel);
   return layers::einsum_layer(equation, x, kernel.value(), value_of(bias), dtype);
 }
 
 Tensor Einsum::operator()(const Tensor& x, const std::string& other) const {
+  const LayerPath path(kernel);
   return layers::einsum_layer(layers::checked_einsum(other), x, kernel.value(), value_of(bias),
                               dtype);
 }
@@ -87,10 +91,12 @@ Embed::Embed(int64_t num_embeddings, int64_t features, const Options& options, R
 }
 
 Tensor Embed::operator()(const Tensor& indices) const {
+  const LayerPath path(embedding);
   return layers::embed(indices, embedding.value(), dtype);
 }
 
 Tensor Embed::attend(const Tensor& query) const {
+  const LayerPath path(embedding);
   return layers::attend(query, embedding.value(), dtype);
 }
 

@@ -1,6 +1,6 @@
 #include "linnet/nnx/layers_norm.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "modules/layers/dropout.h"
 #include "modules/layers/normalization.h"
 #include "modules/nnx/layer_parameters.h"
@@ -35,6 +35,7 @@ BatchNorm::BatchNorm(int64_t num_features, const Options& options, Rngs& rngs)
 
 Tensor BatchNorm::operator()(const Tensor& x, std::optional<bool> use_running_average_of_call,
                              const Tensor& mask) {
+  const LayerPath path(mean);
   const bool running = use_running_average_of_call.value_or(use_running_average);
   const layers::BatchNormOutput out = apply(*this, x, running, mask);
   if (!running) {
@@ -46,6 +47,7 @@ Tensor BatchNorm::operator()(const Tensor& x, std::optional<bool> use_running_av
 
 Tensor BatchNorm::operator()(const Tensor& x, std::optional<bool> use_running_average_of_call,
                              const Tensor& mask) const {
+  const LayerPath path(mean);
   if (!use_running_average_of_call.value_or(use_running_average)) {
     fail<ModuleError>(
         "BatchNorm: batch statistics would move the running averages of a const layer\n"
@@ -63,6 +65,7 @@ LayerNorm::LayerNorm(int64_t num_features, const Options& options, Rngs& rngs)
 }
 
 Tensor LayerNorm::operator()(const Tensor& x, const Tensor& mask) const {
+  const LayerPath path(scale, bias);
   return layers::layer_norm(x, parameters_of(*this), reduction_axes, mask,
                             settings_of(*this, feature_axes));
 }
@@ -75,6 +78,7 @@ RMSNorm::RMSNorm(int64_t num_features, const Options& options, Rngs& rngs)
 }
 
 Tensor RMSNorm::operator()(const Tensor& x, const Tensor& mask) const {
+  const LayerPath path(scale);
   return layers::rms_norm(x, value_of(scale), reduction_axes, mask,
                           settings_of(*this, feature_axes));
 }
@@ -90,6 +94,7 @@ GroupNorm::GroupNorm(int64_t num_features, const Options& options, Rngs& rngs)
 }
 
 Tensor GroupNorm::operator()(const Tensor& x, const Tensor& mask) const {
+  const LayerPath path(scale, bias);
   return layers::group_norm(x, parameters_of(*this), *num_groups, reduction_axes, mask,
                             settings_of(*this, {-1}));
 }
@@ -103,6 +108,7 @@ InstanceNorm::InstanceNorm(int64_t num_features, const Options& options, Rngs& r
 }
 
 Tensor InstanceNorm::operator()(const Tensor& x, const Tensor& mask) const {
+  const LayerPath path(scale, bias);
   return layers::instance_norm(x, parameters_of(*this), mask, settings_of(*this, feature_axes));
 }
 

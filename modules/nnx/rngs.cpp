@@ -1,6 +1,6 @@
 #include "linnet/nnx/rngs.h"
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::nnx {
 
@@ -45,8 +45,9 @@ RngStream& Rngs::stream(std::string_view name) {
     if (known == "default") return stream;
   }
   fail<ModuleError>(
-      "rngs: No RngStream named '{}' and no 'default'; there is {}", name,
-      streams_.empty() ? std::string("none") : fmt::format("{}", fmt::join(names(), ", ")));
+      "rngs: No RngStream named '{}' and no 'default'; there is {}\n"
+      "  hint: Rngs(seed) has a stream 'default' for every name",
+      name, streams_.empty() ? std::string("none") : fmt::format("{}", fmt::join(names(), ", ")));
 }
 
 bool Rngs::contains(std::string_view name) const {

@@ -2,34 +2,15 @@
 
 #include <algorithm>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::nnx {
 namespace {
 
-std::string key_text(const tree::Key& key) {
-  return key.index >= 0 ? std::to_string(key.index) : key.name;
-}
-
-tree::Path parse_path(std::string_view text) {
-  tree::Path path;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('/'), text.size());
-    const std::string part(text.substr(0, end));
-    const bool digits = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
-    path.push_back(digits ? tree::Key{"", std::stoll(part)} : tree::Key{part, -1});
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return path;
-}
-
 bool before(const State::Entry& a, const State::Entry& b) { return a.first < b.first; }
 
 StateLeaf copied(const StateLeaf& leaf) {
-  if (!leaf.cell) return leaf;
-  return {
-      std::make_shared<VariableCell>(*leaf.cell->type, state::read(leaf.cell), leaf.cell->metadata),
-      {}};
+  return leaf.cell ? StateLeaf{copy_cell(leaf.cell), {}} : leaf;
 }
 
 }  // namespace
@@ -58,7 +39,7 @@ Filter path_contains(std::string key, bool exact) {
   std::string text = fmt::format("PathContains({},{})", key, exact);
   return {[key = std::move(key), exact](const tree::Path& path, const StateLeaf&) {
             return std::any_of(path.begin(), path.end(), [&](const tree::Key& part) {
-              const std::string name = key_text(part);
+              const std::string name = tree::to_string(part);
               return exact ? name == key : name.find(key) != std::string::npos;
             });
           },
@@ -130,7 +111,14 @@ const StateLeaf* State::find(const tree::Path& path) const {
                        [](const Entry& entry, const tree::Path& p) { return entry.first < p; });
   return found != entries_.end() && found->first == path ? &found->second : nullptr;
 }
-const StateLeaf* State::find(std::string_view path) const { return find(parse_path(path)); }
+const StateLeaf* State::find(const std::vector<std::string>& names) const {
+  // By text: whether a key counts as a name or a position is the module's business.
+  for (const auto& [path, leaf] : entries_) {
+    if (path.size() == names.size() && tree::names(path) == names) return &leaf;
+  }
+  return nullptr;
+}
+const StateLeaf* State::find(std::string_view path) const { return find(tree::split_path(path)); }
 
 void State::insert(tree::Path path, StateLeaf leaf) {
   const auto at =
@@ -143,35 +131,40 @@ void State::insert(tree::Path path, StateLeaf leaf) {
 }
 
 State::View State::View::operator[](std::string_view key) const {
-  tree::Path path = prefix_;
-  for (tree::Key& part : parse_path(key)) path.push_back(std::move(part));
-  return View(*state_, std::move(path));
+  std::vector<std::string> names = prefix_;
+  for (std::string& name : tree::split_path(key)) names.push_back(std::move(name));
+  return View(*state_, std::move(names));
 }
 State::View State::View::operator[](int64_t index) const {
-  tree::Path path = prefix_;
-  path.push_back({"", index});
-  return View(*state_, std::move(path));
+  std::vector<std::string> names = prefix_;
+  names.push_back(std::to_string(index));
+  return View(*state_, std::move(names));
 }
 const StateLeaf& State::View::leaf() const {
   if (const StateLeaf* found = state_->find(prefix_)) return *found;
   std::string known;
   for (const Entry& entry : state_->entries())
     known += (known.empty() ? "" : ", ") + tree::to_string(entry.first);
-  fail<ModuleError>("state: there is no leaf '{}'; there is {}", tree::to_string(prefix_), known);
+  fail<ModuleError>("state: there is no leaf '{}'; there is {}", tree::to_string(prefix_),
+                    known.empty() ? "none" : known);
 }
 Tensor State::View::value() const { return leaf().value(); }
 
 void State::visit(tree::Visitor& visitor) {
   visitor.enter(typeid(State), entries_.size());
   for (auto& [path, leaf] : entries_) {
-    visitor.child(std::string_view(tree::to_string(path)));
-    if (!leaf.cell) {
-      visitor.tensor(leaf.tensor);
-      continue;
+    for (const tree::Key& key : path) {
+      visitor.enter(typeid(tree::Key), 1);
+      visitor.child(std::string_view(tree::to_string(key)));
     }
-    state::CellPtr cell = leaf.cell;
-    visitor.cell(cell);
-    if (cell != leaf.cell) leaf.cell = std::static_pointer_cast<VariableCell>(cell);
+    if (leaf.cell) {
+      state::CellPtr cell = leaf.cell;
+      visitor.cell(cell);
+      if (cell != leaf.cell) leaf.cell = std::static_pointer_cast<VariableCell>(cell);
+    } else {
+      visitor.tensor(leaf.tensor);
+    }
+    for (size_t i = 0; i < path.size(); ++i) visitor.leave();
   }
   visitor.leave();
 }

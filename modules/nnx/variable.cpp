@@ -3,7 +3,7 @@
 #include <deque>
 #include <mutex>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::nnx {
 
@@ -36,7 +36,34 @@ Variable::Variable(state::Value value, Metadata metadata)
 Variable::Variable(const VariableType& type, state::Value value, Metadata metadata) {
   if (value.single())
     value.tensors[0] = run_hooks(metadata, "on_create_value", std::move(value.tensors[0]));
-  cell_ = std::make_shared<VariableCell>(type, std::move(value), std::move(metadata));
+  cell_ = make_variable_cell(type, std::move(value), std::move(metadata));
+}
+
+namespace {
+
+/// What of `place` is below the current path, which may end with a part of it already.
+std::string_view below(std::string_view place, std::string_view current) {
+  for (size_t size = place.size(); size > 0 && size != std::string_view::npos;
+       size = place.rfind('/', size - 1)) {
+    const std::string_view outer = place.substr(0, size);
+    if (!current.ends_with(outer)) continue;
+    if (current.size() > size && current[current.size() - size - 1] != '/') continue;
+    return size == place.size() ? std::string_view() : place.substr(size + 1);
+  }
+  return place;
+}
+
+}  // namespace
+
+LayerPath::LayerPath(const Variable& variable, int above) : scope_(place(variable, above)) {}
+
+std::string_view LayerPath::place(const Variable& variable, int above) {
+  std::string_view place = variable.cell()->label.text();
+  for (int i = 0; i < above; ++i) {
+    const size_t end = place.rfind('/');
+    place = end == std::string_view::npos ? std::string_view() : place.substr(0, end);
+  }
+  return below(place, module_path());
 }
 
 namespace {
@@ -46,10 +73,25 @@ thread_local int raw_copies = 0;
 RawCopyScope::RawCopyScope() { ++raw_copies; }
 RawCopyScope::~RawCopyScope() { --raw_copies; }
 
-Variable::Variable(const Variable& other)
-    : cell_(std::make_shared<VariableCell>(*other.cell_->type,
-                                           raw_copies > 0 ? other.cell_->raw() : other.raw_value(),
-                                           other.cell_->metadata)) {}
+void VariableCell::describe(std::string& structure) const {
+  structure.append(reinterpret_cast<const char*>(&type), sizeof(type));
+  if (!metadata.empty()) structure += to_string(metadata);
+}
+
+VariableCellPtr copy_cell(const VariableCellPtr& cell) {
+  std::shared_ptr<void> alone;
+  tree::CopyScope* scope = tree::CopyScope::current();
+  std::shared_ptr<void>& copy = scope ? scope->copies[cell.get()] : alone;
+  if (!copy) {
+    VariableCellPtr fresh = make_variable_cell(
+        *cell->type, raw_copies > 0 ? cell->raw() : state::read(cell), cell->metadata);
+    fresh->label = cell->label;
+    copy = std::move(fresh);
+  }
+  return std::static_pointer_cast<VariableCell>(copy);
+}
+
+Variable::Variable(const Variable& other) : cell_(copy_cell(other.cell_)) {}
 
 Variable& Variable::operator=(const Variable& other) {
   if (this == &other || cell_ == other.cell_) return *this;
@@ -70,6 +112,10 @@ Variable& Variable::operator=(Variable&& other) noexcept {
   return *this;
 }
 
+bool keeps_shape(const VariableType& type) {
+  return type.is(Param::static_type()) || type.is(BatchStat::static_type());
+}
+
 state::Value Variable::raw_value() const { return state::read(cell_); }
 void Variable::set_raw_value(state::Value value) { state::write(cell_, std::move(value)); }
 
@@ -82,9 +128,18 @@ Tensor Variable::value() const {
   return run_hooks(cell_->metadata, "on_get_value", std::move(value.tensors[0]));
 }
 
-void Variable::set_value(Tensor value) {
-  set_raw_value(state::Value(run_hooks(cell_->metadata, "on_set_value", std::move(value))));
+Tensor Variable::stored(Tensor value) const {
+  value = run_hooks(cell_->metadata, "on_set_value", std::move(value));
+  const state::Value& held = state::peek(cell_);
+  if (keeps_shape(type()) && held.single() && held.tensors[0].defined() && value.defined() &&
+      held.tensors[0].shape() != value.shape()) {
+    fail<ShapeError>("{}: {} cannot become {}: a parameter keeps its shape",
+                     cell_->label.empty() ? type().name() : "variable " + cell_->label,
+                     to_string(held.tensors[0].type()), to_string(value.type()));
+  }
+  return value;
 }
+void Variable::set_value(Tensor value) { set_raw_value(state::Value(stored(std::move(value)))); }
 
 void Variable::set_metadata(std::string_view name, MetadataValue value) {
   cell_->metadata.set(name, std::move(value));

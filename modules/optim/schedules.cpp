@@ -1,8 +1,7 @@
 #include <algorithm>
-#include <atomic>
 #include <numbers>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 #include "linnet/optim.h"
 
@@ -23,17 +22,20 @@ void require_positive(const char* schedule, const char* what, int64_t steps) {
 }  // namespace
 
 Schedule constant_schedule(double value) {
-  return [value](const Tensor&) { return scalar(value, DType::kF32); };
+  return {[value](const Tensor&) { return scalar(value, DType::kF32); },
+          fmt::format("constant_schedule({})", value)};
 }
 
 Schedule polynomial_schedule(double init, double end, double power, int64_t steps, int64_t begin) {
   if (steps <= 0) return constant_schedule(init);
   const int64_t from = std::max<int64_t>(begin, 0);
-  return [=](const Tensor& step) {
+  const auto at = [=](const Tensor& step) {
     const Tensor t = astype(clip(steps_since(step, from), 0, steps), DType::kF32);
     const Tensor left = 1 - t / static_cast<double>(steps);
     return (init - end) * pow(left, power) + end;
   };
+  return {at,
+          fmt::format("polynomial_schedule({}, {}, {}, {}, {})", init, end, power, steps, from)};
 }
 
 Schedule linear_schedule(double init, double end, int64_t steps, int64_t begin) {
@@ -43,11 +45,12 @@ Schedule linear_schedule(double init, double end, int64_t steps, int64_t begin) 
 namespace {
 
 Schedule cosine_decay(double init, int64_t steps, double alpha, double exponent) {
-  return [=](const Tensor& step) {
+  const auto at = [=](const Tensor& step) {
     const Tensor t = minimum(astype(step, DType::kF32), static_cast<double>(steps));
     const Tensor cosine = 0.5 * (1 + cos(std::numbers::pi * t / static_cast<double>(steps)));
     return init * ((1 - alpha) * pow(cosine, exponent) + alpha);
   };
+  return {at, fmt::format("cosine_decay_schedule({}, {}, {}, {})", init, steps, alpha, exponent)};
 }
 
 }  // namespace
@@ -61,7 +64,7 @@ Schedule exponential_decay(double init, int64_t transition_steps, double rate, i
                            bool staircase, std::optional<double> end_value) {
   if (transition_steps <= 0 || rate == 0) return constant_schedule(init);
   const int64_t from = std::max<int64_t>(begin, 0);
-  return [=](const Tensor& step) {
+  const auto at = [=](const Tensor& step) {
     const Tensor since = astype(steps_since(step, from), DType::kF32);
     Tensor p = since / static_cast<double>(transition_steps);
     if (staircase) p = floor(p);
@@ -69,6 +72,8 @@ Schedule exponential_decay(double init, int64_t transition_steps, double rate, i
     if (end_value) value = rate < 1 ? maximum(value, *end_value) : minimum(value, *end_value);
     return value;
   };
+  return {at, fmt::format("exponential_decay({}, {}, {}, {}, {}, {})", init, transition_steps, rate,
+                          from, staircase, end_value ? fmt::format("{}", *end_value) : "none")};
 }
 
 Schedule piecewise_constant_schedule(double init, const std::map<int64_t, double>& scales) {
@@ -78,12 +83,15 @@ Schedule piecewise_constant_schedule(double init, const std::map<int64_t, double
                        factor, boundary);
     }
   }
-  return [=](const Tensor& step) {
+  const auto at = [=](const Tensor& step) {
     Tensor value = scalar(init, DType::kF32);
     for (const auto& [boundary, factor] : scales)
       value = value * where(step < boundary, 1.0, factor);
     return value;
   };
+  std::string text = fmt::format("piecewise_constant_schedule({}", init);
+  for (const auto& [boundary, factor] : scales) text += fmt::format(", {}: {}", boundary, factor);
+  return {at, text + ")"};
 }
 
 Schedule join_schedules(std::vector<Schedule> schedules, std::vector<int64_t> boundaries) {
@@ -91,8 +99,10 @@ Schedule join_schedules(std::vector<Schedule> schedules, std::vector<int64_t> bo
     fail<ValueError>("join_schedules: {} schedules need {} boundaries, got {}", schedules.size(),
                      schedules.size() - 1, boundaries.size());
   }
-  return [schedules = std::move(schedules),
-          boundaries = std::move(boundaries)](const Tensor& step) {
+  std::string text = fmt::format("join_schedules([{}]", fmt::join(boundaries, ", "));
+  for (const Schedule& schedule : schedules) text += ", " + schedule.text();
+  const auto at = [schedules = std::move(schedules),
+                   boundaries = std::move(boundaries)](const Tensor& step) {
     Tensor value = schedules[0](step);
     for (size_t i = 0; i < boundaries.size(); ++i) {
       value =
@@ -100,6 +110,7 @@ Schedule join_schedules(std::vector<Schedule> schedules, std::vector<int64_t> bo
     }
     return value;
   };
+  return {at, text + ")"};
 }
 
 Schedule warmup_cosine_decay_schedule(double init, double peak, int64_t warmup_steps,
@@ -117,12 +128,9 @@ Schedule warmup_cosine_decay_schedule(double init, double peak, int64_t warmup_s
 }
 
 Rate::Rate(double value) : value_(value), text_(fmt::format("{}", value)) {}
-Rate::Rate(Schedule schedule) : schedule_(std::move(schedule)) {
-  static std::atomic<uint64_t> next{0};
-  text_ = fmt::format("schedule{}", next.fetch_add(1));
-}
+Rate::Rate(Schedule schedule) : text_(schedule.text()) { schedule_ = std::move(schedule); }
 Tensor Rate::at(const Tensor& step) const {
-  return schedule_ ? schedule_(step) : scalar(value_, DType::kF32);
+  return schedule_ ? (*schedule_)(step) : scalar(value_, DType::kF32);
 }
 
 }  // namespace linnet::optim

@@ -1,5 +1,5 @@
-#include "core/base/format.h"
-#include "core/ops/optim.h"
+#include "linnet/detail/format.h"
+#include "linnet/detail/optim.h"
 #include "linnet/ops.h"
 #include "linnet/optim.h"
 
@@ -92,12 +92,21 @@ TensorList step_lists(const GradientTransformation& tx, const TensorList& params
   return apply_updates(params, tx.update_list(grads, state, params));
 }
 
+namespace {
+
+/// Nobody else's: what is unknown is equal to nothing.
+std::string described(std::string text) {
+  return text.empty() ? fmt::format("unknown#{}", linnet::detail::unique_number()) : text;
+}
+
+}  // namespace
+
 GradientTransformation chain(std::vector<GradientTransformation> parts) {
   GradientTransformation out;
   for (const GradientTransformation& part : parts) {
-    out.description += (out.description.empty() ? "chain(" : ", ") + part.description;
+    out.description += (out.description.empty() ? "chain(" : ", ") + described(part.description);
   }
-  out.description += ")";
+  out.description += out.description.empty() ? "chain()" : ")";
   out.init_list = [parts](const TensorList& params) {
     TransformState state;
     for (const GradientTransformation& part : parts) state.parts.push_back(part.init_list(params));
@@ -350,6 +359,7 @@ GradientTransformation adamw(Rate rate, AdamWOptions o) {
   GradientTransformation out =
       chain(scale_by_adam({.b1 = o.b1, .b2 = o.b2, .eps = o.eps, .eps_root = o.eps_root}),
             add_decayed_weights(o.weight_decay), scale_by_learning_rate(rate));
+  out.description = "adamw " + out.description;  // its rounding is not that of the chain
   out.step_list = [rate, o](const TensorList& grads, TransformState& state,
                             const TensorList& params) {
     return adamw_step(rate, o, grads, state, params);
@@ -360,6 +370,7 @@ GradientTransformation adamw(Rate rate, AdamWOptions o) {
 GradientTransformation adam(Rate rate, AdamOptions o) {
   GradientTransformation out = chain(scale_by_adam(o), scale_by_learning_rate(rate));
   if (o.nesterov) return out;
+  out.description = "adam " + out.description;
   out.step_list = [rate, o](const TensorList& grads, TransformState& state,
                             const TensorList& params) {
     return adamw_step(
@@ -403,6 +414,81 @@ GradientTransformation adagrad(Rate rate, double initial_accumulator, double eps
   return chain(std::move(sums), scale_by_learning_rate(rate));
 }
 
+namespace detail {
+
+TransformState StateVariables::read() const {
+  TransformState out;
+  for (const auto& [name, variables] : lists) {
+    TensorList& list = out.lists[name];
+    for (const nnx::OptState& variable : variables) list.push_back(variable.value());
+  }
+  for (const StateVariables& part : parts) out.parts.push_back(part.read());
+  return out;
+}
+
+void StateVariables::shape_like(const TransformState& state) {
+  std::erase_if(lists, [&](const auto& list) { return !state.lists.count(list.first); });
+  for (const auto& [name, tensors] : state.lists) {
+    std::vector<nnx::OptState>& variables = lists[name];
+    while (variables.size() > tensors.size()) variables.pop_back();
+    for (size_t i = variables.size(); i < tensors.size(); ++i) variables.emplace_back(tensors[i]);
+  }
+  parts.resize(state.parts.size());
+  for (size_t i = 0; i < parts.size(); ++i) parts[i].shape_like(state.parts[i]);
+}
+
+void StateVariables::append_writes(const TransformState& state, Writes& out) const {
+  for (const auto& [name, tensors] : state.lists) {
+    const std::vector<nnx::OptState>& variables = lists.at(name);
+    for (size_t i = 0; i < tensors.size(); ++i)
+      out.emplace_back(variables[i].cell(), state::Value(variables[i].stored(tensors[i])));
+  }
+  for (size_t i = 0; i < parts.size(); ++i) parts[i].append_writes(state.parts[i], out);
+}
+
+void StateVariables::write(const TransformState& state) {
+  shape_like(state);
+  Writes writes;
+  append_writes(state, writes);
+  for (auto& [cell, value] : writes) state::write(cell, std::move(value));
+}
+
+}  // namespace detail
+
+namespace {
+
+TensorList chosen_values(const std::vector<nnx::detail::NodeLeaf>& leaves, const nnx::Filter& wrt) {
+  const nnx::State chosen = std::move(filter_state(nnx::detail::state_of(leaves), {wrt})[0]);
+  if (chosen.empty()) nnx::detail::fail_nothing_chosen("optimizer", leaves, wrt);
+  TensorList out;
+  for (const auto& [path, leaf] : chosen.entries()) {
+    if (!leaf.cell) {
+      fail<ModuleError>("optimizer: '{}' is a plain tensor, not a variable", tree::to_string(path));
+    }
+    out.push_back(leaf.value());
+  }
+  return out;
+}
+
+}  // namespace
+
+Optimizer::Optimizer(GradientTransformation tx, nnx::Filter wrt,
+                     const std::vector<nnx::detail::NodeLeaf>& leaves)
+    : tx_(std::move(tx)), wrt_(std::move(wrt)), step_(scalar_integer(0, DType::kI32)) {
+  tx_.description = described(std::move(tx_.description));
+  state_.write(tx_.init_list(chosen_values(leaves, wrt_)));
+}
+
+Optimizer& Optimizer::operator=(const Optimizer& other) {
+  if (this == &other) return *this;
+  const TransformState state = other.state();
+  tx_ = other.tx_;
+  wrt_ = other.wrt_;
+  step_ = other.step_;
+  state_.write(state);
+  return *this;
+}
+
 void Optimizer::visit(tree::Visitor& visitor) {
   visitor.enter(typeid(Optimizer), 4);
   visitor.child("description");
@@ -410,7 +496,7 @@ void Optimizer::visit(tree::Visitor& visitor) {
   visitor.child("wrt");
   visitor.fixed(typeid(std::string), wrt_.text());
   visitor.child("step");
-  visitor.tensor(step_);
+  tree::visit(step_, visitor);
   visitor.child("state");
   tree::visit(state_, visitor);
   visitor.leave();
@@ -422,21 +508,31 @@ void Optimizer::update_state(const nnx::State& params, const nnx::State& grads) 
     const nnx::StateLeaf* gradient = grads.find(path);
     if (!gradient)
       fail<ModuleError>("optimizer: there is no gradient for '{}'", tree::to_string(path));
+    if (!leaf.cell)
+      fail<ModuleError>("optimizer: '{}' is a plain tensor, not a variable", tree::to_string(path));
     values.push_back(leaf.value());
     gradients.push_back(gradient->value());
+    if (values.back().shape() != gradients.back().shape()) {
+      fail<ShapeError>("optimizer: the gradient of '{}', {}, does not fit the parameter, {}",
+                       tree::to_string(path), to_string(gradients.back().type()),
+                       to_string(values.back().type()));
+    }
   }
   if (grads.size() != params.size()) {
     fail<ModuleError>("optimizer: {} gradients were given for {} parameters", grads.size(),
                       params.size());
   }
-  const TensorList next = step_lists(tx_, values, gradients, state_);
+  TransformState next_state = state();
+  const TensorList next = step_lists(tx_, values, gradients, next_state);
+  detail::StateVariables::Writes writes;
   size_t i = 0;
-  for (const auto& [path, leaf] : params.entries()) {
-    if (!leaf.cell)
-      fail<ModuleError>("optimizer: '{}' is a plain tensor, not a variable", tree::to_string(path));
-    nnx::Variable(leaf.cell).set_value(next[i++]);
-  }
-  step_ = next_count(step_);
+  for (const auto& [path, leaf] : params.entries())
+    writes.emplace_back(leaf.cell, state::Value(nnx::Variable(leaf.cell).stored(next[i++])));
+  writes.emplace_back(step_.cell(), state::Value(next_count(step_.value())));
+  state_.shape_like(next_state);
+  state_.append_writes(next_state, writes);
+  // Nothing has been written until here, and nothing can fail any more.
+  for (auto& [cell, value] : writes) state::write(cell, std::move(value));
 }
 
 }  // namespace linnet::optim

@@ -51,9 +51,8 @@ inline Tensor ramp(const Shape& shape, DType dtype = DType::kF32) {
 /// A variable of the least kind: construction moves identity, copies are new, assignment writes.
 class Box {
  public:
-  explicit Box(Tensor value)
-      : cell_(std::make_shared<state::Cell>(state::Value(std::move(value)))) {}
-  Box(const Box& other) : cell_(std::make_shared<state::Cell>(state::read(other.cell_))) {}
+  explicit Box(Tensor value) : cell_(state::make_cell(state::Value(std::move(value)))) {}
+  Box(const Box& other) : cell_(state::make_cell(state::read(other.cell_))) {}
   Box(Box&&) noexcept = default;
   Box& operator=(const Box& other) {
     state::write(cell_, state::read(other.cell_));

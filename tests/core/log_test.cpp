@@ -1,5 +1,5 @@
 // Log lines: topics, sinks, and sinks that use the library.
-#include "core/base/log.h"
+#include "linnet/detail/log.h"
 #include "linnet/log.h"
 #include "tests/core/core_support.h"
 

@@ -1,4 +1,5 @@
 // State: variables read and written inside every transformation and every nesting of them.
+#include <optional>
 #include <stdexcept>
 
 #include "linnet/state.h"
@@ -9,6 +10,7 @@ namespace {
 
 using test::Box;
 using test::expect_error;
+using test::type_text;
 using test::values;
 
 double number(const Box& box) { return box.value().item<double>(); }
@@ -376,6 +378,77 @@ TEST(State, eval_shape_discards_writes) {
       zeros({4}));
   EXPECT_EQ(test::type_text(shape), "f32[8]");
   EXPECT_EQ(values(box.value()), test::floats({0, 0, 0, 0}));
+}
+
+TEST(State, variables_made_inside_that_outlive_a_transformation_hold_plain_values) {
+  const auto check = [](const char* what, auto transform) {
+    std::optional<Box> made;
+    transform([&](const Tensor& x) {
+      made.emplace(x * 2);
+      return made->value() * x;
+    });
+    ASSERT_TRUE(made) << what;
+    EXPECT_FALSE(made->value().traced()) << what;
+    EXPECT_EQ(number(*made), 6) << what;
+  };
+  check("grad", [](auto f) { EXPECT_EQ(grad(f)(f64(3)).template item<double>(), 12); });
+  check("grad of grad",
+        [](auto f) { EXPECT_EQ(grad(grad(f))(f64(3)).template item<double>(), 4); });
+  check("vjp", [](auto f) {
+    auto [y, pull] = vjp(f, f64(3));
+    EXPECT_EQ(pull(f64(1)).template item<double>(), 12);
+  });
+  check("jvp",
+        [](auto f) { EXPECT_EQ(jvp(f, f64(3), f64(1)).second.template item<double>(), 12); });
+  check("vmap", [](auto f) {
+    vmap([&](const Tensor& x) { return f(f64(3)) + x; })(zeros({2}, DType::kF64));
+  });
+  check("jit", [](auto f) {
+    const auto g = jit([&](const Tensor& x) { return f(x); });
+    g(f64(5));
+    g(f64(3));
+    EXPECT_EQ(g.trace_count(), 1u);
+  });
+  check("jit of grad", [](auto f) { jit([&](const Tensor& x) { return grad(f)(x); })(f64(3)); });
+  check("grad of jit", [](auto f) {
+    grad([&](const Tensor& x) { return jit([&](const Tensor& z) { return f(z); })(x); })(f64(3));
+  });
+}
+
+TEST(State, variables_made_inside_a_run_that_fails_have_types_only) {
+  std::optional<Box> made;
+  EXPECT_THROW(grad([&](const Tensor& x) -> Tensor {
+                 made.emplace(x * 2);
+                 throw std::runtime_error("boom");
+               })(f64(3)),
+               std::runtime_error);
+  expect_error<TraceError>("item: f64[] has a type but no value",
+                           [&] { (void)made->value().item<double>(); });
+}
+
+TEST(State, results_that_hold_variables_keep_their_derivatives) {
+  const auto f = [](const Tensor& x) { return std::vector<Box>{Box(x * x), Box(x * 3)}; };
+  auto [boxes, pull] = vjp(f, f64(2));
+  EXPECT_EQ(number(boxes[0]), 4);
+  std::vector<Box> cotangents{Box(f64(1)), Box(f64(10))};
+  EXPECT_EQ(pull(cotangents).item<double>(), 34);
+  const auto [primal, tangent] = jvp(f, f64(2), f64(1));
+  EXPECT_EQ(tangent[0].value().item<double>(), 4);
+  const std::vector<Box> many = vmap(f)(tensor({1.0, 2.0}));
+  EXPECT_EQ(type_text(many[0].value()), "f64[2]");
+  const std::vector<Box> compiled = jit(std::function(f))(f64(2));
+  EXPECT_EQ(compiled[1].value().item<double>(), 6);
+  EXPECT_EQ(type_text(eval_shape(f, f64(2))[0].value()), "f64[]");
+  EXPECT_EQ(checkpoint(f)(f64(2))[0].value().item<double>(), 4);
+}
+
+TEST(State, peek_does_not_lift) {
+  Box box(f64(3));
+  const auto f = jit([&](const Tensor& x) {
+    EXPECT_EQ(type_text(state::peek(box.cell()).tensors[0]), "f64[]");
+    return x;
+  });
+  EXPECT_EQ(f.lower(f64(1)).text().find("%1"), std::string::npos) << f.lower(f64(1)).text();
 }
 
 TEST(State, variables_made_inside_are_ordinary) {

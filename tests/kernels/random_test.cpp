@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "core/base/sha1.h"
 #include "hwy/targets.h"
 #include "kernels/cpu/random/samplers.h"
 #include "kernels/cpu/random/threefry.h"
 #include "kernels/cpu/random/threefry_vector.h"
 #include "kernels/cpu/reduce/sort.h"
+#include "linnet/detail/sha1.h"
 #include "linnet/error.h"
 
 namespace linnet::cpu {

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/base/sha1.h"
+#include "linnet/detail/sha1.h"
 #include "linnet/error.h"
 #include "linnet/jit.h"
 #include "linnet/transforms.h"

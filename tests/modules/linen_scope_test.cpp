@@ -241,6 +241,117 @@ TEST(LinenScope, L_068_init_under_eval_shape_and_jit) {
             plain["params"]["kernel"].value().to_vector<float>());
 }
 
+/// Runs a submodule with parameters, batch statistics and sown values inside a transformation.
+template <class Wrap>
+struct Inside {
+  Wrap wrap;
+  Tensor operator()(Scope& s, const Tensor& y) const {
+    return wrap(
+        [&s](const Tensor& z) {
+          const Tensor h = s("dense", linen::Dense{.features = 3}, z);
+          s.sow("intermediates", "h", h);
+          return s("norm", linen::BatchNorm{.use_running_average = false}, h);
+        },
+        y);
+  }
+};
+template <class Wrap>
+Inside(Wrap) -> Inside<Wrap>;
+
+TEST(LinenScope, L_068_variables_made_and_written_inside_a_transformation_are_plain) {
+  const auto plain = Inside{[](auto f, const Tensor& y) { return f(y); }};
+  const linen::ApplyOptions options{.mutate = {"batch_stats", "intermediates"}};
+  const Variables wanted = linen::init(plain, Key(0), x());
+  const auto [output, updates] = linen::apply_with(options, plain, wanted, x());
+  const auto check = [&](const char* what, const auto& module) {
+    const Variables made = linen::init(module, Key(0), x());
+    ASSERT_EQ(to_string(made), to_string(wanted)) << what;
+    const auto [y, changed] = linen::apply_with(options, module, made, x());
+    ASSERT_EQ(to_string(changed), to_string(updates)) << what;
+    const auto equal = [&](const Variables& a, const Variables& b) {
+      const TensorList got = tree::leaves(a), expected = tree::leaves(b);
+      for (size_t i = 0; i < got.size(); ++i) {
+        ASSERT_FALSE(got[i].traced()) << what;
+        const auto g = got[i].to_vector<float>(), e = expected[i].to_vector<float>();
+        for (size_t k = 0; k < g.size(); ++k) EXPECT_NEAR(g[k], e[k], 1e-5f) << what;
+      }
+    };
+    equal(made, wanted);
+    equal(changed, updates);
+  };
+  check("vjp", Inside{[](auto f, const Tensor& y) { return vjp(f, y).first; }});
+  check("jvp", Inside{[](auto f, const Tensor& y) { return jvp(f, y, ones_like(y)).first; }});
+  check("grad", Inside{[](auto f, const Tensor& y) {
+          return std::get<1>(value_and_grad([&](const Tensor& z) {
+            const Tensor h = f(z);
+            return std::make_pair(sum(h), h);
+          })(y));
+        }});
+  check("jit", Inside{[](auto f, const Tensor& y) {
+          return jit([&](const Tensor& z) { return f(z); })(y);
+        }});
+  check("vmap over nothing", Inside{[](auto f, const Tensor& y) {
+          return vmap([&](const Tensor&) { return f(y); }, {.out_axes = {kNone}})(zeros({2}));
+        }});
+  check("jit of vjp", Inside{[](auto f, const Tensor& y) {
+          return jit([&](const Tensor& z) { return vjp(f, z).first; })(y);
+        }});
+}
+
+TEST(LinenScope, L_068_what_eval_shape_would_make_is_absent) {
+  const auto module = [](Scope& s, const Tensor& y) {
+    eval_shape([&](const Tensor& z) { return s("hidden", linen::Dense{.features = 5}, z); }, y);
+    return s("seen", linen::Dense{.features = 2}, y);
+  };
+  const Variables made = linen::init(module, Key(0), x());
+  EXPECT_EQ(to_string(made), "params/seen/bias: f32[2]\nparams/seen/kernel: f32[3,2]\n");
+}
+
+TEST(LinenScope, L_068_a_batched_write_inside_is_refused_by_name) {
+  const auto module = [](Scope& s, const Tensor& y) {
+    return vmap([&](const Tensor& row) {
+      return s("norm", linen::BatchNorm{.use_running_average = false}, reshape(row, {1, 3}));
+    })(y);
+  };
+  const Tensor rows = random::normal(Key(1), {2, 3});
+  const Variables vars = linen::init(module, Key(0), rows);
+  EXPECT_NE(error_of([&] {
+              linen::apply_with({.mutate = "batch_stats"}, module, vars, rows);
+            }).find("vmap: variable batch_stats/norm/mean was given a value that differs"),
+            std::string::npos);
+}
+
+TEST(LinenScope, names_of_a_path_are_told_apart_on_request) {
+  struct Restored {
+    ~Restored() { linen::set_rng_separator(false); }
+  } restored;
+  const auto module = [](Scope& s, const Tensor& y) {
+    const Tensor a = s(
+        "a", [](Scope& t, const Tensor& z) { return t("bc", linen::Dense{.features = 3}, z); }, y);
+    return s(
+        "ab", [](Scope& t, const Tensor& z) { return t("c", linen::Dense{.features = 3}, z); }, a);
+  };
+  const auto kernels_are_equal = [&] {
+    const Variables vars = linen::init(module, Key(0), x());
+    return vars["params"]["a"]["bc"]["kernel"].value().to_vector<float>() ==
+           vars["params"]["ab"]["c"]["kernel"].value().to_vector<float>();
+  };
+  EXPECT_TRUE(kernels_are_equal()) << "as Flax by default";
+  linen::set_rng_separator(true);
+  EXPECT_FALSE(kernels_are_equal());
+  // As of flax.core.scope.LazyRng with flax_fix_rng_separator: SHA-1 of "\0a\0bc\0\1".
+  EXPECT_EQ(linen::apply_with(
+                {.rngs = {{"params", Key(7)}}},
+                [](Scope& s) {
+                  Scope a = s.child("a");
+                  Scope bc = a.child("bc");
+                  return bc.make_rng("params").data();
+                },
+                Variables{})
+                .first.to_vector<uint32_t>(),
+            random::fold_in(Key(7), 0x2fdedc3eu).data().to_vector<uint32_t>());
+}
+
 TEST(LinenScope, L_103_to_L_108_boxes) {
   const Variables boxed = linen::partitioned(ones({2, 3}), AxisNames{"in", "out"});
   const Variables tree{{"params", Variables{{"w", boxed}, {"b", ones({3})}}}};

@@ -2,8 +2,8 @@
 // checked against known answers elsewhere; here they are held against transformations.
 #include <cmath>
 
-#include "core/ops/optim.h"
 #include "core/ops/random.h"
+#include "linnet/detail/optim.h"
 #include "op_table.h"
 
 namespace linnet::testing {

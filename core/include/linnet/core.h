@@ -13,6 +13,7 @@
 #include "linnet/dtype.h"
 #include "linnet/error.h"
 #include "linnet/fields.h"
+#include "linnet/function.h"
 #include "linnet/jit.h"
 #include "linnet/log.h"
 #include "linnet/ops.h"

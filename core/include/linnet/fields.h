@@ -7,23 +7,132 @@
 //   };
 #pragma once
 
+#include <array>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 
 /// Lists every member that holds tensors, variables, modules or configuration, in any order.
-/// A forgotten member that could hold a pointer is reported at first use.
+/// A forgotten member that could hold a pointer is reported at first use; a derived class with
+/// members and no list of its own does not compile.
 #define LINNET_FIELDS(...)                                     \
   auto linnet_fields() { return std::tie(__VA_ARGS__); }       \
   auto linnet_fields() const { return std::tie(__VA_ARGS__); } \
+  void linnet_fields_owner() const {}                          \
   static constexpr std::string_view linnet_field_names() { return #__VA_ARGS__; }
 
+/// The same in a class derived from `Base`, which has a list: these members, then the base's.
+///
+///   struct Gated : nnx::Linear { nnx::Param gate; LINNET_FIELDS_AND_BASE(nnx::Linear, gate) };
+#define LINNET_FIELDS_AND_BASE(Base, ...)                                                       \
+  auto linnet_fields() { return std::tuple_cat(std::tie(__VA_ARGS__), Base::linnet_fields()); } \
+  auto linnet_fields() const {                                                                  \
+    return std::tuple_cat(std::tie(__VA_ARGS__), Base::linnet_fields());                        \
+  }                                                                                             \
+  void linnet_fields_owner() const {}                                                           \
+  static constexpr std::string_view linnet_field_names() {                                      \
+    return ::linnet::detail::JoinedFieldNames<::linnet::detail::FieldText(#__VA_ARGS__),        \
+                                              Base>::value();                                   \
+  }
+
 namespace linnet {
+
+namespace detail {
+
+/// The text of a list of fields as a template argument.
+template <size_t N>
+struct FieldText {
+  char text[N];
+  constexpr FieldText(const char (&from)[N]) {  // NOLINT(runtime/explicit)
+    for (size_t i = 0; i < N; ++i) text[i] = from[i];
+  }
+};
+
+/// `own names, base's names`.
+template <FieldText kOwn, class Base>
+struct JoinedFieldNames {
+  static constexpr std::string_view kFirst{kOwn.text, sizeof(kOwn.text) - 1};
+  static constexpr std::string_view kThen = Base::linnet_field_names();
+  static constexpr std::string_view kMark = kFirst.empty() || kThen.empty() ? "" : ", ";
+  static constexpr std::array<char, kFirst.size() + kMark.size() + kThen.size() + 1> kText = [] {
+    std::array<char, kFirst.size() + kMark.size() + kThen.size() + 1> out{};
+    size_t next = 0;
+    for (std::string_view part : {kFirst, kMark, kThen}) {
+      for (char c : part) out[next++] = c;
+    }
+    return out;
+  }();
+  static constexpr std::string_view value() { return {kText.data(), kText.size() - 1}; }
+};
+
+template <class C>
+std::type_identity<C> fields_owner(void (C::*)() const);
+
+}  // namespace detail
 
 template <class T>
 concept HasFields = requires(const T& object) {
   object.linnet_fields();
   T::linnet_field_names();
 };
+
+/// False for a class that has members of its own and no list but its base's.
+template <class T>
+constexpr bool lists_own_fields() {
+  if constexpr (requires { &T::linnet_fields_owner; }) {
+    using Owner = typename decltype(detail::fields_owner(&T::linnet_fields_owner))::type;
+    return std::is_same_v<Owner, T> || sizeof(Owner) == sizeof(T);
+  } else {
+    return true;
+  }
+}
+
+namespace detail {
+
+/// True if every name of the list `names` is in the list `among`.
+constexpr bool names_are_among(std::string_view names, std::string_view among) {
+  const auto next = [](std::string_view& list) {
+    const size_t end = list.find(',') == std::string_view::npos ? list.size() : list.find(',');
+    std::string_view name = list.substr(0, end);
+    list.remove_prefix(end < list.size() ? end + 1 : end);
+    while (!name.empty() && name.front() == ' ') name.remove_prefix(1);
+    while (!name.empty() && name.back() == ' ') name.remove_suffix(1);
+    return name;
+  };
+  while (!names.empty()) {
+    const std::string_view wanted = next(names);
+    bool found = wanted.empty();
+    for (std::string_view rest = among; !found && !rest.empty();) found = next(rest) == wanted;
+    if (!found) return false;
+  }
+  return true;
+}
+
+template <class... Bases>
+struct BaseList {
+  template <class T>
+  static constexpr bool are_listed_by() {
+    return ([] {
+      if constexpr (requires { Bases::linnet_field_names(); })
+        return names_are_among(Bases::linnet_field_names(), T::linnet_field_names());
+      else
+        return true;
+    }() && ...);
+  }
+};
+
+}  // namespace detail
+
+/// False for a class whose list leaves out members that its direct base lists. (Compilers that
+/// cannot name the bases of a class leave this to the check at first use.)
+template <class T>
+constexpr bool lists_base_fields() {
+#if defined(__GNUC__) && !defined(__clang__)
+  return detail::BaseList<__direct_bases(T)...>::template are_listed_by<T>();
+#else
+  return true;
+#endif
+}
 
 /// The `index`-th name in the text of a LINNET_FIELDS list, without blanks around it and without
 /// the trailing underscore of private members.

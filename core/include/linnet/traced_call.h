@@ -138,6 +138,7 @@ using differentiated = typename DifferentiatedTypes<
 /// A copy without its tensors: the structure alone, which keeps no value alive.
 template <class T>
 T blank(const T& object) {
+  const state::PrototypeScope prototype;
   T out = tree::copy(object);
   const std::vector<tree::LeafRef> leaves = tree::flatten(out).leaves;
   tree::write_raw(leaves, TensorList(tree::read(leaves).size()));
@@ -162,6 +163,18 @@ constexpr bool check_callable() {
   return callable;
 }
 
+/// Keeps of a result its structure alone: variables made for it end with it, unless somebody else
+/// holds them.
+template <class T>
+void keep_prototype(std::optional<T>& result) {
+  if constexpr (!std::is_same_v<T, Tensor>) {
+    const state::PrototypeScope prototype;
+    T copy = tree::copy(*result);
+    result.reset();
+    result.emplace(std::move(copy));
+  }
+}
+
 template <class F, class Arguments, class Which>
 class TracedCall;
 
@@ -177,6 +190,7 @@ class TracedCall<F, std::tuple<A...>, std::index_sequence<W...>> {
 
   template <class... Given>
   explicit TracedCall(const Given&... args) {
+    const state::PrototypeScope local;
     const tree::CopyScope scope;
     arguments_.emplace(as_tensors<A>(args)...);
     (append(std::get<W>(*arguments_)), ...);
@@ -197,7 +211,9 @@ class TracedCall<F, std::tuple<A...>, std::index_sequence<W...>> {
   /// Calls f; gives the tensors of its result.
   TensorList run(F& f) {
     result_.emplace(std::apply(f, *arguments_));
-    return tree::leaves(*result_);
+    TensorList leaves = tree::leaves(*result_);
+    keep_prototype(result_);
+    return leaves;
   }
   TensorList run(F& f, const TensorList& values) {
     place(values);
@@ -212,6 +228,7 @@ class TracedCall<F, std::tuple<A...>, std::index_sequence<W...>> {
   }
   /// A copy of all arguments, with other tensors in the chosen ones.
   Arguments arguments(const TensorList& values) const {
+    const state::PrototypeScope local;
     Arguments out = tree::copy(*arguments_);
     place(out, values);
     return out;

@@ -27,17 +27,22 @@ class ReverseCall {
  public:
   /// Starts: gives traced versions of the tensors to differentiate with respect to.
   /// @param scalar_loss insists on floating inputs, as `grad` does.
-  ReverseCall(const char* name, const TensorList& primals, bool scalar_loss);
+  /// @param cells while it runs, cells[i] (if there is one) holds traced()[i].
+  ReverseCall(const char* name, const TensorList& primals, bool scalar_loss,
+              std::vector<state::CellPtr> cells = {});
   ~ReverseCall();
   ReverseCall(ReverseCall&&) noexcept;
 
   const TensorList& traced() const;
-  /// Runs `body` inside the transformation and lets state out afterwards.
+  /// Runs `body` inside the transformation and lets state out afterwards; of a scalar loss, only
+  /// `commit` does.
   void run(const std::function<void()>& body);
   /// The plain value of a result.
   Tensor primal(const Tensor& tensor) const;
   /// Gradients of a scalar loss. @throws ShapeError or DTypeError if it is none.
   TensorList gradients(const Tensor& loss);
+  /// Lets out what a function with a scalar loss wrote, after everything that can fail.
+  void commit();
   /// Cotangents of the inputs; may be called again and again.
   TensorList pullback(const TensorList& outputs, const TensorList& cotangents);
 
@@ -131,11 +136,15 @@ auto value_and_grad(F f) {
     const auto& result = function.traced();
     if constexpr (detail::PairOfResults<std::decay_t<decltype(result)>>) {
       auto gradient = function.chosen(call.gradients(result.first), args...);
-      return std::make_tuple(call.primal(result.first), detail::with_primals(result.second, call),
-                             std::move(gradient));
+      auto out = std::make_tuple(call.primal(result.first),
+                                 detail::with_primals(result.second, call), std::move(gradient));
+      call.commit();
+      return out;
     } else {
       auto gradient = function.chosen(call.gradients(result), args...);
-      return std::make_pair(call.primal(result), std::move(gradient));
+      auto out = std::make_pair(call.primal(result), std::move(gradient));
+      call.commit();
+      return out;
     }
   };
 }

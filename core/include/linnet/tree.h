@@ -1,6 +1,7 @@
 // Trees: how Linnet sees through user types. A tree is a tensor, a described struct (LINNET_FIELDS
-// or a plain aggregate), or a tuple, pair, array, vector, map, optional, variant or unique_ptr of
-// trees. Numbers, enums and strings are static leaves: part of the structure, not of the data.
+// or a plain aggregate), or a tuple, pair, array, vector, map, unordered_map (in the order of its
+// keys), optional, variant or unique_ptr of trees. Numbers, enums and strings are static leaves:
+// part of the structure, not of the data. So is a shared_ptr to a const object, by its address.
 //
 //   struct Batch { Tensor image, label; };
 //   TensorList leaves = tree::leaves(batch);
@@ -35,8 +36,16 @@ struct Key {
   auto operator<=>(const Key&) const = default;
 };
 using Path = std::vector<Key>;
-/// `blocks/0/kernel`.
+/// `kernel`, `0`: the one text of a key.
+std::string to_string(const Key& key);
+/// The texts of all keys.
+std::vector<std::string> names(const Path& path);
+/// `blocks/0/kernel`. A slash or backslash inside a name has a backslash before it, so that
+/// different paths have different texts.
 std::string to_string(const Path& path);
+std::string to_string(const std::vector<std::string>& names);
+/// The names again.
+std::vector<std::string> split_path(std::string_view text);
 
 /// What a walk over a tree reports, in order. Type-erased, so that algorithms are ordinary code.
 class Visitor {
@@ -56,6 +65,51 @@ class Visitor {
   virtual void child(int64_t index) = 0;
   /// A shared node: true on the first visit of `address`; later visits are skipped.
   virtual bool first_visit(const void* address) = 0;
+};
+
+/// Numbers addresses in the order in which they are first seen.
+class AddressTable {
+ public:
+  /// The number of an address seen before; -1 the first time.
+  int64_t number(const void* address);
+
+ private:
+  void grow();
+  size_t slot_of(const void* address) const;
+  struct Slot {
+    const void* address = nullptr;
+    int64_t number = 0;
+  };
+  std::vector<Slot> slots_;  ///< open addressing; the size is a power of 2
+  int64_t count_ = 0;
+};
+
+/// A visitor that knows where it is and enters shared nodes once; the base of all walks.
+class PathVisitor : public Visitor {
+ public:
+  explicit PathVisitor(bool with_path = true) : with_path_(with_path) {}
+  void tensor(Tensor& leaf) override;
+  void cell(state::CellPtr& cell) override;
+  void fixed(const std::type_info& type, std::string_view bytes) override;
+  void enter(const std::type_info& type, size_t children) override;
+  void leave() override;
+  void child(std::string_view name) override;
+  void child(int64_t index) override;
+  bool first_visit(const void* address) override { return seen_.number(address) < 0; }
+
+ protected:
+  /// Of the leaf that is visited; without paths, empty.
+  const Path& path() const { return path_; }
+  /// Of the innermost node that has been entered.
+  Path node_path() const;
+  AddressTable& seen() { return seen_; }
+
+ private:
+  void step(Key key);
+  bool with_path_;
+  Path path_;
+  std::vector<size_t> depth_;
+  AddressTable seen_;
 };
 
 /// Customisation point: specialise with `static void visit(T&, Visitor&)` for types that are
@@ -199,6 +253,39 @@ template <class T>
 inline constexpr bool is_small_vector = false;
 template <class T, size_t N>
 inline constexpr bool is_small_vector<SmallVector<T, N>> = true;
+template <class T>
+inline constexpr bool is_shared_pointer = false;
+template <class T>
+inline constexpr bool is_shared_pointer<std::shared_ptr<T>> = true;
+template <class T>
+inline constexpr bool is_function = false;
+template <class F>
+inline constexpr bool is_function<std::function<F>> = true;
+template <class T>
+concept UnorderedMap = requires(T& map) {
+  typename T::hasher;
+  typename T::mapped_type;
+  map.begin()->second;
+};
+
+/// A pointer to it shows all of it: it is not the base of something larger.
+template <class T>
+inline constexpr bool is_whole = HasTraits<T> || !std::is_polymorphic_v<T> || std::is_final_v<T>;
+
+/// Of something that is not const and holds leaves.
+template <class T>
+inline constexpr bool is_pointer_to_tree = false;
+template <class T>
+inline constexpr bool is_pointer_to_tree<T*> =
+    !std::is_const_v<T> && (std::is_same_v<T, Tensor> || HasTraits<T> || HasFields<T>);
+
+template <class Key>
+void name_child(Visitor& v, const Key& key) {
+  if constexpr (std::is_convertible_v<const Key&, std::string_view>)
+    v.child(std::string_view(key));
+  else
+    v.child(static_cast<int64_t>(key));
+}
 
 template <class T>
 std::vector<FieldExtent> field_extents(T& object) {
@@ -238,6 +325,10 @@ void visit(T& object, Visitor& v) {
     v.flag(o);
   } else if constexpr (std::is_arithmetic_v<U> || std::is_enum_v<U> || std::is_pointer_v<U> ||
                        std::is_empty_v<U>) {
+    static_assert(
+        !detail::is_pointer_to_tree<U>,
+        "the object behind a plain pointer is not seen, so it would not be trained, saved "
+        "or traced: hold it as a member, in a std::unique_ptr or in an nnx::Shared");
     v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(&o),
                                         std::is_empty_v<U> ? 0 : sizeof(U)));
   } else if constexpr (std::is_same_v<U, std::string> || std::is_same_v<U, std::string_view>) {
@@ -246,6 +337,12 @@ void visit(T& object, Visitor& v) {
     v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(o.data()),
                                         o.size() * sizeof(*o.data())));
   } else if constexpr (HasFields<U>) {
+    static_assert(lists_own_fields<U>(),
+                  "this class has members of its own but no list of them: give it "
+                  "LINNET_FIELDS_AND_BASE(Base, members...)");
+    static_assert(lists_base_fields<U>(),
+                  "the list of this class leaves out members of its base: use "
+                  "LINNET_FIELDS_AND_BASE(Base, members...)");
     detail::check_described(o);
     auto fields = o.linnet_fields();
     v.enter(typeid(U), std::tuple_size_v<decltype(fields)>);
@@ -271,14 +368,39 @@ void visit(T& object, Visitor& v) {
   } else if constexpr (detail::is_map<U>) {
     v.enter(typeid(U), o.size());
     for (auto& [key, value] : o) {
-      if constexpr (std::is_convertible_v<decltype(key), std::string_view>)
-        v.child(std::string_view(key));
-      else
-        v.child(static_cast<int64_t>(key));
+      detail::name_child(v, key);
       visit(value, v);
     }
     v.leave();
+  } else if constexpr (detail::UnorderedMap<U>) {
+    std::map<typename U::key_type, typename U::mapped_type*> in_order;
+    for (auto& [key, value] : o) in_order.emplace(key, &value);
+    v.enter(typeid(U), o.size());
+    for (auto& [key, value] : in_order) {
+      detail::name_child(v, key);
+      visit(*value, v);
+    }
+    v.leave();
+  } else if constexpr (detail::is_shared_pointer<U>) {
+    static_assert(
+        std::is_const_v<typename U::element_type>,
+        "a copy of a shared_ptr shows the same object, so that gradients and copies would "
+        "write into the original: use nnx::Shared<T>, or shared_ptr<const T> for what "
+        "holds no parameters");
+    const void* address = o.get();
+    v.fixed(typeid(U), std::string_view(reinterpret_cast<const char*>(&address), sizeof(address)));
+  } else if constexpr (detail::is_function<U>) {
+    static_assert(
+        !detail::is_function<U>,
+        "two std::functions cannot be compared, so that a compiled program would not know "
+        "when the member has changed: make it a linnet::Function");
   } else if constexpr (detail::is_optional<U> || detail::is_unique<U>) {
+    if constexpr (detail::is_unique<U>) {
+      static_assert(detail::is_whole<typename U::element_type>,
+                    "a pointer to a class with virtual functions shows the members of that class "
+                    "only, not those of the object: use std::variant of the layers, or specialise "
+                    "linnet::tree::Traits for the base and visit through a virtual function");
+    }
     v.enter(typeid(U), o ? 1 : 0);
     if (o) visit(*o, v);
     v.leave();
@@ -309,14 +431,20 @@ struct LeafRef {
 };
 struct Flattened {
   std::vector<LeafRef> leaves;
-  std::vector<Path> paths;  ///< filled on request
+  std::vector<Path> paths;  ///< of each leaf; filled on request
   std::string structure;    ///< equal for trees of equal structure and static leaves
 };
 
-/// A collected walk; `with_paths` also records where each leaf is.
-class Flattener final : public Visitor {
+/// What a walk collects besides the leaves and the structure.
+struct FlattenOptions {
+  bool paths = false;  ///< where each leaf is
+  bool types = false;  ///< dtypes and shapes of the leaves as part of the structure
+};
+
+/// Collects leaves and structure. A cell that is met again is no second leaf.
+class Flattener final : public PathVisitor {
  public:
-  explicit Flattener(bool with_paths = false) : with_paths_(with_paths) {}
+  explicit Flattener(FlattenOptions options = {}) : PathVisitor(options.paths), options_(options) {}
   void tensor(Tensor& leaf) override;
   void cell(state::CellPtr& cell) override;
   void fixed(const std::type_info& type, std::string_view bytes) override;
@@ -329,19 +457,23 @@ class Flattener final : public Visitor {
 
  private:
   void add(LeafRef leaf);
-  bool with_paths_;
+  FlattenOptions options_;
   Flattened result_;
-  Path path_;
-  std::vector<size_t> depth_;
-  std::vector<const void*> shared_;
 };
 
 template <class T>
-Flattened flatten(T& object, bool with_paths = false) {
-  Flattener flattener(with_paths);
+Flattened flatten(T& object, FlattenOptions options) {
+  Flattener flattener(options);
   visit(object, flattener);
   return flattener.take();
 }
+template <class T>
+Flattened flatten(T& object, bool with_paths = false) {
+  return flatten(object, FlattenOptions{.paths = with_paths});
+}
+
+/// The path of each tensor: those of a list in one variable are numbered.
+std::vector<Path> tensor_paths(const Flattened& flat);
 
 /// The tensors of a list of leaves; variables are read (lists of them give several).
 TensorList read(const std::vector<LeafRef>& leaves);
@@ -363,9 +495,9 @@ template <class T>
 std::vector<std::pair<std::string, Tensor>> leaves_with_path(const T& object) {
   Flattened flat = flatten(const_cast<T&>(object), true);
   TensorList tensors = read(flat.leaves);
+  const std::vector<Path> paths = tensor_paths(flat);
   std::vector<std::pair<std::string, Tensor>> out;
-  for (size_t i = 0; i < tensors.size(); ++i)
-    out.emplace_back(to_string(flat.paths[i]), tensors[i]);
+  for (size_t i = 0; i < tensors.size(); ++i) out.emplace_back(to_string(paths[i]), tensors[i]);
   return out;
 }
 
@@ -416,7 +548,8 @@ template <class T, class F>
 T map_with_path(const T& object, F&& f) {
   Flattened flat = flatten(const_cast<T&>(object), true);
   TensorList tensors = read(flat.leaves);
-  for (size_t i = 0; i < tensors.size(); ++i) tensors[i] = f(to_string(flat.paths[i]), tensors[i]);
+  const std::vector<Path> paths = tensor_paths(flat);
+  for (size_t i = 0; i < tensors.size(); ++i) tensors[i] = f(to_string(paths[i]), tensors[i]);
   return unflatten(object, tensors);
 }
 

@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <string>
 
-#include "core/base/format.h"
 #include "core/ops/fused.h"
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/register/conv_reference.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

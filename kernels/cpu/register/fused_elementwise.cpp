@@ -5,7 +5,6 @@
 #include <cstring>
 #include <vector>
 
-#include "core/base/format.h"
 #include "core/ops/convert.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/host_access.h"
@@ -13,6 +12,7 @@
 #include "kernels/cpu/interpreter/tile_program.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/scalar_params.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,5 +1,5 @@
 // Optimiser steps: the fused float32 kernel.
-#include "core/ops/optim.h"
+#include "linnet/detail/optim.h"
 #include "kernels/cpu/optim/update.h"
 #include "kernels/cpu/register/families.h"
 #include "linnet/kernel.h"

@@ -18,17 +18,39 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "linnet/function.h"
 #include "linnet/nnx/graph.h"
 #include "linnet/tree.h"
 
 namespace linnet::optim {
 
 /// A value that depends on the step, a traced integer scalar (i32 from the optimisers, i64 in the
-/// parts of `join_schedules`); gives f32 (J-128).
-using Schedule = std::function<Tensor(const Tensor& step)>;
+/// parts of `join_schedules`); gives f32 (J-128). Any callable will do.
+///
+/// Its text is its identity in the keys of compiled programs: equal settings give equal texts, and
+/// a callable of unknown state one that only its copies share.
+class Schedule {
+ public:
+  template <class F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, Schedule> &&
+             std::is_invocable_r_v<Tensor, const std::decay_t<F>&, const Tensor&>)
+  Schedule(F&& function)  // NOLINT(runtime/explicit)
+      : function_(std::forward<F>(function)), text_(function_.identity()) {}
+  /// @param text what the function does, with all settings.
+  Schedule(Function<Tensor(const Tensor&)> function, std::string text)
+      : function_(std::move(function)), text_(std::move(text)) {}
+
+  Tensor operator()(const Tensor& step) const { return function_(step); }
+  const std::string& text() const { return text_; }
+
+ private:
+  Function<Tensor(const Tensor&)> function_;
+  std::string text_;
+};
 
 Schedule constant_schedule(double value);
 /// (init - end) (1 - t/T)^power + end, from step `begin` on (J-129). As in optax, no steps mean the
@@ -57,6 +79,11 @@ class Rate {
  public:
   Rate(double value);       // NOLINT(runtime/explicit)
   Rate(Schedule schedule);  // NOLINT(runtime/explicit)
+  template <class F>
+    requires(!std::is_arithmetic_v<std::remove_cvref_t<F>> &&
+             !std::is_same_v<std::remove_cvref_t<F>, Rate> && std::is_convertible_v<F, Schedule>)
+  Rate(F&& function)  // NOLINT(runtime/explicit)
+      : Rate(Schedule(std::forward<F>(function))) {}
   bool constant() const { return !schedule_; }
   double value() const { return value_; }
   Tensor at(const Tensor& step) const;
@@ -65,7 +92,7 @@ class Rate {
 
  private:
   double value_ = 0;
-  Schedule schedule_;
+  std::optional<Schedule> schedule_;
   std::string text_;
 };
 
@@ -89,7 +116,7 @@ struct GradientTransformation {
   std::function<TensorList(const TensorList& grads, TransformState& state,
                            const TensorList& params)>
       step_list;
-  /// Name and settings; equal texts mean equal transformations.
+  /// Name and settings; equal texts mean equal transformations. Empty: unknown, equal to none.
   std::string description;
 
   template <class Tree>
@@ -172,37 +199,65 @@ GradientTransformation lion(Rate rate, double b1 = 0.9, double b2 = 0.99,
 /// g / sqrt(sum of squares + eps).
 GradientTransformation adagrad(Rate rate, double initial_accumulator = 0.1, double eps = 1e-7);
 
-/// Optimiser of an object model: the transformation and its state. Pass it by reference to a jitted
-/// step.
+namespace detail {
+
+/// A TransformState whose tensors are variables.
+struct StateVariables {
+  std::map<std::string, std::vector<nnx::OptState>> lists;
+  std::vector<StateVariables> parts;
+  LINNET_FIELDS(lists, parts)
+
+  using Writes = std::vector<std::pair<state::CellPtr, state::Value>>;
+
+  TransformState read() const;
+  /// Makes and removes variables until there is one for each tensor of `state`.
+  void shape_like(const TransformState& state);
+  /// What is to be written for `state`, which has the same structure.
+  void append_writes(const TransformState& state, Writes& out) const;
+  void write(const TransformState& state);
+};
+
+}  // namespace detail
+
+/// Optimiser of an object model: the transformation and its state, in variables of the kind
+/// OptState. A jitted step may take it by reference or capture it.
 class Optimizer {
  public:
   /// @param wrt the variables to optimise.
+  /// @throws ValueError if `wrt` chooses nothing, ModuleError for a chosen tensor that is no
+  /// variable.
   template <class M>
   Optimizer(M& model, GradientTransformation tx, nnx::Filter wrt = nnx::of_type<nnx::Param>())
-      : tx_(std::move(tx)),
-        wrt_(std::move(wrt)),
-        state_(tx_.init_list(tree::leaves(nnx::state(model, wrt_)))) {
-    step_ = scalar_integer(0, DType::kI32);
-  }
+      : Optimizer(std::move(tx), std::move(wrt),
+                  nnx::detail::walk(nnx::detail::visitor_of(model))) {}
+  Optimizer(const Optimizer&) = default;
+  Optimizer(Optimizer&&) = default;
+  /// Writes into the variables of this one.
+  Optimizer& operator=(const Optimizer& other);
 
-  /// New parameters in the model; `grads` has the paths of the parameters.
-  /// @throws ModuleError if the paths differ.
+  /// New parameters in the model; `grads` has the paths of the parameters. A call that throws
+  /// changes nothing.
+  /// @throws ModuleError if the paths differ, ShapeError if a gradient does not fit.
   template <class M>
   void update(M& model, const nnx::State& grads) {
     update_state(nnx::state(model, wrt_), grads);
   }
 
-  const Tensor& step() const { return step_; }
-  TransformState& state() { return state_; }
-  const TransformState& state() const { return state_; }
+  /// Updates so far, i32[].
+  Tensor step() const { return step_.value(); }
+  TransformState state() const { return state_.read(); }
+  void set_state(const TransformState& state) { state_.write(state); }
+  const std::string& description() const { return tx_.description; }
   void visit(tree::Visitor& visitor);
 
  private:
+  Optimizer(GradientTransformation tx, nnx::Filter wrt,
+            const std::vector<nnx::detail::NodeLeaf>& leaves);
   void update_state(const nnx::State& params, const nnx::State& grads);
   GradientTransformation tx_;
   nnx::Filter wrt_;
-  Tensor step_;
-  TransformState state_;
+  nnx::OptState step_;
+  detail::StateVariables state_;
 };
 
 }  // namespace linnet::optim

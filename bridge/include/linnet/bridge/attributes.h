@@ -100,7 +100,7 @@ AttributeTree merge(const AttributeTree& earlier, const AttributeTree& later);
 namespace detail {
 
 /// A visitor that is told about the attribute trees it meets; it may add to them.
-class AttributeVisitor : public tree::Visitor {
+class AttributeVisitor : public tree::PathVisitor {
  public:
   /// Called before the children of `tree` are visited.
   virtual void attributes(AttributeTree& tree) = 0;

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "linnet/fields.h"
+#include "linnet/function.h"
 #include "linnet/tree.h"
 
 namespace linnet::bridge::detail {
@@ -29,9 +30,6 @@ struct ModuleIdentity {
   /// Something could not be compared.
   bool opaque = false;
 };
-
-/// A number nobody else has.
-uint64_t unique_number();
 
 template <class T>
 void identify(ModuleIdentity& out, const T& object);
@@ -98,7 +96,8 @@ template <class M>
 std::string identity_of(const M& module) {
   ModuleIdentity identity;
   identify(identity, module);
-  return identity.opaque ? "#" + std::to_string(unique_number()) : std::move(identity.text);
+  return identity.opaque ? "#" + std::to_string(linnet::detail::unique_number())
+                         : std::move(identity.text);
 }
 
 }  // namespace linnet::bridge::detail

@@ -208,6 +208,12 @@ class Scope {
   std::shared_ptr<ScopeNode> node_;
 };
 
+/// Whether names of a path are told apart where random keys come from them (docs/rng.md section
+/// 8.1). Off by default: keys are those of Flax, and the scopes `a/bc` and `ab/c` have the same. On
+/// (as `flax_fix_rng_separator`): no two paths share keys. Set it before variables are made.
+bool rng_separator();
+void set_rng_separator(bool on);
+
 /// Options of one `apply`.
 struct ApplyOptions {
   CollectionFilter mutate = false;  ///< collections that may change and are returned

@@ -71,8 +71,8 @@ class Shared {
   std::shared_ptr<T> object_;
 };
 
-/// The static part of a module: types, names, static members, sharing, kinds and metadata of
-/// variables. Comparable, holds no arrays.
+/// The static part of a module: types, names, static members, sharing, and of variables kinds,
+/// metadata, dtypes and shapes. Comparable, holds no arrays.
 class GraphDef {
  public:
   class Definition : public StaticEntry {
@@ -81,7 +81,7 @@ class GraphDef {
     std::string text() const override;
     const std::type_info* type = nullptr;
     std::shared_ptr<const void> prototype;  ///< the module with types in place of values
-    std::string structure;                  ///< as of the tree, with variable kinds and metadata
+    std::string structure;                  ///< of the tree, with the types of its leaves
     std::vector<tree::Path> paths;
   };
 
@@ -114,6 +114,9 @@ struct NodeLeaf {
 std::vector<NodeLeaf> walk(const std::function<void(tree::Visitor&)>& visit,
                            std::string* structure = nullptr);
 State state_of(const std::vector<NodeLeaf>& leaves);
+/// @throws ValueError that names the filter and the leaves it could have chosen.
+[[noreturn]] void fail_nothing_chosen(const char* operation, const std::vector<NodeLeaf>& leaves,
+                                      const Filter& filter);
 /// Replaces each variable's cell (or tensor) by the state's. @throws ModuleError if leaves are
 /// missing or left over.
 void adopt(const std::function<void(tree::Visitor&)>& visit, const State& state);
@@ -147,14 +150,17 @@ M copy_prototype(const GraphDef& graphdef) {
 template <class M>
 GraphDef graphdef(const M& module) {
   auto definition = std::make_shared<GraphDef::Definition>();
-  auto prototype = std::make_shared<M>(tree::copy(module));
+  const auto prototype = [&] {
+    const state::PrototypeScope no_values;
+    return std::make_shared<M>(tree::copy(module));
+  }();
   for (const auto& leaf :
        detail::walk(detail::visitor_of(const_cast<M&>(module)), &definition->structure)) {
     definition->paths.push_back(leaf.path);
   }
   detail::make_abstract(detail::walk(detail::visitor_of(*prototype)));
   definition->type = &typeid(M);
-  definition->prototype = std::move(prototype);
+  definition->prototype = prototype;
   return GraphDef(std::move(definition));
 }
 
@@ -236,6 +242,9 @@ namespace linnet::tree {
 template <class T>
 struct Traits<nnx::Shared<T>> {
   static void visit(nnx::Shared<T>& shared, Visitor& visitor) {
+    static_assert(detail::is_whole<T>,
+                  "nnx::Shared of a class with virtual functions shows the members of that class "
+                  "only: name the class of the object, or make it final");
     visitor.enter(typeid(nnx::Shared<T>), shared ? 1 : 0);
     // Transparent in paths: a shared member is found under its own name.
     if (shared && visitor.first_visit(shared.pointer().get())) tree::visit(*shared, visitor);

@@ -82,12 +82,14 @@ class State {
   /// Null if absent; `path` as in `up/kernel`.
   const StateLeaf* find(std::string_view path) const;
   const StateLeaf* find(const tree::Path& path) const;
+  const StateLeaf* find(const std::vector<std::string>& names) const;
   bool contains(std::string_view path) const { return find(path) != nullptr; }
 
   /// What lies below one key; reading a leaf gives its value.
   class View {
    public:
-    View(const State& state, tree::Path prefix) : state_(&state), prefix_(std::move(prefix)) {}
+    View(const State& state, std::vector<std::string> prefix)
+        : state_(&state), prefix_(std::move(prefix)) {}
     View operator[](std::string_view key) const;
     View operator[](int64_t index) const;
     /// @throws ModuleError naming the path if there is no leaf here.
@@ -98,7 +100,7 @@ class State {
 
    private:
     const State* state_;
-    tree::Path prefix_;
+    std::vector<std::string> prefix_;
   };
   View operator[](std::string_view key) const { return View(*this, {})[key]; }
   View operator[](int64_t index) const { return View(*this, {})[index]; }

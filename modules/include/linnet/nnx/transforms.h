@@ -8,10 +8,10 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <optional>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "linnet/nnx/graph.h"
 #include "linnet/transforms.h"
@@ -20,42 +20,70 @@ namespace linnet::nnx {
 
 namespace detail {
 
-/// A gradient computation over chosen leaves of a module; template-free.
-class GradCall {
+/// The leaves that `wrt` chooses, and their values.
+struct Differentiated {
+  std::vector<NodeLeaf> leaves;
+  TensorList values;
+  std::vector<state::CellPtr> cells;  ///< null for plain tensors
+  /// One gradient per leaf, under its path.
+  State gradients(const TensorList& values) const;
+};
+/// @throws ValueError if `wrt` chooses nothing, DTypeError for a variable that is not floating.
+Differentiated differentiated(const std::vector<NodeLeaf>& leaves, const Filter& wrt);
+
+/// Tensors that a module holds directly, while it runs in a transformation: unless the run is kept,
+/// they are as before afterwards.
+class PlainTensors {
  public:
-  GradCall(const std::vector<NodeLeaf>& leaves, const Filter& wrt);
-  ~GradCall();
-  void run(const std::function<void()>& body);
-  Tensor primal(const Tensor& tensor) const;
-  /// Variables that the run made leave with plain values.
-  void lower(const std::vector<NodeLeaf>& leaves) const;
-  /// A state with one gradient per chosen leaf.
-  State gradients(const Tensor& loss);
+  using Visit = std::function<void(tree::Visitor&)>;
+  explicit PlainTensors(Visit visit);
+  ~PlainTensors();
+  PlainTensors(const PlainTensors&) = delete;
+  PlainTensors& operator=(const PlainTensors&) = delete;
+  /// Traced values in place of those that are differentiated.
+  void place(const Differentiated& chosen, const TensorList& traced) const;
+  /// The values that leave the transformation.
+  void keep(const linnet::detail::ReverseCall& call);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  Visit visit_;
+  std::vector<NodeLeaf> leaves_;
+  TensorList before_;
+  bool kept_ = false;
 };
 
 }  // namespace detail
 
 /// {value, gradients} of `f(model)`, or {value, auxiliary, gradients} if f returns a pair;
-/// gradients are with respect to the variables `wrt` chooses (N-094, N-095).
-/// @throws ShapeError if the loss is not a scalar, DTypeError if a chosen variable is not floating.
+/// gradients are with respect to the variables `wrt` chooses (N-094, N-095). A call that throws
+/// changes no variable.
+/// @throws ValueError if `wrt` chooses nothing, ShapeError if the loss is not a scalar, DTypeError
+/// if it or a chosen variable is not floating.
 template <class F, class M>
 auto value_and_grad(F&& f, M& model, const Filter& wrt) {
-  detail::GradCall call(detail::walk(detail::visitor_of(model)), wrt);
+  const auto visit = detail::visitor_of(model);
+  const detail::Differentiated chosen = detail::differentiated(detail::walk(visit), wrt);
+  linnet::detail::ReverseCall call("grad", chosen.values, true, chosen.cells);
+  detail::PlainTensors plain(visit);
   using Result = std::decay_t<decltype(f(model))>;
   std::optional<Result> result;
-  call.run([&] { result.emplace(f(model)); });
-  call.lower(detail::walk(detail::visitor_of(model)));
+  call.run([&] {
+    plain.place(chosen, call.traced());
+    result.emplace(f(model));
+  });
+  const auto finish = [&](auto out) {
+    plain.keep(call);
+    call.commit();
+    return out;
+  };
   if constexpr (linnet::detail::PairOfResults<Result>) {
-    State gradients = call.gradients(result->first);
-    auto auxiliary = tree::map(result->second, [&](const Tensor& t) { return call.primal(t); });
-    return std::make_tuple(call.primal(result->first), std::move(auxiliary), std::move(gradients));
+    State gradients = chosen.gradients(call.gradients(result->first));
+    return finish(std::make_tuple(call.primal(result->first),
+                                  linnet::detail::with_primals(result->second, call),
+                                  std::move(gradients)));
   } else {
-    State gradients = call.gradients(*result);
-    return std::make_pair(call.primal(*result), std::move(gradients));
+    State gradients = chosen.gradients(call.gradients(*result));
+    return finish(std::make_pair(call.primal(*result), std::move(gradients)));
   }
 }
 

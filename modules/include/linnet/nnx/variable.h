@@ -11,11 +11,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "linnet/metadata.h"
 #include "linnet/state.h"
+#include "linnet/trace.h"
 #include "linnet/tree.h"
 #include "linnet/variable_type.h"
 
@@ -29,10 +31,23 @@ class VariableCell final : public state::Cell {
  public:
   VariableCell(const VariableType& type, state::Value value, Metadata metadata)
       : Cell(std::move(value)), type(&type), metadata(std::move(metadata)) {}
+  /// Kind and metadata are part of the structure of a tree.
+  void describe(std::string& structure) const override;
   const VariableType* type;
   Metadata metadata;
 };
 using VariableCellPtr = std::shared_ptr<VariableCell>;
+
+/// A cell of the present state scope.
+inline VariableCellPtr make_variable_cell(const VariableType& type, state::Value value,
+                                          Metadata metadata) {
+  return state::make_cell<VariableCell>(type, std::move(value), std::move(metadata));
+}
+/// A new cell with the same value; within a tree::copy, the same one for the same cell.
+VariableCellPtr copy_cell(const VariableCellPtr& cell);
+
+/// True for kinds whose values keep the shape they were made with: Param and BatchStat.
+bool keeps_shape(const VariableType& type);
 
 class Variable {
  public:
@@ -57,8 +72,11 @@ class Variable {
   Tensor value() const;
   operator Tensor() const { return value(); }  // NOLINT(runtime/explicit)
   Tensor operator*() const { return value(); }
-  /// Writes through set hooks. @throws TraceError if a transformation does not allow the write.
+  /// Writes through set hooks. @throws ShapeError if the shape of a Param or BatchStat would
+  /// change, TraceError if a transformation does not allow the write.
   void set_value(Tensor value);
+  /// What writing `value` would store: it after set hooks. @throws ShapeError as `set_value`.
+  Tensor stored(Tensor value) const;
   /// Past the hooks; also for tuples (what `sow` stores).
   state::Value raw_value() const;
   void set_raw_value(state::Value value);
@@ -73,6 +91,25 @@ class Variable {
 
  private:
   VariableCellPtr cell_;
+};
+
+/// While one is alive, errors and recorded operations carry the place of the layer that owns the
+/// variable, as of the last `split`, `state`, `value_and_grad`, mode change or optimiser that saw
+/// it; within an outer layer, what is below that.
+class LayerPath {
+ public:
+  /// @param above how many names of the variable's path lead from the layer to it.
+  explicit LayerPath(const Variable& variable, int above = 1);
+  /// By the first variable there is.
+  template <class V>
+  explicit LayerPath(const std::optional<V>& first, const std::optional<V>& second = {})
+      : scope_(first    ? place(*first, 1)
+               : second ? place(*second, 1)
+                        : std::string_view()) {}
+
+ private:
+  static std::string_view place(const Variable& variable, int above);
+  ModulePathScope scope_;
 };
 
 /// While one is alive, copies of variables take the stored values as they are, past all

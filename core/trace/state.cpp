@@ -16,6 +16,12 @@ std::atomic<uint64_t> next_serial{1};
 
 }  // namespace
 
+const std::string* CellLabel::load() const {
+  return std::atomic_ref(const_cast<const std::string*&>(text_)).load(std::memory_order_acquire);
+}
+void CellLabel::store(const std::string* text) {
+  std::atomic_ref(text_).store(text, std::memory_order_release);
+}
 CellLabel& CellLabel::operator=(std::string_view text) {
   if (text == this->text()) return *this;
   static std::mutex* mutex = new std::mutex;
@@ -23,13 +29,13 @@ CellLabel& CellLabel::operator=(std::string_view text) {
   const std::lock_guard lock(*mutex);
   auto found = texts->find(text);
   if (found == texts->end()) found = texts->emplace(text).first;
-  text_.store(&*found, std::memory_order_release);
+  store(&*found);
   return *this;
 }
 
 const std::string& CellLabel::text() const {
   static const std::string none;
-  const std::string* text = text_.load(std::memory_order_acquire);
+  const std::string* text = load();
   return text ? *text : none;
 }
 

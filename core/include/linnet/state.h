@@ -5,7 +5,6 @@
 // values out when it ends. Users meet cells as nnx::Variable.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -39,9 +38,9 @@ struct Value {
 class CellLabel {
  public:
   CellLabel() = default;
-  CellLabel(const CellLabel& other) : text_(other.text_.load(std::memory_order_acquire)) {}
+  CellLabel(const CellLabel& other) : text_(other.load()) {}
   CellLabel& operator=(const CellLabel& other) {
-    text_.store(other.text_.load(std::memory_order_acquire), std::memory_order_release);
+    store(other.load());
     return *this;
   }
   CellLabel& operator=(std::string_view text);
@@ -53,7 +52,9 @@ class CellLabel {
   }
 
  private:
-  std::atomic<const std::string*> text_ = nullptr;
+  const std::string* load() const;
+  void store(const std::string* text);
+  const std::string* text_ = nullptr;  ///< accessed atomically
 };
 
 /// Storage behind a variable. Identity is the address; a cell belongs to the state scope in which

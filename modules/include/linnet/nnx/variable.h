@@ -16,8 +16,8 @@
 #include <string_view>
 
 #include "linnet/metadata.h"
+#include "linnet/module_path.h"
 #include "linnet/state.h"
-#include "linnet/trace.h"
 #include "linnet/tree.h"
 #include "linnet/variable_type.h"
 

@@ -19,6 +19,16 @@ function(linnet_glob result)
   set(${result} ${files} PARENT_SCOPE)
 endfunction()
 
+# Static libraries can become part of a shared one of the user's: their code is position-independent,
+# and of their symbols only those of the public headers are visible from outside.
+function(linnet_library_properties name)
+  set_target_properties(${name} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON)
+  target_compile_options(${name} PRIVATE -fno-semantic-interposition)
+endfunction()
+
 function(linnet_object_component name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FOLDERS;SOURCES;PRIVATE")
   linnet_glob(sources FOLDERS ${arg_FOLDERS} SOURCES ${arg_SOURCES})
@@ -26,7 +36,7 @@ function(linnet_object_component name)
     return()
   endif()
   add_library(${name} OBJECT ${sources})
-  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE "${BUILD_SHARED_LIBS}")
+  linnet_library_properties(${name})
   target_include_directories(${name} PRIVATE
     "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/core/include"
     "${PROJECT_SOURCE_DIR}/kernels/include")
@@ -51,6 +61,7 @@ function(linnet_component name)
     foreach(library IN LISTS arg_HEADER_ONLY)
       target_link_libraries(${name} PRIVATE "$<BUILD_INTERFACE:${library}>")
     endforeach()
+    linnet_library_properties(${name})
     set_target_properties(${name} PROPERTIES
       INSTALL_RPATH "$ORIGIN"
       VERSION "${PROJECT_VERSION}" SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}")

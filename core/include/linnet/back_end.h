@@ -18,6 +18,8 @@
 #include "linnet/device.h"
 #include "linnet/kernel.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Where an operand lies: one of the bases of a call, and an offset in bytes. Base 0 is null, so
@@ -162,3 +164,5 @@ BackEnd& back_end_of(Device device);
 void register_linked_back_ends();
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

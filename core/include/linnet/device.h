@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Codes follow DLPack's DLDeviceType.
@@ -88,3 +90,5 @@ Allocator* set_allocator(Device device, Allocator* allocator);
 MemoryStats memory_stats(Device device = default_device());
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Element type of a tensor. The order is part of no file format.
@@ -192,3 +194,5 @@ decltype(auto) visit_dtype(DType dtype, F&& f) {
 }
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

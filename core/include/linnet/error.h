@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Base of all exceptions thrown by Linnet.
@@ -50,3 +52,5 @@ class IoError : public Error {
 };
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -35,6 +35,8 @@
                                               Base>::value();                                   \
   }
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 namespace detail {
@@ -147,3 +149,5 @@ constexpr std::string_view field_name(std::string_view names, size_t index) {
 }
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -17,6 +17,8 @@
 
 #include "linnet/tree.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 namespace detail {
@@ -77,3 +79,5 @@ struct Traits<Function<R(A...)>> {
 }  // namespace tree
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

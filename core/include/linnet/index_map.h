@@ -19,6 +19,8 @@
 #include "linnet/params.h"
 #include "linnet/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 // ---- Parameters that speak of dimensions. Their types say what becomes of them when all operands
@@ -172,3 +174,5 @@ struct Parts {};
 using IndexMap = std::variant<maps::Custom, maps::Pointwise, maps::Dims, maps::Parts>;
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

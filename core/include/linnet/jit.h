@@ -27,6 +27,8 @@
 
 #include "linnet/traced_call.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 struct JitOptions {
@@ -379,3 +381,5 @@ auto jit(F f, JitOptions options = {}) {
 }
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -15,6 +15,8 @@
 
 #include "linnet/primitive.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Type and layout of one operand or result, as a kernel sees it. Strides are in elements.
@@ -100,3 +102,5 @@ class KernelTable {
 KernelTable& kernel_table(Device device);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 using LogSink = std::function<void(std::string_view topic, std::string_view text)>;
@@ -18,3 +20,5 @@ void set_log_sink(LogSink sink);
 void set_log_topics(std::string topics);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

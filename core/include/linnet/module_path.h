@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Where in the module tree we are, for error texts and graph nodes: `model/head`.
@@ -23,3 +25,5 @@ class ModulePathScope {
 const std::string& module_path();
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -18,6 +18,8 @@
 #include "linnet/fields.h"
 #include "linnet/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 // Creation (ops/creation.cpp)
@@ -422,3 +424,5 @@ Tensor reduce_window(const Tensor& x, WindowReduction reduction, const WindowOpt
 TensorList optimization_barrier(const TensorList& tensors);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

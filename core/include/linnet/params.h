@@ -18,6 +18,8 @@
 #include "linnet/fields.h"
 #include "linnet/shape.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Parameters of a primitive that has none.
@@ -236,3 +238,5 @@ class Params {
 };
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

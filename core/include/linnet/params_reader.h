@@ -9,6 +9,8 @@
 
 #include "linnet/params.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::detail {
 
 /// Reads one value after the other. @throws ValueError saying where and what was expected.
@@ -112,3 +114,5 @@ Params read_params(std::string_view text) {
 }
 
 }  // namespace linnet::detail
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 #include "linnet/device.h"
 #include "linnet/tree.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// A copy of `object` with all tensors on `device`; those that are there already are shared.
@@ -25,3 +27,5 @@ void move_to(T& object, Device device) {
 }
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -24,6 +24,8 @@
 #include "linnet/params_reader.h"
 #include "linnet/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 using Inputs = std::span<const Tensor>;
@@ -391,3 +393,5 @@ const Primitive& define(const Opaque<P>& d) {
 }
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -15,6 +15,8 @@
 #include "linnet/ops.h"
 #include "linnet/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::random {
 
 /// A key, or an array of keys of shape S stored as u32[S..., 2] (high word first).
@@ -156,3 +158,5 @@ Tensor orthogonal(const Key& key, int64_t n, const Shape& shape = {}, std::optio
 namespace linnet {
 using random::Key;
 }  // namespace linnet
+
+#pragma GCC visibility pop

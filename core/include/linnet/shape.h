@@ -11,6 +11,8 @@
 #include "linnet/dtype.h"
 #include "linnet/small_vector.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Dimension sizes, outermost first. Empty means a zero-dimensional tensor (one element).
@@ -46,3 +48,5 @@ int64_t normalize_axis(int64_t axis, size_t rank, const char* operation);
 Axes normalize_axes(const Axes& axes, size_t rank, const char* operation);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

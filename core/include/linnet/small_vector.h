@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Contiguous sequence of up to `N` elements without allocation, more with.
@@ -133,3 +135,5 @@ class SmallVector {
 };
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

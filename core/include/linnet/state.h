@@ -15,6 +15,8 @@
 
 #include "linnet/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::state {
 
 /// Value of a cell: one tensor, or a tuple of them (what `sow` collects).
@@ -175,3 +177,5 @@ Value read_outside(const CellPtr& cell);
 void write(const CellPtr& cell, Value value);
 
 }  // namespace linnet::state
+
+#pragma GCC visibility pop

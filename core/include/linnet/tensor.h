@@ -23,6 +23,8 @@
 #include "linnet/dtype.h"
 #include "linnet/shape.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 class TensorImpl;
@@ -362,3 +364,5 @@ struct DlpackView {
 DlpackView dlpack_view(const Tensor& tensor);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

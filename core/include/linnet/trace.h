@@ -11,6 +11,8 @@
 #include "linnet/module_path.h"
 #include "linnet/primitive.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Meaning of primitives while it is current.
@@ -61,3 +63,5 @@ Tensor make_traced(const Trace& trace, const TensorType& type, std::unique_ptr<T
 Tracer& tracer_of(const Tensor& tensor);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

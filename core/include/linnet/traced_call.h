@@ -20,6 +20,8 @@
 
 #include "linnet/tree.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::detail {
 
 /// T with tensors in place of the floating C++ numbers that it is, or that it holds in standard
@@ -287,3 +289,5 @@ using DifferentiatedCall =
     TracedCall<F, differentiated<F, Which, std::decay_t<const A&>...>, Which>;
 
 }  // namespace linnet::detail
+
+#pragma GCC visibility pop

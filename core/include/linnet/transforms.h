@@ -18,6 +18,8 @@
 #include "linnet/ops.h"
 #include "linnet/traced_call.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 namespace detail {
@@ -390,3 +392,5 @@ auto custom_jvp(F f, Rule jvp_rule) {
 }
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

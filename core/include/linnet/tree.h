@@ -26,6 +26,8 @@
 #include "linnet/state.h"
 #include "linnet/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::tree {
 
 /// One step of a path: a field or map key, or a position.
@@ -554,3 +556,5 @@ T map_with_path(const T& object, F&& f) {
 }
 
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Sets the number of threads of every CPU kernel called from now on, in any thread of the process.
@@ -65,3 +67,5 @@ void apply_num_threads();
 
 }  // namespace cpu
 }  // namespace linnet
+
+#pragma GCC visibility pop

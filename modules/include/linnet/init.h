@@ -12,6 +12,8 @@
 
 #include "linnet/random.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// (key, shape, dtype) -> values (J-044).
@@ -73,3 +75,5 @@ Initializer delta_orthogonal(double scale = 1, int64_t column_axis = -1);
 
 }  // namespace init
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 
 #include "linnet/ops.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::loss {
 
 /// -y log sigmoid(x) - (1 - y) log sigmoid(-x), elementwise.
@@ -31,3 +33,5 @@ Tensor cosine_distance(const Tensor& predictions, const Tensor& targets, double 
 Tensor kl_divergence(const Tensor& log_predictions, const Tensor& targets);
 
 }  // namespace linnet::loss
+
+#pragma GCC visibility pop

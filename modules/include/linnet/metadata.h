@@ -18,6 +18,8 @@
 
 #include "linnet/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// One mesh axis name (or none) per dimension of a tensor.
@@ -120,3 +122,5 @@ size_t axis_count(const Metadata& metadata, size_t rank);
 AxisNames partition_spec(const Metadata& metadata);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include "linnet/nnx/variable.h"
 #include "linnet/ops.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::metrics {
 
 /// Mean of all values since the last reset; NaN before the first.
@@ -33,3 +35,5 @@ class Accuracy : public Average {
 };
 
 }  // namespace linnet::metrics
+
+#pragma GCC visibility pop

@@ -26,6 +26,8 @@
 #include "linnet/nnx/graph.h"
 #include "linnet/tree.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::optim {
 
 /// A value that depends on the step, a traced integer scalar (i32 from the optimisers, i64 in the
@@ -268,5 +270,7 @@ struct Traits<optim::Optimizer> {
   static void visit(optim::Optimizer& optimizer, Visitor& visitor) { optimizer.visit(visitor); }
 };
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop
 
 #endif  // C++20

@@ -24,6 +24,8 @@
 #include "linnet/fields.h"
 #include "linnet/tree.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 namespace detail {
@@ -98,3 +100,5 @@ std::ostream& operator<<(std::ostream& stream, const M& module) {
 }
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

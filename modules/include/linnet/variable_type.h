@@ -10,6 +10,8 @@
 #include <typeinfo>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// A kind of variable at run time. Identity is the address; kinds form a tree.
@@ -45,3 +47,5 @@ class StaticEntry {
 std::string short_type_name(const std::type_info& type);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 #include "linnet/linen/variables.h"
 #include "linnet/nnx/variable.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::bridge {
 
 /// An entry without arrays, such as a graph definition, and the collection it belongs to.
@@ -115,3 +117,5 @@ struct Traits<bridge::AttributeTree> {
   static void visit(bridge::AttributeTree& tree, Visitor& visitor) { tree.visit(visitor); }
 };
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 
 #include "linnet/bridge/attributes.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::bridge {
 
 /// Metadata key that says which box class a variable becomes in functional dictionaries.
@@ -69,3 +71,5 @@ const nnx::VariableType& register_variable_name_type_pair(std::string_view name,
                                                           bool overwrite = false);
 
 }  // namespace linnet::bridge
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 
 #include "linnet/bridge/to_linen.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::bridge {
 
 /// States waiting for a call: the module is merged from them, called, and split again (B-158).
@@ -74,3 +76,5 @@ Functional<M> functional(A&&... args) {
 }
 
 }  // namespace linnet::bridge
+
+#pragma GCC visibility pop

@@ -23,6 +23,8 @@
 #include "linnet/function.h"
 #include "linnet/tree.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::bridge::detail {
 
 struct ModuleIdentity {
@@ -101,3 +103,5 @@ std::string identity_of(const M& module) {
 }
 
 }  // namespace linnet::bridge::detail
+
+#pragma GCC visibility pop

@@ -14,6 +14,8 @@
 #include "linnet/bridge/convert.h"
 #include "linnet/random.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::bridge {
 
 /// What `NNXMeta::replace` changes; what is not given stays.
@@ -72,3 +74,5 @@ std::function<nnx::Param(const Key&, const Shape&, DType)> with_partitioning(
     VariableInitializer init, AxisNames names, std::optional<MeshAxes> mesh = {});
 
 }  // namespace linnet::bridge
+
+#pragma GCC visibility pop

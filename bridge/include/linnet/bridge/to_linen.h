@@ -29,6 +29,8 @@
 #include "linnet/nnx/graph.h"
 #include "linnet/nnx/rngs.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::bridge {
 
 struct ToLinenOptions {
@@ -291,3 +293,5 @@ ToLinen<M> to_linen(A&&... args) {
 }
 
 }  // namespace linnet::bridge
+
+#pragma GCC visibility pop

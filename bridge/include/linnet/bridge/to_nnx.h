@@ -22,6 +22,8 @@
 #include "linnet/linen/scope.h"
 #include "linnet/nnx/rngs.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::bridge {
 
 /// Which collections a call may change: a filter, or (by default) what the functional call around
@@ -244,3 +246,5 @@ M& lazy_init(M& model, A&&... args) {
 }
 
 }  // namespace linnet::bridge
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include "linnet/linen/variables.h"
 #include "linnet/nnx/graph.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::bridge {
 
 namespace detail {
@@ -33,3 +35,5 @@ void update(M& module, const linen::Variables& variables) {
 }
 
 }  // namespace linnet::bridge
+
+#pragma GCC visibility pop

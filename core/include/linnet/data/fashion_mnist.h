@@ -10,6 +10,8 @@
 
 #include "linnet/io/host_array.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Class names by label.
@@ -34,3 +36,5 @@ inline constexpr const char* kFashionMnistDirectory = "/usr/share/datasets/fashi
 FashionMnist load_fashion_mnist(const std::string& directory = kFashionMnistDirectory);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

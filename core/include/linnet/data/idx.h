@@ -10,6 +10,8 @@
 
 #include "linnet/io/host_array.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Limit on the size of the values of one IDX file, in bytes.
@@ -27,3 +29,5 @@ HostArray parse_idx(std::vector<std::byte> bytes, const std::string& name = "IDX
                     uint64_t byte_limit = kIdxByteLimit);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include "linnet/tensor.h"
 #include "linnet/trace.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// `\n  in model/head` if a module is running, else empty.
@@ -26,3 +28,5 @@ template <class E, class... A>
 }
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// True if LINNET_LOG names `topic`; read from the environment once.
@@ -14,3 +16,5 @@ void log_line(std::string_view topic, std::string_view text);
 void log_warning(std::string_view text);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

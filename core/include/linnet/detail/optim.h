@@ -6,6 +6,8 @@
 #include "linnet/ops.h"
 #include "linnet/primitive.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 struct AdamWParams {
@@ -23,3 +25,5 @@ struct AdamWParams {
 const Primitive& adamw_update_primitive();
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

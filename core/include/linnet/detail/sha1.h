@@ -7,9 +7,13 @@
 #include <cstdint>
 #include <span>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// The SHA-1 digest of a message (FIPS 180-4).
 std::array<uint8_t, 20> sha1(std::span<const uint8_t> message);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -14,6 +14,8 @@
 
 #include "linnet/io/file_system.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Writes to a temporary file in the directory of `path`; `commit` flushes it to the disk, renames
@@ -68,3 +70,5 @@ void remove_abandoned_temporaries(const std::string& directory,
                                   FileSystem& file_system = FileSystem::system());
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

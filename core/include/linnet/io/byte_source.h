@@ -14,6 +14,8 @@
 
 #include "linnet/io/file_system.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// What the parsers of file formats read from.
@@ -76,3 +78,5 @@ class MemorySource : public ByteSource {
 };
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -18,6 +18,8 @@
 #include "linnet/io/json.h"
 #include "linnet/tree.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Host copy of a concrete tensor, sharing its memory where it is dense.
@@ -76,3 +78,5 @@ Json checkpoint_manifest(const std::string& directory,
 bool has_checkpoint(const std::string& directory, FileSystem& file_system = FileSystem::system());
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

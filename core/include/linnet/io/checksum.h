@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// CRC-32 with the polynomial of ISO 3309 (gzip, PNG), over data given in pieces if `before` is the
@@ -14,3 +16,5 @@ namespace linnet {
 uint32_t crc32(std::span<const std::byte> bytes, uint32_t before = 0);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

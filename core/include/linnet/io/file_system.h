@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// What is asked about a file or a directory.
@@ -57,3 +59,5 @@ class FileSystem {
                                    int error_number);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include "linnet/dtype.h"
 #include "linnet/shape.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Dense row-major values in native byte order. Copies share the storage, which may be a block of
@@ -71,3 +73,5 @@ HostArray host_array(const Shape& shape, const std::vector<T>& values) {
 }
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -17,6 +17,8 @@
 
 #include "linnet/io/file_system.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// One JSON value. Whole numbers are 64-bit integers and everything with a point or an exponent is
@@ -121,3 +123,5 @@ void write_json(const std::string& path, const Json& value,
                 FileSystem& file_system = FileSystem::system());
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

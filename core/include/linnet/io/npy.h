@@ -10,6 +10,8 @@
 
 #include "linnet/io/host_array.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Reads a .npy file of version 1, 2 or 3. Big-endian values are swapped and column-major ones
@@ -32,3 +34,5 @@ std::vector<std::byte> npy_bytes(const HostArray& array);
 void write_npy(const std::string& path, const HostArray& array);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

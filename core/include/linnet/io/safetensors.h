@@ -19,6 +19,8 @@
 #include "linnet/io/file_system.h"
 #include "linnet/io/host_array.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// How the values get from a file into memory.
@@ -81,3 +83,5 @@ void write_safetensors(const std::string& path, const std::map<std::string, Host
                        FileSystem& file_system = FileSystem::system());
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace linnet::detail {
 
 /// `kernel, bias`, or `nothing`: for error texts.
@@ -56,3 +58,5 @@ FlatLeaves<Node> flat_leaves(const Node& root) {
 }
 
 }  // namespace linnet::detail
+
+#pragma GCC visibility pop

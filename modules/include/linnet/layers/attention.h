@@ -12,6 +12,8 @@
 #include "linnet/ops.h"
 #include "linnet/random.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::layers {
 
 struct AttentionSettings {
@@ -63,3 +65,5 @@ using layers::dot_product_attention;
 using layers::make_attention_mask;
 using layers::make_causal_mask;
 }  // namespace linnet::nnx
+
+#pragma GCC visibility pop

@@ -36,6 +36,8 @@
     return ::linnet::layers::detail::joined_field_names<Own, Base>();                           \
   }
 
+#pragma GCC visibility push(default)
+
 namespace linnet::layers::detail {
 
 /// The text `names of A, names of B`.
@@ -97,3 +99,5 @@ struct Traits<Metadata> {
   }
 };
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include "linnet/layers/attention.h"
 #include "linnet/layers/config.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::layers {
 
 /// The names under which one layer is known.
@@ -81,3 +83,5 @@ struct Attention {
 };
 
 }  // namespace linnet::layers
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include "linnet/layers/config.h"
 #include "linnet/layers/window.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::layers {
 
 /// Convolution over 1 to 3 spatial dimensions, channels last: x [batch..., spatial..., in] ->
@@ -70,3 +72,5 @@ struct ConvTranspose {
 };
 
 }  // namespace linnet::layers
+
+#pragma GCC visibility pop

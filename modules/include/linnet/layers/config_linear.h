@@ -13,6 +13,8 @@
 
 #include "linnet/layers/config.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::layers {
 
 /// x [..., in] -> x · kernel + bias [..., features]. Parameters: kernel [in, features], bias
@@ -109,3 +111,5 @@ struct Embed {
 };
 
 }  // namespace linnet::layers
+
+#pragma GCC visibility pop

@@ -17,6 +17,8 @@
 #include "linnet/layers/config.h"
 #include "linnet/random.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::layers {
 
 /// Statistics over all axes but `axis` (L-129, N-123). Parameters scale and bias, running averages
@@ -172,3 +174,5 @@ struct Dropout {
 };
 
 }  // namespace linnet::layers
+
+#pragma GCC visibility pop

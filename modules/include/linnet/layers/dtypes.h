@@ -9,6 +9,8 @@
 
 #include "linnet/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::layers {
 
 /// `dtype` if given; else the promoted dtype of all defined tensors, integers together with f32.
@@ -23,3 +25,5 @@ namespace linnet::linen {
 using layers::canonicalize_dtype;
 using layers::promote_dtype;
 }  // namespace linnet::linen
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include "linnet/layers/window.h"
 #include "linnet/ops.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::layers {
 
 /// Sum, maximum or minimum of each window; padding counts as 0, -inf and +inf.
@@ -41,3 +43,5 @@ using layers::max_pool;
 using layers::min_pool;
 using layers::pool;
 }  // namespace linnet::nnx
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include "linnet/fields.h"
 #include "linnet/shape.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::layers {
 
 /// One number per spatial dimension, or one number for all of them.
@@ -89,3 +91,5 @@ class Padding {
 };
 
 }  // namespace linnet::layers
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include "linnet/layers/config_attention.h"
 #include "linnet/linen/layers_init.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::linen {
 
 /// What may differ from call to call.
@@ -35,3 +37,5 @@ extern template struct Attention<linen::Api, AttentionName::kMultiHeadDotProduct
 extern template struct Attention<linen::Api, AttentionName::kMultiHeadAttention>;
 extern template struct Attention<linen::Api, AttentionName::kSelfAttention>;
 }  // namespace linnet::layers
+
+#pragma GCC visibility pop

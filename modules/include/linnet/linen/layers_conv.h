@@ -9,6 +9,8 @@
 #include "linnet/layers/pooling.h"
 #include "linnet/linen/layers_init.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::linen {
 
 using layers::Padding;
@@ -22,3 +24,5 @@ namespace linnet::layers {
 extern template struct Conv<linen::Api>;
 extern template struct ConvTranspose<linen::Api>;
 }  // namespace linnet::layers
+
+#pragma GCC visibility pop

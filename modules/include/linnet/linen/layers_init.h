@@ -16,6 +16,8 @@
 #include "linnet/layers/config.h"
 #include "linnet/linen/scope.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::linen {
 
 class ParamInit {
@@ -91,3 +93,5 @@ struct Traits<linen::ParamInit> {
   static void visit(linen::ParamInit& init, Visitor& visitor) { init.visit(visitor); }
 };
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include "linnet/layers/config_linear.h"
 #include "linnet/linen/layers_init.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::linen {
 
 using Dense = layers::Dense<Api>;
@@ -25,3 +27,5 @@ extern template struct DenseGeneral<linen::Api>;
 extern template struct Einsum<linen::Api>;
 extern template struct Embed<linen::Api>;
 }  // namespace linnet::layers
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include "linnet/layers/config_norm.h"
 #include "linnet/linen/layers_init.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::linen {
 
 using BatchNorm = layers::BatchNorm<Api>;
@@ -27,3 +29,5 @@ extern template struct GroupNorm<linen::Api>;
 extern template struct InstanceNorm<linen::Api>;
 extern template struct Dropout<linen::Api>;
 }  // namespace linnet::layers
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 
 #include "linnet/linen/scope.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::linen {
 
 namespace detail {
@@ -63,3 +65,5 @@ struct Sequential {
 };
 
 }  // namespace linnet::linen
+
+#pragma GCC visibility pop

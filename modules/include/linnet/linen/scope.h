@@ -32,6 +32,8 @@
 #include "linnet/module_path.h"
 #include "linnet/random.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::linen {
 
 /// Which collections: none, all, some, or all but some (L-010).
@@ -278,3 +280,5 @@ auto apply_with(const ApplyOptions& options, const Module& module, const Variabl
 }
 
 }  // namespace linnet::linen
+
+#pragma GCC visibility pop

@@ -18,6 +18,8 @@
 #include "linnet/tree.h"
 #include "linnet/variable_type.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::linen {
 
 /// Axis metadata round a leaf: which box class, and what it holds beside the value.
@@ -106,3 +108,5 @@ struct Traits<linen::Variables> {
   static void visit(linen::Variables& variables, Visitor& visitor) { variables.visit(visitor); }
 };
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

@@ -19,6 +19,8 @@
 #include "linnet/error.h"
 #include "linnet/nnx/state.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 /// A counted reference to a module or variable: copies refer to the same object, and `split`,
@@ -259,3 +261,5 @@ struct Traits<nnx::GraphDef> {
   }
 };
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include "linnet/nnx/layers_linear.h"
 #include "linnet/nnx/layers_norm.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 using AttentionOptions = layers::Attention<Api, layers::AttentionName::kMultiHeadAttention>;
@@ -99,3 +101,5 @@ class SelfAttention : public MultiHeadAttention {
 };
 
 }  // namespace linnet::nnx
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include "linnet/layers/pooling.h"
 #include "linnet/nnx/layers_init.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 using layers::Padding;
@@ -62,3 +64,5 @@ class ConvTranspose : public ConvTransposeOptions {
 };
 
 }  // namespace linnet::nnx
+
+#pragma GCC visibility pop

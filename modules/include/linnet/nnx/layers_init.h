@@ -14,6 +14,8 @@
 #include "linnet/layers/config.h"
 #include "linnet/nnx/rngs.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 struct ParamInit {
@@ -70,3 +72,5 @@ struct Traits<nnx::ParamInit> {
   static void visit(nnx::ParamInit& init, Visitor& visitor) { init.visit(visitor); }
 };
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

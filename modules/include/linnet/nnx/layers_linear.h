@@ -16,6 +16,8 @@
 #include "linnet/layers/config_linear.h"
 #include "linnet/nnx/layers_init.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 using LinearOptions = layers::Dense<Api>;
@@ -107,3 +109,5 @@ class Embed : public EmbedOptions {
 };
 
 }  // namespace linnet::nnx
+
+#pragma GCC visibility pop

@@ -19,6 +19,8 @@
 #include "linnet/layers/config_norm.h"
 #include "linnet/nnx/layers_init.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 using BatchNormOptions = layers::BatchNorm<Api>;
@@ -155,3 +157,5 @@ class Dropout : public DropoutOptions {
 };
 
 }  // namespace linnet::nnx
+
+#pragma GCC visibility pop

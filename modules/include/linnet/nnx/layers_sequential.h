@@ -13,6 +13,8 @@
 
 #include "linnet/nnx/rngs.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 /// A chain (N-041). What a layer gives is the argument of the next; a tuple or pair gives several.
@@ -72,3 +74,5 @@ class Sequential {
 };
 
 }  // namespace linnet::nnx
+
+#pragma GCC visibility pop

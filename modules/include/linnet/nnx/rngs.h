@@ -15,6 +15,8 @@
 #include "linnet/nnx/graph.h"
 #include "linnet/random.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 /// One stream: key and count are variables tagged with the stream's name.
@@ -103,3 +105,5 @@ struct Traits<nnx::Rngs> {
   static void visit(nnx::Rngs& rngs, Visitor& visitor) { rngs.visit(visitor); }
 };
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

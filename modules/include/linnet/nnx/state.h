@@ -15,6 +15,8 @@
 
 #include "linnet/nnx/variable.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 /// A leaf of a state: a variable, or a tensor that a module holds directly.
@@ -129,3 +131,5 @@ struct Traits<nnx::State> {
   static void visit(nnx::State& state, Visitor& visitor) { state.visit(visitor); }
 };
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

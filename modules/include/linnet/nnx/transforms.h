@@ -16,6 +16,8 @@
 #include "linnet/nnx/graph.h"
 #include "linnet/transforms.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 namespace detail {
@@ -105,3 +107,5 @@ auto grad(F&& f, M& model) {
 }
 
 }  // namespace linnet::nnx
+
+#pragma GCC visibility pop

@@ -21,6 +21,8 @@
 #include "linnet/tree.h"
 #include "linnet/variable_type.h"
 
+#pragma GCC visibility push(default)
+
 namespace linnet::nnx {
 
 using linnet::short_type_name;
@@ -225,3 +227,5 @@ struct Traits<T> {
 };
 
 }  // namespace linnet::tree
+
+#pragma GCC visibility pop

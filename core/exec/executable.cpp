@@ -4,8 +4,8 @@
 
 #include "core/base/format.h"
 #include "core/base/log.h"
-#include "core/exec/options.h"
 #include "core/exec/plan.h"
+#include "core/passes/options.h"
 #include "core/passes/passes.h"
 #include "core/tensor/tensor_impl.h"
 

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/exec/options.h"
 #include "core/graph/graph.h"
+#include "core/passes/options.h"
 
 namespace linnet {
 

@@ -1,7 +1,6 @@
 #include "core/trace/call.h"
 
 #include "core/base/format.h"
-#include "core/exec/executable.h"
 #include "core/trace/graph_trace.h"
 #include "core/trace/operands.h"
 
@@ -196,15 +195,6 @@ TensorList call_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
 
 }  // namespace
 
-const Executable& Program::executable() const {
-  std::lock_guard lock(mutex_);
-  if (!executable_) {
-    IsolatedScope isolated;
-    executable_ = compile(graph_);
-  }
-  return *executable_;
-}
-
 ProgramPtr Program::jvp(const std::vector<uint8_t>& active) const {
   std::lock_guard lock(mutex_);
   ProgramPtr& slot = jvps_[key_of(active)];
@@ -234,11 +224,8 @@ const Primitive& call_primitive() {
       define(Control{
           .name = "call",
           .infer = [](ParamsRef params, Inputs) { return result_types(called_graph(params)); },
-          .decompose =
-              [](ParamsRef params, Inputs inputs) {
-                return params.as<CallParams>().program->executable().run(
-                    TensorList(inputs.begin(), inputs.end()));
-              },
+          .decompose = [](ParamsRef params,
+                          Inputs inputs) { return params.as<CallParams>().program->run(inputs); },
           .rules = {.jvp = call_jvp, .vjp = call_vjp, .batch = call_batch},
           .is_its_body = true}),
       called_graphs);

@@ -23,6 +23,9 @@ class Program {
 
   /// Compiled at first use.
   const Executable& executable() const;
+  /// Runs it on concrete tensors. Both are defined by the executor, which depends on traces and not
+  /// the other way round.
+  TensorList run(Inputs inputs) const;
 
   /// Results followed by tangents of the floating results, for operands [inputs..., tangents of
   /// those marked active...].

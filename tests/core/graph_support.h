@@ -11,9 +11,9 @@
 #include <gtest/gtest.h>
 
 #include "core/exec/executable.h"
-#include "core/exec/options.h"
 #include "core/graph/fused_elementwise.h"
 #include "core/graph/graph.h"
+#include "core/passes/options.h"
 #include "core/passes/passes.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/graph_trace.h"

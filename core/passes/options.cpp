@@ -1,4 +1,4 @@
-#include "core/exec/options.h"
+#include "core/passes/options.h"
 
 #include <cstdlib>
 

@@ -10,6 +10,7 @@
 #include "linnet/metrics.h"
 #include "linnet/nnx.h"
 #include "linnet/optim.h"
+#include "linnet/trace.h"
 
 namespace linnet {
 namespace {

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <sstream>
 #include <unordered_map>
 
 #include "linnet/core.h"
 #include "linnet/error.h"
+#include "linnet/linen.h"
 #include "linnet/metrics.h"
 #include "linnet/nnx.h"
 #include "linnet/optim.h"
@@ -719,6 +721,23 @@ TEST(NnxState, J_077_core_transformations_take_modules_and_states) {
   auto [y, pull] = vjp([&](const OneLayer& m) { return m; }, model);
   const OneLayer back = pull(y);
   EXPECT_EQ(doubles(back.a.kernel), doubles(model.a.kernel)) << "results may be modules";
+}
+
+TEST(Printing, what_stands_for_a_tensor_prints_as_one) {
+  nnx::Rngs rngs(0);
+  nnx::Linear linear(2, 1, {.use_bias = false}, rngs);
+  linear.kernel = ones({2, 1});
+  linen::Variables vars;
+  vars.at_path({"params", "kernel"}) = linen::Variables(ones({2, 1}));
+  std::ostringstream expected, got;
+  for (int i = 0; i < 4; ++i) expected << ones({2, 1}) << ";";
+  const std::optional<nnx::Param> parameter = linear.kernel;
+  got << linear.kernel << ";" << vars["params"]["kernel"] << ";" << nnx::state(linear)["kernel"]
+      << ";" << parameter << ";";
+  EXPECT_EQ(got.str(), expected.str());
+  std::ostringstream none;
+  none << std::optional<nnx::Param>();
+  EXPECT_EQ(none.str(), "nullopt");
 }
 
 }  // namespace

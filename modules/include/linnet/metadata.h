@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <iosfwd>
 #include <map>
 #include <memory>
 #include <optional>
@@ -120,6 +121,22 @@ size_t axis_count(const Metadata& metadata, size_t rank);
 /// The partition spec of a tensor with this metadata: mesh axis per dimension, after translation of
 /// logical names by `sharding_rules` and the rules in effect; empty without sharding.
 AxisNames partition_spec(const Metadata& metadata);
+
+/// What stands for a tensor (a variable of either API, a leaf of a dictionary) prints as one.
+template <class T>
+  requires requires(const T& holder) { holder.operator Tensor(); }
+std::ostream& operator<<(std::ostream& stream, const T& holder) {
+  return stream << holder.operator Tensor();
+}
+namespace nnx {
+using linnet::operator<<;
+}
+namespace linen {
+using linnet::operator<<;
+}
+namespace bridge {
+using linnet::operator<<;
+}
 
 }  // namespace linnet
 

@@ -12,7 +12,7 @@ if [[ $1 == --each ]]; then
 fi
 compiler=$1
 flags=(-std=c++20 -fsyntax-only -Wall -Wextra -Werror -I. -Icore/include -Ikernels/include
-  -Imodules/include -Ibridge/include)
+  -Imodules/include -Ibridge/include -Ireport/include)
 
 check() { "$compiler" "${flags[@]}" -x c++ "$1" || { echo "$compiler: $1" >&2 && return 255; }; }
 check_header() {
@@ -28,7 +28,7 @@ run() { xargs -P "$(nproc)" -I{} bash -c "flags=(${flags[*]}); $1 {}"; }
 find examples tests/package -name '*.cpp' | run check
 echo linnet/linnet.h | run check_header
 if $each; then
-  find core/include kernels/include modules/include bridge/include -name '*.h' | sort |
+  find core/include kernels/include modules/include bridge/include report/include -name '*.h' | sort |
     sed 's|^[a-z]*/include/||' | run check_header
 fi
 echo "no warnings"

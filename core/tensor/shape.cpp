@@ -10,7 +10,10 @@ Strides dense_strides(std::span<const int64_t> shape) {
   int64_t step = 1;
   for (size_t i = shape.size(); i-- > 0;) {
     strides[i] = step;
-    step *= std::max<int64_t>(shape[i], 1);
+    // Wraps around for shapes of more elements than there can be, which are refused where their
+    // memory is asked for.
+    step = static_cast<int64_t>(static_cast<uint64_t>(step) *
+                                static_cast<uint64_t>(std::max<int64_t>(shape[i], 1)));
   }
   return strides;
 }

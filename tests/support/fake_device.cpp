@@ -223,6 +223,7 @@ class FakeBackEnd final : public BackEnd {
     static_cast<const DeviceKernel&>(kernel).emit(sink, in, out, Address::of(workspace));
   }
   void upload(Device device, void* to, const void* host, size_t bytes) override {
+    if (bytes == 0) return;  // and the pointers may be null
     FakeStream& queue = stream(device.index);
     const auto* from = static_cast<const std::byte*>(host);
     queue.push([&queue, to, kept = std::vector(from, from + bytes)] {
@@ -233,6 +234,7 @@ class FakeBackEnd final : public BackEnd {
   void download(void* host, Device device, const void* from, size_t bytes) override {
     FakeStream& queue = stream(device.index);
     queue.drain();
+    if (bytes == 0) return;
     std::memcpy(host, queue.memory.accessible(reinterpret_cast<uintptr_t>(from)), bytes);
   }
   void copy(Device to_device, void* to, Device from_device, const void* from,

@@ -71,7 +71,7 @@ void StagedKernel::run(const void* const* inputs, void* const* outputs, void* wo
 }
 
 void ZeroKernel::run(const void* const*, void* const* outputs, void*) const {
-  std::memset(outputs[0], 0, bytes_);
+  if (bytes_ > 0) std::memset(outputs[0], 0, bytes_);  // without elements there may be no memory
 }
 
 }  // namespace linnet::cpu

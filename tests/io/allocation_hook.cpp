@@ -66,6 +66,17 @@ void* operator new(size_t bytes, std::align_val_t alignment) {
 void* operator new[](size_t bytes, std::align_val_t alignment) {
   return linnet::testing::allocate(bytes, alignment);
 }
+// std::stable_sort asks in this way, and gives the block back in the usual one.
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  try {
+    return linnet::testing::allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void* operator new[](size_t bytes, const std::nothrow_t& tag) noexcept {
+  return operator new(bytes, tag);
+}
 void operator delete(void* block) noexcept { linnet::testing::release(block); }
 void operator delete[](void* block) noexcept { linnet::testing::release(block); }
 void operator delete(void* block, size_t) noexcept { linnet::testing::release(block); }

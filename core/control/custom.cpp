@@ -1,10 +1,10 @@
 // custom_vjp and custom_jvp: functions that bring their own derivative rule.
-#include "core/base/format.h"
 #include "core/control/rule_state.h"
 #include "core/ops/families.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/operands.h"
 #include "core/trace/rules.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 #include "linnet/transforms.h"
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "core/base/format.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

@@ -2,12 +2,12 @@
 
 #include <mutex>
 
-#include "core/base/format.h"
-#include "core/base/log.h"
 #include "core/exec/plan.h"
 #include "core/passes/options.h"
 #include "core/passes/passes.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
+#include "linnet/detail/log.h"
 
 namespace linnet {
 namespace {

@@ -4,9 +4,9 @@
 #include <array>
 #include <cstring>
 
-#include "core/base/format.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

@@ -3,7 +3,7 @@
 #include <map>
 #include <mutex>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

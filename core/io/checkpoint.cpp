@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "checkpoint_manifest.h"
-#include "core/base/format.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "directory.h"
+#include "linnet/detail/format.h"
 #include "linnet/io/atomic_file.h"
 #include "linnet/io/safetensors.h"
 #include "safetensors_header.h"

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <span>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/io/checksum.h"
 
 namespace linnet::checkpoint {

@@ -11,8 +11,8 @@
 #include <span>
 #include <thread>
 
-#include "core/base/format.h"
 #include "interrupted.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

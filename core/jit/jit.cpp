@@ -7,12 +7,12 @@
 #include <thread>
 #include <unordered_map>
 
-#include "core/base/format.h"
-#include "core/base/log.h"
 #include "core/control/stage.h"
 #include "core/exec/executable.h"
 #include "core/jit/retrace.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
+#include "linnet/detail/log.h"
 
 namespace linnet {
 

@@ -2,9 +2,9 @@
 #include <array>
 #include <atomic>
 
-#include "core/base/format.h"
 #include "core/memory/devices.h"
 #include "linnet/back_end.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

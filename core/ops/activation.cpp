@@ -2,8 +2,8 @@
 
 #include <numbers>
 
-#include "core/base/format.h"
 #include "core/ops/elementwise.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

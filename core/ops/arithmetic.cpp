@@ -1,8 +1,8 @@
 #include "core/ops/arithmetic.h"
 
-#include "core/base/format.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/base/format.h"
 #include "core/ops/nn.h"
 #include "core/ops/random.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

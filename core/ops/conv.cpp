@@ -1,9 +1,9 @@
 #include "core/ops/conv.h"
 
-#include "core/base/format.h"
 #include "core/ops/families.h"
 #include "core/ops/fused.h"
 #include "core/tensor/checked_size.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -4,11 +4,11 @@
 #include <cstring>
 #include <limits>
 
-#include "core/base/format.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
 #include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

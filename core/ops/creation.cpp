@@ -4,12 +4,12 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/base/format.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
 #include "core/tensor/checked_size.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 #include "linnet/trace.h"
 

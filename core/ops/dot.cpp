@@ -1,10 +1,10 @@
 #include "core/ops/dot.h"
 
-#include "core/base/format.h"
 #include "core/ops/families.h"
 #include "core/ops/fused.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,5 +1,5 @@
 // Products in NumPy's terms, on top of dot_general.
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

@@ -3,9 +3,9 @@
 #include <map>
 #include <string>
 
-#include "core/base/format.h"
 #include "core/ops/creation.h"
 #include "core/ops/einsum_equation.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

@@ -1,8 +1,8 @@
 #include "core/ops/fused.h"
 
-#include "core/base/format.h"
 #include "core/ops/activation.h"
 #include "core/ops/scalar_primitives.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

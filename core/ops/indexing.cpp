@@ -3,11 +3,11 @@
 
 #include <limits>
 
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

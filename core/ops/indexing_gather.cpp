@@ -1,11 +1,11 @@
 // Gather, scatter and what is built from them.
 #include <limits>
 
-#include "core/base/format.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/indexing.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,7 +1,7 @@
 #include "core/ops/scalar_primitives.h"
 
-#include "core/base/format.h"
 #include "core/ops/elementwise.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

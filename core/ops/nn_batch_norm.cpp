@@ -1,7 +1,7 @@
 // Batch normalisation: statistics over all axes but the last.
-#include "core/base/format.h"
 #include "core/ops/nn.h"
 #include "core/ops/shape_ops.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,6 +1,6 @@
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/nn.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,8 +1,8 @@
 // Layer and RMS normalisation: statistics over the trailing axes of each row.
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/nn.h"
 #include "core/ops/shape_ops.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,9 +1,9 @@
 #include <limits>
 
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/nn.h"
 #include "core/ops/reduce.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

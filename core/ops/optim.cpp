@@ -1,8 +1,8 @@
 #include "linnet/detail/optim.h"
 
-#include "core/base/format.h"
 #include "core/ops/families.h"
 #include "core/ops/nn.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

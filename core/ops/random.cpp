@@ -1,9 +1,9 @@
 #include "core/ops/random.h"
 #include "core/ops/scalar_primitives.h"
 
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

@@ -1,6 +1,6 @@
-#include "core/base/format.h"
 #include "core/ops/nn.h"
 #include "core/ops/random.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

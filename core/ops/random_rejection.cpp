@@ -1,7 +1,7 @@
 // Primitives of samplers with loops, and the matrix factors that samplers need.
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/random.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

@@ -3,10 +3,10 @@
 
 #include <limits>
 
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
 #include "core/ops/shape_ops.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

@@ -1,8 +1,8 @@
 // Cumulative sums, products and maxima.
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/reduce.h"
 #include "core/ops/shape_ops.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

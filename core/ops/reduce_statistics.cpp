@@ -1,7 +1,7 @@
 // The public reductions, made of the reduction primitives.
-#include "core/base/format.h"
 #include "core/ops/reduce.h"
 #include "core/ops/shape_ops.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,10 +1,10 @@
 // Selection and the identities that only transformations and the compiler notice.
-#include "core/base/format.h"
 #include "core/ops/arithmetic.h"
 #include "core/ops/dims.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

@@ -2,11 +2,11 @@
 
 #include <numeric>
 
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
 #include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

@@ -1,11 +1,11 @@
 // Joining, splitting, repeating and padding.
 #include <array>
 
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

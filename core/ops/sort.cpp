@@ -1,8 +1,8 @@
 #include "core/ops/sort.h"
 
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/reduce.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,5 +1,5 @@
 // The members of Tensor that are operations under another spelling.
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

@@ -1,9 +1,9 @@
 #include "core/ops/window.h"
 
-#include "core/base/format.h"
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
 #include "core/tensor/checked_size.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

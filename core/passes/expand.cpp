@@ -1,9 +1,9 @@
 #include "core/passes/expand.h"
 
-#include "core/base/format.h"
 #include "core/graph/rewrite.h"
 #include "core/trace/graph_trace.h"
 #include "core/trace/operand_device.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

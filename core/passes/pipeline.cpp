@@ -1,5 +1,5 @@
-#include "core/base/format.h"
 #include "core/passes/passes.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,9 +1,9 @@
 #include "core/passes/rewriter.h"
 
-#include "core/base/format.h"
 #include "core/ops/activation.h"
 #include "core/ops/shape_ops.h"
 #include "core/passes/passes.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

@@ -4,11 +4,11 @@
 #include <limits>
 #include <numbers>
 
-#include "core/base/format.h"
 #include "core/ops/random.h"
 #include "core/ops/scalar_primitives.h"
 #include "core/random/sampling.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::random {
 

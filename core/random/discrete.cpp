@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/base/format.h"
 #include "core/random/sampling.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::random {
 

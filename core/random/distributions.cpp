@@ -1,6 +1,6 @@
 // Samplers with parameters that are formulas of simpler ones (docs/rng.md sections 5.1 and 5.4).
-#include "core/base/format.h"
 #include "core/random/sampling.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::random {
 

@@ -1,7 +1,7 @@
 // The gamma family and Poisson numbers (docs/rng.md sections 5.5 and 5.6).
-#include "core/base/format.h"
 #include "core/ops/random.h"
 #include "core/random/sampling.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::random {
 namespace {

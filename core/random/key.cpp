@@ -1,6 +1,6 @@
 // Keys: making, splitting and folding, and raw bits.
-#include "core/base/format.h"
 #include "core/ops/random.h"
+#include "linnet/detail/format.h"
 #include "linnet/random.h"
 
 namespace linnet::random {

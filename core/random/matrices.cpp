@@ -1,9 +1,9 @@
 // Random matrices and vectors with covariance (docs/rng.md sections 5.1 and 5.7).
 #include <algorithm>
 
-#include "core/base/format.h"
 #include "core/ops/random.h"
 #include "core/random/sampling.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::random {
 

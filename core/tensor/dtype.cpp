@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

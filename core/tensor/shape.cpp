@@ -1,7 +1,7 @@
 #include "linnet/shape.h"
 
-#include "core/base/format.h"
 #include "core/tensor/checked_size.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

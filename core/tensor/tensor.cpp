@@ -2,11 +2,11 @@
 
 #include <cstring>
 
-#include "core/base/format.h"
 #include "core/memory/free_blocks.h"
 #include "core/tensor/checked_size.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

@@ -1,11 +1,11 @@
 #include "core/trace/batch.h"
 
-#include "core/base/format.h"
 #include "core/ops/creation.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/shape_ops.h"
 #include "core/trace/operand_device.h"
 #include "core/trace/rules.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

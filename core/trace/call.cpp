@@ -1,8 +1,8 @@
 #include "core/trace/call.h"
 
-#include "core/base/format.h"
 #include "core/trace/graph_trace.h"
 #include "core/trace/operands.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

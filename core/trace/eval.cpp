@@ -3,13 +3,13 @@
 #include <array>
 #include <atomic>
 
-#include "core/base/format.h"
-#include "core/base/log.h"
 #include "core/ops/placement.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/operand_device.h"
 #include "linnet/back_end.h"
+#include "linnet/detail/format.h"
+#include "linnet/detail/log.h"
 
 namespace linnet {
 

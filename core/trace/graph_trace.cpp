@@ -1,9 +1,9 @@
 #include "core/trace/graph_trace.h"
 
-#include "core/base/format.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/call.h"
 #include "core/trace/operand_device.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

@@ -1,8 +1,8 @@
 #include "core/trace/jvp.h"
 
-#include "core/base/format.h"
 #include "core/trace/operand_device.h"
 #include "core/trace/rules.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 

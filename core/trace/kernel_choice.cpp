@@ -7,11 +7,11 @@
 #include <unordered_map>
 
 #include "core/base/fork.h"
-#include "core/base/format.h"
-#include "core/base/log.h"
 #include "core/base/per_thread.h"
 #include "core/trace/eval.h"
 #include "linnet/back_end.h"
+#include "linnet/detail/format.h"
+#include "linnet/detail/log.h"
 
 namespace linnet {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::detail {
 

@@ -1,10 +1,10 @@
 #include "core/trace/rules.h"
 
-#include "core/base/format.h"
 #include "core/ops/creation.h"
 #include "core/ops/shape_ops.h"
 #include "core/trace/operand_device.h"
 #include "core/trace/vjp.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <set>
 
-#include "core/base/format.h"
+#include "linnet/detail/format.h"
 #include "linnet/detail/log.h"
 
 namespace linnet::state {

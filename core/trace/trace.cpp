@@ -2,10 +2,10 @@
 
 #include <atomic>
 
-#include "core/base/format.h"
 #include "core/base/per_thread.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/eval.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -1,10 +1,10 @@
 #include "core/trace/vjp.h"
 
-#include "core/base/format.h"
 #include "core/ops/creation.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/operand_device.h"
 #include "core/trace/rules.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {

@@ -1,11 +1,11 @@
 // The template-free side of jvp, vmap and eval_shape.
-#include "core/base/format.h"
 #include "core/ops/creation.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/batch.h"
 #include "core/trace/graph_trace.h"
 #include "core/trace/jvp.h"
 #include "core/transforms/arguments.h"
+#include "linnet/detail/format.h"
 #include "linnet/transforms.h"
 
 namespace linnet::detail {

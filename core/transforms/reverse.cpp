@@ -1,9 +1,9 @@
 // The template-free side of grad, value_and_grad and vjp.
-#include "core/base/format.h"
 #include "core/ops/creation.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/vjp.h"
 #include "core/transforms/arguments.h"
+#include "linnet/detail/format.h"
 #include "linnet/transforms.h"
 
 namespace linnet::detail {

@@ -5,7 +5,7 @@ namespace linnet::nnx {
 void ParamInit::visit(tree::Visitor& visitor) {
   if (function) {
     visitor.fixed(typeid(ParamInit),
-                  std::to_string(identity_ ? identity_ : layers::unique_number()));
+                  std::to_string(identity_ ? identity_ : linnet::detail::unique_number()));
   }
   tree::visit(metadata, visitor);
 }

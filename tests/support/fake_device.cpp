@@ -5,9 +5,9 @@
 #include <array>
 #include <cstring>
 
-#include "core/base/format.h"
 #include "core/ops/creation.h"
 #include "core/trace/eval.h"
+#include "linnet/detail/format.h"
 #include "support/fake_stream.h"
 
 namespace linnet::testing {

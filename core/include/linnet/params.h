@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "linnet/detail/type_traits.h"
 #include "linnet/device.h"
 #include "linnet/fields.h"
 #include "linnet/shape.h"
@@ -45,23 +46,7 @@ inline size_t mix_hash(size_t seed, uint64_t value) {
 }
 
 template <class T>
-inline constexpr bool is_sequence = false;
-template <class T, size_t N>
-inline constexpr bool is_sequence<SmallVector<T, N>> = true;
-template <class T>
-inline constexpr bool is_sequence<std::vector<T>> = true;
-template <class T>
-inline constexpr bool is_optional = false;
-template <class T>
-inline constexpr bool is_optional<std::optional<T>> = true;
-template <class T>
-inline constexpr bool is_pair = false;
-template <class A, class B>
-inline constexpr bool is_pair<std::pair<A, B>> = true;
-template <class T>
-inline constexpr bool is_shared = false;
-template <class T>
-inline constexpr bool is_shared<std::shared_ptr<T>> = true;
+inline constexpr bool is_sequence = is_small_vector<T> || is_vector<T>;
 
 template <class T>
 void value_text(std::string& out, const T& value) {
@@ -94,7 +79,7 @@ void value_text(std::string& out, const T& value) {
     out += ',';
     value_text(out, value.second);
     out += ')';
-  } else if constexpr (is_shared<T>) {
+  } else if constexpr (is_shared_pointer<T>) {
     append_text(out, static_cast<const void*>(value.get()));
   } else if constexpr (std::is_same_v<T, DType> || std::is_same_v<T, Device> ||
                        std::is_same_v<T, bool> || std::is_same_v<T, std::string>) {
@@ -122,7 +107,7 @@ size_t value_hash(size_t seed, const T& value) {
     return value ? value_hash(mix_hash(seed, 1), *value) : mix_hash(seed, 0);
   } else if constexpr (is_pair<T>) {
     return value_hash(value_hash(seed, value.first), value.second);
-  } else if constexpr (is_shared<T>) {
+  } else if constexpr (is_shared_pointer<T>) {
     return mix_hash(seed, reinterpret_cast<uintptr_t>(value.get()));
   } else if constexpr (std::is_floating_point_v<T>) {
     return mix_hash(seed, std::bit_cast<uint64_t>(static_cast<double>(value)));

@@ -84,7 +84,7 @@ void read_value(TextReader& in, T& value) {
     in.expect(",");
     read_value(in, value.second);
     in.expect(")");
-  } else if constexpr (is_shared<T>) {
+  } else if constexpr (is_shared_pointer<T>) {
     in.fail("no program, which text cannot hold");
   } else if constexpr (std::is_same_v<T, DType>) {
     value = in.dtype();

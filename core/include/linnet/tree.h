@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "linnet/detail/type_traits.h"
 #include "linnet/fields.h"
 #include "linnet/state.h"
 #include "linnet/tensor.h"
@@ -221,10 +222,7 @@ auto aggregate_fields(T& o) {
   }
 }
 
-template <class T>
-inline constexpr bool is_vector = false;
-template <class T, class A>
-inline constexpr bool is_vector<std::vector<T, A>> = true;
+using linnet::detail::is_vector;
 template <class T>
 inline constexpr bool is_array = false;
 template <class T, size_t N>
@@ -233,10 +231,7 @@ template <class T>
 inline constexpr bool is_map = false;
 template <class K, class V, class C, class A>
 inline constexpr bool is_map<std::map<K, V, C, A>> = true;
-template <class T>
-inline constexpr bool is_optional = false;
-template <class T>
-inline constexpr bool is_optional<std::optional<T>> = true;
+using linnet::detail::is_optional;
 template <class T>
 inline constexpr bool is_unique = false;
 template <class T>
@@ -251,14 +246,8 @@ template <class... T>
 inline constexpr bool is_tuple<std::tuple<T...>> = true;
 template <class A, class B>
 inline constexpr bool is_tuple<std::pair<A, B>> = true;
-template <class T>
-inline constexpr bool is_small_vector = false;
-template <class T, size_t N>
-inline constexpr bool is_small_vector<SmallVector<T, N>> = true;
-template <class T>
-inline constexpr bool is_shared_pointer = false;
-template <class T>
-inline constexpr bool is_shared_pointer<std::shared_ptr<T>> = true;
+using linnet::detail::is_shared_pointer;
+using linnet::detail::is_small_vector;
 template <class T>
 inline constexpr bool is_function = false;
 template <class F>

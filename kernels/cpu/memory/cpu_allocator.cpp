@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "core/base/fork.h"
-#include "core/base/format.h"
 #include "core/memory/free_blocks.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

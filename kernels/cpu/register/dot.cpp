@@ -1,7 +1,6 @@
 // Kernels of contractions.
 #include <string>
 
-#include "core/base/format.h"
 #include "core/ops/fused.h"
 #include "kernels/cpu/elementwise/elementwise.h"
 #include "kernels/cpu/reference/matmul.h"
@@ -9,6 +8,7 @@
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
 #include "kernels/cpu/workspace.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 namespace {

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "linnet/function.h"
 #include "linnet/init.h"
 #include "linnet/layers/config.h"
 #include "linnet/linen/scope.h"
@@ -34,7 +35,7 @@ class ParamInit {
             [function = std::move(function)](const Key& key, const Shape& shape, DType dtype) {
               return Variables(function(key, shape, dtype));
             }),
-        identity_(layers::unique_number()) {}
+        identity_(linnet::detail::unique_number()) {}
 
   explicit operator bool() const { return function_ != nullptr; }
   /// Functions cannot be compared: an initialiser is equal to its copies only.

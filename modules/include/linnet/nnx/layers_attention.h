@@ -74,8 +74,8 @@ class MultiHeadAttention : public AttentionOptions {
   std::optional<Intermediate> attention_weights;  ///< one per call with sow_weights
   int64_t num_heads, in_features;
 
-  LINNET_LAYER_FIELDS(Options, query, key, value, query_ln, key_ln, out, rngs, cached_key,
-                      cached_value, cache_index, attention_weights, num_heads, in_features)
+  LINNET_FIELDS_AND_BASE(Options, query, key, value, query_ln, key_ln, out, rngs, cached_key,
+                         cached_value, cache_index, attention_weights, num_heads, in_features)
 
  private:
   /// `writable` is this layer, or null if it is const.

@@ -38,7 +38,7 @@ class Conv : public ConvOptions {
   int64_t in_features, out_features;
   PerDimension kernel_size;
 
-  LINNET_LAYER_FIELDS(Options, kernel, bias, in_features, out_features, kernel_size)
+  LINNET_FIELDS_AND_BASE(Options, kernel, bias, in_features, out_features, kernel_size)
 };
 
 /// Fractionally strided convolution: x [batch..., spatial..., in] -> [batch..., spatial *
@@ -60,7 +60,7 @@ class ConvTranspose : public ConvTransposeOptions {
   int64_t in_features, out_features;
   PerDimension kernel_size;
 
-  LINNET_LAYER_FIELDS(Options, kernel, bias, in_features, out_features, kernel_size)
+  LINNET_FIELDS_AND_BASE(Options, kernel, bias, in_features, out_features, kernel_size)
 };
 
 }  // namespace linnet::nnx

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "linnet/function.h"
 #include "linnet/init.h"
 #include "linnet/layers/config.h"
 #include "linnet/nnx/rngs.h"
@@ -28,7 +29,7 @@ struct ParamInit {
   ParamInit(F function, Metadata metadata = {})  // NOLINT(runtime/explicit)
       : function(std::move(function)),
         metadata(std::move(metadata)),
-        identity_(layers::unique_number()) {}
+        identity_(linnet::detail::unique_number()) {}
 
   /// Functions cannot be compared: an initialiser is equal to its copies only.
   template <class Identity>

@@ -40,7 +40,7 @@ class Linear : public LinearOptions {
   std::optional<Param> bias;
   int64_t in_features, out_features;
 
-  LINNET_LAYER_FIELDS(Options, kernel, bias, in_features, out_features)
+  LINNET_FIELDS_AND_BASE(Options, kernel, bias, in_features, out_features)
 };
 
 /// Contracts `axis` of x into out_features: kernel [batch..., in..., out...], bias [batch...,
@@ -61,7 +61,7 @@ class LinearGeneral : public LinearGeneralOptions {
   std::optional<Param> bias;
   Shape in_features, out_features;
 
-  LINNET_LAYER_FIELDS(Options, kernel, bias, in_features, out_features)
+  LINNET_FIELDS_AND_BASE(Options, kernel, bias, in_features, out_features)
 };
 
 /// einsum(equation, x, kernel) + bias (N-119). The bias has the sizes of those of the kernel's
@@ -85,7 +85,7 @@ class Einsum : public EinsumOptions {
   std::string equation;
   Shape kernel_shape;
 
-  LINNET_LAYER_FIELDS(Options, kernel, bias, equation, kernel_shape)
+  LINNET_FIELDS_AND_BASE(Options, kernel, bias, equation, kernel_shape)
 };
 
 /// Rows of a table: integers [...] -> [..., features]; embedding [num_embeddings, features], normal
@@ -105,7 +105,7 @@ class Embed : public EmbedOptions {
   Param embedding;
   int64_t num_embeddings, features;
 
-  LINNET_LAYER_FIELDS(Options, embedding, num_embeddings, features)
+  LINNET_FIELDS_AND_BASE(Options, embedding, num_embeddings, features)
 };
 
 }  // namespace linnet::nnx

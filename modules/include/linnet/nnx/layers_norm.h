@@ -49,7 +49,7 @@ class BatchNorm : public BatchNormOptions {
   std::optional<Param> scale, bias;
   int64_t num_features;
 
-  LINNET_LAYER_FIELDS(Options, mean, var, scale, bias, num_features)
+  LINNET_FIELDS_AND_BASE(Options, mean, var, scale, bias, num_features)
 };
 
 /// Per example over `reduction_axes`; scale and bias [num_features] (N-124).
@@ -64,7 +64,7 @@ class LayerNorm : public LayerNormOptions {
   std::optional<Param> scale, bias;
   int64_t num_features;
 
-  LINNET_LAYER_FIELDS(Options, scale, bias, num_features)
+  LINNET_FIELDS_AND_BASE(Options, scale, bias, num_features)
 };
 
 /// Divides by the root mean square; no mean, no bias (N-124).
@@ -79,7 +79,7 @@ class RMSNorm : public RMSNormOptions {
   std::optional<Param> scale;
   int64_t num_features;
 
-  LINNET_LAYER_FIELDS(Options, scale, num_features)
+  LINNET_FIELDS_AND_BASE(Options, scale, num_features)
 };
 
 /// Over groups of neighbouring channels and all axes but the first (N-125). `num_groups` is always
@@ -97,7 +97,7 @@ class GroupNorm : public GroupNormOptions {
   std::optional<Param> scale, bias;
   int64_t num_features;
 
-  LINNET_LAYER_FIELDS(Options, scale, bias, num_features)
+  LINNET_FIELDS_AND_BASE(Options, scale, bias, num_features)
 };
 
 /// Per example and channel over the other axes (N-126).
@@ -113,7 +113,7 @@ class InstanceNorm : public InstanceNormOptions {
   std::optional<Param> scale, bias;
   int64_t num_features;
 
-  LINNET_LAYER_FIELDS(Options, scale, bias, num_features)
+  LINNET_FIELDS_AND_BASE(Options, scale, bias, num_features)
 };
 
 /// Zeroes elements at `rate` and divides the others by 1 - rate; one decision along
@@ -150,7 +150,7 @@ class Dropout : public DropoutOptions {
   double rate;
   std::optional<RngStream> rngs;
 
-  LINNET_LAYER_FIELDS(Options, rate, rngs)
+  LINNET_FIELDS_AND_BASE(Options, rate, rngs)
 
  private:
   Tensor with_key(const Tensor& x, const Key& key, std::optional<bool> deterministic_of_call) const;

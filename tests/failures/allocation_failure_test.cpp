@@ -9,19 +9,20 @@
 #include <sstream>
 
 #include "linnet/linnet.h"
-#include "tests/failures/failing_new.h"
+#include "tests/failures/allocation_hook.h"
 
 namespace linnet {
 namespace {
 
-using test::FailingNew;
+using testing::FailingAllocations;
+using testing::Whose;
 
 /// One thing that is done to a state.
 struct Scenario {
   std::function<Tensor()> run;
   /// All state that must not change when `run` throws.
   std::function<TensorList()> state = [] { return TensorList{}; };
-  bool in_standard_library = true;
+  Whose whose = Whose::kOursAndStandardLibrary;
 };
 
 std::string bits(const TensorList& tensors) {
@@ -53,7 +54,7 @@ void walk(const std::function<Scenario()>& make, int warm) {
       bool triggered = false, threw = false;
       std::string what;
       {
-        FailingNew failing({n, from_then_on, scenario.in_standard_library});
+        const FailingAllocations failing(n, from_then_on, scenario.whose);
         try {
           (void)scenario.run();
         } catch (const std::bad_alloc&) {
@@ -61,7 +62,7 @@ void walk(const std::function<Scenario()>& make, int warm) {
         } catch (const Error&) {
           threw = true;  // an error of ours about the missing memory
         }
-        triggered = failing.triggered();
+        triggered = FailingAllocations::happened();
       }
       if (!triggered) break;
       if (!threw) continue;  // the allocation was for something that can do without
@@ -132,7 +133,7 @@ TEST(AllocationFailure, R_041_gradients_of_a_model_with_statistics_and_streams) 
                               return loss;
                             },
                         .state = [=] { return tree::leaves(*net); },
-                        .in_standard_library = false};
+                        .whose = Whose::kOurs};
       },
       1);
 }
@@ -156,7 +157,7 @@ TEST(AllocationFailure, R_041_optimiser_step) {
                               for (const Tensor& t : tree::leaves(*optimizer)) out.push_back(t);
                               return out;
                             },
-                        .in_standard_library = false};
+                        .whose = Whose::kOurs};
       },
       1);
 }
@@ -183,7 +184,7 @@ TEST(AllocationFailure, R_041_functional_init_and_apply) {
                   const linen::Variables vars = linen::init(dense, Key(0), ones({1, 3}));
                   return sum(linen::apply(dense, vars, ones({1, 3})));
                 },
-            .in_standard_library = false};
+            .whose = Whose::kOurs};
       },
       1);
 }

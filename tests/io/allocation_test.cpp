@@ -8,8 +8,8 @@
 #include "linnet/io/checkpoint.h"
 #include "linnet/io/npy.h"
 #include "linnet/io/safetensors.h"
+#include "tests/failures/allocation_hook.h"
 #include "tests/fuzz/entry_points.h"
-#include "tests/io/allocation_hook.h"
 #include "tests/io/faulty_file_system.h"
 #include "tests/io/io_test_utils.h"
 

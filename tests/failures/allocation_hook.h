@@ -7,11 +7,15 @@
 
 namespace linnet::testing {
 
+/// Whose allocations fail. Libraries that end the process when memory is short must not meet it:
+/// they call operator new too, and the compiled part of the C++ library on their own behalf.
+enum class Whose { kEverybody, kOursAndStandardLibrary, kOurs };
+
 /// While it lives, the allocation after `allowed` more ones fails in this thread, or that and all
 /// later ones.
 class FailingAllocations {
  public:
-  FailingAllocations(int64_t allowed, bool persistent);
+  FailingAllocations(int64_t allowed, bool persistent, Whose whose = Whose::kEverybody);
   FailingAllocations(const FailingAllocations&) = delete;
   FailingAllocations& operator=(const FailingAllocations&) = delete;
   ~FailingAllocations();

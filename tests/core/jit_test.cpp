@@ -1,4 +1,4 @@
-// jit: state arguments, inputs, results, the cache, captures, donation, and nesting.
+// jit: state arguments, inputs, results, captures, donation, and nesting.
 #include <optional>
 #include <stdexcept>
 #include <variant>
@@ -500,50 +500,6 @@ TEST(Jit, J_084_programs_can_be_read) {
   }();
   EXPECT_NE(kept.text().find("dot_general"), std::string::npos) << "outlives the function";
   EXPECT_GE(kept.arena_bytes(), 0u);
-}
-
-TEST(Jit, copies_share_the_cache) {
-  const auto f = jit([](const Tensor& x) { return x + 1; });
-  const auto g = f;
-  g(vec({1}));
-  f(vec({1}));
-  EXPECT_EQ(f.trace_count(), 1u);
-}
-
-TEST(Jit, the_cache_goes_with_the_function) {
-  const size_t before = memory_stats().live_bytes;
-  {
-    const Tensor captured = test::ramp({1000});
-    const auto f = jit([captured](const Tensor& x) { return x + captured; });
-    f(test::ramp({1000}));
-  }
-  EXPECT_EQ(memory_stats().live_bytes, before);
-}
-
-TEST(Jit, R_059_the_cache_is_bounded) {
-  const auto f = jit([](const Tensor& x, int n) { return x + n; });
-  const Tensor x = zeros({2});
-  for (int n = 0; n < 257; ++n) f(x, n);
-  EXPECT_EQ(f.trace_count(), 257u);
-  f(x, 256);
-  f(x, 1);
-  EXPECT_EQ(f.trace_count(), 257u);
-  EXPECT_EQ(values(f(x, 0)), floats({0, 0}));
-  EXPECT_EQ(f.trace_count(), 258u) << "the oldest had gone";
-}
-
-TEST(Jit, R_059_the_size_of_the_cache_is_an_option_and_it_can_be_emptied) {
-  const auto f = jit([](const Tensor& x, int n) { return x + n; }, {.cache_size = 2});
-  const Tensor x = zeros({2});
-  for (int n : {0, 1, 2}) f(x, n);
-  f(x, 2);
-  f(x, 1);
-  EXPECT_EQ(f.trace_count(), 3u);
-  f(x, 0);
-  EXPECT_EQ(f.trace_count(), 4u) << "the oldest had gone";
-  f.clear();
-  EXPECT_EQ(values(f(x, 0)), floats({0, 0}));
-  EXPECT_EQ(f.trace_count(), 5u);
 }
 
 TEST(Jit, a_model_passed_by_value_and_trained_inside_is_refused) {

@@ -130,14 +130,15 @@ LINNET_SCALAR V erf_inv_double(V w) {
 /// Infinite at -1 and 1, NaN beyond.
 template <class V>
 LINNET_SCALAR V erf_inv(V x) {
-  const V w = -log1p(-(x * x));
+  const V one = constant<V>(1);
+  const V a = float_abs(x);
   V y;
   if constexpr (kIsDouble<V>) {
-    y = erf_inv_double(w) * x;
+    y = erf_inv_double(-log1p(-(x * x))) * x;
   } else {
-    y = erf_inv_float(w) * x;
+    y = erf_inv_float(-in_double(log1p_inside_functor{}, -(x * x))) * x;
   }
-  return select(float_abs(x) == constant<V>(1), x * infinity<V>(), y);
+  return select(a < one, y, select(a == one, x * infinity<V>(), not_a_number<V>()));
 }
 
 /// Probability that a standard normal variable is below x; relatively accurate in the left tail.

@@ -176,14 +176,20 @@ LINNET_SCALAR V log1p_native(V x) {
       return name(x...);                          \
     }                                             \
   };
-/// log(1 + x) for a double x that a float holds, to far less than a unit of that float: where 1 + x
-/// is near one x is its fraction exactly, and elsewhere the rounding of the sum does not matter.
+/// log(1 + x) for a double x above -1 that a float holds, to far less than a unit of that float:
+/// where 1 + x is near one x is its fraction exactly, and elsewhere the rounding of the sums does
+/// not matter.
+template <class V>
+LINNET_SCALAR V log1p_inside(V x) {
+  const Decomposed<V> parts = decompose(x + constant<V>(1));
+  const V f = select(parts.exponent == constant<V>(0), x, parts.fraction);
+  return mul_add(parts.exponent, constant<V>(0.69314718055994531), f + log_fraction_rest(f));
+}
+LINNET_FUNCTOR(log1p_inside)
+
 template <class V>
 LINNET_SCALAR V log1p_of_float(V x) {
-  const V u = x + constant<V>(1);
-  Decomposed<V> parts = decompose(u);
-  parts.fraction = select(parts.exponent == constant<V>(0), x, parts.fraction);
-  const V y = log_special(u, log_sum(parts, constant<V>(0)));
+  const V y = log_special(x + constant<V>(1), log1p_inside(x));
   return select(x == constant<V>(0), x, y);
 }
 LINNET_FUNCTOR(log1p_of_float)

@@ -1,4 +1,5 @@
 // custom_vjp and custom_jvp: functions that bring their own derivative rule.
+#include "core/control/loops.h"
 #include "core/control/rule_state.h"
 #include "core/ops/families.h"
 #include "core/tensor/tensor_impl.h"
@@ -342,6 +343,9 @@ TensorList custom_jvp_batch(BatchTrace& trace, const Params& params, Inputs inpu
 void define_control() {
   call_primitive();
   define_remat();
+  scan_primitive();
+  while_primitive();
+  cond_primitive();
   custom_vjp_primitive();
   custom_jvp_primitive();
 }

@@ -68,10 +68,11 @@ Place dense_place(int32_t root, const TensorType& type) {
 
 class Lowering {
  public:
-  explicit Lowering(const Graph& graph)
+  Lowering(const Graph& graph, const LoweringOptions& options)
       : graph_(graph),
-        device_(device_of(graph)),
-        widest_(back_end_of(device_).widest_alignment()),
+        options_(options),
+        device_(options.device ? *options.device : device_of(graph)),
+        widest_(options.alignment ? options.alignment : back_end_of(device_).widest_alignment()),
         places_(graph.types.size()) {}
 
   LoweredProgram run() {
@@ -86,7 +87,15 @@ class Lowering {
     for (const Graph::Node& node : graph_.nodes) {
       if (!lower_as_view(node)) lower_as_step(node);
     }
-    for (ValueId id : graph_.outputs) out_.outputs.push_back(result(places_[id]));
+    std::vector<uint8_t> returned;
+    for (ValueId id : graph_.outputs) {
+      Place place = result(places_[id]);
+      returned.resize(out_.roots.size(), 0);
+      if (options_.own_results && returned[place.root]) place = copy(place);
+      returned.resize(out_.roots.size(), 0);
+      returned[place.root] = 1;
+      out_.outputs.push_back(std::move(place));
+    }
     return std::move(out_);
   }
 
@@ -146,7 +155,11 @@ class Lowering {
   /// A kernel for the operands as they are, else for dense copies; none for what is evaluated
   /// whole.
   void choose(const Graph::Node& node, LoweredStep& step, const std::vector<Place>& outputs) {
-    if (node.primitive->control()) return;
+    if (node.primitive->control()) {
+      make_dense(step.inputs);
+      step.control = make_control_step(node, device_, options_.reuse_memory);
+      return;
+    }
     std::string declined;
     for (const bool dense : {false, true}) {
       if (dense && !make_dense(step.inputs)) break;
@@ -215,11 +228,12 @@ class Lowering {
   /// Results are views of inputs and constants, or memory of their own.
   Place result(const Place& place) {
     const Root& root = out_.roots[place.root];
-    if (root.kind != Root::Kind::kComputed || is_whole(place, root)) return place;
-    return dense_copy_of(place);
+    if (root.kind != Root::Kind::kComputed) return options_.own_results ? copy(place) : place;
+    return is_whole(place, root) ? place : dense_copy_of(place);
   }
 
   const Graph& graph_;
+  LoweringOptions options_;
   Device device_;
   size_t widest_;
   LoweredProgram out_;
@@ -229,6 +243,8 @@ class Lowering {
 
 }  // namespace
 
-LoweredProgram lower(const Graph& graph) { return Lowering(graph).run(); }
+LoweredProgram lower(const Graph& graph, const LoweringOptions& options) {
+  return Lowering(graph, options).run();
+}
 
 }  // namespace linnet

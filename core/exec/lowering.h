@@ -4,8 +4,10 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "core/exec/control_step.h"
 #include "core/graph/graph.h"
 #include "core/trace/eval.h"
 
@@ -52,6 +54,7 @@ struct LoweredStep {
   Params params = {};
   ChosenKernel kernel = {};  ///< empty: evaluated on tensors
   std::shared_ptr<const StepRequest> request = {};
+  std::shared_ptr<const ControlStep> control = {};  ///< of a node that holds programs
   std::vector<Place> inputs = {};
   std::vector<Place> outputs = {};  ///< dense, each the whole of its root
 };
@@ -70,8 +73,18 @@ struct LoweredProgram {
 bool is_whole(const Place& place, const Root& root);
 bool is_dense(const Place& place);
 
+struct LoweringOptions {
+  /// Without one, that on which most of the program is.
+  std::optional<Device> device = {};
+  /// Of inputs and results, as far as kernels are told; 0: the widest.
+  size_t alignment = 0;
+  /// Every result has memory of its own, even if it is an input, a constant or another result.
+  bool own_results = false;
+  bool reuse_memory = true;  ///< in programs that nodes hold
+};
+
 /// Inputs are taken to be dense.
 /// @throws DeviceError naming a primitive for which there is neither a kernel nor a decomposition.
-LoweredProgram lower(const Graph& graph);
+LoweredProgram lower(const Graph& graph, const LoweringOptions& options = {});
 
 }  // namespace linnet

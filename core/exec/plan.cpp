@@ -11,100 +11,11 @@
 namespace linnet {
 
 Plan::Plan(const Graph& graph, const TypeList& output_types, bool reuse_memory)
-    : graph_(graph),
-      output_types_(output_types),
-      program_(lower(graph)),
-      back_end_(back_end_of(program_.device)),
-      configuration_(back_end_.configuration()),
-      storage_(plan_storage(program_, reuse_memory, back_end_.arena_alignment())),
-      base_count_(kFirstInput + graph.inputs.size() + graph.outputs.size()) {
-  if (base_count_ > Address::kMostBases) {
-    fail<ValueError>("compiled program: {} inputs and results, at most {} are possible",
-                     base_count_ - kFirstInput, Address::kMostBases - kFirstInput);
-  }
-  for (const TensorType& type : output_types_) moves_results_ |= type.device != program_.device;
-  add_steps();
-}
-
-Address Plan::address_of_block(int32_t block) const {
-  const StorageBlock& b = storage_.blocks[block];
-  if (b.output < 0) return Address::at(kArena, b.memory.offset);
-  return Address::at(kFirstInput + graph_.inputs.size() + static_cast<uint64_t>(b.output), 0);
-}
-
-Address Plan::address_of(const Place& place) const {
-  const Root& root = program_.roots[place.root];
-  Address address;
-  switch (root.kind) {
-    case Root::Kind::kInput:
-      address = Address::at(kFirstInput + static_cast<uint64_t>(root.index), 0);
-      break;
-    case Root::Kind::kConstant:
-      address = Address::of(program_.constants[root.index].impl()->data);
-      break;
-    case Root::Kind::kComputed:
-      address = address_of_block(storage_.block_of_root[place.root]);
-  }
-  address.word += static_cast<uint64_t>(place.offset);
-  return address;
-}
-
-std::span<const Address> Plan::add_addresses(const std::vector<Place>& places) {
-  const size_t first = addresses_.size();
-  for (const Place& place : places) addresses_.push_back(address_of(place));
-  return std::span(addresses_).subspan(first);
-}
-
-void Plan::add_steps() {
-  size_t operands = 0;
-  for (const LoweredStep& step : program_.steps)
-    operands += step.inputs.size() + step.outputs.size();
-  addresses_.reserve(operands);
-  steps_.reserve(program_.steps.size());
-  size_t first = 0;
-  for (size_t s = 0; s < program_.steps.size(); ++s) {
-    const LoweredStep& lowered = program_.steps[s];
-    const std::span<const Address> inputs = add_addresses(lowered.inputs);
-    const std::span<const Address> outputs = add_addresses(lowered.outputs);
-    if (!lowered.kernel.implementation) {
-      add_runner(first);
-      first = steps_.size();
-      parts_.push_back({.evaluated = &lowered, .inputs = inputs, .outputs = outputs});
-      continue;
-    }
-    const int32_t workspace = storage_.workspace_of_step[s];
-    steps_.push_back({.kernel = lowered.kernel.prepared.get(),
-                      .run = lowered.kernel.implementation->run,
-                      .request = &lowered.request->request(),
-                      .inputs = inputs,
-                      .outputs = outputs,
-                      .workspace = workspace < 0 ? Address{} : address_of_block(workspace)});
-  }
-  add_runner(first);
-}
-
-/// Makes a part of the steps from `first` on.
-void Plan::add_runner(size_t first) {
-  if (first == steps_.size()) return;
-  auto runner = back_end_.make_runner(program_.device, std::span(steps_).subspan(first));
-  scratch_words_ = std::max(scratch_words_, runner->scratch_words());
-  parts_.push_back({.runner = std::move(runner)});
+    : output_types_(output_types), code_(graph, {.reuse_memory = reuse_memory}, reuse_memory) {
+  for (const TensorType& type : output_types_) moves_results_ |= type.device != code_.device();
 }
 
 namespace {
-
-/// Memory that somebody else keeps alive, as a tensor.
-Tensor borrow(Device device, uint64_t address, const Place& place) {
-  TensorImpl* impl = new TensorImpl;
-  Tensor out(impl);
-  impl->dtype = place.dtype;
-  impl->device = device;
-  impl->shape = place.shape;
-  impl->strides = place.strides;
-  impl->data = reinterpret_cast<std::byte*>(address);
-  impl->buffer = BufferHandle(Buffer::wrap(impl->data, 0, nullptr));
-  return out;
-}
 
 /// Whether the memory of a tensor can become that of a result: nobody else can see it.
 bool may_take(const Tensor& input, size_t bytes) {
@@ -120,25 +31,19 @@ bool may_take(const Tensor& input, size_t bytes) {
 class Plan::Call {
  public:
   Call(const Plan& plan, TensorList& inputs, std::span<const uint8_t> donated)
-      : plan_(plan), device_(plan.program_.device), inputs_(inputs), donated_(donated) {
+      : plan_(plan), device_(plan.code_.device()), inputs_(inputs), donated_(donated) {
     // Results that leave the device are moved at the end, which may fail.
     if (plan.moves_results_) donated_ = {};
     take_memory();
-    bases_[kAbsolute] = 0;
+    bases_[Code::kAbsolute] = 0;
     moved_.reserve(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) add_input(i);
-    outputs_.reserve(plan.storage_.outputs.size());
-    for (size_t k = 0; k < plan.storage_.outputs.size(); ++k) add_output(k);
+    outputs_.reserve(plan.code_.storage().outputs.size());
+    for (size_t k = 0; k < plan.code_.storage().outputs.size(); ++k) add_output(k);
   }
 
   TensorList run() {
-    const std::span<const uint64_t> bases(bases_, plan_.base_count_);
-    for (const Part& part : plan_.parts_) {
-      if (part.runner)
-        part.runner->run(bases, bases_ + plan_.base_count_);
-      else
-        evaluate_part(part);
-    }
+    plan_.code_.run(bases_);
     for (const auto& [result, owner] : inline_copies_) {
       const TensorImpl& from = *outputs_[owner].impl();
       std::memcpy(outputs_[result].impl()->inline_value, from.inline_value,
@@ -156,7 +61,7 @@ class Plan::Call {
   /// The arena, and on the host the bases and the scratch of the runners: small ones on the stack.
   void take_memory() {
     const size_t arena = plan_.arena_bytes(), own = device_.host() ? arena : 0;
-    const size_t words = plan_.base_count_ + plan_.scratch_words_;
+    const size_t words = plan_.code_.words();
     std::byte* memory = small_.data();
     if (own + words * sizeof(uint64_t) > small_.size()) {
       host_ = BufferHandle(Buffer::allocate(own + words * sizeof(uint64_t), Device{}));
@@ -168,7 +73,7 @@ class Plan::Call {
       arena_ = BufferHandle(arena ? Buffer::allocate(arena, device_) : nullptr);
       memory = arena_ ? arena_->data() : nullptr;
     }
-    bases_[kArena] = reinterpret_cast<uintptr_t>(memory);
+    bases_[Code::kArena] = reinterpret_cast<uintptr_t>(memory);
   }
 
   /// The memory of an input, or of a copy where the kernels expect it: here, dense and aligned.
@@ -179,16 +84,16 @@ class Plan::Call {
       moved_.push_back(aligned(*here.impl()) ? here : dense_copy(here));
       impl = moved_.back().impl();
     }
-    bases_[kFirstInput + i] = reinterpret_cast<uintptr_t>(impl->data);
+    bases_[Code::kFirstInput + i] = reinterpret_cast<uintptr_t>(impl->data);
   }
 
   bool aligned(const TensorImpl& impl) const {
-    const size_t widest = plan_.back_end_.widest_alignment();
+    const size_t widest = plan_.code_.back_end().widest_alignment();
     return alignment_of(reinterpret_cast<uintptr_t>(impl.data), widest) == widest;
   }
 
   void add_output(size_t k) {
-    const OutputStorage& storage = plan_.storage_.outputs[k];
+    const OutputStorage& storage = plan_.code_.storage().outputs[k];
     const bool weak = plan_.output_types_[k].weak;
     if (storage.owner < 0) {
       outputs_.push_back(with_weak(handle(storage.place), weak));
@@ -197,30 +102,16 @@ class Plan::Call {
     } else {
       outputs_.push_back(shared(storage, weak, static_cast<int32_t>(k)));
     }
-    bases_[kFirstInput + inputs_.size() + k] =
+    bases_[Code::kFirstInput + inputs_.size() + k] =
         reinterpret_cast<uintptr_t>(outputs_.back().impl()->data);
-  }
-
-  void evaluate_part(const Part& part) const {
-    const TraceScope eager(nullptr);
-    const LoweredStep& step = *part.evaluated;
-    TensorList operands;
-    for (size_t i = 0; i < step.inputs.size(); ++i)
-      operands.push_back(borrow(device_, part.inputs[i].resolve(bases_), step.inputs[i]));
-    const TensorList results = evaluate(*step.primitive, operands, step.params);
-    for (size_t k = 0; k < results.size(); ++k) {
-      const Tensor dense = transferred(results[k], device_).contiguous();
-      const size_t bytes = static_cast<size_t>(dense.size()) * size_of(dense.dtype());
-      void* const to = reinterpret_cast<void*>(part.outputs[k].resolve(bases_));
-      if (bytes) plan_.back_end_.copy(device_, to, device_, dense.impl()->data, bytes);
-    }
   }
 
   /// An input or a constant, or a view of it.
   Tensor handle(const Place& place) const {
-    const Root& root = plan_.program_.roots[place.root];
-    const Tensor& whole = root.kind == Root::Kind::kInput ? inputs_[root.index]
-                                                          : plan_.program_.constants[root.index];
+    const Root& root = plan_.code_.program().roots[place.root];
+    const Tensor& whole = root.kind == Root::Kind::kInput
+                              ? inputs_[root.index]
+                              : plan_.code_.program().constants[root.index];
     if (is_whole(place, root) && place.dtype == whole.dtype() && place.shape == whole.shape())
       return whole;
     const Tensor base = whole.contiguous();
@@ -231,7 +122,7 @@ class Plan::Call {
   }
 
   Tensor fresh(const OutputStorage& storage, bool weak) {
-    const size_t bytes = plan_.program_.roots[storage.place.root].bytes;
+    const size_t bytes = plan_.code_.program().roots[storage.place.root].bytes;
     for (int32_t donor : storage.donors) {
       if (donated_.empty() || !donated_[donor] || !inputs_[donor].defined() || is_taken(donor))
         continue;

@@ -95,8 +95,11 @@ class StoragePlanner {
 
   void place_workspace(int32_t s) {
     const LoweredStep& step = program_.steps[s];
-    const size_t bytes =
-        step.kernel.implementation ? step.kernel.workspace_bytes(step.request->request()) : 0;
+    size_t bytes = 0;
+    if (step.control)
+      bytes = step.control->workspace_bytes();
+    else if (step.kernel.implementation)
+      bytes = step.kernel.workspace_bytes(step.request->request());
     plan_.workspace_of_step.push_back(bytes ? add_block(bytes, s, s) : -1);
   }
 
@@ -119,7 +122,9 @@ class StoragePlanner {
     // back.
     int32_t last_evaluated = -1;
     for (int32_t s = 0; s < steps_; ++s) {
-      if (!program_.steps[s].kernel.implementation) last_evaluated = s;
+      const LoweredStep& step = program_.steps[s];
+      if (step.control ? step.control->evaluates() : !step.kernel.implementation)
+        last_evaluated = s;
     }
     for (const StorageBlock& block : plan_.blocks) {
       if (block.output < 0 || block.memory.first <= last_evaluated) continue;

@@ -1,3 +1,4 @@
+#include "core/passes/loops.h"
 #include "core/passes/passes.h"
 #include "linnet/detail/format.h"
 
@@ -25,6 +26,8 @@ Graph optimize(const Graph& graph, const CompileOptions& options) {
   check("inline_control");
   clean(out, options);
   check("simplify");
+  optimize_bodies(out, options);
+  check("optimize_bodies");
   out = select_composites(out);
   check("select_composites");
   clean(out, options);

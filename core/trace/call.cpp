@@ -16,9 +16,11 @@ class IsolatedScope {
   TraceScope scope_;
 };
 
-Graph jvp_graph(const Graph& graph, const std::vector<uint8_t>& active) {
+Program::Jvp jvp_program(const Graph& graph, const std::vector<uint8_t>& active,
+                         const std::vector<uint8_t>& always) {
   IsolatedScope isolated;
   GraphTrace stage(GraphTrace::Outside::kEmbed);
+  Program::Jvp out;
   TensorList primals, outputs;
   for (const TensorType& type : input_types(graph)) primals.push_back(stage.input(type));
   {
@@ -34,12 +36,14 @@ Graph jvp_graph(const Graph& graph, const std::vector<uint8_t>& active) {
       results = run_graph(graph, lifted);
     }
     for (const Tensor& result : results) outputs.push_back(forward.primal(result));
-    for (const Tensor& result : results) {
-      if (is_floating(result.dtype()))
-        outputs.push_back(defined_or_zeros(forward.tangent(result), result.type()));
+    for (size_t k = 0; k < results.size(); ++k) {
+      const Tensor tangent = forward.tangent(results[k]);
+      out.results.push_back(tangent.defined() || (always[k] && is_floating(results[k].dtype())));
+      if (out.results[k]) outputs.push_back(defined_or_zeros(tangent, results[k].type()));
     }
   }
-  return stage.finish(outputs);
+  out.program = std::make_shared<Program>(stage.finish(outputs));
+  return out;
 }
 
 Program::Batched batched_program(const Graph& graph, const std::vector<uint8_t>& batched,
@@ -195,11 +199,28 @@ TensorList call_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
 
 }  // namespace
 
-ProgramPtr Program::jvp(const std::vector<uint8_t>& active) const {
+Program::Jvp Program::jvp(const std::vector<uint8_t>& active,
+                          const std::vector<uint8_t>& always) const {
   std::lock_guard lock(mutex_);
-  ProgramPtr& slot = jvps_[key_of(active)];
-  if (!slot) slot = std::make_shared<Program>(jvp_graph(graph_, active));
+  Jvp& slot = jvps_[{key_of(active), key_of(always)}];
+  if (!slot.program) slot = jvp_program(graph_, active, always);
   return slot;
+}
+
+ProgramPtr Program::jvp(const std::vector<uint8_t>& active) const {
+  return jvp(active, std::vector<uint8_t>(graph_.outputs.size(), 1)).program;
+}
+
+std::shared_ptr<const void> Program::derived_erased(
+    const std::string& key, const std::function<std::shared_ptr<const void>()>& make) const {
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = derived_.find(key);
+    if (found != derived_.end()) return found->second;
+  }
+  std::shared_ptr<const void> made = make();
+  std::lock_guard lock(mutex_);
+  return derived_.try_emplace(key, std::move(made)).first->second;
 }
 
 Program::Vjp Program::vjp(const std::vector<uint8_t>& active) const {

@@ -1,6 +1,7 @@
 // `call`: a program as a primitive, with rules that transform its graph.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -27,8 +28,14 @@ class Program {
   /// the other way round.
   TensorList run(Inputs inputs) const;
 
-  /// Results followed by tangents of the floating results, for operands [inputs..., tangents of
-  /// those marked active...].
+  /// Results followed by tangents, for operands [inputs..., tangents of those marked active...].
+  struct Jvp {
+    std::shared_ptr<const Program> program;
+    std::vector<uint8_t> results;  ///< which have a tangent; that of the others is zero
+  };
+  /// @param always marks results that have one in any case, if they are floating.
+  Jvp jvp(const std::vector<uint8_t>& active, const std::vector<uint8_t>& always) const;
+  /// The same with tangents of all floating results.
   std::shared_ptr<const Program> jvp(const std::vector<uint8_t>& active) const;
   /// Forward: results followed by residuals. Backward: (residuals, cotangents of floating results)
   /// to cotangents of the active inputs.
@@ -45,14 +52,25 @@ class Program {
   /// @param always the first results that have it in any case; others do if they need it.
   Batched batch(const std::vector<uint8_t>& batched, int64_t size, size_t always = 0) const;
 
+  /// Something that is made of this program once and kept with it. `make` may use the program.
+  template <class T>
+  std::shared_ptr<const T> derived(const std::string& key,
+                                   const std::function<std::shared_ptr<const T>()>& make) const {
+    return std::static_pointer_cast<const T>(derived_erased(key, make));
+  }
+
  private:
+  std::shared_ptr<const void> derived_erased(
+      const std::string& key, const std::function<std::shared_ptr<const void>()>& make) const;
+
   Graph graph_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const Executable> executable_;
   // Keys are the flags, one character each.
-  mutable std::map<std::string, std::shared_ptr<const Program>> jvps_;
+  mutable std::map<std::pair<std::string, std::string>, Jvp> jvps_;
   mutable std::map<std::string, Vjp> vjps_;
   mutable std::map<std::tuple<std::string, int64_t, size_t>, Batched> batches_;
+  mutable std::map<std::string, std::shared_ptr<const void>> derived_;
 };
 
 using ProgramPtr = std::shared_ptr<const Program>;

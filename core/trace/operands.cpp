@@ -52,6 +52,15 @@ TensorList ForwardOperands::joined() const {
   return out;
 }
 
+TensorList lift_results(JvpTrace& trace, TensorList results, Inputs tangents,
+                        const std::vector<uint8_t>& marked) {
+  size_t next = 0;
+  for (size_t k = 0; k < results.size(); ++k) {
+    if (marked[k]) results[k] = trace.lift(results[k], tangents[next++]);
+  }
+  return results;
+}
+
 TensorList lift_results(JvpTrace& trace, TensorList results, size_t count) {
   size_t next = count;
   for (size_t k = 0; k < count; ++k) {

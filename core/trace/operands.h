@@ -33,6 +33,9 @@ struct ForwardOperands {
   /// Primals followed by tangents.
   TensorList joined() const;
 };
+/// Results with the tangents of those that are marked, as the trace sees them.
+TensorList lift_results(JvpTrace& trace, TensorList results, Inputs tangents,
+                        const std::vector<uint8_t>& marked);
 /// Results of a call followed by tangents of the floating ones, as the trace sees them.
 TensorList lift_results(JvpTrace& trace, TensorList results, size_t count);
 

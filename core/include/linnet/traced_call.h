@@ -24,41 +24,49 @@
 
 namespace linnet::detail {
 
-/// T with tensors in place of the floating C++ numbers that it is, or that it holds in standard
-/// containers. Members of structs stay what they are: there they are static leaves.
-template <class T>
+/// T with tensors in place of the C++ numbers that it is, or that it holds in standard containers.
+/// Members of structs stay what they are: there they are static leaves.
+/// @tparam kAll of whole numbers and bools too, not only of floating ones.
+template <class T, bool kAll>
 struct WithTensors {
-  using type = std::conditional_t<std::is_floating_point_v<T>, Tensor, T>;
+  static constexpr bool replaced =
+      std::is_floating_point_v<T> || (kAll && std::is_arithmetic_v<T>);
+  using type = std::conditional_t<replaced, Tensor, T>;
 };
+/// Floating numbers are tensors: those that have derivatives.
 template <class T>
-using with_tensors = typename WithTensors<T>::type;
-template <class T, class A>
-struct WithTensors<std::vector<T, A>> {
-  using type = std::conditional_t<std::is_same_v<with_tensors<T>, T>, std::vector<T, A>,
-                                  std::vector<with_tensors<T>>>;
-};
-template <class T, size_t N>
-struct WithTensors<std::array<T, N>> {
-  using type = std::array<with_tensors<T>, N>;
-};
+using with_tensors = typename WithTensors<T, false>::type;
+/// All numbers are tensors: those that a loop may change.
 template <class T>
-struct WithTensors<std::optional<T>> {
-  using type = std::optional<with_tensors<T>>;
+using with_all_tensors = typename WithTensors<T, true>::type;
+template <class T, class A, bool kAll>
+struct WithTensors<std::vector<T, A>, kAll> {
+  using Element = typename WithTensors<T, kAll>::type;
+  using type =
+      std::conditional_t<std::is_same_v<Element, T>, std::vector<T, A>, std::vector<Element>>;
 };
-template <class K, class V>
-struct WithTensors<std::map<K, V>> {
-  using type = std::map<K, with_tensors<V>>;
+template <class T, size_t N, bool kAll>
+struct WithTensors<std::array<T, N>, kAll> {
+  using type = std::array<typename WithTensors<T, kAll>::type, N>;
 };
-template <class A, class B>
-struct WithTensors<std::pair<A, B>> {
-  using type = std::pair<with_tensors<A>, with_tensors<B>>;
+template <class T, bool kAll>
+struct WithTensors<std::optional<T>, kAll> {
+  using type = std::optional<typename WithTensors<T, kAll>::type>;
 };
-template <class... T>
-struct WithTensors<std::tuple<T...>> {
-  using type = std::tuple<with_tensors<T>...>;
+template <class K, class V, bool kAll>
+struct WithTensors<std::map<K, V>, kAll> {
+  using type = std::map<K, typename WithTensors<V, kAll>::type>;
+};
+template <class A, class B, bool kAll>
+struct WithTensors<std::pair<A, B>, kAll> {
+  using type = std::pair<typename WithTensors<A, kAll>::type, typename WithTensors<B, kAll>::type>;
+};
+template <class... T, bool kAll>
+struct WithTensors<std::tuple<T...>, kAll> {
+  using type = std::tuple<typename WithTensors<T, kAll>::type...>;
 };
 
-/// `from` as the type `To`, which is its own or `with_tensors` of it.
+/// `from` as the type `To`, which is its own, or that with tensors in place of numbers.
 template <class To, class From>
 decltype(auto) as_tensors(const From& from) {
   if constexpr (std::is_same_v<To, From>) {

@@ -185,4 +185,6 @@ size_t count_of(std::span<const uint8_t> flags) {
       std::count_if(flags.begin(), flags.end(), [](uint8_t f) { return f; }));
 }
 
+std::string text_of(std::span<const uint8_t> flags) { return {flags.begin(), flags.end()}; }
+
 }  // namespace linnet

@@ -50,6 +50,8 @@ std::vector<T> chosen(std::span<const T> from, std::span<const uint8_t> flags) {
   return out;
 }
 size_t count_of(std::span<const uint8_t> flags);
+/// One character each, for keys.
+std::string text_of(std::span<const uint8_t> flags);
 
 /// Takes consecutive parts of a list.
 class Reader {

@@ -5,6 +5,7 @@
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/operands.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {
@@ -58,7 +59,10 @@ TensorList cond_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
 class ReverseCond {
  public:
   ReverseCond(const CondParams& p, const Flags& active) {
-    for (const ProgramPtr& branch : p.branches) vjps_.push_back(branch->vjp(active));
+    for (const ProgramPtr& branch : p.branches) {
+      vjps_.push_back(branch->vjp(active));
+      if (branch != p.branches[0]) kept_.push_back(branch);
+    }
     results_ = p.branches[0]->graph().outputs.size();
     for (const Program::Vjp& vjp : vjps_) assign_slots(vjp);
     for (size_t b = 0; b < vjps_.size(); ++b) {
@@ -137,6 +141,8 @@ class ReverseCond {
         });
   }
 
+  /// This is kept with the first branch under a key that holds the addresses of the others.
+  std::vector<ProgramPtr> kept_;
   std::vector<Program::Vjp> vjps_;
   size_t results_ = 0;
   TypeList slots_;
@@ -148,9 +154,9 @@ TensorList cond_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
   const CondParams& p = params.as<CondParams>();
   const Flags active = active_operands(trace, inputs.subspan(1));
   const TensorList primals = trace.primals(inputs);
-  std::string key = "cond vjp " + std::string(active.begin(), active.end());
+  std::string key = fmt::format("cond vjp {}", text_of(active));
   for (const ProgramPtr& branch : p.branches)
-    key += ' ' + std::to_string(reinterpret_cast<uintptr_t>(branch.get()));
+    key = fmt::format("{} {}", key, static_cast<const void*>(branch.get()));
   const auto reverse = p.branches[0]->derived<ReverseCond>(
       key, [&] { return std::make_shared<const ReverseCond>(p, active); });
   TensorList results;

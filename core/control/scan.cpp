@@ -3,6 +3,7 @@
 #include "core/control/scan_vjp.h"
 #include "core/ops/shape_ops.h"
 #include "core/trace/operands.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {
@@ -101,10 +102,8 @@ ForwardScan forward_scan(const ScanParams& p, const Flags& active) {
 }
 
 std::string key_of(const char* rule, const ScanParams& p, const Flags& flags) {
-  std::string key = rule;
-  for (const int64_t number : {p.length, p.constants, p.carries, int64_t{p.reverse}, p.unroll})
-    key += ' ' + std::to_string(number);
-  return key + ' ' + std::string(flags.begin(), flags.end());
+  return fmt::format("{} {} {} {} {:d} {} {}", rule, p.length, p.constants, p.carries, p.reverse,
+                     p.unroll, text_of(flags));
 }
 
 TensorList scan_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
@@ -158,7 +157,7 @@ TensorList scan_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
   const ScanParams& p = params.as<ScanParams>();
   const BatchedOperands operands(trace, inputs);
   const auto batch = p.body->derived<BatchedScan>(
-      key_of("batch", p, operands.batched) + ' ' + batch_key(trace), [&] {
+      fmt::format("{} {}", key_of("batch", p, operands.batched), batch_key(trace)), [&] {
         return std::make_shared<const BatchedScan>(batched_scan(p, operands.batched, trace));
       });
   TraceScope scope(trace.parent());

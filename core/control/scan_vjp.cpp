@@ -4,6 +4,7 @@
 
 #include "core/ops/creation.h"
 #include "core/trace/operands.h"
+#include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
 namespace linnet {
@@ -125,9 +126,8 @@ TensorList ReverseScan::backward_step(Inputs operands, const Flags& given) const
 }
 
 ProgramPtr ReverseScan::backward_body(const Flags& given) const {
-  const std::string key = "backward step " + std::to_string(params_.constants) + ' ' +
-                          std::to_string(params_.carries) + ' ' +
-                          std::string(given.begin(), given.end());
+  const std::string key =
+      fmt::format("backward step {} {} {}", params_.constants, params_.carries, text_of(given));
   return vjp_.backward->derived<Program>(key, [&]() -> std::shared_ptr<const Program> {
     const Graph& backward = vjp_.backward->graph();
     const Graph& body = params_.body->graph();

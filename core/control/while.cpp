@@ -109,10 +109,12 @@ TensorList while_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
   return emit(while_primitive(), trace.primals(inputs), params);
 }
 
-/// How a loop looks under a batch.
+/// How a loop looks under a batch. Its key holds the address of the condition, which therefore must
+/// live as long.
 struct BatchedWhile {
   WhileParams params;
   Flags carry;
+  ProgramPtr condition = {};
 };
 
 /// As long as one element goes on, all turn; those that are done keep their carry.
@@ -176,12 +178,13 @@ BatchedWhile batched_while(const WhileParams& p, const Flags& batched, const Bat
 TensorList while_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
   const WhileParams& p = params.as<WhileParams>();
   const BatchedOperands operands(trace, inputs);
-  const std::string key = "batch " + std::to_string(p.condition_constants) + ' ' +
-                          std::to_string(reinterpret_cast<uintptr_t>(p.condition.get())) + ' ' +
-                          std::string(operands.batched.begin(), operands.batched.end()) + ' ' +
-                          batch_key(trace);
+  const std::string key = fmt::format("while batch {} {} {} {}", p.condition_constants,
+                                      static_cast<const void*>(p.condition.get()),
+                                      text_of(operands.batched), batch_key(trace));
   const auto batch = p.body->derived<BatchedWhile>(key, [&] {
-    return std::make_shared<const BatchedWhile>(batched_while(p, operands.batched, trace));
+    BatchedWhile made = batched_while(p, operands.batched, trace);
+    if (p.condition != p.body) made.condition = p.condition;
+    return std::make_shared<const BatchedWhile>(std::move(made));
   });
   TraceScope scope(trace.parent());
   const Roles<Tensor> values(p, operands.values);

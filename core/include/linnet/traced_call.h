@@ -29,8 +29,7 @@ namespace linnet::detail {
 /// @tparam kAll of whole numbers and bools too, not only of floating ones.
 template <class T, bool kAll>
 struct WithTensors {
-  static constexpr bool replaced =
-      std::is_floating_point_v<T> || (kAll && std::is_arithmetic_v<T>);
+  static constexpr bool replaced = std::is_floating_point_v<T> || (kAll && std::is_arithmetic_v<T>);
   using type = std::conditional_t<replaced, Tensor, T>;
 };
 /// Floating numbers are tensors: those that have derivatives.

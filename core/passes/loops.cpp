@@ -1,33 +1,113 @@
 #include "core/passes/loops.h"
 
 #include "core/control/loops.h"
+#include "core/passes/open_scan.h"
 
 namespace linnet {
 namespace {
 
-ProgramPtr optimized(const ProgramPtr& program, const CompileOptions& options) {
-  return std::make_shared<Program>(optimize(program->graph(), options));
-}
+/// Rebuilds the nodes of a graph, of which some become several.
+class BodyOptimizer {
+ public:
+  BodyOptimizer(Graph& graph, const CompileOptions& options)
+      : graph_(graph), options_(options), replaced_(graph), uses_(use_counts(graph)) {}
+
+  void run() {
+    if (options_.simplify) drop_unread();
+    std::vector<Graph::Node> nodes = std::move(graph_.nodes);
+    graph_.nodes.clear();
+    for (Graph::Node& node : nodes) {
+      for (ValueId& id : node.inputs) id = replaced_.find(id);
+      if (node.primitive == &scan_primitive())
+        add_scan(node);
+      else if (node.primitive == &while_primitive())
+        add_while(std::move(node));
+      else if (node.primitive == &cond_primitive())
+        add_cond(std::move(node));
+      else
+        graph_.nodes.push_back(std::move(node));
+    }
+    replaced_.apply(graph_);
+    remove_dead_code(graph_);
+  }
+
+ private:
+  Graph cleaned(const ProgramPtr& program) const {
+    Graph graph = inline_control(program->graph());
+    clean(graph, options_);
+    return graph;
+  }
+  ProgramPtr optimized(const Graph& graph) const {
+    return std::make_shared<Program>(optimize(graph, options_));
+  }
+
+  /// Later loops may read less than they are given, so that earlier ones need not make it.
+  void drop_unread() {
+    for (size_t n = graph_.nodes.size(); n-- > 0;) {
+      if (graph_.nodes[n].primitive != &scan_primitive()) continue;
+      const std::vector<int32_t> uses = use_counts(graph_);
+      const Graph::Node node = graph_.nodes[n];
+      OpenScan scan(graph_, replaced_, node, cleaned(node.params.as<ScanParams>().body),
+                    [&](ValueId id) { return uses[id] > 0; });
+      scan.prune();
+      const std::vector<Graph::Node> closed = scan.close();
+      if (closed.empty())
+        graph_.nodes.erase(graph_.nodes.begin() + static_cast<int64_t>(n));
+      else
+        graph_.nodes[n] = closed[0];
+      replaced_.apply(graph_);
+    }
+    uses_ = use_counts(graph_);
+  }
+
+  void add_scan(const Graph::Node& node) {
+    OpenScan scan(graph_, replaced_, node, cleaned(node.params.as<ScanParams>().body),
+                  [&](ValueId id) { return uses_[id] > 0; });
+    if (options_.loop_motion) move_work(scan);
+    for (Graph::Node& made : scan.close()) {
+      if (made.primitive == &scan_primitive()) {
+        ScanParams p = made.params.as<ScanParams>();
+        p.body = optimized(p.body->graph());
+        made.params = Params(p);
+      }
+      graph_.nodes.push_back(std::move(made));
+    }
+  }
+
+  void add_while(Graph::Node node) {
+    WhileParams p = node.params.as<WhileParams>();
+    p.condition = optimized(p.condition->graph());
+    Graph body = cleaned(p.body);
+    if (options_.loop_motion) {
+      const Graph hoisted = hoist_invariants(body, static_cast<size_t>(p.body_constants));
+      const auto first = node.inputs.begin() + p.condition_constants;
+      const std::vector<ValueId> constants(first, first + p.body_constants);
+      const std::vector<ValueId> more = append(graph_, graph_.nodes, hoisted, constants);
+      node.inputs.insert(first + p.body_constants, more.begin(), more.end());
+      p.body_constants += static_cast<int64_t>(more.size());
+    }
+    p.body = optimized(body);
+    node.params = Params(p);
+    graph_.nodes.push_back(std::move(node));
+  }
+
+  void add_cond(Graph::Node node) {
+    CondParams p = node.params.as<CondParams>();
+    for (ProgramPtr& branch : p.branches) branch = optimized(branch->graph());
+    node.params = Params(p);
+    graph_.nodes.push_back(std::move(node));
+  }
+
+  Graph& graph_;
+  const CompileOptions& options_;
+  Replacements replaced_;
+  std::vector<int32_t> uses_;
+};
 
 }  // namespace
 
 void optimize_bodies(Graph& graph, const CompileOptions& options) {
-  for (Graph::Node& node : graph.nodes) {
-    if (node.primitive == &scan_primitive()) {
-      ScanParams p = node.params.as<ScanParams>();
-      p.body = optimized(p.body, options);
-      node.params = Params(p);
-    } else if (node.primitive == &while_primitive()) {
-      WhileParams p = node.params.as<WhileParams>();
-      p.condition = optimized(p.condition, options);
-      p.body = optimized(p.body, options);
-      node.params = Params(p);
-    } else if (node.primitive == &cond_primitive()) {
-      CondParams p = node.params.as<CondParams>();
-      for (ProgramPtr& branch : p.branches) branch = optimized(branch, options);
-      node.params = Params(p);
-    }
-  }
+  BodyOptimizer(graph, options).run();
 }
 
 }  // namespace linnet

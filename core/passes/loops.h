@@ -10,4 +10,16 @@ namespace linnet {
 /// what nobody reads is not done. Then each held program is optimised by all passes.
 void optimize_bodies(Graph& graph, const CompileOptions& options);
 
+/// Simplification and dead code of one graph.
+void clean(Graph& graph, const CompileOptions& options);
+
+class OpenScan;
+/// All motions of one scan.
+void move_work(OpenScan& scan);
+/// Those of sums over the turns.
+void sum_behind(OpenScan& scan);
+/// What `body` computes from its first inputs alone becomes further inputs behind them; gives the
+/// graph that makes these.
+Graph hoist_invariants(Graph& body, size_t constants);
+
 }  // namespace linnet

@@ -11,6 +11,7 @@ thread_local const CompileOptions* innermost = nullptr;
 
 bool* find_option(CompileOptions& options, std::string_view name) {
   if (name == "simplify") return &options.simplify;
+  if (name == "loop_motion") return &options.loop_motion;
   if (name == "epilogues") return &options.epilogues;
   if (name == "fusion") return &options.fusion;
   if (name == "memory_plan") return &options.memory_plan;

@@ -10,6 +10,7 @@ namespace linnet {
 
 struct CompileOptions {
   bool simplify = true;     ///< dead code, common subexpressions, rewrite rules
+  bool loop_motion = true;  ///< work moves out of loops
   bool epilogues = true;    ///< bias, activation and residual within products and convolutions
   bool fusion = true;       ///< clusters of elementwise operations
   bool memory_plan = true;  ///< intermediate values share memory and kernels work in place

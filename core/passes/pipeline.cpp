@@ -3,7 +3,6 @@
 #include "linnet/detail/format.h"
 
 namespace linnet {
-namespace {
 
 void clean(Graph& graph, const CompileOptions& options) {
   if (options.simplify) {
@@ -13,8 +12,6 @@ void clean(Graph& graph, const CompileOptions& options) {
   }
   remove_dead_code(graph);
 }
-
-}  // namespace
 
 Graph optimize(const Graph& graph, const CompileOptions& options) {
   Graph out = graph;
@@ -28,6 +25,8 @@ Graph optimize(const Graph& graph, const CompileOptions& options) {
   check("simplify");
   optimize_bodies(out, options);
   check("optimize_bodies");
+  clean(out, options);
+  check("simplify");
   out = select_composites(out);
   check("select_composites");
   clean(out, options);

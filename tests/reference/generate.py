@@ -27,6 +27,7 @@ from cases import ops
 from cases import optim
 from cases import promotion
 from cases import random_numbers
+from cases import recurrent
 from golden_file import versions
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -41,6 +42,7 @@ MAKERS = {
     "losses": losses.make,
     "ops": ops.make,
     "bridge": bridge.make,
+    "recurrent": recurrent.make,
 }
 
 

@@ -20,6 +20,7 @@
 #include "linnet/linen/layers_conv.h"
 #include "linnet/linen/layers_linear.h"
 #include "linnet/linen/layers_norm.h"
+#include "linnet/linen/layers_recurrent.h"
 #include "linnet/linen/layers_sequential.h"
 #include "linnet/linen/scope.h"
 #include "linnet/linen/variables.h"

@@ -21,6 +21,7 @@
 #include "linnet/nnx/layers_conv.h"
 #include "linnet/nnx/layers_linear.h"
 #include "linnet/nnx/layers_norm.h"
+#include "linnet/nnx/layers_recurrent.h"
 #include "linnet/nnx/layers_sequential.h"
 #include "linnet/nnx/rngs.h"
 #include "linnet/nnx/state.h"

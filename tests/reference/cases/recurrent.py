@@ -1,0 +1,263 @@
+"""Recurrent cells and layers of both module APIs.
+
+linen/cell/<name>: variables = init(key(0), carry, x), carry = initialize_carry(key(3), x.shape) with
+normal values, new_carry and out = apply(variables, carry, x). rnn/<name> is the same for whole
+sequences, with the carry that the layer makes or is given. grad/... are the gradients of the sum of
+every tensor of (new_carry, out) times normal(key(2), its shape). x = normal(key(1), shape).
+nnx/...: the same with modules made from Rngs(0) and carries from Rngs(3).
+flip/<name>: flip_sequences.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import nnx
+from flax.nnx.nn.recurrent import flip_sequences
+from jax import random
+
+from golden_file import GoldenFile
+
+NORMAL = nn.initializers.normal(1.0)
+LENGTHS = jnp.array([2, 5, 0, 4])  # of sequences of 5 steps
+LONGER = jnp.array([2, 5, 9, 7])
+
+
+def normal(shape, seed=1):
+  return random.normal(random.key(seed), shape)
+
+
+def _weighted(tree):
+  return sum((leaf * normal(leaf.shape, 2)).sum() for leaf in jax.tree.leaves(tree))
+
+
+def _linen_cell(g, name, cell, shape=(2, 3), dtype=jnp.float32):
+  x = normal(shape).astype(dtype)
+  carry = cell.initialize_carry(random.key(3), shape)
+  variables = cell.init(random.key(0), carry, x)
+
+  def loss(params, carry, x):
+    return _weighted(cell.apply({"params": params}, carry, x))
+
+  new_carry, out = cell.apply(variables, carry, x)
+  d_params, d_carry, d_x = jax.grad(loss, (0, 1, 2))(variables["params"], carry, x)
+  g.case(f"linen/cell/{name}", f"{cell.__class__.__name__} on {shape}", x=x, carry=carry,
+         variables=variables, new_carry=new_carry, out=out,
+         grad={"params": d_params, "carry": d_carry, "x": d_x})
+
+
+def _linen_cells(g):
+  bf16 = jnp.bfloat16
+  _linen_cell(g, "simple", nn.SimpleCell(4, carry_init=NORMAL))
+  _linen_cell(g, "simple_residual", nn.SimpleCell(4, carry_init=NORMAL, residual=True,
+                                                  activation_fn=nn.relu))
+  for name, cell in (("lstm", nn.LSTMCell), ("optimized_lstm", nn.OptimizedLSTMCell)):
+    _linen_cell(g, name, cell(4, carry_init=NORMAL))
+    _linen_cell(g, name + "_functions", cell(4, carry_init=NORMAL, gate_fn=nn.hard_sigmoid,
+                                             activation_fn=nn.relu, bias_init=NORMAL))
+    _linen_cell(g, name + "_bf16", cell(4, carry_init=NORMAL, dtype=bf16))
+    _linen_cell(g, name + "_param_bf16", cell(
+        4, carry_init=NORMAL, param_dtype=bf16,
+        recurrent_kernel_init=nn.initializers.lecun_normal()), dtype=bf16)
+  _linen_cell(g, "gru", nn.GRUCell(4, carry_init=NORMAL, bias_init=NORMAL))
+  _linen_cell(g, "gru_bf16", nn.GRUCell(4, carry_init=NORMAL, dtype=bf16))
+  _linen_cell(g, "mgu", nn.MGUCell(4, carry_init=NORMAL))
+  _linen_cell(g, "mgu_no_reset_gate", nn.MGUCell(4, carry_init=NORMAL, reset_gate=False))
+  _linen_cell(g, "conv_lstm", nn.ConvLSTMCell(2, (3, 2), carry_init=NORMAL), (2, 4, 3, 2))
+  _linen_cell(g, "conv_lstm_1d", nn.ConvLSTMCell(2, (3,), carry_init=NORMAL, use_bias=False),
+              (2, 4, 3))
+
+
+def _linen_rnn(g, name, module, shape=(4, 5, 3), initial_carry=None, grad=True, **call):
+  x = normal(shape)
+
+  def run(variables, x, carry):
+    return module.apply(variables, x, initial_carry=carry, return_carry=True, **call)
+
+  variables = module.init(random.key(0), x, initial_carry=initial_carry, **call)
+  carry, out = run(variables, x, initial_carry)
+  parts = {} if initial_carry is None else {"initial_carry": initial_carry}
+  if grad:
+    grads = jax.grad(lambda p, x: _weighted(run({"params": p}, x, initial_carry)), (0, 1))(
+        variables["params"], x)
+    parts["grad"] = {"params": grads[0], "x": grads[1]}
+  if call.get("seq_lengths") is not None:
+    parts["seq_lengths"] = call["seq_lengths"]
+  options = {k: v for k, v in call.items() if k != "seq_lengths"}
+  g.case(f"linen/rnn/{name}", f"{module.__class__.__name__} on {shape}, {options}", x=x,
+         variables=variables, carry=carry, out=out, **parts)
+
+
+def _linen_layers(g):
+  for name, cell in (("simple", nn.SimpleCell(4)), ("lstm", nn.LSTMCell(4)),
+                     ("optimized_lstm", nn.OptimizedLSTMCell(4)), ("gru", nn.GRUCell(4)),
+                     ("mgu", nn.MGUCell(4))):
+    _linen_rnn(g, name, nn.RNN(cell))
+  _linen_rnn(g, "conv_lstm", nn.RNN(nn.ConvLSTMCell(2, (3, 3))), (2, 3, 4, 3, 2))
+  lstm, gru = nn.OptimizedLSTMCell(4), nn.GRUCell(4)
+  _linen_rnn(g, "reverse", nn.RNN(gru, reverse=True))
+  _linen_rnn(g, "reverse_keep_order", nn.RNN(gru, reverse=True, keep_order=True))
+  _linen_rnn(g, "keep_order_only", nn.RNN(gru, keep_order=True))
+  _linen_rnn(g, "time_major", nn.RNN(gru, time_major=True), (5, 4, 3))
+  _linen_rnn(g, "time_major_of_call", nn.RNN(gru), (5, 4, 3), time_major=True, reverse=True)
+  _linen_rnn(g, "lengths", nn.RNN(lstm), seq_lengths=LENGTHS)
+  _linen_rnn(g, "lengths_reverse", nn.RNN(lstm), seq_lengths=LENGTHS, reverse=True)
+  _linen_rnn(g, "lengths_reverse_keep_order", nn.RNN(lstm), seq_lengths=LENGTHS, reverse=True,
+             keep_order=True)
+  _linen_rnn(g, "lengths_time_major", nn.RNN(lstm, time_major=True, reverse=True), (5, 4, 3),
+             seq_lengths=LENGTHS)
+  # JAX reads the last step for a length beyond it, and gives it no gradient.
+  _linen_rnn(g, "lengths_beyond_time", nn.RNN(lstm), seq_lengths=LONGER, reverse=True, grad=False)
+  _linen_rnn(g, "unroll", nn.RNN(gru, unroll=2))
+  _linen_rnn(g, "initial_carry", nn.RNN(lstm), initial_carry=(normal((4, 4), 4), normal((4, 4), 5)))
+  _linen_rnn(g, "init_key", nn.RNN(nn.LSTMCell(4, carry_init=NORMAL)), init_key=random.key(7))
+  _linen_rnn(g, "init_key_missing", nn.RNN(nn.GRUCell(4, carry_init=NORMAL)))
+  _linen_rnn(g, "no_batch", nn.RNN(gru), (5, 3))
+  _linen_rnn(g, "two_batch_dims", nn.RNN(lstm), (2, 3, 4, 3))
+  _linen_rnn(g, "bf16", nn.RNN(nn.OptimizedLSTMCell(4, dtype=jnp.bfloat16)))
+  _linen_rnn(g, "bidirectional", nn.Bidirectional(nn.RNN(gru), nn.RNN(lstm)))
+  _linen_rnn(g, "bidirectional_lengths", nn.Bidirectional(nn.RNN(lstm), nn.RNN(nn.LSTMCell(4))),
+             seq_lengths=LENGTHS)
+  _linen_rnn(g, "bidirectional_sum", nn.Bidirectional(
+      nn.RNN(gru), nn.RNN(nn.GRUCell(4)), merge_fn=lambda a, b: a + b, time_major=True), (5, 4, 3))
+  _linen_rnn(g, "bidirectional_init_key", nn.Bidirectional(
+      nn.RNN(nn.GRUCell(4, carry_init=NORMAL)), nn.RNN(nn.GRUCell(4, carry_init=NORMAL))),
+      init_key=random.key(7))
+
+
+def _params(model):
+  return jax.tree.map(jnp.asarray, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+
+
+def _nnx_grads(model, loss, *inputs):
+  graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+
+  def f(params, *inputs):
+    return loss(nnx.merge(graphdef, params, rest, copy=True), *inputs)
+
+  grads = jax.grad(f, tuple(range(1 + len(inputs))))(params, *inputs)
+  return (nnx.to_pure_dict(grads[0]),) + grads[1:]
+
+
+def _nnx_cell(g, name, make, dtype=jnp.float32):
+  shape = (2, 3)
+  x = normal(shape).astype(dtype)
+  cell = make(nnx.Rngs(0))
+  carry = cell.initialize_carry(shape, nnx.Rngs(3), carry_init=NORMAL)
+  new_carry, out = cell(carry, x)
+  d_params, d_carry, d_x = _nnx_grads(cell, lambda m, c, x: _weighted(m(c, x)), carry, x)
+  g.case(f"nnx/cell/{name}", f"{cell.__class__.__name__} on {shape}", x=x, carry=carry,
+         params=_params(cell), new_carry=new_carry, out=out,
+         grad={"params": d_params, "carry": d_carry, "x": d_x})
+
+
+def _nnx_cells(g):
+  bf16 = jnp.bfloat16
+  _nnx_cell(g, "simple", lambda r: nnx.SimpleCell(3, 4, rngs=r))
+  _nnx_cell(g, "simple_residual", lambda r: nnx.SimpleCell(3, 4, residual=True, rngs=r))
+  _nnx_cell(g, "simple_bf16", lambda r: nnx.SimpleCell(3, 4, rngs=r), dtype=bf16)
+  _nnx_cell(g, "lstm", lambda r: nnx.LSTMCell(3, 4, rngs=r))
+  _nnx_cell(g, "lstm_param_bf16", lambda r: nnx.LSTMCell(3, 4, param_dtype=bf16, rngs=r),
+            dtype=bf16)
+  _nnx_cell(g, "lstm_functions", lambda r: nnx.LSTMCell(
+      3, 4, gate_fn=nnx.hard_sigmoid, activation_fn=nnx.relu, bias_init=NORMAL, rngs=r))
+  _nnx_cell(g, "optimized_lstm", lambda r: nnx.OptimizedLSTMCell(3, 4, rngs=r))
+  _nnx_cell(g, "optimized_lstm_bf16",
+            lambda r: nnx.OptimizedLSTMCell(3, 4, dtype=bf16, rngs=r))
+  _nnx_cell(g, "gru", lambda r: nnx.GRUCell(3, 4, bias_init=NORMAL, rngs=r))
+
+
+def _nnx_rnn(g, name, make, shape=(4, 5, 3), **call):
+  x = normal(shape)
+  model = make(nnx.Rngs(0))
+  parts = {"params": _params(model)}
+
+  def run(m, x):
+    return m(x, return_carry=True, **call)
+
+  d_params, d_x = _nnx_grads(model, lambda m, x: _weighted(run(m, x)), x)
+  carry, out = run(model, x)
+  if call.get("seq_lengths") is not None:
+    parts["seq_lengths"] = call["seq_lengths"]
+  options = {k: v for k, v in call.items() if k != "seq_lengths"}
+  g.case(f"nnx/rnn/{name}", f"{model.__class__.__name__} on {shape}, {options}", x=x, carry=carry,
+         out=out, grad={"params": d_params, "x": d_x}, **parts)
+
+
+class DroppedGRU(nnx.RNNCellBase):
+  """A GRU whose inputs are dropped."""
+
+  def __init__(self, rngs):
+    self.cell = nnx.GRUCell(3, 4, rngs=rngs)
+    self.drop = nnx.Dropout(0.5, rngs=rngs)
+
+  def __call__(self, carry, x):
+    return self.cell(carry, self.drop(x))
+
+  def initialize_carry(self, input_shape, rngs=None, carry_init=None):
+    return self.cell.initialize_carry(input_shape, rngs, carry_init)
+
+  @property
+  def num_feature_axes(self):
+    return 1
+
+
+def _nnx_layers(g):
+  lstm = lambda r, **k: nnx.OptimizedLSTMCell(3, 4, rngs=r, **k)
+  gru = lambda r, **k: nnx.GRUCell(3, 4, rngs=r, **k)
+  _nnx_rnn(g, "simple", lambda r: nnx.RNN(nnx.SimpleCell(3, 4, rngs=r)))
+  _nnx_rnn(g, "lstm", lambda r: nnx.RNN(nnx.LSTMCell(3, 4, rngs=r)))
+  _nnx_rnn(g, "optimized_lstm", lambda r: nnx.RNN(lstm(r)))
+  _nnx_rnn(g, "gru", lambda r: nnx.RNN(gru(r)))
+  _nnx_rnn(g, "reverse", lambda r: nnx.RNN(gru(r), reverse=True))
+  _nnx_rnn(g, "lengths_reverse_keep_order",
+           lambda r: nnx.RNN(lstm(r), reverse=True, keep_order=True), seq_lengths=LENGTHS)
+  _nnx_rnn(g, "lengths_time_major", lambda r: nnx.RNN(lstm(r)), (5, 4, 3), seq_lengths=LENGTHS,
+           time_major=True)
+  _nnx_rnn(g, "bidirectional", lambda r: nnx.Bidirectional(nnx.RNN(gru(r)), nnx.RNN(lstm(r))))
+  _nnx_rnn(g, "bidirectional_lengths", lambda r: nnx.Bidirectional(
+      nnx.RNN(gru(r)), nnx.RNN(gru(r))), seq_lengths=LENGTHS)
+
+  x = normal((4, 5, 3))
+
+  def twice(name, note, make, **call):
+    model = make(nnx.Rngs(0))
+    g.case(f"nnx/twice/{name}", note, x=x, first=model(x, **call), second=model(x, **call))
+
+  twice("carry_stream", "RNN(GRUCell(3, 4, carry_init=normal)) called twice",
+        lambda r: nnx.RNN(gru(r, carry_init=NORMAL)))
+  twice("carry_of_rngs", "the same with rngs=Rngs(0) after the cell",
+        lambda r: nnx.RNN(gru(r, carry_init=NORMAL), rngs=r))
+  twice("carry_of_call", "the same with rngs=Rngs(5) in the calls",
+        lambda r: nnx.RNN(gru(r, carry_init=NORMAL)), rngs=nnx.Rngs(5))
+  twice("bidirectional_carry", "Bidirectional of two of them",
+        lambda r: nnx.Bidirectional(nnx.RNN(gru(r, carry_init=NORMAL)),
+                                    nnx.RNN(lstm(r, carry_init=NORMAL))))
+  twice("dropout", "RNN(Dropout(0.5) before GRUCell(3, 4)) called twice",
+        lambda r: nnx.RNN(DroppedGRU(r)))
+  twice("dropout_broadcast", "the same with broadcast_rngs='dropout'",
+        lambda r: nnx.RNN(DroppedGRU(r), broadcast_rngs="dropout"))
+
+
+def _flips(g):
+  x = jnp.arange(24.0).reshape(4, 2, 3).swapaxes(1, 2)  # (4, 3, 2)
+  lengths = jnp.array([1, 2, 3, 0])
+  g.case("flip/plain", "batch first", x=x, out=flip_sequences(x, None, 1, False))
+  g.case("flip/lengths", "lengths [1, 2, 3, 0]", x=x, out=flip_sequences(x, lengths, 1, False))
+  y = x.swapaxes(0, 1)
+  g.case("flip/time_major", "lengths [1, 2, 3, 0]", x=y, out=flip_sequences(y, lengths, 1, True))
+  ids = jnp.arange(12).reshape(4, 3)
+  g.case("flip/no_features", "integers [4, 3], lengths [1, 2, 3, 0]", x=ids,
+         out=flip_sequences(ids, lengths, 1, False))
+  more = jnp.arange(24).reshape(2, 2, 3, 2)
+  g.case("flip/two_batch_dims", "lengths [[1, 2], [3, 0]]", x=more,
+         out=flip_sequences(more, lengths.reshape(2, 2), 2, False))
+
+
+def make():
+  g = GoldenFile("recurrent")
+  _linen_cells(g)
+  _linen_layers(g)
+  _nnx_cells(g)
+  _nnx_layers(g)
+  _flips(g)
+  return g

@@ -50,7 +50,16 @@ std::vector<EmptyCase> functional_cases() {
       {"SelfAttentionCausal",
        {2, 3, 4},
        functional(SelfAttention{.heads = 2, .qkv_features = 4, .causal = true})},
-      {"Sequential", {2, 3}, functional(linen::Sequential{Dense{4}, relu, Dense{2}})}};
+      {"Sequential", {2, 3}, functional(linen::Sequential{Dense{4}, relu, Dense{2}})},
+      {"RNN", {2, 5, 3}, functional(RNN{OptimizedLSTMCell{.features = 4}})},
+      {"RNNReversed", {2, 5, 3}, functional(RNN{LSTMCell{.features = 4}, {.reverse = true}})},
+      {"RNNOfConvolutions",
+       {2, 4, 5, 3},
+       functional(RNN{ConvLSTMCell{.features = 2, .kernel = {3}}})},
+      {"Bidirectional",
+       {2, 5, 3},
+       functional(Bidirectional{RNN{GRUCell{.features = 4}}, RNN{MGUCell{.features = 4}}})},
+      {"RNNOfSimpleCells", {2, 5, 3}, functional(RNN{SimpleCell{.features = 4}})}};
 }
 
 std::vector<EmptyCase> object_cases() {
@@ -74,6 +83,13 @@ std::vector<EmptyCase> object_cases() {
   const auto attention = [](int64_t n, Rngs& r) {
     return nnx::MultiHeadAttention(2, n, {.qkv_features = 4}, r);
   };
+  const auto lstm = [](int64_t n, Rngs& r) { return nnx::RNN(nnx::LSTMCell(n, 4, r)); };
+  const auto optimized = [](int64_t n, Rngs& r) {
+    return nnx::RNN(nnx::OptimizedLSTMCell(n, 4, r), {.reverse = true});
+  };
+  const auto both = [](int64_t n, Rngs& r) {
+    return nnx::Bidirectional{nnx::RNN(nnx::GRUCell(n, 4, r)), nnx::RNN(nnx::SimpleCell(n, 4, r))};
+  };
   return {{"Linear", {2, 3}, object(linear)},
           {"LinearGeneral", {2, 3}, object(general)},
           {"Conv", {2, 5, 3}, object(conv)},
@@ -86,7 +102,10 @@ std::vector<EmptyCase> object_cases() {
           {"GroupNorm", {2, 4, 6}, object(group)},
           {"InstanceNorm", {2, 4, 6}, object(instance)},
           {"Dropout", {2, 3}, object(dropout)},
-          {"MultiHeadAttention", {2, 3, 4}, object(attention)}};
+          {"MultiHeadAttention", {2, 3, 4}, object(attention)},
+          {"RNN", {2, 5, 3}, object(lstm)},
+          {"RNNReversed", {2, 5, 3}, object(optimized)},
+          {"Bidirectional", {2, 5, 3}, object(both)}};
 }
 
 std::vector<EmptyCase> function_cases() {
@@ -97,6 +116,9 @@ std::vector<EmptyCase> function_cases() {
        [](const Tensor& x) { return layers::avg_pool(x, {2}, 1, "SAME", false); }},
       {"max_pool", {2, 5, 3}, [](const Tensor& x) { return layers::max_pool(x, {2}); }},
       {"min_pool", {2, 5, 3}, [](const Tensor& x) { return layers::min_pool(x, {2}); }},
+      {"flip_sequences",
+       {2, 5, 3},
+       [](const Tensor& x) { return layers::flip_sequences(x, full({x.shape(0)}, 3), 1); }},
       {"make_causal_mask", {2, 5}, [](const Tensor& x) { return layers::make_causal_mask(x); }}};
 }
 

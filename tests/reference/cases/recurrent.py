@@ -5,7 +5,7 @@ normal values, new_carry and out = apply(variables, carry, x). rnn/<name> is the
 sequences, with the carry that the layer makes or is given. grad/... are the gradients of the sum of
 every tensor of (new_carry, out) times normal(key(2), its shape). x = normal(key(1), shape).
 nnx/...: the same with modules made from Rngs(0) and carries from Rngs(3).
-flip/<name>: flip_sequences.
+flip/<name>: flip_sequences. bridge/<name>: each kind of module inside the other.
 """
 
 import jax
@@ -253,6 +253,36 @@ def _flips(g):
          out=flip_sequences(more, lengths.reshape(2, 2), 2, False))
 
 
+class Encoder(nnx.Module):
+  """An LSTM over time with its last output."""
+
+  def __init__(self, rngs):
+    self.rnn = nnx.RNN(nnx.OptimizedLSTMCell(3, 4, rngs=rngs))
+
+  def __call__(self, x):
+    (_, h), y = self.rnn(x, return_carry=True)
+    return y + h[:, None]
+
+
+def _bridge(g):
+  x = normal((2, 5, 3))
+  for name, module in (("to_nnx_rnn", nn.RNN(nn.LSTMCell(4))),
+                       ("to_nnx_bidirectional",
+                        nn.Bidirectional(nn.RNN(nn.GRUCell(4)), nn.RNN(nn.GRUCell(4))))):
+    model = nnx.bridge.ToNNX(module, rngs=nnx.Rngs(0)).lazy_init(x)
+    g.case(f"bridge/{name}", "ToNNX with Rngs(0)", x=x, params=_params(model), out=model(x))
+  cell = nnx.bridge.to_linen(nnx.LSTMCell, 3, 4)
+  carry = (normal((2, 4), 4), normal((2, 4), 5))
+  variables = cell.init(random.key(0), carry, x[:, 0])
+  new_carry, out = cell.apply(variables, carry, x[:, 0])
+  g.case("bridge/to_linen_lstm_cell", "to_linen(LSTMCell, 3, 4) with key(0)", x=x[:, 0],
+         carry=carry, params=variables["params"], new_carry=new_carry, out=out)
+  encoder = nnx.bridge.to_linen(Encoder)
+  variables = encoder.init(random.key(0), x)
+  g.case("bridge/to_linen_encoder", "to_linen(a module with nnx.RNN) with key(0)", x=x,
+         params=variables["params"], out=encoder.apply(variables, x))
+
+
 def make():
   g = GoldenFile("recurrent")
   _linen_cells(g)
@@ -260,4 +290,5 @@ def make():
   _nnx_cells(g)
   _nnx_layers(g)
   _flips(g)
+  _bridge(g)
   return g

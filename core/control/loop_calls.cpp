@@ -36,7 +36,8 @@ bool promote_carry(const char* name, TensorList& carry, const TypeList& got,
     const TensorType from = carry[k].type();
     const bool weak_only =
         from.weak && from.shape == got[k].shape && (from.dtype != got[k].dtype || !got[k].weak);
-    if (weak_only && promote_types(from.dtype, got[k].dtype) == got[k].dtype) {
+    if (weak_only &&
+        promote_types({from.dtype, true}, {got[k].dtype, got[k].weak}).dtype == got[k].dtype) {
       carry[k] = astype(carry[k], got[k].dtype);
       changed = true;
     } else if (!same_type(from, got[k])) {

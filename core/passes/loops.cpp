@@ -82,7 +82,8 @@ class BodyOptimizer {
       const Graph hoisted = hoist_invariants(body, static_cast<size_t>(p.body_constants));
       const auto first = node.inputs.begin() + p.condition_constants;
       const std::vector<ValueId> constants(first, first + p.body_constants);
-      const std::vector<ValueId> more = append(graph_, graph_.nodes, hoisted, constants);
+      std::vector<ValueId> more;
+      if (!hoisted.outputs.empty()) more = append(graph_, graph_.nodes, hoisted, constants);
       node.inputs.insert(first + p.body_constants, more.begin(), more.end());
       p.body_constants += static_cast<int64_t>(more.size());
     }

@@ -116,5 +116,250 @@ TEST(Map, J_091_map_and_associative_scan) {
   EXPECT_EQ(total.to_vector<int>(), (std::vector<int>{1, 3, 6, 10, 15, 21, 28}));
 }
 
+// ---- Variables.
+
+TEST(ScanState, variable_that_the_body_writes_is_carried) {
+  const auto run = [](auto wrap) {
+    test::Box total(Tensor(10.f)), untouched(Tensor(2.f));
+    const auto f = [&](const Tensor& xs) {
+      return scan(
+                 [&](const Tensor& c, const Tensor& x) {
+                   total = total.value() + x * untouched.value();
+                   return std::pair(c + total.value(), total.value());
+                 },
+                 0.0, xs)
+          .second;
+    };
+    EXPECT_EQ(wrap(f)(tensor({1.f, 2.f, 3.f})).template to_vector<float>(),
+              (std::vector<float>{12, 16, 22}));
+    EXPECT_EQ(total.value().item<float>(), 22.f);
+  };
+  run([](auto f) { return f; });
+  run([](auto f) { return jit(f); });
+}
+
+TEST(ScanState, gradient_through_a_carried_variable) {
+  const auto loss = [](const Tensor& w) {
+    test::Box state(Tensor(1.f));
+    const auto f = [&](const Tensor& v) {
+      scan(
+          [&](const std::tuple<>&, const Tensor& x) {
+            state = state.value() * v + x;
+            return std::pair(std::tuple<>(), std::tuple<>());
+          },
+          std::tuple<>(), tensor({1.f, 2.f}));
+      return state.value();
+    };
+    return f(w);
+  };
+  // ((w + 1) w + 2)' = 2 w + 1
+  EXPECT_EQ(grad(loss)(Tensor(3.f)).item<float>(), 7.f);
+}
+
+TEST(WhileState, condition_reads_what_the_body_writes) {
+  test::Box count(Tensor(0));
+  const Tensor y = while_loop([&](const Tensor&) { return count.value() < 5; },
+                              [&](const Tensor& x) {
+                                count = count.value() + 1;
+                                return x * 2;
+                              },
+                              1.0);
+  EXPECT_EQ(y.item<float>(), 32.f);
+  EXPECT_EQ(count.value().item<int>(), 5);
+}
+
+TEST(CondState, only_the_branch_that_runs_writes) {
+  test::Box a(Tensor(1.f)), b(Tensor(2.f));
+  const auto f = [&](const Tensor& which) {
+    return cond(
+        which,
+        [&] {
+          a = a.value() + 10;
+          return a.value();
+        },
+        [&] {
+          b = b.value() + 20;
+          return b.value();
+        });
+  };
+  EXPECT_EQ(jit(f)(Tensor(true)).item<float>(), 11.f);
+  EXPECT_EQ(a.value().item<float>(), 11.f);
+  EXPECT_EQ(b.value().item<float>(), 2.f);
+  EXPECT_EQ(f(Tensor(false)).item<float>(), 22.f);
+  EXPECT_EQ(a.value().item<float>(), 11.f);
+  EXPECT_EQ(b.value().item<float>(), 22.f);
+}
+
+TEST(ScanState, variable_that_changes_its_type_is_refused) {
+  test::Box total(Tensor(1.f));
+  test::expect_error<TraceError>(
+      [&] {
+        scan(
+            [&](const Tensor& c) {
+              total = stack({total.value(), total.value()});
+              return std::pair(c, c);
+            },
+            0.0, {.length = 2});
+      },
+      "scan: a variable, which the body writes, must keep its type: it is (~f32[]) before and "
+      "(~f32[2]) after a step");
+}
+
+TEST(ScanState, failing_body_changes_nothing) {
+  test::Box total(Tensor(1.f));
+  EXPECT_THROW(scan(
+                   [&](const Tensor& c) {
+                     total = total.value() + 1;
+                     throw ValueError("stop");
+                     return std::pair(c, c);
+                   },
+                   0.0, {.length = 2}),
+               ValueError);
+  EXPECT_EQ(total.value().item<float>(), 1.f);
+}
+
+// ---- Types.
+
+TEST(Scan, J_088_weak_carry_takes_the_type_of_the_body) {
+  const auto [carry, ys] =
+      scan([](const Tensor& c, const Tensor& x) { return std::pair(c + x, c); }, 0.0,
+           tensor({1.f, 2.f}).astype(DType::kBF16));
+  EXPECT_EQ(carry.dtype(), DType::kBF16);
+  EXPECT_EQ(ys.dtype(), DType::kBF16);
+  EXPECT_EQ(carry.item<float>(), 3.f);
+}
+
+TEST(Scan, J_088_carry_that_changes_its_type_names_the_leaf) {
+  struct Carry {
+    Tensor h, c;
+  };
+  test::expect_error<ShapeError>(
+      "scan: the carry must keep its types: leaf 1 is f32[3] at the beginning and f32[2,3] after a "
+      "step",
+      [] {
+        scan(
+            [](const Carry& s) {
+              return std::pair(Carry{s.h, stack({s.c, s.c})}, s.h);
+            },
+            Carry{zeros({2}), zeros({3})}, {.length = 1});
+      });
+  test::expect_error<DTypeError>(
+      [] {
+        scan([](const Tensor& c) { return std::pair(c.astype(DType::kI32), c); }, zeros({2}),
+             {.length = 1});
+      },
+      "scan: the carry must keep its types: it is f32[2] at the beginning and i32[2] after a step");
+}
+
+TEST(Scan, J_088_lengths_that_differ) {
+  test::expect_error<ShapeError>("scan: sequences must have one length, got f32[2], f32[3]", [] {
+    scan([](const Tensor& c, const std::pair<Tensor, Tensor>&) { return std::pair(c, c); }, 0.0,
+         std::pair(zeros({2}), zeros({3})));
+  });
+  test::expect_error<ValueError>(
+      [] { scan([](const Tensor& c) { return std::pair(c, c); }, 0.0, {}); },
+      "scan: without sequences the number of steps must be given");
+}
+
+TEST(Cond, J_090_branches_of_different_types) {
+  test::expect_error<ShapeError>(
+      "cond: all branches must give the same types: the first gives (f32[2]), branch 1 gives "
+      "(f32[3])",
+      [] {
+        cond(
+            Tensor(true), [] { return zeros({3}); }, [] { return zeros({2}); });
+      });
+}
+
+TEST(Cond, J_090_predicate_must_be_one) {
+  test::expect_error<ShapeError>(
+      [] {
+        cond(
+            tensor({true, false}), [] { return Tensor(1.f); }, [] { return Tensor(2.f); });
+      },
+      "cond: expected a zero-dimensional predicate, got bool[2]");
+}
+
+// ---- Loops of unknown length.
+
+TEST(While, J_089_zero_turns) {
+  EXPECT_EQ(
+      while_loop([](const Tensor& x) { return x > 10; }, [](const Tensor& x) { return x * 2; }, 3.0)
+          .item<float>(),
+      3.f);
+}
+
+TEST(While, J_089_forward_mode) {
+  const auto f = [](const Tensor& x) {
+    return while_loop([](const std::pair<Tensor, Tensor>& c) { return c.first < 3; },
+                      [&](const std::pair<Tensor, Tensor>& c) {
+                        return std::pair(c.first + 1, c.second * x);
+                      },
+                      std::pair(Tensor(0), x))
+        .second;
+  };
+  const auto [y, t] = jvp(f, Tensor(2.f), Tensor(1.f));
+  EXPECT_EQ(y.item<float>(), 16.f);
+  EXPECT_EQ(t.item<float>(), 32.f);
+  test::expect_error<TraceError>([&] { grad(f)(Tensor(2.f)); },
+                                 "while_loop: reverse mode needs the number of steps");
+}
+
+TEST(While, J_089_batched_predicate) {
+  const auto f = [](const Tensor& x, const Tensor& limit) {
+    return while_loop([&](const Tensor& y) { return y < limit; },
+                      [](const Tensor& y) { return y * 2; }, x);
+  };
+  EXPECT_EQ(vmap(f)(tensor({1.f, 3.f, 50.f}), tensor({10.f, 4.f, 20.f})).to_vector<float>(),
+            (std::vector<float>{16, 6, 50}));
+  EXPECT_EQ(
+      vmap(f, {.in_axes = {0, kNone}})(tensor({1.f, 3.f, 50.f}), Tensor(10.f)).to_vector<float>(),
+      (std::vector<float>{16, 12, 50}));
+  EXPECT_EQ(vmap(f, {.in_axes = {kNone, 0}})(Tensor(1.f), tensor({3.f, 100.f})).to_vector<float>(),
+            (std::vector<float>{4, 128}));
+}
+
+TEST(While, J_089_batched_body_with_one_predicate) {
+  const auto f = [](const Tensor& x) {
+    return while_loop([](const std::pair<Tensor, Tensor>& c) { return c.first < 3; },
+                      [](const std::pair<Tensor, Tensor>& c) {
+                        return std::pair(c.first + 1, c.second + c.second);
+                      },
+                      std::pair(Tensor(0), x))
+        .second;
+  };
+  EXPECT_EQ(vmap(f)(tensor({1.f, 2.f})).to_vector<float>(), (std::vector<float>{8, 16}));
+}
+
+TEST(Fori, J_089_bounds_that_are_not_known) {
+  const auto f = jit([](const Tensor& n) {
+    return fori_loop(
+        Tensor(0), n, [](const Tensor& i, const Tensor& x) { return x + i; }, 0);
+  });
+  EXPECT_EQ(f(Tensor(5)).item<int>(), 10);
+  EXPECT_EQ(f(Tensor(0)).item<int>(), 0);
+}
+
+TEST(Switch, J_090_branches_in_a_vector) {
+  std::vector<std::function<Tensor(const Tensor&)>> branches;
+  for (int i = 0; i < 3; ++i) branches.push_back([i](const Tensor& x) { return x * i; });
+  EXPECT_EQ(switch_case(Tensor(2), branches, Tensor(4.f)).item<float>(), 8.f);
+  EXPECT_EQ(vmap([&](const Tensor& i, const Tensor& x) { return switch_case(i, branches, x); })(
+                tensor({0, 1, 9}), tensor({5.f, 5.f, 5.f}))
+                .to_vector<float>(),
+            (std::vector<float>{0, 5, 10}));
+}
+
+TEST(AssociativeScan, J_091_reverse_axis_and_odd_lengths) {
+  for (int64_t n = 0; n < 12; ++n) {
+    const Tensor x = reshape(arange(2 * n), {2, n});
+    const auto add_all = [](const Tensor& a, const Tensor& b) { return a + b; };
+    EXPECT_EQ(associative_scan(add_all, x, {.axis = 1}).to_vector<int>(),
+              cumsum(x, 1).to_vector<int>());
+    EXPECT_EQ(associative_scan(add_all, x, {.axis = -1, .reverse = true}).to_vector<int>(),
+              cumsum(x, 1, true).to_vector<int>());
+  }
+}
+
 }  // namespace
 }  // namespace linnet

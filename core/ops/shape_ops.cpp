@@ -272,6 +272,7 @@ void define_shape_ops() {
   transpose_primitive();
   broadcast_in_dim_primitive();
   concatenate_primitive();
+  split_primitive();
   reverse_primitive();
   pad_primitive();
 }

@@ -27,6 +27,12 @@ struct ConcatenateParams {
   Axis axis;
   LINNET_FIELDS(axis)
 };
+/// Sizes of the parts along the axis, which they fill.
+struct SplitParams {
+  Axis axis;
+  std::vector<int64_t> sizes;
+  LINNET_FIELDS(axis, sizes)
+};
 struct ReverseParams {
   AxisList axes;
   LINNET_FIELDS(axes)
@@ -42,6 +48,7 @@ const Primitive& reshape_primitive();
 const Primitive& transpose_primitive();
 const Primitive& broadcast_in_dim_primitive();
 const Primitive& concatenate_primitive();
+const Primitive& split_primitive();
 const Primitive& reverse_primitive();
 const Primitive& pad_primitive();
 

@@ -5,6 +5,7 @@
 #include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
 #include "core/tensor/tensor_impl.h"
+#include "core/trace/operands.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
@@ -155,19 +156,78 @@ Tensor stack(const std::vector<Tensor>& parts, int64_t axis) {
   return concatenate(expanded, position);
 }
 
-std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& indices, int64_t axis) {
-  const int64_t along = normalize_axis(axis, x.rank(), "split");
-  const int64_t size = x.shape()[along];
-  std::vector<Tensor> out;
+namespace {
+
+TensorList decompose_split(const SplitParams& p, Inputs x) {
+  TensorList out;
+  int64_t start = 0;
+  for (const int64_t size : p.sizes) {
+    out.push_back(slice_axis(x[0], start, start + size, p.axis));
+    start += size;
+  }
+  return out;
+}
+
+TypeList infer_split(const SplitParams& p, Inputs x) {
+  expect_operands("split", 1, x);
+  TypeList out;
+  for (const int64_t size : p.sizes) {
+    out.push_back(x[0].type());
+    out.back().shape[p.axis] = size;
+  }
+  return out;
+}
+
+/// Where an index is below the one before it: empty there, and what follows begins at that index.
+TensorList overlapping_parts(const Tensor& x, const std::vector<int64_t>& indices, int64_t axis) {
+  const int64_t size = x.shape()[axis];
+  TensorList out;
   int64_t start = 0;
   for (size_t i = 0; i <= indices.size(); ++i) {
     int64_t stop = i < indices.size() ? indices[i] : size;
     if (stop < 0) stop += size;
     stop = std::clamp<int64_t>(stop, 0, size);
-    out.push_back(slice_axis(x, std::min(start, stop), stop, along));
+    out.push_back(slice_axis(x, std::min(start, stop), stop, axis));
     start = stop;
   }
   return out;
+}
+
+/// The parts side by side again, where slices would each be padded and added.
+TensorList split_vjp(const SplitParams& p, Inputs x, Outputs, Inputs cts) {
+  const TypeList types = infer_split(p, x);
+  TensorList parts;
+  for (size_t k = 0; k < types.size(); ++k) parts.push_back(defined_or_zeros(cts[k], types[k]));
+  return {concatenate(parts, p.axis)};
+}
+
+}  // namespace
+
+const Primitive& split_primitive() {
+  static const Primitive& p = define(Composite<SplitParams>{.name = "split",
+                                                            .decompose = decompose_split,
+                                                            .infer = infer_split,
+                                                            .vjp = split_vjp,
+                                                            .saves_inputs = 0,
+                                                            .saves_outputs = 0});
+  return p;
+}
+
+std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& indices, int64_t axis) {
+  const int64_t along = normalize_axis(axis, x.rank(), "split");
+  const int64_t size = x.shape()[along];
+  SplitParams params{along, {}};
+  int64_t start = 0;
+  for (size_t i = 0; i <= indices.size(); ++i) {
+    int64_t stop = i < indices.size() ? indices[i] : size;
+    if (stop < 0) stop += size;
+    stop = std::clamp<int64_t>(stop, 0, size);
+    // Indices that go back give slices that overlap.
+    if (stop < start) return overlapping_parts(x, indices, along);
+    params.sizes.push_back(stop - start);
+    start = stop;
+  }
+  return emit(split_primitive(), {x}, params);
 }
 
 std::vector<Tensor> split(const Tensor& x, int64_t sections, int64_t axis) {

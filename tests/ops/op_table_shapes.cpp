@@ -168,6 +168,28 @@ void add_joins(OpTable& table) {
       .linear()
       .exact()
       .reference([](const HostArrays& x) { return joined(x, 0); });
+  // Two columns from the front to the back.
+  table
+      .add("split",
+           [](const TensorList& x) {
+             const std::vector<Tensor> parts = split(x[0], std::vector<int64_t>{2}, 1);
+             return concatenate({parts[1], parts[0]}, 1);
+           })
+      .sample({{{2, 5}, kLine}})
+      .sample({{{3, 2}, kLine}})
+      .sample({{{0, 3}, kLine}})
+      .takes(Takes::kAny)
+      .linear()
+      .exact()
+      .exact_integers()
+      .reference([](const HostArrays& x) {
+        HostArray y(x[0].shape);
+        const int64_t columns = x[0].shape[1];
+        for_each_index(x[0].shape, [&](const Axes& at) {
+          y.at({at[0], (at[1] + columns - 2) % columns}) = x[0].at(at);
+        });
+        return y;
+      });
 }
 
 void add_pads(OpTable& table) {

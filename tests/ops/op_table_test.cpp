@@ -78,6 +78,9 @@ const std::map<std::string, std::string>& without_row() {
   static const std::map<std::string, std::string> kReasons{
       {"call", "holds a program: tests of jit"},
       {"remat", "holds a program: tests of recomputation"},
+      {"scan", "holds a program: tests of control flow"},
+      {"while", "holds programs: tests of control flow"},
+      {"cond", "holds programs: tests of control flow"},
       {"custom_vjp_call", "holds the caller's rule: tests of custom rules"},
       {"custom_jvp_call", "holds the caller's rule: tests of custom rules"},
       {"fused_elementwise", "made by the compiler only: tests of jit against eager"},

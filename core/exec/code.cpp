@@ -61,6 +61,7 @@ void Code::add_steps() {
   size_t first = 0;
   for (size_t s = 0; s < program_.steps.size(); ++s) {
     const LoweredStep& lowered = program_.steps[s];
+    may_throw_ |= linnet::may_throw(lowered);
     const std::span<const Address> inputs = add_addresses(lowered.inputs);
     const std::span<const Address> outputs = add_addresses(lowered.outputs);
     const int32_t block = storage_.workspace_of_step[s];
@@ -69,7 +70,6 @@ void Code::add_steps() {
       add_runner(first);
       first = steps_.size();
       if (lowered.control) scratch_words_ = std::max(scratch_words_, lowered.control->words());
-      evaluates_ |= !lowered.control || lowered.control->evaluates();
       parts_.push_back(
           {.step = &lowered, .inputs = inputs, .outputs = outputs, .workspace = workspace});
       continue;

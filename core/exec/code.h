@@ -31,8 +31,8 @@ class Code {
   size_t input_count() const { return inputs_; }
   /// Host memory of a run: bases and scratch.
   size_t words() const { return base_count_ + scratch_words_; }
-  /// Whether any step is evaluated on tensors.
-  bool evaluates() const { return evaluates_; }
+  /// Whether any step may fail.
+  bool may_throw() const { return may_throw_; }
   /// Whether its kernels are those that the back end would prepare now.
   bool current() const { return back_end_.configuration() == configuration_; }
 
@@ -63,7 +63,7 @@ class Code {
   std::vector<ProgramStep> steps_;  // likewise
   std::vector<Part> parts_;
   size_t base_count_ = 0, scratch_words_ = 0;
-  bool evaluates_ = false;
+  bool may_throw_ = false;
 };
 
 }  // namespace linnet

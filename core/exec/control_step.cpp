@@ -120,7 +120,7 @@ class ScanStep final : public ControlStep {
       if (!element.in_place) element.spare = reserve(element.bytes, aligned);
     arena_ = reserve(body_.storage().arena_bytes, aligned);
     words_ = body_.words();
-    evaluates_ = body_.evaluates();
+    may_throw_ = body_.may_throw();
   }
 
   void run(const Run& run) const override {
@@ -190,7 +190,7 @@ class WhileStep final : public ControlStep {
     arena_ =
         reserve(std::max(condition_.storage().arena_bytes, body_.storage().arena_bytes), aligned);
     words_ = condition_.words() + body_.words();
-    evaluates_ = condition_.evaluates() || body_.evaluates();
+    may_throw_ = condition_.may_throw() || body_.may_throw();
   }
 
   void run(const Run& run) const override {
@@ -237,7 +237,7 @@ class CondStep final : public ControlStep {
           reuse_memory));
       arena = std::max(arena, branches_.back()->storage().arena_bytes);
       words_ = std::max(words_, branches_.back()->words());
-      evaluates_ |= branches_.back()->evaluates();
+      may_throw_ |= branches_.back()->may_throw();
     }
     reserve(arena, branches_[0]->back_end().arena_alignment());
   }

@@ -19,8 +19,8 @@ class ControlStep {
   size_t workspace_bytes() const { return workspace_bytes_; }
   size_t words() const { return words_; }
 
-  /// Whether it holds steps that are evaluated on tensors, which may fail.
-  bool evaluates() const { return evaluates_; }
+  /// Whether it holds steps that may fail.
+  bool may_throw() const { return may_throw_; }
 
   /// Addresses are those of the program around; `words` is the step's own.
   struct Run {
@@ -41,7 +41,7 @@ class ControlStep {
     return offset;
   }
   size_t workspace_bytes_ = 0, words_ = 0;
-  bool evaluates_ = false;
+  bool may_throw_ = false;
 };
 
 /// For a node that holds programs, or null if it is evaluated some other way. `node` must outlive

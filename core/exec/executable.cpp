@@ -28,9 +28,10 @@ class CompiledGraph final : public Executable {
     plan_ = make_plan();
   }
 
-  TensorList run(TensorList& inputs, std::span<const uint8_t> donated) const override {
+  TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
+                 const Ready& ready) const override {
     check(inputs);
-    return current_plan()->run(inputs, donated);
+    return current_plan()->run(inputs, donated, ready);
   }
   const Graph& graph() const override { return graph_; }
   size_t arena_bytes() const override { return current_plan()->arena_bytes(); }

@@ -1,6 +1,7 @@
 // A compiled program: the optimised graph and what is needed to run it again and again.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,12 +13,20 @@ namespace linnet {
 class Executable {
  public:
   virtual ~Executable() = default;
+  /// Is told of the results before they have values, once all memory is had: the last that may
+  /// fail.
+  using Ready = std::function<void(const TensorList& results)>;
   /// Runs on concrete tensors of the graph's input types (strided ones are accepted). Safe to call
   /// from several threads. Results are values: nothing a caller holds changes.
   /// @param donated marks inputs whose memory may be re-used for results when `inputs` holds the
-  ///        only reference; empty means none. Inputs are left in place if an exception is thrown.
-  virtual TensorList run(TensorList& inputs, std::span<const uint8_t> donated) const = 0;
-  TensorList run(TensorList&& inputs) const { return run(inputs, {}); }
+  ///        only reference; empty means none. If an exception is thrown, by `ready` too, inputs are
+  ///        in place and have their values.
+  virtual TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
+                         const Ready& ready) const = 0;
+  TensorList run(TensorList& inputs, std::span<const uint8_t> donated) const {
+    return run(inputs, donated, {});
+  }
+  TensorList run(TensorList&& inputs) const { return run(inputs, {}, {}); }
 
   virtual const Graph& graph() const = 0;
   /// Bytes of the arena that intermediate values share.

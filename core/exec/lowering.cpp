@@ -15,6 +15,11 @@ namespace linnet {
 
 bool is_dense(const Place& place) { return is_dense(place.shape, place.strides); }
 
+bool may_throw(const LoweredStep& step) {
+  if (step.control) return step.control->may_throw();
+  return !step.kernel.implementation || !step.kernel.implementation->never_throws;
+}
+
 bool is_whole(const Place& place, const Root& root) {
   const size_t bytes = static_cast<size_t>(element_count(place.shape)) * size_of(place.dtype);
   return place.offset == 0 && bytes == root.bytes && is_dense(place);

@@ -69,6 +69,8 @@ struct LoweredProgram {
   TensorList constants;        ///< dense, on the device
 };
 
+/// Whether running a step may fail: one that is evaluated on tensors, or whose kernel says so.
+bool may_throw(const LoweredStep& step);
 /// Whether a place is the whole memory of its root in row-major order.
 bool is_whole(const Place& place, const Root& root);
 bool is_dense(const Place& place);

@@ -42,7 +42,8 @@ class Plan::Call {
     for (size_t k = 0; k < plan.code_.storage().outputs.size(); ++k) add_output(k);
   }
 
-  TensorList run() {
+  TensorList run(const std::function<void(const TensorList&)>& ready) {
+    if (ready && !plan_.moves_results_) ready(outputs_);
     plan_.code_.run(bases_);
     for (const auto& [result, owner] : inline_copies_) {
       const TensorImpl& from = *outputs_[owner].impl();
@@ -52,6 +53,7 @@ class Plan::Call {
     if (plan_.moves_results_) {
       for (size_t k = 0; k < outputs_.size(); ++k)
         outputs_[k] = transferred(outputs_[k], plan_.output_types_[k].device);
+      if (ready) ready(outputs_);
     }
     for (int32_t input : taken_) inputs_[input] = Tensor();
     return std::move(outputs_);
@@ -173,8 +175,9 @@ class Plan::Call {
   std::vector<std::pair<int32_t, int32_t>> inline_copies_;
 };
 
-TensorList Plan::run(TensorList& inputs, std::span<const uint8_t> donated) const {
-  return Call(*this, inputs, donated).run();
+TensorList Plan::run(TensorList& inputs, std::span<const uint8_t> donated,
+                     const std::function<void(const TensorList&)>& ready) const {
+  return Call(*this, inputs, donated).run(ready);
 }
 
 }  // namespace linnet

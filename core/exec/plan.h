@@ -1,6 +1,7 @@
 // Private: a program ready to run. Immutable: any number of threads may run it at the same time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -15,7 +16,8 @@ class Plan {
   /// must outlive the plan.
   Plan(const Graph& graph, const TypeList& output_types, bool reuse_memory);
 
-  TensorList run(TensorList& inputs, std::span<const uint8_t> donated) const;
+  TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
+                 const std::function<void(const TensorList&)>& ready) const;
   size_t arena_bytes() const { return code_.storage().arena_bytes; }
   /// Whether its kernels are those that the back end would prepare now.
   bool current() const { return code_.current(); }

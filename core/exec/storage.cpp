@@ -118,16 +118,13 @@ class StoragePlanner {
   void find_donors() {
     std::vector<uint8_t> returned(program_.roots.size(), 0);
     for (const Place& place : program_.outputs) returned[place.root] = 1;
-    // A step evaluated on tensors may throw; what was overwritten before it could not be given
-    // back.
-    int32_t last_evaluated = -1;
+    // What was overwritten before a step that throws could not be given back.
+    int32_t last_throwing = -1;
     for (int32_t s = 0; s < steps_; ++s) {
-      const LoweredStep& step = program_.steps[s];
-      if (step.control ? step.control->evaluates() : !step.kernel.implementation)
-        last_evaluated = s;
+      if (may_throw(program_.steps[s])) last_throwing = s;
     }
     for (const StorageBlock& block : plan_.blocks) {
-      if (block.output < 0 || block.memory.first <= last_evaluated) continue;
+      if (block.output < 0 || block.memory.first <= last_throwing) continue;
       std::vector<int32_t> partners, others;
       for (size_t r = 0; r < program_.roots.size(); ++r) {
         const Root& root = program_.roots[r];

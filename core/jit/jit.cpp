@@ -59,7 +59,13 @@ struct JitCore::Cache {
   explicit Cache(JitOptions given) : options(std::move(given)) {}
 
   void keep(const std::string& key, const EntryPtr& entry) {
-    if (entries.insert_or_assign(key, entry).second) oldest_first.push_back(key);
+    oldest_first.push_back(key);
+    try {
+      if (!entries.insert_or_assign(key, entry).second) oldest_first.pop_back();
+    } catch (...) {
+      oldest_first.pop_back();
+      throw;
+    }
     while (entries.size() > options.cache_size) {
       entries.erase(oldest_first.front());
       oldest_first.pop_front();
@@ -243,32 +249,79 @@ JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::
 
 namespace {
 
-/// Puts the state arguments back as they were before tracing. Variables need no restoring, since
-/// what was written while tracing stayed in its scope.
-void restore_state(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values,
-                   const JitCore::Hooks& hooks) {
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    if (!arguments[i].state) continue;
-    const tree::Flattened now = hooks.flatten(i);
-    bool same = now.structure == arguments[i].structure;
-    for (size_t k = 0; same && k < now.leaves.size(); ++k) {
-      same = now.leaves[k].tensor == arguments[i].leaves[k].tensor &&
-             now.leaves[k].cell == arguments[i].leaves[k].cell;
-    }
-    if (!same) {
-      hooks.restore(i);
-      arguments[i].leaves = hooks.flatten(i).leaves;  // assigning may have moved them
-      continue;
-    }
-    size_t next = 0;
-    for (tree::LeafRef& leaf : arguments[i].leaves) {
-      if (leaf.tensor)
-        *leaf.tensor = values[i][next++];
-      else
-        next += state::read(leaf.cell).tensors.size();
+/// The state arguments as they were before tracing, and the way back.
+class SavedState {
+ public:
+  /// Takes all the memory that `restore` needs.
+  SavedState(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values,
+             const JitCore::Hooks& hooks)
+      : arguments_(arguments), values_(values), hooks_(hooks), walks_(arguments.size()) {
+    assigned_.reserve(arguments.size());
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      if (!arguments[i].state) continue;
+      hooks.visit(i, walks_[i]);
+      walks_[i].reset();
     }
   }
-}
+
+  /// Variables need no restoring, since what was written while tracing stayed in its scope.
+  void restore() noexcept {
+    for (size_t i = 0; i < arguments_.size(); ++i) {
+      if (!arguments_[i].state) continue;
+      if (is_as_before(i)) {
+        place(i);
+      } else {
+        assign(i);
+      }
+    }
+  }
+
+  /// Finds the leaves of what was assigned, which may have moved them.
+  void find_leaves() {
+    for (size_t i : assigned_) arguments_[i].leaves = hooks_.flatten(i).leaves;
+  }
+
+ private:
+  bool is_as_before(size_t i) noexcept {
+    try {
+      hooks_.visit(i, walks_[i]);
+    } catch (...) {  // for want of memory: then it is not known
+      return false;
+    }
+    const tree::Flattened& now = walks_[i].result();
+    if (now.structure != arguments_[i].structure) return false;
+    for (size_t k = 0; k < now.leaves.size(); ++k) {
+      if (now.leaves[k].tensor != arguments_[i].leaves[k].tensor ||
+          now.leaves[k].cell != arguments_[i].leaves[k].cell)
+        return false;
+    }
+    return true;
+  }
+
+  void place(size_t i) noexcept {
+    size_t next = 0;
+    for (tree::LeafRef& leaf : arguments_[i].leaves) {
+      if (leaf.tensor)
+        *leaf.tensor = values_[i][next++];
+      else
+        next += state::peek(leaf.cell).tensors.size();
+    }
+  }
+
+  void assign(size_t i) noexcept {
+    try {
+      hooks_.restore(i);
+    } catch (...) {  // it keeps tensors without values, whose use says so
+    }
+    assigned_.push_back(i);
+  }
+
+  std::vector<JitArgument>& arguments_;
+  const std::vector<TensorList>& values_;
+  const JitCore::Hooks& hooks_;
+  std::vector<tree::Flattener> walks_;
+  std::vector<size_t> assigned_;
+};
 
 std::vector<LeafDescription> describe(size_t arguments, const JitCore::Hooks& hooks) {
   std::vector<LeafDescription> out;
@@ -316,13 +369,15 @@ JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std:
   hooks.save();
   auto entry = std::make_shared<Entry>();
   Recorder recorder(arguments, values, hooks);
+  SavedState saved(arguments, values, hooks);
   try {
     recorder.run(*entry);
   } catch (...) {
-    restore_state(arguments, values, hooks);
+    saved.restore();
     throw;
   }
-  restore_state(arguments, values, hooks);
+  saved.restore();
+  saved.find_leaves();
   entry->prototypes = hooks.prototypes;
   std::vector<LeafDescription> leaves = describe(arguments.size(), hooks);
   std::lock_guard lock(cache_->mutex);
@@ -381,6 +436,12 @@ class BorrowedInputs {
   /// Puts the new values into their places; after `release` only.
   void replace(const TensorList& results) noexcept {
     for (const Replaced& each : replaced_) each.place() = results[each.output];
+  }
+  /// The same for tensors that are no variables, at any time.
+  void replace_tensors(const TensorList& results) noexcept {
+    for (const Replaced& each : replaced_) {
+      if (each.leaf.tensor) *each.leaf.tensor = results[each.output];
+    }
   }
 
   TensorList tensors;
@@ -457,35 +518,12 @@ void check_types(const Graph& graph, const TensorList& inputs) {
   }
 }
 
-/// Writes state arguments inside a transformation, whose scope forgets it all if something fails.
-void write_state(std::vector<JitArgument>& arguments, const JitCore::Entry& entry,
-                 const TensorList& results) {
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    if (!arguments[i].state || entry.state_outputs[i].empty()) continue;
-    size_t next = 0;
-    for (tree::LeafRef& leaf : arguments[i].leaves) {
-      if (leaf.tensor) {
-        const int64_t output = entry.state_outputs[i][next++];
-        if (output >= 0) *leaf.tensor = results[static_cast<size_t>(output)];
-        continue;
-      }
-      state::Value value = state::read(leaf.cell);
-      bool written = false;
-      for (Tensor& tensor : value.tensors) {
-        const int64_t output = entry.state_outputs[i][next++];
-        if (output < 0) continue;
-        tensor = results[static_cast<size_t>(output)];
-        written = true;
-      }
-      if (written) state::write(leaf.cell, std::move(value));
-    }
-  }
-}
+using CellValues = std::vector<std::pair<state::CellPtr, state::Value>>;
 
 /// New values of captured variables that still exist.
-std::vector<std::pair<state::CellPtr, state::Value>> written_cells(const JitCore::Entry& entry,
-                                                                   const TensorList& results) {
-  std::vector<std::pair<state::CellPtr, state::Value>> out;
+CellValues written_cells(const JitCore::Entry& entry, const TensorList& results) {
+  CellValues out;
+  out.reserve(entry.cells.size());
   for (const JitCore::Entry::WrittenCell& written : entry.cells) {
     state::CellPtr cell = written.cell.lock();
     if (!cell) continue;
@@ -498,67 +536,83 @@ std::vector<std::pair<state::CellPtr, state::Value>> written_cells(const JitCore
   return out;
 }
 
+/// Outside all transformations: donates the state that is replaced. All memory is had before the
+/// first kernel runs, and what comes after the last cannot fail.
+void run_eagerly(const JitCore::Entry& entry, BorrowedInputs& inputs, const JitCore::Fill& fill) {
+  const Executable& executable = entry.program->executable();
+  CellValues cells;
+  const auto ready = [&](const TensorList& results) {
+    cells = written_cells(entry, results);
+    fill({entry, results});
+  };
+  TensorList results;
+  inputs.release();
+  try {
+    results = executable.run(inputs.tensors, inputs.donated, std::ref(ready));
+  } catch (...) {
+    inputs.put_back();
+    throw;
+  }
+  inputs.replace(results);
+  for (auto& [cell, value] : cells) cell->set_raw(std::move(value));
+}
+
+/// The new values of variables among the state arguments.
+void append_cells(const std::vector<JitArgument>& arguments, const JitCore::Entry& entry,
+                  const TensorList& results, CellValues& cells) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (!arguments[i].state || entry.state_outputs[i].empty()) continue;
+    size_t next = 0;
+    for (const tree::LeafRef& leaf : arguments[i].leaves) {
+      if (leaf.tensor) {
+        ++next;
+        continue;
+      }
+      state::Value value = state::read(leaf.cell);
+      bool written = false;
+      for (Tensor& tensor : value.tensors) {
+        const int64_t output = entry.state_outputs[i][next++];
+        if (output < 0) continue;
+        tensor = results[static_cast<size_t>(output)];
+        written = true;
+      }
+      if (written) cells.emplace_back(leaf.cell, std::move(value));
+    }
+  }
+}
+
+/// Inside a transformation, whose scope forgets what is written if something fails later.
+void run_traced(const JitCore::Entry& entry, const std::vector<JitArgument>& arguments,
+                BorrowedInputs& inputs, const JitCore::Fill& fill) {
+  const TensorList results = linnet::call(entry.program, inputs.tensors);
+  CellValues cells = written_cells(entry, results);
+  append_cells(arguments, entry, results, cells);
+  // The scope makes the place of a variable at its first touch; then writing needs no memory.
+  for (const auto& [cell, value] : cells) (void)state::read(cell);
+  fill({entry, results});
+  inputs.replace_tensors(results);
+  for (auto& [cell, value] : cells) state::write(cell, std::move(value));
+}
+
 }  // namespace
 
-struct JitCore::Run::Impl {
-  Impl(const EntryPtr& given, std::vector<JitArgument>& all)
-      : entry(given),
-        arguments(all),
-        eager(current_trace() == nullptr && state::current_scope() == nullptr),
-        inputs(all, *given) {}
-
-  EntryPtr entry;
-  std::vector<JitArgument>& arguments;
-  bool eager;
-  BorrowedInputs inputs;
-  TensorList results;
-  std::vector<std::pair<state::CellPtr, state::Value>> cells;
-  bool released = false;
-};
-
-JitCore::Run::Run(const EntryPtr& entry, std::vector<JitArgument>& arguments)
-    : impl_(std::make_unique<Impl>(entry, arguments)) {
-  append_sources(*entry, impl_->inputs);
-  check_types(entry->program->graph(), impl_->inputs.tensors);
-  if (impl_->eager) {
-    const Executable& executable = entry->program->executable();
-    impl_->inputs.release();
-    impl_->released = true;
-    try {
-      impl_->results = executable.run(impl_->inputs.tensors, impl_->inputs.donated);
-      impl_->cells = written_cells(*entry, impl_->results);
-    } catch (...) {
-      impl_->inputs.put_back();
-      throw;
-    }
-  } else {
-    impl_->results = linnet::call(entry->program, impl_->inputs.tensors);
-    impl_->cells = written_cells(*entry, impl_->results);
-  }
+std::span<const Tensor> JitCore::Results::of_function() const {
+  return std::span(all_).first(entry_.results);
 }
 
-JitCore::Run::~Run() {
-  if (impl_->released) impl_->inputs.put_back();
+std::span<const Tensor> JitCore::Results::of_state(size_t argument) const {
+  const auto [first, count] = entry_.changed[argument];
+  return std::span(all_).subspan(first, count);
 }
 
-void JitCore::Run::commit() {
-  if (impl_->eager) {
-    impl_->inputs.replace(impl_->results);
-    impl_->released = false;
-    for (auto& [cell, value] : impl_->cells) cell->set_raw(std::move(value));
-    return;
-  }
-  write_state(impl_->arguments, *impl_->entry, impl_->results);
-  for (auto& [cell, value] : impl_->cells) state::write(cell, std::move(value));
-}
-
-const TensorList& JitCore::Run::results() const { return impl_->results; }
-size_t JitCore::Run::result_count() const { return impl_->entry->results; }
-
-TensorList JitCore::Run::changed_state(size_t argument) const {
-  const auto [first, count] = impl_->entry->changed[argument];
-  const auto begin = impl_->results.begin() + static_cast<int64_t>(first);
-  return TensorList(begin, begin + static_cast<int64_t>(count));
+void JitCore::run(const EntryPtr& entry, std::vector<JitArgument>& arguments, const Fill& fill) {
+  BorrowedInputs inputs(arguments, *entry);
+  append_sources(*entry, inputs);
+  check_types(entry->program->graph(), inputs.tensors);
+  if (current_trace() == nullptr && state::current_scope() == nullptr)
+    run_eagerly(*entry, inputs, fill);
+  else
+    run_traced(*entry, arguments, inputs, fill);
 }
 
 std::shared_ptr<const void> JitCore::program_of(const EntryPtr& entry) { return entry->program; }

@@ -99,6 +99,11 @@ int64_t AddressTable::number(const void* address) {
   return -1;
 }
 
+void AddressTable::clear() {
+  std::fill(slots_.begin(), slots_.end(), Slot());
+  count_ = 0;
+}
+
 size_t AddressTable::slot_of(const void* address) const {
   // Fibonacci hashing; objects are aligned, so the low bits say little.
   const uint64_t hash = (reinterpret_cast<uintptr_t>(address) >> 3) * 0x9E3779B97F4A7C15ull;
@@ -224,6 +229,13 @@ bool Flattener::first_visit(const void* address) {
   result_.structure += '@';
   result_.structure += std::to_string(earlier);
   return false;
+}
+
+void Flattener::reset() {
+  result_.leaves.clear();
+  result_.paths.clear();
+  result_.structure.clear();
+  seen().clear();
 }
 
 std::vector<Path> tensor_paths(const Flattened& flat) {

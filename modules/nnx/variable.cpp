@@ -104,11 +104,15 @@ Variable& Variable::operator=(const Variable& other) {
   return *this;
 }
 
-Variable& Variable::operator=(Variable&& other) noexcept {
-  if (!cell_)
+Variable& Variable::operator=(Variable&& other) {
+  if (!cell_) {
     cell_ = std::move(other.cell_);
-  else
+  } else if (state::current_scope() || other.cell_.use_count() != 1) {
     *this = static_cast<const Variable&>(other);
+  } else if (cell_ != other.cell_) {
+    cell_->set_raw(other.cell_->take());
+    cell_->metadata = std::move(other.cell_->metadata);
+  }
   return *this;
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/exec/memory_plan.h"
 #include "linnet/error.h"
+#include "linnet/kernel.h"
 #include "linnet/parallel.h"
 
 namespace linnet {
@@ -279,6 +280,63 @@ TEST(Executor, a_throwing_step_leaves_donated_inputs_as_they_were) {
   EXPECT_THROW(compile(graph)->run(inputs, donated), ValueError);
   EXPECT_TRUE(same_bits(inputs[0], sample(type({32}))));
   EXPECT_TRUE(same_bits(inputs[1], full({32}, 1e6f)));
+}
+
+/// Copies its operand, or throws if that begins with a negative number.
+const Primitive& delicate_copy_primitive() {
+  static const Primitive& p = [] {
+    const Primitive& made = define(
+        Opaque<NoParams>{.name = "test_delicate_copy",
+                         .infer = [](const NoParams&, Inputs x) { return TypeList{x[0].type()}; }});
+    kernel_table(kCpu).add(
+        made,
+        {.name = "delicate",
+         .run = [](const KernelRequest& request, const void* const* in, void* const* out, void*) {
+           const float* from = static_cast<const float*>(in[0]);
+           if (from[0] < 0) throw ValueError("negative, as the test wants it");
+           std::copy_n(from, element_count(request.inputs[0].shape), static_cast<float*>(out[0]));
+         }});
+    return std::ref(made);
+  }();
+  return p;
+}
+
+TEST(Executor, a_throwing_kernel_leaves_donated_inputs_as_they_were) {
+  const auto step = jit([](Tensor& state, const Tensor& x) {
+    state = state * 2 + 1;
+    return sum(emit_one(delicate_copy_primitive(), {x * state})) + sum(state);
+  });
+  Tensor state = ones({256});
+  step(state, ones({256}));
+  EXPECT_EQ(state.to_vector<float>(), std::vector<float>(256, 3));
+  EXPECT_THROW(step(state, full({256}, -1.0f)), ValueError);
+  EXPECT_EQ(state.to_vector<float>(), std::vector<float>(256, 3));
+  step(state, ones({256}));
+  EXPECT_EQ(state.to_vector<float>(), std::vector<float>(256, 7));
+}
+
+TEST(Executor, results_are_there_before_their_values) {
+  const Graph graph = record({type({256}), type({256})}, [](const TensorList& x) {
+    return TensorList{x[0] + x[1], sum(x[1]), x[1].reshape({16, 16})};
+  });
+  const auto executable = compile(graph);
+  TensorList inputs = samples(graph);
+  const TensorList wanted = run_graph(graph, inputs);
+  const std::vector<uint8_t> donated{1, 0};
+  TensorList early;
+  const TensorList got =
+      executable->run(inputs, donated, [&](const TensorList& results) { early = results; });
+  ASSERT_EQ(early.size(), got.size());
+  for (size_t k = 0; k < got.size(); ++k) {
+    EXPECT_EQ(early[k].impl(), got[k].impl()) << k;
+    EXPECT_TRUE(same_bits(got[k], wanted[k])) << k;
+  }
+  inputs = samples(graph);
+  EXPECT_THROW(executable->run(inputs, donated,
+                               [](const TensorList&) { throw ValueError("as the test wants it"); }),
+               ValueError);
+  for (size_t i = 0; i < inputs.size(); ++i)
+    EXPECT_TRUE(same_bits(inputs[i], samples(graph)[i])) << i;
 }
 
 TEST(Executor, compile_options_are_read_from_text) {

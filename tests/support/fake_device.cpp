@@ -195,8 +195,10 @@ class FakeBackEnd final : public BackEnd {
     static KernelTable* table = [] {
       kernel_table(Device{});  // defines every primitive that has a kernel
       auto* fresh = new KernelTable;
-      fresh->add(iota_primitive(), {.name = "count", .prepare = prepare_count});
-      fresh->add(copy_primitive(), {.name = "copy", .strided = true, .prepare = prepare_copy});
+      fresh->add(iota_primitive(),
+                 {.name = "count", .prepare = prepare_count, .never_throws = true});
+      fresh->add(copy_primitive(),
+                 {.name = "copy", .strided = true, .prepare = prepare_copy, .never_throws = true});
       for (const Primitive* primitive : all_primitives()) {
         if (kernel_table(Device{}).implementations(*primitive).empty()) continue;
         for (const bool strided : {true, false}) {
@@ -204,7 +206,8 @@ class FakeBackEnd final : public BackEnd {
                                   .strided = strided,
                                   .in_place = true,
                                   .in_place_operand = in_place_operand,
-                                  .prepare = prepare_late});
+                                  .prepare = prepare_late,
+                                  .never_throws = true});
         }
       }
       return fresh;

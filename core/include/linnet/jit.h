@@ -13,13 +13,14 @@
 // A C++ number, flag or string among the arguments belongs to the program: another value is another
 // program. Pass what changes from call to call as a Tensor. `LINNET_LOG=jit` says what each program
 // was traced for, and a leaf that causes trace after trace is named in a warning. A call that
-// throws leaves the state arguments and captured variables as they were.
+// throws, for want of memory too, leaves the state arguments and captured variables as they were.
 #pragma once
 
 #include <array>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -82,7 +83,7 @@ class JitCore {
     std::function<tree::Flattened(size_t i)> flatten;
     /// Keeps a copy of state argument i, whose structure the function changed.
     std::function<void(size_t i)> keep;
-    /// Assigns the saved copy to state argument i.
+    /// Assigns the saved copy to state argument i; throws only if moving the argument does.
     std::function<void(size_t i)> restore;
     /// The leaves of the copy that stands for input argument i.
     std::function<const std::vector<tree::LeafRef>&(size_t i)> copied;
@@ -98,28 +99,25 @@ class JitCore {
   /// Traces the function and keeps the entry. Of several threads that want the same one, one traces
   /// and the others wait.
   EntryPtr trace(std::vector<JitArgument>& arguments, const std::string& key, const Hooks& hooks);
-  /// One call of a program. State changes when it is committed, and only then.
-  class Run {
+  /// The results of a call: their memory and types, which are there before their values.
+  class Results {
    public:
-    Run(const EntryPtr& entry, std::vector<JitArgument>& arguments);
-    /// Puts the state back unless it was committed.
-    ~Run();
-    Run(const Run&) = delete;
-    Run& operator=(const Run&) = delete;
-
-    /// Of the function; then the new values of state.
-    const TensorList& results() const;
-    size_t result_count() const;
-    /// Values for the leaves of a state argument whose structure changed while tracing.
-    TensorList changed_state(size_t argument) const;
-    /// Writes state arguments whose structure did not change, and captured variables. Outside all
-    /// transformations nothing here can fail.
-    void commit();
+    Results(const Entry& entry, const TensorList& all) : entry_(entry), all_(all) {}
+    std::span<const Tensor> of_function() const;
+    /// New leaves of a state argument whose structure the function changed.
+    std::span<const Tensor> of_state(size_t argument) const;
 
    private:
-    struct Impl;
-    std::unique_ptr<Impl> impl_;
+    const Entry& entry_;
+    const TensorList& all_;
   };
+  /// Builds what the caller gets from the results.
+  using Fill = std::function<void(const Results&)>;
+
+  /// One call of a program. `fill` comes before the first write: if it, or anything else, throws,
+  /// all state is as before. Then state arguments whose structure did not change and captured
+  /// variables have their new values, and what `fill` has built has values.
+  static void run(const EntryPtr& entry, std::vector<JitArgument>& arguments, const Fill& fill);
 
   static std::shared_ptr<const void> program_of(const EntryPtr& entry);
   static const void* prototypes(const EntryPtr& entry);
@@ -306,19 +304,26 @@ class Jitted {
   static void assign(Copies& to, const A& object) {
     if constexpr (is_state_parameter<Q>) std::get<I>(to).emplace(blank(object));
   }
+  /// Without memory for an assignment the copy itself takes the object's place.
   template <class Q, size_t I, class A>
-  static void restore_state(const Copies& copies, A& object) {
-    if constexpr (is_state_parameter<Q>) object = *std::get<I>(copies);
+  static void restore_state(Copies& copies, A& object) {
+    if constexpr (is_state_parameter<Q>) {
+      try {
+        object = std::as_const(*std::get<I>(copies));
+      } catch (...) {
+        object = std::move(*std::get<I>(copies));
+      }
+    }
   }
 
   /// The new value of a state argument whose structure the function changed.
   template <class Q, size_t I>
-  static void prepare_changed(const JitCore::Run& run, const Prototypes& prototypes,
+  static void prepare_changed(const JitCore::Results& results, const Prototypes& prototypes,
                               Copies& changed) {
     if constexpr (is_state_parameter<Q>) {
       if (std::get<I>(prototypes.state)) {
         std::get<I>(changed).emplace(
-            tree::unflatten(*std::get<I>(prototypes.state), run.changed_state(I)));
+            tree::unflatten(*std::get<I>(prototypes.state), results.of_state(I)));
       }
     }
   }
@@ -335,15 +340,15 @@ class Jitted {
     std::vector<JitArgument> arguments{argument<P>(args)...};
     const JitCore::EntryPtr entry = entry_for(indices, arguments, args...);
     const Prototypes& prototypes = *static_cast<const Prototypes*>(JitCore::prototypes(entry));
-    JitCore::Run run(entry, arguments);
-    // Whatever can fail comes before the first write.
+    std::optional<Result> result;
     Copies changed;
-    (prepare_changed<P, I>(run, prototypes, changed), ...);
-    Result result = tree::unflatten(
-        *prototypes.result, std::span<const Tensor>(run.results()).first(run.result_count()));
-    run.commit();
+    const auto fill = [&](const JitCore::Results& results) {
+      (prepare_changed<P, I>(results, prototypes, changed), ...);
+      result.emplace(tree::unflatten(*prototypes.result, results.of_function()));
+    };
+    JitCore::run(entry, arguments, std::ref(fill));
     (assign_changed<P, I>(args, changed), ...);
-    if constexpr (!std::is_void_v<R>) return result;
+    if constexpr (!std::is_void_v<R>) return std::move(*result);
   }
 
   F f_;

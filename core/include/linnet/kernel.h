@@ -70,6 +70,9 @@ struct KernelImplementation {
               void* workspace) = nullptr;
   /// Bytes of scratch memory that `run` is given, aligned to 64. Null means none.
   size_t (*workspace_bytes)(const KernelRequest&) = nullptr;
+  /// `run` never throws: it takes no memory but its workspace. Before a kernel that may throw no
+  /// donated memory is written over, so that a call that fails leaves its inputs as they were.
+  bool never_throws = false;
 };
 
 /// The implementation lists of one kind of device. May be read and added to from several threads.

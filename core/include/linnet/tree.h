@@ -75,6 +75,8 @@ class AddressTable {
  public:
   /// The number of an address seen before; -1 the first time.
   int64_t number(const void* address);
+  /// Forgets all, but keeps the memory.
+  void clear();
 
  private:
   void grow();
@@ -444,7 +446,11 @@ class Flattener final : public PathVisitor {
   void child(std::string_view name) override;
   void child(int64_t index) override;
   bool first_visit(const void* address) override;
+  const Flattened& result() const { return result_; }
   Flattened take() { return std::move(result_); }
+  /// Forgets what it has seen but keeps the memory: another walk over a tree of the same structure
+  /// needs no more, so that it can be made where memory may be short.
+  void reset();
 
  private:
   void add(LeafRef leaf);

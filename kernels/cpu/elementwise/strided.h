@@ -46,8 +46,9 @@ class StridedSpace {
 
   size_t arrays_;
   int64_t count_;
-  SmallVector<int64_t, 6> sizes_;
-  SmallVector<int64_t, 24> strides_;  // [dimension][array]
+  // No memory is needed for as many dimensions and arrays as single operations have.
+  SmallVector<int64_t, 8> sizes_;
+  SmallVector<int64_t, 32> strides_;  // [dimension][array]
 };
 
 /// A position in a StridedSpace that moves forward.
@@ -64,7 +65,7 @@ class StridedCursor {
 
  private:
   const StridedSpace& space_;
-  SmallVector<int64_t, 6> index_;
+  SmallVector<int64_t, 8> index_;
 };
 
 /// Copies `count` elements that are `stride` elements apart into a dense array, or back.

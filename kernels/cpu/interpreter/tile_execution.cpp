@@ -1,40 +1,16 @@
 // Running a compiled tile program.
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <string>
 
-#include "core/base/per_thread.h"
-#include "kernels/cpu/elementwise/strided.h"
 #include "kernels/cpu/interpreter/tile_program.h"
+#include "kernels/cpu/workspace.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 
 namespace linnet::cpu {
 namespace {
-
-constexpr std::align_val_t kAlignment{64};
-
-struct AlignedDelete {
-  void operator()(char* data) const { ::operator delete(data, kAlignment); }
-};
-
-/// Memory that is kept from call to call.
-class Scratch {
- public:
-  char* reserve(int64_t bytes) {
-    if (capacity_ < bytes) {
-      data_.reset(static_cast<char*>(::operator new(static_cast<size_t>(bytes), kAlignment)));
-      capacity_ = bytes;
-    }
-    return data_.get();
-  }
-
- private:
-  std::unique_ptr<char, AlignedDelete> data_;
-  int64_t capacity_ = 0;
-};
 
 bool is_half(DType dtype) { return is_floating(dtype) && size_of(dtype) == 2; }
 
@@ -52,35 +28,6 @@ void call_unary(ElementwiseLoop kernel, const void* from, bool repeat, void* to,
 /// One run: where each operand is, and which of them need no copy.
 class CompiledTileProgram::Execution {
  public:
-  Execution(const CompiledTileProgram& compiled, const StridedSpace& space,
-            std::span<const Operand> in, std::span<const Destination> out)
-      : compiled_(compiled), space_(space), in_(in), out_(out), table_(elementwise_table()) {
-    const size_t registers = compiled.program_.registers.size();
-    sources_.resize(registers);
-    for (size_t i = 0; i < in.size(); ++i) add_input(i);
-    for (const TileProgram::Immediate& immediate : compiled.program_.immediates) {
-      add_immediate(immediate);
-    }
-    for (size_t j = 0; j < out.size(); ++j) {
-      const uint16_t reg = compiled.program_.outputs[j];
-      if (writes_directly(j, reg)) sources_[reg].direct = static_cast<char*>(out[j].data);
-    }
-  }
-
-  void operator()(int64_t begin, int64_t end) const {
-    const int64_t pointers = static_cast<int64_t>(sources_.size() * sizeof(char*));
-    Scratch own;  // of a thread that is ending
-    Scratch* const kept = per_thread<Scratch>();
-    char* const scratch = (kept ? *kept : own).reserve(compiled_.scratch_bytes() + pointers);
-    Tile tile{scratch, reinterpret_cast<const char**>(scratch + compiled_.scratch_bytes()), 0, 0};
-    for (; begin < end; begin += compiled_.tile_size_) {
-      tile.begin = begin;
-      tile.count = std::min(compiled_.tile_size_, end - begin);
-      run_tile(tile);
-    }
-  }
-
- private:
   /// Where the value of a register comes from.
   struct Source {
     /// Memory of a dense operand or destination, or null.
@@ -91,6 +38,54 @@ class CompiledTileProgram::Execution {
     alignas(8) char value[8] = {};
   };
 
+  /// What a run works in: the sources, and for each range that is worked on at the same time the
+  /// tiles of the registers and where they are.
+  struct Memory {
+    Memory(Workspace& w, const CompiledTileProgram& compiled, int64_t count)
+        : tile_bytes(std::min(compiled.slot_bytes_, (count * compiled.widest_ + 63) / 64 * 64)),
+          registers(static_cast<int64_t>(compiled.program_.registers.size())),
+          slot_bytes(compiled.slot_count_ * tile_bytes +
+                     (registers * static_cast<int64_t>(sizeof(char*)) + 63) / 64 * 64),
+          sources(w.take<Source>(registers)),
+          slots(w.take<char>(parallel_slots(count, compiled.grain_) * slot_bytes)) {}
+    int64_t tile_bytes, registers, slot_bytes;
+    Source* sources;
+    char* slots;
+  };
+
+  Execution(const CompiledTileProgram& compiled, const StridedSpace& space,
+            std::span<const Operand> in, std::span<const Destination> out, const Memory& memory)
+      : compiled_(compiled),
+        space_(space),
+        in_(in),
+        out_(out),
+        table_(elementwise_table()),
+        memory_(memory),
+        sources_(memory.sources, static_cast<size_t>(memory.registers)) {
+    for (Source& source : sources_) new (&source) Source;
+    for (size_t i = 0; i < in.size(); ++i) add_input(i);
+    for (const TileProgram::Immediate& immediate : compiled.program_.immediates) {
+      add_immediate(immediate);
+    }
+    for (size_t j = 0; j < out.size(); ++j) {
+      const uint16_t reg = compiled.program_.outputs[j];
+      if (writes_directly(j, reg)) sources_[reg].direct = static_cast<char*>(out[j].data);
+    }
+  }
+
+  void operator()(int64_t begin, int64_t end, int64_t slot) const {
+    char* const scratch = memory_.slots + slot * memory_.slot_bytes;
+    Tile tile{scratch,
+              reinterpret_cast<const char**>(scratch + compiled_.slot_count_ * memory_.tile_bytes),
+              0, 0};
+    for (; begin < end; begin += compiled_.tile_size_) {
+      tile.begin = begin;
+      tile.count = std::min(compiled_.tile_size_, end - begin);
+      run_tile(tile);
+    }
+  }
+
+ private:
   struct Tile {
     char* slots;
     const char** registers;
@@ -100,7 +95,7 @@ class CompiledTileProgram::Execution {
   DType dtype(uint16_t reg) const { return compiled_.program_.registers[reg]; }
 
   char* slot(const Tile& tile, uint16_t reg) const {
-    return tile.slots + compiled_.slots_[reg] * compiled_.slot_bytes_;
+    return tile.slots + compiled_.slots_[reg] * memory_.tile_bytes;
   }
 
   void set_scalar(Source& source, DType held, const void* element) const {
@@ -176,7 +171,7 @@ class CompiledTileProgram::Execution {
   }
 
   char* spare(const Tile& tile) const {
-    return tile.slots + (compiled_.slot_count_ - 1) * compiled_.slot_bytes_;
+    return tile.slots + (compiled_.slot_count_ - 1) * memory_.tile_bytes;
   }
 
   const char* read(const Tile& tile, uint16_t reg) const {
@@ -241,8 +236,22 @@ class CompiledTileProgram::Execution {
   std::span<const Operand> in_;
   std::span<const Destination> out_;
   const ElementwiseTable& table_;
-  std::vector<Source> sources_;
+  const Memory& memory_;
+  std::span<Source> sources_;
 };
+
+size_t CompiledTileProgram::workspace_bytes(int64_t element_count) const {
+  return cpu::workspace_bytes<Execution::Memory>(*this, element_count);
+}
+
+void CompiledTileProgram::run(const StridedSpace& space, std::span<const Operand> in,
+                              std::span<const Destination> out, void* workspace) const {
+  if (space.element_count() == 0) return;
+  Workspace w(workspace);
+  const Execution::Memory memory(w, *this, space.element_count());
+  const Execution execution(*this, space, in, out, memory);
+  parallel_for_slots(space.element_count(), grain_, execution);
+}
 
 void CompiledTileProgram::run(std::span<const int64_t> shape, std::span<const Operand> in,
                               std::span<const Destination> out) const {
@@ -256,9 +265,11 @@ void CompiledTileProgram::run(std::span<const int64_t> shape, std::span<const Op
   for (const Operand& operand : in) strides.push_back(operand.strides);
   for (const Destination& destination : out) strides.push_back(destination.strides);
   const StridedSpace space(shape, strides);
-  if (space.element_count() == 0) return;
-  const Execution execution(*this, space, in, out);
-  parallel_for(space.element_count(), grain_, execution);
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+  std::vector<Line> workspace((workspace_bytes(space.element_count()) + 63) / 64);
+  run(space, in, out, workspace.data());
 }
 
 }  // namespace linnet::cpu

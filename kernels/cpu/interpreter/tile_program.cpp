@@ -100,12 +100,13 @@ CompiledTileProgram::CompiledTileProgram(TileProgram program) : program_(std::mo
     cost += instruction.is_cast ? 1 : scalar_op_info(instruction.op).cost;
   }
   assign_slots();
-  int64_t widest = 4;
-  for (const DType dtype : program_.registers) widest = std::max(widest, width_in_register(dtype));
-  const int64_t budget = kCacheBudget / (std::max<int64_t>(slot_count_, 1) * widest);
+  widest_ = 4;
+  for (const DType dtype : program_.registers)
+    widest_ = std::max(widest_, width_in_register(dtype));
+  const int64_t budget = kCacheBudget / (std::max<int64_t>(slot_count_, 1) * widest_);
   tile_size_ = std::clamp<int64_t>(
       static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(budget))), 256, 2048);
-  slot_bytes_ = tile_size_ * widest;
+  slot_bytes_ = tile_size_ * widest_;
   grain_ = std::max<int64_t>(tile_size_, (1 << 16) / std::max<int64_t>(cost, 1));
 }
 

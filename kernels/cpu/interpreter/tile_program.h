@@ -22,6 +22,7 @@
 #include "core/ops/scalar_functions.h"
 #include "kernels/cpu/elementwise/elementwise.h"
 #include "kernels/cpu/elementwise/loop_table.h"
+#include "kernels/cpu/elementwise/strided.h"
 #include "linnet/dtype.h"
 
 namespace linnet::cpu {
@@ -76,7 +77,13 @@ class CompiledTileProgram {
   /// @throws DTypeError if an instruction does not take its type, or an operand has another.
   explicit CompiledTileProgram(TileProgram program);
 
-  /// Runs the program for every element of `shape`. Destinations may be operands' memory exactly.
+  /// Runs the program for every element of `space`, whose arrays are the operands and then the
+  /// destinations, which may be operands' memory exactly. It allocates nothing.
+  /// @param workspace of `workspace_bytes(space.element_count())`, aligned to 64.
+  void run(const StridedSpace& space, std::span<const Operand> in, std::span<const Destination> out,
+           void* workspace) const;
+  size_t workspace_bytes(int64_t element_count) const;
+  /// The same for every element of `shape`, in memory of its own.
   /// @throws ValueError if the number of operands or destinations is wrong.
   void run(std::span<const int64_t> shape, std::span<const Operand> in,
            std::span<const Destination> out) const;
@@ -112,6 +119,7 @@ class CompiledTileProgram {
   std::vector<int> slots_;
   std::vector<bool> is_input_;
   int64_t slot_count_ = 0;
+  int64_t widest_ = 0;  ///< bytes of an element
   int64_t slot_bytes_ = 0;
   int64_t tile_size_ = 0;
   int64_t grain_ = 0;

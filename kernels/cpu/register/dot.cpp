@@ -205,13 +205,14 @@ std::unique_ptr<Kernel> prepare_linear(const KernelRequest& request, std::string
 }  // namespace
 
 void register_dot(KernelTable& table) {
-  table.add(dot_general_primitive(), {.name = "matmul", .strided = true, .prepare = prepare_dot});
+  table.add(dot_general_primitive(),
+            {.name = "matmul", .strided = true, .prepare = prepare_dot, .never_throws = true});
   table.add(dot_general_primitive(), {.name = "reference",
                                       .strided = true,
                                       .run = run_reference,
                                       .workspace_bytes = reference_bytes});
   table.add(linear_bias_activation_primitive(),
-            {.name = "matmul", .strided = true, .prepare = prepare_linear});
+            {.name = "matmul", .strided = true, .prepare = prepare_linear, .never_throws = true});
 }
 
 }  // namespace linnet

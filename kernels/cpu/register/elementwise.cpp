@@ -77,17 +77,26 @@ void register_elementwise(KernelTable& table) {
     if (ops.size() <= static_cast<size_t>(primitive->id))
       ops.resize(static_cast<size_t>(primitive->id) + 1);
     ops[static_cast<size_t>(primitive->id)] = *op;
-    table.add(*primitive,
-              {.name = "elementwise", .strided = true, .in_place = true, .run = run_elementwise});
+    table.add(*primitive, {.name = "elementwise",
+                           .strided = true,
+                           .in_place = true,
+                           .run = run_elementwise,
+                           .never_throws = true});
   }
-  table.add(convert_primitive(), {.name = "cast", .strided = true, .run = run_convert});
-  table.add(iota_primitive(), {.name = "count", .run = run_iota});
+  table.add(convert_primitive(),
+            {.name = "cast", .strided = true, .run = run_convert, .never_throws = true});
+  table.add(iota_primitive(), {.name = "count", .run = run_iota, .never_throws = true});
   for (const Primitive* primitive :
        {&copy_primitive(), &stop_gradient_primitive(), &bitcast_primitive()}) {
-    table.add(*primitive, {.name = "copy", .strided = true, .in_place = true, .run = run_copy});
+    table.add(
+        *primitive,
+        {.name = "copy", .strided = true, .in_place = true, .run = run_copy, .never_throws = true});
   }
-  table.add(optimization_barrier_primitive(),
-            {.name = "copies", .strided = true, .in_place = true, .run = run_copies});
+  table.add(optimization_barrier_primitive(), {.name = "copies",
+                                               .strided = true,
+                                               .in_place = true,
+                                               .run = run_copies,
+                                               .never_throws = true});
 }
 
 }  // namespace linnet

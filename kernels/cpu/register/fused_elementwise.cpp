@@ -91,27 +91,34 @@ class Translator {
 class FusedKernel final : public HostKernel {
  public:
   FusedKernel(cpu::TileProgram program, const KernelRequest& request)
-      : program_(std::move(program)), shape_(request.outputs[0].shape) {
-    for (const OperandView& x : request.inputs) strides_.emplace_back(x.strides);
-    for (const OperandView& y : request.outputs) strides_.emplace_back(y.strides);
+      : program_(std::move(program)), space_(request.outputs[0].shape, strides_of(request)) {}
+
+  size_t workspace_bytes() const override {
+    return program_.workspace_bytes(space_.element_count());
   }
 
-  void run(const void* const* inputs, void* const* outputs, void*) const override {
+  void run(const void* const* inputs, void* const* outputs, void* workspace) const override {
     std::array<cpu::Operand, kMostOperands> in;
     std::array<cpu::Destination, kMostOperands> out;
     const size_t in_count = program_.program().inputs.size(),
                  out_count = program_.program().outputs.size();
-    for (size_t i = 0; i < in_count; ++i) in[i] = {inputs[i], strides_[i].data()};
-    for (size_t k = 0; k < out_count; ++k) out[k] = {outputs[k], strides_[in_count + k].data()};
-    program_.run(shape_, {in.data(), in_count}, {out.data(), out_count});
+    for (size_t i = 0; i < in_count; ++i) in[i] = {inputs[i], nullptr};
+    for (size_t k = 0; k < out_count; ++k) out[k] = {outputs[k], nullptr};
+    program_.run(space_, {in.data(), in_count}, {out.data(), out_count}, workspace);
   }
 
   static constexpr size_t kMostOperands = 64;
 
  private:
+  static std::vector<const int64_t*> strides_of(const KernelRequest& request) {
+    std::vector<const int64_t*> strides;
+    for (const OperandView& x : request.inputs) strides.push_back(x.strides.data());
+    for (const OperandView& y : request.outputs) strides.push_back(y.strides.data());
+    return strides;
+  }
+
   cpu::CompiledTileProgram program_;
-  Shape shape_;
-  std::vector<Strides> strides_;
+  cpu::StridedSpace space_;
 };
 
 std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string& reason) {
@@ -128,8 +135,11 @@ std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string&
 }  // namespace
 
 void register_fused_elementwise(KernelTable& table) {
-  table.add(fused_elementwise_primitive(),
-            {.name = "tiles", .strided = true, .in_place = true, .prepare = prepare_fused});
+  table.add(fused_elementwise_primitive(), {.name = "tiles",
+                                            .strided = true,
+                                            .in_place = true,
+                                            .prepare = prepare_fused,
+                                            .never_throws = true});
 }
 
 }  // namespace linnet

@@ -174,21 +174,30 @@ void run_scatter(const KernelRequest& request, const void* const* in, void* cons
 }  // namespace
 
 void register_indexing(KernelTable& table) {
-  table.add(dynamic_slice_primitive(), {.name = "copy", .strided = true, .run = run_dynamic_slice});
-  table.add(dynamic_update_slice_primitive(),
-            {.name = "copy", .strided = true, .in_place = true, .run = run_dynamic_update_slice});
-  table.add(gather_primitive(),
-            {.name = "gather", .strided = true, .run = run_gather, .workspace_bytes = index_bytes});
+  table.add(dynamic_slice_primitive(),
+            {.name = "copy", .strided = true, .run = run_dynamic_slice, .never_throws = true});
+  table.add(dynamic_update_slice_primitive(), {.name = "copy",
+                                               .strided = true,
+                                               .in_place = true,
+                                               .run = run_dynamic_update_slice,
+                                               .never_throws = true});
+  table.add(gather_primitive(), {.name = "gather",
+                                 .strided = true,
+                                 .run = run_gather,
+                                 .workspace_bytes = index_bytes,
+                                 .never_throws = true});
   table.add(scatter_add_primitive(), {.name = "scatter",
                                       .strided = true,
                                       .in_place = true,
                                       .run = run_scatter<cpu::ScatterKind::kAdd>,
-                                      .workspace_bytes = index_bytes});
+                                      .workspace_bytes = index_bytes,
+                                      .never_throws = true});
   table.add(scatter_primitive(), {.name = "scatter",
                                   .strided = true,
                                   .in_place = true,
                                   .run = run_scatter<cpu::ScatterKind::kUpdate>,
-                                  .workspace_bytes = index_bytes});
+                                  .workspace_bytes = index_bytes,
+                                  .never_throws = true});
 }
 
 }  // namespace linnet

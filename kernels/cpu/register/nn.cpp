@@ -278,21 +278,32 @@ size_t bytes_of(const KernelRequest& request) {
 }  // namespace
 
 void register_nn(KernelTable& table) {
-  table.add(softmax_primitive(), {.name = "rows", .in_place = true, .run = run_softmax<false>});
-  table.add(log_softmax_primitive(), {.name = "rows", .in_place = true, .run = run_softmax<true>});
-  table.add(softmax_backward_primitive(), {.name = "rows", .run = run_softmax_backward<false>});
-  table.add(log_softmax_backward_primitive(), {.name = "rows", .run = run_softmax_backward<true>});
-  table.add(logsumexp_primitive(),
-            {.name = "rows", .decline = decline_logsumexp, .run = run_logsumexp});
-  table.add(integer_cross_entropy_primitive(),
-            {.name = "rows", .decline = decline_without_classes, .run = run_cross_entropy});
+  table.add(softmax_primitive(),
+            {.name = "rows", .in_place = true, .run = run_softmax<false>, .never_throws = true});
+  table.add(log_softmax_primitive(),
+            {.name = "rows", .in_place = true, .run = run_softmax<true>, .never_throws = true});
+  table.add(softmax_backward_primitive(),
+            {.name = "rows", .run = run_softmax_backward<false>, .never_throws = true});
+  table.add(log_softmax_backward_primitive(),
+            {.name = "rows", .run = run_softmax_backward<true>, .never_throws = true});
+  table.add(
+      logsumexp_primitive(),
+      {.name = "rows", .decline = decline_logsumexp, .run = run_logsumexp, .never_throws = true});
+  table.add(integer_cross_entropy_primitive(), {.name = "rows",
+                                                .decline = decline_without_classes,
+                                                .run = run_cross_entropy,
+                                                .never_throws = true});
   table.add(integer_cross_entropy_backward_primitive(), {.name = "rows",
                                                          .in_place = true,
                                                          .decline = decline_without_classes,
-                                                         .run = run_cross_entropy_backward});
+                                                         .run = run_cross_entropy_backward,
+                                                         .never_throws = true});
   const auto add = [&](const Primitive& primitive, auto run, auto bytes) {
-    table.add(primitive,
-              {.name = "rows", .decline = decline_empty, .run = run, .workspace_bytes = bytes});
+    table.add(primitive, {.name = "rows",
+                          .decline = decline_empty,
+                          .run = run,
+                          .workspace_bytes = bytes,
+                          .never_throws = true});
   };
   add(layer_norm_primitive(), run_layer_norm, bytes_of<layer_norm_space>);
   add(layer_norm_backward_primitive(), run_layer_norm_backward, bytes_of<norm_backward_space<4>>);

@@ -50,7 +50,8 @@ void register_optim(KernelTable& table) {
                                        .in_place = true,
                                        .in_place_operand = in_place_adamw,
                                        .decline = decline_adamw,
-                                       .run = run_adamw});
+                                       .run = run_adamw,
+                                       .never_throws = true});
 }
 
 }  // namespace linnet

@@ -174,17 +174,23 @@ void run_dropout(const KernelRequest& request, const void* const* in, void* cons
 }  // namespace
 
 void register_random(KernelTable& table) {
-  table.add(random_bits_primitive(), {.name = "threefry", .run = run_bits});
-  table.add(random_split_primitive(), {.name = "threefry", .run = run_split});
-  table.add(random_fold_in_primitive(), {.name = "threefry", .run = run_fold_in});
-  table.add(random_uniform_primitive(), {.name = "threefry", .run = run_uniform});
-  table.add(random_normal_primitive(), {.name = "threefry", .run = run_normal});
-  table.add(random_truncated_normal_primitive(), {.name = "threefry", .run = run_truncated_normal});
+  table.add(random_bits_primitive(), {.name = "threefry", .run = run_bits, .never_throws = true});
+  table.add(random_split_primitive(), {.name = "threefry", .run = run_split, .never_throws = true});
+  table.add(random_fold_in_primitive(),
+            {.name = "threefry", .run = run_fold_in, .never_throws = true});
+  table.add(random_uniform_primitive(),
+            {.name = "threefry", .run = run_uniform, .never_throws = true});
+  table.add(random_normal_primitive(),
+            {.name = "threefry", .run = run_normal, .never_throws = true});
+  table.add(random_truncated_normal_primitive(),
+            {.name = "threefry", .run = run_truncated_normal, .never_throws = true});
   table.add(random_gamma_primitive(), {.name = "rejection", .run = run_gamma});
   table.add(random_poisson_primitive(), {.name = "rejection", .run = run_poisson});
   table.add(qr_orthogonal_primitive(), {.name = "householder", .run = run_qr_orthogonal});
   table.add(cholesky_primitive(), {.name = "rows", .run = run_cholesky});
-  table.add(dropout_primitive(), {.name = "fused", .decline = decline_dropout, .run = run_dropout});
+  table.add(
+      dropout_primitive(),
+      {.name = "fused", .decline = decline_dropout, .run = run_dropout, .never_throws = true});
 }
 
 }  // namespace linnet

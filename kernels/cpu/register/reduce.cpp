@@ -147,13 +147,14 @@ void run_sum_of_squares(const KernelRequest& request, const void* const* in, voi
 void register_reduce(KernelTable& table) {
   using cpu::ArgReduceKind, cpu::ReduceKind, cpu::ScanKind;
   const auto add = [&](const Primitive& primitive, const char* name, auto run) {
-    table.add(primitive, {.name = name, .strided = true, .run = run});
+    table.add(primitive, {.name = name, .strided = true, .run = run, .never_throws = true});
   };
   const auto add_reduce = [&]<ReduceKind kKind>(const Primitive& primitive) {
     table.add(primitive, {.name = "blocks",
                           .strided = true,
                           .run = run_reduce<kKind>,
-                          .workspace_bytes = reduce_bytes<kKind>});
+                          .workspace_bytes = reduce_bytes<kKind>,
+                          .never_throws = true});
   };
   add_reduce.operator()<ReduceKind::kSum>(reduce_sum_primitive());
   add_reduce.operator()<ReduceKind::kProd>(reduce_prod_primitive());
@@ -166,14 +167,20 @@ void register_reduce(KernelTable& table) {
   add(cumsum_primitive(), "lines", run_scan<ScanKind::kSum>);
   add(cumprod_primitive(), "lines", run_scan<ScanKind::kProd>);
   add(cummax_primitive(), "lines", run_scan<ScanKind::kMax>);
-  table.add(
-      sort_primitive(),
-      {.name = "rows", .strided = true, .run = run_sort<false>, .workspace_bytes = sort_bytes});
-  table.add(
-      argsort_primitive(),
-      {.name = "rows", .strided = true, .run = run_sort<true>, .workspace_bytes = sort_bytes});
-  table.add(sum_of_squares_primitive(),
-            {.name = "blocks", .run = run_sum_of_squares, .workspace_bytes = sum_of_squares_bytes});
+  table.add(sort_primitive(), {.name = "rows",
+                               .strided = true,
+                               .run = run_sort<false>,
+                               .workspace_bytes = sort_bytes,
+                               .never_throws = true});
+  table.add(argsort_primitive(), {.name = "rows",
+                                  .strided = true,
+                                  .run = run_sort<true>,
+                                  .workspace_bytes = sort_bytes,
+                                  .never_throws = true});
+  table.add(sum_of_squares_primitive(), {.name = "blocks",
+                                         .run = run_sum_of_squares,
+                                         .workspace_bytes = sum_of_squares_bytes,
+                                         .never_throws = true});
 }
 
 }  // namespace linnet

@@ -95,15 +95,23 @@ void run_pad(const KernelRequest& request, const void* const* in, void* const* o
 }  // namespace
 
 void register_shape(KernelTable& table) {
-  table.add(reshape_primitive(),
-            {.name = "copy", .strided = true, .in_place = true, .run = run_reshape});
-  table.add(transpose_primitive(), {.name = "copy", .strided = true, .run = run_transpose});
+  table.add(reshape_primitive(), {.name = "copy",
+                                  .strided = true,
+                                  .in_place = true,
+                                  .run = run_reshape,
+                                  .never_throws = true});
+  table.add(transpose_primitive(),
+            {.name = "copy", .strided = true, .run = run_transpose, .never_throws = true});
   table.add(broadcast_in_dim_primitive(),
-            {.name = "copy", .strided = true, .run = run_broadcast_in_dim});
-  table.add(reverse_primitive(), {.name = "copy", .strided = true, .run = run_reverse});
-  table.add(slice_primitive(), {.name = "copy", .strided = true, .run = run_slice});
-  table.add(concatenate_primitive(), {.name = "copy", .strided = true, .run = run_concatenate});
-  table.add(pad_primitive(), {.name = "fill_copy", .strided = true, .run = run_pad});
+            {.name = "copy", .strided = true, .run = run_broadcast_in_dim, .never_throws = true});
+  table.add(reverse_primitive(),
+            {.name = "copy", .strided = true, .run = run_reverse, .never_throws = true});
+  table.add(slice_primitive(),
+            {.name = "copy", .strided = true, .run = run_slice, .never_throws = true});
+  table.add(concatenate_primitive(),
+            {.name = "copy", .strided = true, .run = run_concatenate, .never_throws = true});
+  table.add(pad_primitive(),
+            {.name = "fill_copy", .strided = true, .run = run_pad, .never_throws = true});
 }
 
 }  // namespace linnet

@@ -181,15 +181,18 @@ void run_gather(const KernelRequest& request, const void* const* in, void* const
 }  // namespace
 
 void register_window(KernelTable& table) {
-  table.add(reduce_window_sum_primitive(), {.name = "pool", .prepare = prepare_sum});
+  table.add(reduce_window_sum_primitive(),
+            {.name = "pool", .prepare = prepare_sum, .never_throws = true});
   table.add(reduce_window_sum_primitive(),
             {.name = "reference", .strided = true, .run = run_window<ReduceKind::kSum>});
-  table.add(reduce_window_max_primitive(), {.name = "pool", .prepare = prepare_max});
+  table.add(reduce_window_max_primitive(),
+            {.name = "pool", .prepare = prepare_max, .never_throws = true});
   table.add(reduce_window_max_primitive(),
             {.name = "reference", .strided = true, .run = run_window<ReduceKind::kMax>});
   table.add(reduce_window_min_primitive(),
             {.name = "reference", .strided = true, .run = run_window<ReduceKind::kMin>});
-  table.add(select_and_scatter_add_primitive(), {.name = "pool", .prepare = prepare_scatter});
+  table.add(select_and_scatter_add_primitive(),
+            {.name = "pool", .prepare = prepare_scatter, .never_throws = true});
   table.add(select_and_scatter_add_primitive(), {.name = "reference", .run = run_scatter});
   table.add(select_and_gather_primitive(), {.name = "reference", .run = run_gather});
 }

@@ -64,7 +64,8 @@ class Variable {
   Variable(const Variable& other);
   Variable(Variable&& other) noexcept = default;
   Variable& operator=(const Variable& other);
-  Variable& operator=(Variable&& other) noexcept;
+  /// Outside all transformations, and if nobody else has a handle to `other`, it needs no memory.
+  Variable& operator=(Variable&& other);
   Variable& operator=(Tensor value) {
     set_value(std::move(value));
     return *this;

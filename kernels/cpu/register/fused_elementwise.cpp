@@ -9,6 +9,7 @@
 #include "core/ops/shape_ops.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
+#include "kernels/cpu/interpreter/small_program.h"
 #include "kernels/cpu/interpreter/tile_program.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/scalar_params.h"
@@ -91,13 +92,16 @@ class Translator {
 class FusedKernel final : public HostKernel {
  public:
   FusedKernel(cpu::TileProgram program, const KernelRequest& request)
-      : program_(std::move(program)), space_(request.outputs[0].shape, strides_of(request)) {}
+      : program_(std::move(program)),
+        space_(request.outputs[0].shape, strides_of(request)),
+        small_(cpu::SmallTileProgram::make(program_, space_)) {}
 
   size_t workspace_bytes() const override {
-    return program_.workspace_bytes(space_.element_count());
+    return small_ ? 0 : program_.workspace_bytes(space_.element_count());
   }
 
   void run(const void* const* inputs, void* const* outputs, void* workspace) const override {
+    if (small_) return small_->run(inputs, outputs);
     std::array<cpu::Operand, kMostOperands> in;
     std::array<cpu::Destination, kMostOperands> out;
     const size_t in_count = program_.program().inputs.size(),
@@ -119,6 +123,7 @@ class FusedKernel final : public HostKernel {
 
   cpu::CompiledTileProgram program_;
   cpu::StridedSpace space_;
+  std::optional<cpu::SmallTileProgram> small_;
 };
 
 std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string& reason) {

@@ -4,78 +4,72 @@
 
 namespace linnet::nnx::detail {
 
-Differentiated differentiated(const std::vector<NodeLeaf>& leaves, const Filter& wrt) {
-  Differentiated out;
-  for (const NodeLeaf& leaf : leaves) {
-    const auto cell = std::static_pointer_cast<VariableCell>(leaf.cell);
-    if (!wrt(leaf.path, {cell, cell ? Tensor() : *leaf.tensor})) continue;
-    const state::Value value = cell ? state::read(cell) : state::Value(*leaf.tensor);
-    if (!value.single() || !value.tensors[0].defined()) {
-      fail<ModuleError>(
-          "grad: variable {} holds {}; expected one tensor to differentiate with "
-          "respect to",
-          tree::to_string(leaf.path), value.single() ? "nothing" : "a tuple of tensors");
+GradientPlaces::GradientPlaces(const ObjectCall& objects) {
+  for (size_t k = 0; k < objects.inputs().size(); ++k) {
+    const NodeLeaf& leaf = objects.input_leaves()[k];
+    Entry entry{objects.places()[k].argument, leaf.path, nullptr, {}};
+    if (leaf.cell) {
+      const auto& cell = static_cast<const VariableCell&>(*leaf.cell);
+      entry.type = cell.type;
+      entry.metadata = cell.metadata;
     }
-    if (!is_floating(value.tensors[0].dtype())) {
-      fail<DTypeError>(
-          "grad: variable {} is {}; expected a floating type to differentiate with respect to",
-          tree::to_string(leaf.path), linnet::to_string(value.tensors[0].type()));
-    }
-    out.leaves.push_back(leaf);
-    out.values.push_back(value.tensors[0]);
-    out.cells.push_back(leaf.cell);
+    entries_.push_back(std::move(entry));
   }
-  if (out.leaves.empty()) fail_nothing_chosen("grad", leaves, wrt);
+}
+
+TensorList GradientPlaces::list(const TensorList& gradients, size_t argument) const {
+  TensorList out;
+  for (size_t k = 0; k < entries_.size(); ++k) {
+    if (entries_[k].argument == argument) out.push_back(gradients[k]);
+  }
   return out;
 }
 
-State Differentiated::gradients(const TensorList& gradients) const {
+State GradientPlaces::state(const TensorList& gradients, size_t argument) const {
   std::vector<State::Entry> entries;
-  for (size_t i = 0; i < leaves.size(); ++i) {
-    StateLeaf leaf{nullptr, gradients[i]};
-    if (cells[i]) {
-      const auto& cell = static_cast<const VariableCell&>(*cells[i]);
-      leaf = {make_variable_cell(*cell.type, state::Value(gradients[i]), cell.metadata), {}};
+  for (size_t k = 0; k < entries_.size(); ++k) {
+    const Entry& entry = entries_[k];
+    if (entry.argument != argument) continue;
+    StateLeaf leaf{nullptr, gradients[k]};
+    if (entry.type) {
+      leaf = {make_variable_cell(*entry.type, state::Value(gradients[k]), entry.metadata), {}};
     }
-    entries.emplace_back(leaves[i].path, std::move(leaf));
+    entries.emplace_back(entry.path, std::move(leaf));
   }
   return State(std::move(entries));
 }
 
-PlainTensors::PlainTensors(Visit visit) : visit_(std::move(visit)) {
-  for (NodeLeaf& leaf : walk(visit_)) {
-    if (!leaf.tensor) continue;
-    before_.push_back(*leaf.tensor);
-    leaves_.push_back(std::move(leaf));
-  }
-}
-
-PlainTensors::~PlainTensors() {
-  if (kept_ || leaves_.empty()) return;
-  // What the run moved or removed has no place to go back to.
-  try {
-    size_t i = 0;
-    for (const NodeLeaf& leaf : walk(visit_)) {
-      if (!leaf.tensor) continue;
-      while (i < leaves_.size() && leaves_[i].tensor != leaf.tensor) ++i;
-      if (i == leaves_.size()) return;
-      *leaf.tensor = before_[i++];
+void require_differentiable(const char* name, const ObjectCall& objects, const Filter& filter) {
+  std::vector<NodeLeaf> seen;
+  for (const ObjectCall::Leaf& leaf : objects.leaves()) {
+    seen.push_back(leaf.node);
+    if (!leaf.axis.mapped()) continue;
+    const state::Value value =
+        leaf.node.cell ? state::read(leaf.node.cell) : state::Value(*leaf.node.tensor);
+    if (!value.single() || !value.tensors[0].defined()) {
+      fail<ModuleError>(
+          "{}: variable {} holds {}; expected one tensor to differentiate with respect to", name,
+          tree::to_string(leaf.node.path), value.single() ? "nothing" : "a tuple of tensors");
     }
-  } catch (...) {
+    if (!is_floating(value.tensors[0].dtype())) {
+      fail<DTypeError>(
+          "{}: variable {} is {}; expected a floating type to differentiate with respect to", name,
+          tree::to_string(leaf.node.path), linnet::to_string(value.tensors[0].type()));
+    }
   }
+  if (objects.inputs().empty()) fail_nothing_chosen(name, seen, filter);
 }
 
-void PlainTensors::place(const Differentiated& chosen, const TensorList& traced) const {
-  for (size_t i = 0; i < chosen.leaves.size(); ++i) {
-    if (chosen.leaves[i].tensor) *chosen.leaves[i].tensor = traced[i];
-  }
-}
-
-void PlainTensors::keep(const linnet::detail::ReverseCall& call) {
-  for (const NodeLeaf& leaf : walk(visit_)) {
-    if (leaf.tensor && leaf.tensor->defined()) *leaf.tensor = call.primal(*leaf.tensor);
-  }
-  kept_ = true;
+TensorList gradient_call(ObjectCall& objects, const Body& body, const Filter& filter) {
+  require_differentiable("grad", objects, filter);
+  linnet::detail::ReverseCall call("grad", objects.inputs(), true);
+  TensorList results;
+  call.run([&] { results = objects.run(call.traced(), body, {kNone}); });
+  TensorList gradients = call.gradients(results.at(0));
+  for (Tensor& result : results) result = call.primal(result);
+  objects.finish(results);
+  call.commit();
+  return gradients;
 }
 
 }  // namespace linnet::nnx::detail

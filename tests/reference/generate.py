@@ -23,6 +23,7 @@ from cases import bridge
 from cases import demo
 from cases import layers
 from cases import losses
+from cases import nnx_transforms
 from cases import ops
 from cases import optim
 from cases import promotion
@@ -40,6 +41,7 @@ MAKERS = {
     "layers": layers.make,
     "optim": optim.make,
     "losses": losses.make,
+    "nnx_transforms": nnx_transforms.make,
     "ops": ops.make,
     "bridge": bridge.make,
     "recurrent": recurrent.make,

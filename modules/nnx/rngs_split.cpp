@@ -1,0 +1,112 @@
+#include "linnet/nnx/rngs_split.h"
+
+#include <set>
+
+#include "linnet/detail/format.h"
+
+namespace linnet::nnx {
+namespace {
+
+Tensor value_of(const VariableCellPtr& cell) { return Variable(cell).value(); }
+void set_value(const VariableCellPtr& cell, const Tensor& value) {
+  state::write(cell, state::Value(value));
+}
+
+/// A stream in a module: its key and its count are neighbours below one path.
+struct Stream {
+  tree::Path key_path, count_path;
+  VariableCellPtr key, count;
+};
+
+std::vector<Stream> streams_of(const detail::Visits& nodes) {
+  std::vector<Stream> out;
+  std::set<const state::Cell*> seen;
+  const auto is = [](const detail::NodeLeaf& leaf, const VariableType& type) {
+    return leaf.cell && static_cast<const VariableCell&>(*leaf.cell).type->is(type);
+  };
+  for (const auto& visit : nodes) {
+    const std::vector<detail::NodeLeaf> leaves = detail::walk(visit);
+    for (size_t i = 0; i + 1 < leaves.size(); ++i) {
+      if (!is(leaves[i], RngKey::static_type()) || !is(leaves[i + 1], RngCount::static_type()))
+        continue;
+      if (!seen.insert(leaves[i].cell.get()).second) continue;
+      out.push_back({leaves[i].path, leaves[i + 1].path,
+                     std::static_pointer_cast<VariableCell>(leaves[i].cell),
+                     std::static_pointer_cast<VariableCell>(leaves[i + 1].cell)});
+    }
+  }
+  return out;
+}
+
+bool matches(const Filter& filter, const Stream& stream) {
+  return filter(stream.key_path, {stream.key, {}}) && filter(stream.count_path, {stream.count, {}});
+}
+
+/// Uses up one key of the stream.
+Key next_key(const char* operation, const Stream& stream) {
+  const Tensor key = value_of(stream.key), count = value_of(stream.count);
+  if (key.rank() != 1) {
+    fail<ValueError>("{}: stream {} is an array of keys already, {}", operation,
+                     tree::to_string(stream.key_path), linnet::to_string(key.type()));
+  }
+  set_value(stream.count, count + scalar_integer(1, DType::kU32));
+  return random::fold_in(Key(key), count);
+}
+
+/// Begins anew from `key`.
+RngBackups::Entry replace(const Stream& stream, const Key& key) {
+  RngBackups::Entry before{stream.key, stream.count, value_of(stream.key), value_of(stream.count)};
+  set_value(stream.key, key.data());
+  set_value(stream.count, zeros(key.shape(), DType::kU32));
+  return before;
+}
+
+}  // namespace
+
+void restore_rngs(const RngBackups& backups) {
+  for (const RngBackups::Entry& entry : backups.entries) {
+    set_value(entry.key, entry.key_before);
+    set_value(entry.count, entry.count_before);
+  }
+}
+
+RestoreRngs::~RestoreRngs() {
+  // Without memory for it the streams stay split, and the next use of them says so.
+  try {
+    restore_rngs(backups_);
+  } catch (...) {
+  }
+}
+
+namespace detail {
+
+RngBackups split_rngs(const Visits& nodes, const SplitOptions& options) {
+  if (options.squeeze && options.splits.shape() != Shape{1}) {
+    fail<ValueError>("split_rngs: squeeze is for splits = 1, got {}",
+                     linnet::to_string(options.splits.shape()));
+  }
+  RngBackups backups;
+  for (const Stream& stream : streams_of(nodes)) {
+    if (!matches(options.only, stream)) continue;
+    const Key keys = random::split(next_key("split_rngs", stream), options.splits.shape());
+    backups.entries.push_back(replace(stream, options.squeeze ? keys[0] : keys));
+  }
+  return backups;
+}
+
+RngBackups fork_rngs(const Visits& nodes, const ForkOptions& options) {
+  RngBackups backups;
+  for (const Stream& stream : streams_of(nodes)) {
+    for (const auto& [filter, splits] : options) {
+      if (!matches(filter, stream)) continue;
+      Key key = next_key("fork_rngs", stream);
+      if (splits) key = random::split(key, splits->shape());
+      backups.entries.push_back(replace(stream, key));
+      break;
+    }
+  }
+  return backups;
+}
+
+}  // namespace detail
+}  // namespace linnet::nnx

@@ -1,6 +1,6 @@
 #include "linnet/nnx/transforms_call.h"
 
-#include <algorithm>
+#include <set>
 
 #include "linnet/detail/format.h"
 
@@ -65,17 +65,18 @@ class ObjectCall::Scope final : public state::Scope {
     }
   }
 
-  /// Null unless it is written.
-  const Entry* written(const state::Cell* cell) const {
+  /// Present values of the variables that are written.
+  std::map<const state::Cell*, const Entry*> written() const {
+    std::map<const state::Cell*, const Entry*> out;
     for (const Entry& entry : entries()) {
-      if (entry.cell.get() == cell) return entry.written ? &entry : nullptr;
+      if (entry.written) out[entry.cell.get()] = &entry;
     }
-    return nullptr;
+    return out;
   }
-  bool made(const state::Cell* cell) const {
-    const std::vector<state::CellPtr> all = survivors();
-    return std::any_of(all.begin(), all.end(),
-                       [&](const state::CellPtr& each) { return each.get() == cell; });
+  std::set<const state::Cell*> made() const {
+    std::set<const state::Cell*> out;
+    for (const state::CellPtr& cell : survivors()) out.insert(cell.get());
+    return out;
   }
   /// What the scope around has to learn.
   std::vector<std::pair<state::CellPtr, state::Value>> outward() const {
@@ -297,7 +298,7 @@ void ObjectCall::add_made(const VariableCellPtr& cell, Place place, TensorList& 
   add_output({std::move(place), nullptr, cell, true, 0, value.tuple}, value.tensors, out);
 }
 
-void ObjectCall::collect_result_variable(const Scope& scope, const NodeLeaf& leaf, Place place,
+void ObjectCall::collect_result_variable(const Made& made, const NodeLeaf& leaf, Place place,
                                          TensorList& out) {
   const auto known = by_cell_.find(leaf.cell.get());
   if (known != by_cell_.end()) {
@@ -309,14 +310,14 @@ void ObjectCall::collect_result_variable(const Scope& scope, const NodeLeaf& lea
         name_, variable_of(leaf)->type->name(), text_of(argument.argument, argument.node.path),
         text_of(argument.axis), place.text, text_of(place.axis));
   }
-  if (scope.made(leaf.cell.get())) return add_made(variable_of(leaf), std::move(place), out);
+  if (made.count(leaf.cell.get())) return add_made(variable_of(leaf), std::move(place), out);
   fail<ValueError>(
       "{}: {} is a variable ({}) from outside that is no argument\n"
       "  hint: pass the module that owns it as an argument",
       name_, place.text, variable_of(leaf)->type->name());
 }
 
-void ObjectCall::collect_result(const Scope& scope, const std::vector<Visit>& parts,
+void ObjectCall::collect_result(const Made& made, const std::vector<Visit>& parts,
                                 const std::vector<AxesPrefix>& axes, TensorList& out) {
   if (axes.size() > 1 && axes.size() != parts.size()) {
     fail<ValueError>("{}: out_axes has {} entries for {} result{}", name_, axes.size(),
@@ -334,17 +335,19 @@ void ObjectCall::collect_result(const Scope& scope, const std::vector<Visit>& pa
         add_output({std::move(place), leaf.tensor, nullptr}, std::span(leaf.tensor, 1), out);
       } else {
         part_variables_.back().push_back(leaf.cell);
-        collect_result_variable(scope, leaf, std::move(place), out);
+        collect_result_variable(made, leaf, std::move(place), out);
       }
     }
   }
 }
 
 void ObjectCall::collect_written(const Scope& scope, TensorList& out) {
+  const auto written = scope.written();
   for (const Leaf& leaf : leaves_) {
     if (!leaf.node.cell || !leaf.axis.mapped()) continue;
-    const state::Scope::Entry* entry = scope.written(leaf.node.cell.get());
-    if (!entry) continue;
+    const auto found = written.find(leaf.node.cell.get());
+    if (found == written.end()) continue;
+    const state::Scope::Entry* entry = found->second;
     Place place{leaf.axis, 0, leaf.argument, false, text_of(leaf.argument, leaf.node.path)};
     add_output({std::move(place), nullptr, variable_of(leaf.node), false, 0, entry->inner.tuple},
                entry->inner.tensors, out);
@@ -368,7 +371,7 @@ void ObjectCall::collect_plain(TensorList& out) {
   }
 }
 
-void ObjectCall::collect_made(const Scope& scope, TensorList& out) {
+void ObjectCall::collect_made(const Made& made, TensorList& out) {
   for (size_t i = 0; i < arguments_.size(); ++i) {
     for (const NodeLeaf& leaf : walk(arguments_[i])) {
       if (!leaf.cell || by_cell_.count(leaf.cell.get())) continue;
@@ -377,7 +380,7 @@ void ObjectCall::collect_made(const Scope& scope, TensorList& out) {
         fail<ValueError>("{}: {} was made inside and has no axis to be stacked along", name_,
                          place.text);
       }
-      if (scope.made(leaf.cell.get())) add_made(variable_of(leaf), std::move(place), out);
+      if (made.count(leaf.cell.get())) add_made(variable_of(leaf), std::move(place), out);
     }
   }
 }
@@ -397,10 +400,12 @@ TensorList ObjectCall::run(const TensorList& traced, const Body& body,
   std::vector<std::pair<state::CellPtr, state::Value>> outward;
   {
     Scope scope(*this, traced);
-    collect_result(scope, body(axes.size()), axes, out);
+    const std::vector<Visit> parts = body(axes.size());
+    const Made made = scope.made();
+    collect_result(made, parts, axes, out);
     collect_written(scope, out);
     collect_plain(out);
-    collect_made(scope, out);
+    collect_made(made, out);
     for (size_t i = 0; i < structures_.size(); ++i) {
       if (structure_of(arguments_[i]) == structures_[i]) continue;
       fail<ValueError>("{}: the function changes the structure of argument {}", name_, i);

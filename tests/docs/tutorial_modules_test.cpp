@@ -201,6 +201,58 @@ TEST_F(TutorialModules, nnx_split) {
   // [nnx-split]
 }
 
+// [nnx-block]
+struct Block {
+  nnx::Linear linear;
+  nnx::Dropout drop;
+
+  explicit Block(nnx::Rngs& rngs) : linear(16, 16, rngs), drop(0.1, rngs) {}
+  LINNET_FIELDS(linear, drop)
+
+  Tensor operator()(const Tensor& x) { return x + drop(tanh(linear(x))); }
+};
+// [nnx-block]
+
+TEST_F(TutorialModules, nnx_ensemble) {
+  // [nnx-ensemble]
+  nnx::Rngs rngs(0);
+  auto make = nnx::vmap([](nnx::Rngs& r) { return Net(4, 2, r); });
+  Net nets = nnx::split_rngs({.splits = 5}, make)(rngs);       // five networks
+  auto forward = nnx::vmap([](Net& net, const Tensor& x) { return net(x); },
+                           {.in_axes = {0, nnx::kNone}});
+  Tensor logits = forward(nets, ones({8, 2}));
+  std::cout << to_string(nets.up.kernel.value().type()) << " " << to_string(logits.type()) << "\n";
+  // [nnx-ensemble]
+}
+
+TEST_F(TutorialModules, nnx_layers) {
+  // [nnx-layers]
+  nnx::Rngs rngs(0);
+  auto make = nnx::vmap([](nnx::Rngs& r) { return Block(r); });
+  Block blocks = nnx::split_rngs({.splits = 12}, make)(rngs);  // twelve layers
+  auto layers = nnx::scan(nnx::remat([](const Tensor& x, Block& block) { return block(x); }),
+                          {.in_axes = {nnx::kCarry, 0}, .out_axes = {nnx::kCarry}});
+  auto [loss, gradients] = nnx::value_and_grad(
+      [&](Block& b) { return mean(square(layers(ones({4, 16}), b))); }, blocks);
+  std::cout << to_string(gradients["linear"]["kernel"].value().type()) << "\n";
+  std::cout << sum(blocks.drop.rngs->count()) << " keys drawn\n";
+  // [nnx-layers]
+}
+
+TEST_F(TutorialModules, nnx_state_axes) {
+  // [nnx-state-axes]
+  nnx::Rngs rngs(0);
+  Net net(32, 2, rngs);
+  nnx::StateAxes axes{{nnx::of_type<nnx::RngState>(), 0}, {nnx::everything(), nnx::kNone}};
+  const nnx::RestoreRngs after(nnx::split_rngs(net, {.splits = 100}));
+  auto sample = nnx::vmap([](Net& n, const Tensor& x) { return n(x); },
+                          {.in_axes = {axes, nnx::kNone}});
+  Tensor samples = sample(net, ones({1, 2}));
+  std::cout << to_string(samples.type()) << ", all the same: "
+            << (sum(var(samples, Axes{0})).item<float>() > 0 ? "no" : "yes") << "\n";
+  // [nnx-state-axes]
+}
+
 TEST_F(TutorialModules, to_nnx) {
   // [to-nnx]
   nnx::Rngs rngs(0);

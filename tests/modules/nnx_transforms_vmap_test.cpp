@@ -1,6 +1,7 @@
 // nnx::vmap, axes of states, and random streams for it.
 #include "linnet/error.h"
 #include "linnet/jit.h"
+#include "linnet/optim.h"
 #include "tests/modules/nnx_transforms_support.h"
 
 namespace linnet {
@@ -172,7 +173,48 @@ TEST(NnxTransforms, N_100_shared_variables_are_one_for_all) {
                TraceError);
 }
 
-TEST(NnxTransforms, N_087_one_variable_has_one_axis) {
+TEST(NnxTransforms, N_100_states_are_arguments_too) {
+  nnx::Rngs rngs(0);
+  SmallMlp models =
+      nnx::split_rngs({.splits = 3}, nnx::vmap([](nnx::Rngs& r) { return SmallMlp(r); }))(rngs);
+  const Tensor x = transforms_golden("ensemble/x");
+  auto [graphdef, stacked] = nnx::split(models);
+  const Tensor out = nnx::vmap(
+      [&graphdef = graphdef](nnx::State& one, const Tensor& input) {
+        return nnx::merge<SmallMlp>(graphdef, one)(input);
+      },
+      {.in_axes = {0, kNone}})(stacked, x);
+  expect_transformed(out, "ensemble/out");
+}
+
+TEST(NnxTransforms, N_085_members_of_an_ensemble_train_as_alone) {
+  const Tensor x = random::normal(Key(3), {6, 2}), y = sum(x, Axes{1}, true);
+  const auto build = [](const Key& key) {
+    nnx::Rngs rngs(key);
+    return SmallMlp(rngs);
+  };
+  const auto step = [&](SmallMlp& m, optim::Optimizer& optimizer) {
+    const auto [loss, gradients] =
+        nnx::value_and_grad([&](SmallMlp& one) { return mean(square(one(x) - y)); }, m);
+    optimizer.update(m, gradients);
+    return loss;
+  };
+  const auto start = [](SmallMlp& m) { return optim::Optimizer(m, optim::adam(0.05)); };
+  const Key keys = random::split(Key(1), 2);
+  SmallMlp models = nnx::vmap(build)(keys);
+  optim::Optimizer optimizers = nnx::vmap(start)(models);
+  std::vector<Tensor> losses;
+  for (int i = 0; i < 5; ++i) losses.push_back(nnx::vmap(step)(models, optimizers));
+  for (int64_t member = 0; member < 2; ++member) {
+    SmallMlp alone = build(keys[member]);
+    optim::Optimizer optimizer = start(alone);
+    for (int i = 0; i < 5; ++i)
+      EXPECT_NEAR(step(alone, optimizer).item<float>(), floats(losses[i])[member], 1e-5) << i;
+  }
+  EXPECT_EQ(optimizers.step().shape(), Shape{2});
+}
+
+TEST(NnxTransforms, N_064_N_087_one_variable_has_one_axis) {
   nnx::Param square(ones({4, 4}));
   const auto total = [](const nnx::Param& a, const nnx::Param& b) {
     return sum(a.value() * b.value());
@@ -238,7 +280,7 @@ struct Growing {
   LINNET_FIELDS(w, extra, plain)
 };
 
-TEST(NnxTransforms, N_085_structure_that_grows_inside) {
+TEST(NnxTransforms, N_063_N_085_structure_that_grows_inside) {
   Growing g{nnx::Param(iota(DType::kF32, {3})), {}, zeros({3, 2})};
   nnx::vmap([](Growing& one) {
     one.extra.emplace(one.w.value() * 10);

@@ -28,6 +28,8 @@
 #include "linnet/nnx/state.h"
 #include "linnet/nnx/transforms.h"
 #include "linnet/nnx/transforms_batch.h"
+#include "linnet/nnx/transforms_loops.h"
+#include "linnet/nnx/transforms_rules.h"
 #include "linnet/nnx/variable.h"
 #include "linnet/ops.h"
 #include "linnet/summary.h"

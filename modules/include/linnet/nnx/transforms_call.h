@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <tuple>
@@ -99,6 +100,8 @@ class ObjectCall {
 
  private:
   class Scope;
+  /// Variables that the function has made.
+  using Made = std::set<const state::Cell*>;
   /// A value that leaves: of a tensor in place, or of a variable.
   struct Output {
     Place place;
@@ -125,13 +128,13 @@ class ObjectCall {
   void enter_metadata();
   void leave_metadata();
   bool changes_metadata(LeafAxis axis) const;
-  void collect_result(const Scope& scope, const std::vector<Visit>& parts,
+  void collect_result(const Made& made, const std::vector<Visit>& parts,
                       const std::vector<AxesPrefix>& axes, TensorList& out);
-  void collect_result_variable(const Scope& scope, const NodeLeaf& leaf, Place place,
+  void collect_result_variable(const Made& made, const NodeLeaf& leaf, Place place,
                                TensorList& out);
   void collect_written(const Scope& scope, TensorList& out);
   void collect_plain(TensorList& out);
-  void collect_made(const Scope& scope, TensorList& out);
+  void collect_made(const Made& made, TensorList& out);
   void add_made(const VariableCellPtr& cell, Place place, TensorList& out);
   void add_output(Output output, std::span<const Tensor> values, TensorList& out);
 

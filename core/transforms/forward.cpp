@@ -1,11 +1,14 @@
-// The template-free side of jvp, vmap and eval_shape.
+// The template-free side of jvp, vmap, eval_shape and of partial evaluation.
 #include "core/ops/creation.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/shape_ops.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/batch.h"
 #include "core/trace/graph_trace.h"
 #include "core/trace/jvp.h"
 #include "core/transforms/arguments.h"
 #include "linnet/detail/format.h"
+#include "linnet/detail/known_results.h"
 #include "linnet/transforms.h"
 
 namespace linnet::detail {
@@ -201,6 +204,28 @@ TensorList abstract_call(const TensorList& inputs,
   require_defined(outputs, "eval_shape", "a result");
   scope.require_nothing_made();
   for (Tensor& output : outputs) output = abstract(output.type());
+  return outputs;
+}
+
+TensorList known_results(const char* name, const TypeList& unknown,
+                         const std::function<TensorList(const TensorList&)>& f) {
+  // Results for a batch of no entries follow from the types alone, and only what depends on a
+  // batched operand is batched.
+  BatchTrace trace(0);
+  TensorList operands, outputs;
+  for (const TensorType& type : unknown) {
+    const Tensor zero = convert(scalar(0, type.dtype), {type.dtype, type.weak});
+    operands.push_back(trace.lift(filled(zero, with_batch(type.shape, 0), type.device)));
+  }
+  DiscardScope scope;
+  {
+    TraceScope trace_scope(&trace);
+    outputs = f(operands);
+  }
+  require_defined(outputs, name, "a result");
+  for (Tensor& output : outputs) {
+    if (trace.batched(output)) output = Tensor();
+  }
   return outputs;
 }
 

@@ -4,119 +4,16 @@
 #include <atomic>
 #include <iterator>
 #include <set>
+#include <span>
 
 #include "linnet/detail/format.h"
 #include "linnet/detail/sha1.h"
 #include "linnet/transforms.h"
+#include "modules/linen/scope_node.h"
 
 namespace linnet::linen {
 
-/// What all scopes of one call share. An entry that is written inside a transformation (checkpoint,
-/// jit, grad around a submodule) is kept in a cell of the call, so that it leaves the
-/// transformation like any other variable.
-class ScopeRoot {
- public:
-  using Path = std::vector<std::string>;
-
-  std::map<std::string, Key> rngs;
-  CollectionFilter mutate;
-  bool initializing = false;
-  bool alive = true;
-
-  explicit ScopeRoot(Variables variables)
-      : variables_(std::move(variables)),
-        scope_(state::current_scope()),
-        home_(state::present_home()) {}
-
-  /// The entry at `path` as the present transformation sees it; null if absent.
-  const Variables* find(const Path& path) {
-    refresh(path);
-    return variables_.find_path(path);
-  }
-  /// The whole dictionary.
-  const Variables& all() {
-    refresh({});
-    return variables_;
-  }
-
-  void put(const Path& path, Variables leaf) {
-    auto found = cells_.find(path);
-    const bool inside = state::current_scope() != scope_;
-    if (leaf.is_leaf() && !leaf.fixed() && (inside || found != cells_.end())) {
-      if (found == cells_.end()) found = cells_.emplace(path, make_cell(path)).first;
-      state::write(found->second, leaf.leaf());
-    }
-    variables_.at_path(path) = std::move(leaf);
-  }
-
- private:
-  state::CellPtr make_cell(const Path& path) const {
-    const Variables* before = variables_.find_path(path);
-    const bool has_value = before && before->is_leaf() && !before->fixed();
-    auto cell = std::make_shared<state::Cell>(has_value ? before->leaf() : state::Value(), home_);
-    cell->label = tree::to_string(path);
-    return cell;
-  }
-
-  /// Brings the entries at and below `path` up to date; those that a transformation made and did
-  /// not hand out are gone.
-  void refresh(const Path& path) {
-    for (auto it = cells_.lower_bound(path); it != cells_.end(); ++it) {
-      const Path& at = it->first;
-      if (at.size() < path.size() || !std::equal(path.begin(), path.end(), at.begin())) break;
-      state::Value value = state::read(it->second);
-      if (value.tuple || !value.tensors.empty())
-        variables_.at_path(at).leaf() = std::move(value);
-      else
-        remove(at);
-    }
-  }
-
-  void remove(const Path& path) {
-    Variables* parent = &variables_;
-    for (size_t i = 0; i + 1 < path.size(); ++i) {
-      const auto next = parent->children().find(path[i]);
-      if (next == parent->children().end()) return;
-      parent = &next->second;
-    }
-    parent->children().erase(path.back());
-  }
-
-  Variables variables_;
-  const state::Scope* scope_;  // in which the call was made
-  uint64_t home_;
-  std::map<Path, state::CellPtr> cells_;
-};
-
-/// One scope: a path, its random counters, and the names it has given out.
-struct ScopeNode {
-  std::shared_ptr<ScopeRoot> root;
-  std::vector<std::string> path;
-  std::map<std::string, int64_t> rng_counts;
-  std::map<std::string, int64_t> automatic_names;
-  /// Name -> collections that use it; "" stands for a submodule.
-  std::map<std::string, std::set<std::string>> reserved;
-  std::map<std::string, std::shared_ptr<ScopeNode>> children;
-
-  std::vector<std::string> full_path(const std::string& collection, const std::string& name) const {
-    std::vector<std::string> out{collection};
-    out.insert(out.end(), path.begin(), path.end());
-    out.push_back(name);
-    return out;
-  }
-  std::string text() const { return "/" + tree::to_string(path); }
-  void check_alive() const {
-    if (!root->alive) {
-      fail<ModuleError>(
-          "InvalidScopeError: scope {} was used after the init or apply call that made it ended",
-          text());
-    }
-  }
-};
-
 namespace {
-
-thread_local const Scope* current_call = nullptr;
 
 void reserve(ScopeNode& node, const std::string& name, const std::string& collection,
              const char* kind) {
@@ -148,6 +45,10 @@ CollectionFilter::CollectionFilter(std::vector<std::string> names) : names_(std:
 
 bool CollectionFilter::contains(const std::string& collection) const {
   return std::binary_search(names_.begin(), names_.end(), collection) != deny_;
+}
+
+std::string CollectionFilter::text() const {
+  return fmt::format("{}{{{}}}", deny_ ? "all but " : "", fmt::join(names_, ", "));
 }
 
 CollectionFilter CollectionFilter::deny(const CollectionFilter& filter) {
@@ -218,20 +119,18 @@ void ScopeVariable::set(Tensor value) const {
                                    before ? before->box() : std::optional<Box>()));
 }
 
+Scope ScopeVariable::scope() const { return Scope(node_); }
+ScopeVariable ScopeVariable::in(const Scope& scope) const {
+  return ScopeVariable(ScopeAccess::node(scope), collection_, name_);
+}
+
 bool ScopeVariable::is_mutable() const { return node_->root->mutate.contains(collection_); }
 
 Scope Scope::push(std::string_view name) {
   node_->check_alive();
   const std::string key(name);
-  auto found = node_->children.find(key);
   reserve(*node_, key, "", "submodule");
-  if (found != node_->children.end()) return Scope(found->second);
-  auto child = std::make_shared<ScopeNode>();
-  child->root = node_->root;
-  child->path = node_->path;
-  child->path.push_back(key);
-  node_->children[key] = child;
-  return Scope(child);
+  return ScopeAccess::child(*this, key);
 }
 
 void Scope::rewind() {
@@ -408,7 +307,7 @@ void set_rng_separator(bool on) { separate_names = on; }
 namespace {
 
 /// docs/rng.md section 8.1: SHA-1 over the path names and the count, first four bytes big-endian.
-uint32_t fold_hash(const std::vector<std::string>& path, int64_t count) {
+uint32_t fold_hash(std::span<const std::string> path, int64_t count) {
   const std::string separator(rng_separator() ? 1 : 0, '\0');
   std::string text;
   for (const std::string& name : path) text += separator + name;
@@ -427,24 +326,27 @@ uint32_t fold_hash(const std::vector<std::string>& path, int64_t count) {
 
 Key Scope::make_rng(const std::string& stream) {
   node_->check_alive();
-  const auto& rngs = node_->root->rngs;
-  auto found = rngs.find(stream);
-  if (found == rngs.end()) found = rngs.find("params");
-  if (found == rngs.end()) {
+  const Streams& streams = node_->root->streams;
+  auto found = streams.find(stream);
+  if (found == streams.end()) found = streams.find("params");
+  if (found == streams.end()) {
     fail<ModuleError>(
         "InvalidRngError: scope {} needs a random key for '{}'\n  hint: pass rngs = {{{{\"{}\", "
         "key}}}}",
         node_->text(), stream, stream);
   }
-  const int64_t count = ++node_->rng_counts[found->first];
-  return random::fold_in(found->second, fold_hash(node_->path, count));
+  const int64_t count = ++node_->rng_counts->drawn[found->first];
+  const std::span<const std::string> path(node_->path);
+  return random::fold_in(found->second.key, fold_hash(path.subspan(found->second.skip), count));
 }
 
-bool Scope::has_rng(const std::string& stream) const { return node_->root->rngs.count(stream) > 0; }
+bool Scope::has_rng(const std::string& stream) const {
+  return node_->root->streams.count(stream) > 0;
+}
 
 std::vector<std::string> Scope::rng_streams() const {
   std::vector<std::string> out;
-  for (const auto& [name, key] : node_->root->rngs) out.push_back(name);
+  for (const auto& [name, s] : node_->root->streams) out.push_back(name);
   return out;
 }
 
@@ -454,7 +356,6 @@ bool Scope::is_mutable_collection(const std::string& collection) const {
 const CollectionFilter& Scope::mutable_collections() const { return node_->root->mutate; }
 bool Scope::is_initializing() const { return node_->root->initializing; }
 std::vector<std::string> Scope::path() const { return node_->path; }
-const Scope* Scope::current() { return current_call; }
 
 namespace detail {
 
@@ -494,21 +395,16 @@ RootCall::RootCall(Variables variables, const RngStreams& rngs, CollectionFilter
                 to_string(key.shape()));
           }
         }
-        root_->rngs = rngs.keys();
+        for (const auto& [name, key] : rngs.keys()) root_->streams[name] = {key};
         root_->mutate = std::move(mutate);
         root_->initializing = initializing;
         auto node = std::make_shared<ScopeNode>();
         node->root = root_;
         return Scope(node);
       }()),
-      previous_(current_call) {
-  current_call = &scope_;
-}
+      current_(std::make_unique<CurrentCall>(&scope_)) {}
 
-RootCall::~RootCall() {
-  root_->alive = false;
-  current_call = previous_;
-}
+RootCall::~RootCall() { root_->alive = false; }
 
 Variables RootCall::updates() const {
   Variables out;

@@ -110,6 +110,53 @@ TEST_F(TutorialModules, linen_training) {
   // [linen-training]
 }
 
+// [linen-layer]
+struct Layer {
+  std::pair<Tensor, std::tuple<>> operator()(linen::Scope& s, const Tensor& h) const {
+    Tensor change = tanh(s("dense", linen::Dense{.features = h.shape(-1)}, h));
+    return {h + change, {}};                                 // the new carry, and nothing to stack
+  }
+};
+// [linen-layer]
+
+// [linen-vmap]
+struct Experts {
+  Tensor operator()(linen::Scope& s, const Tensor& x) const {
+    auto side_by_side = linen::vmap(linen::Dense{.features = 3},
+                                    {.variable_axes = {{"params", 0}},
+                                     .split_rngs = {{"params", true}},
+                                     .in_axes = {kNone},     // all see the same x
+                                     .axis_size = 4});
+    Tensor each = s("experts", side_by_side, x);             // f32[4, batch, 3]
+    const auto sharper = [](linen::Scope&, const Tensor& y) { return square(y); };
+    const auto plain = [](linen::Scope&, const Tensor& y) { return y; };
+    return linen::cond(mean(each) > 1, plain, sharper, s, mean(each, Axes{0}));
+  }
+};
+// [linen-vmap]
+
+TEST_F(TutorialModules, linen_scan) {
+  // [linen-scan]
+  auto deep = linen::scan(linen::remat(Layer{}),               // recomputed in the backward pass
+                          {.variable_axes = {{"params", 0}},   // a slice for each layer
+                           .split_rngs = {{"params", true}},   // and a key
+                           .length = 12});
+  Tensor x = ones({2, 8});
+  linen::Variables vars = linen::init(deep, Key(0), x);
+  std::cout << to_string(vars);
+  auto [h, nothing] = linen::apply(deep, vars, x);
+  std::cout << to_string(h.type()) << "\n";
+  // [linen-scan]
+}
+
+TEST_F(TutorialModules, linen_experts) {
+  // [linen-experts]
+  Tensor x = ones({2, 8});
+  linen::Variables vars = linen::init(Experts{}, Key(0), x);
+  std::cout << to_string(vars) << to_string(linen::apply(Experts{}, vars, x).type()) << "\n";
+  // [linen-experts]
+}
+
 // [nnx-model]
 struct Net {
   nnx::Linear up, down;

@@ -22,6 +22,7 @@ import jax
 from cases import bridge
 from cases import demo
 from cases import layers
+from cases import linen_transforms
 from cases import losses
 from cases import nnx_transforms
 from cases import ops
@@ -39,6 +40,7 @@ MAKERS = {
     "demo_nnx": lambda: demo.make("nnx"),
     "random": random_numbers.make,
     "layers": layers.make,
+    "linen_transforms": linen_transforms.make,
     "optim": optim.make,
     "losses": losses.make,
     "nnx_transforms": nnx_transforms.make,

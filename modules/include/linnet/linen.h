@@ -1,4 +1,4 @@
-// The functional module API: scopes, variables and layers.
+// The functional module API: scopes, variables, layers and transformations.
 //
 //   struct Mlp {
 //     Tensor operator()(linen::Scope& s, const Tensor& x) const {
@@ -23,6 +23,7 @@
 #include "linnet/linen/layers_recurrent.h"
 #include "linnet/linen/layers_sequential.h"
 #include "linnet/linen/scope.h"
+#include "linnet/linen/transforms.h"
 #include "linnet/linen/variables.h"
 #include "linnet/ops.h"
 #include "linnet/summary.h"

@@ -22,9 +22,9 @@
 #include <utility>
 #include <vector>
 
-#include "linnet/bridge/module_identity.h"
 #include "linnet/bridge/to_nnx.h"
 #include "linnet/jit.h"
+#include "linnet/linen/module_identity.h"
 #include "linnet/linen/scope.h"
 #include "linnet/nnx/graph.h"
 #include "linnet/nnx/rngs.h"
@@ -192,7 +192,7 @@ class ToLinen {
   const ToLinenOptions& options() const { return options_; }
   /// What a scope calls this module where the call gives no name; may be empty.
   const std::string& scope_name() const { return options_.name; }
-  void identify(detail::ModuleIdentity& out) const {
+  void identify(linen::detail::ModuleIdentity& out) const {
     out.text += identity_;
     out.opaque |= identity_.empty() || options_.metadata_fn != nullptr;
     out.text += options_.metadata_type + (options_.store_graphdef ? "g" : "") +
@@ -277,8 +277,8 @@ class ToLinen {
 template <class M, class... A>
 ToLinen<M> to_linen_with(ToLinenOptions options, A&&... args) {
   std::tuple<std::decay_t<A>...> arguments(std::forward<A>(args)...);
-  detail::ModuleIdentity identity;
-  detail::identify(identity, arguments);
+  linen::detail::ModuleIdentity identity;
+  linen::detail::identify(identity, arguments);
   identity.text += typeid(M).name();
   identity.text += options.skip_rng ? "-" : "";
   auto make = [arguments = std::move(arguments), skip_rng = options.skip_rng](nnx::Rngs& rngs) {

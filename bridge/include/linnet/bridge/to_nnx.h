@@ -18,7 +18,7 @@
 #include <utility>
 
 #include "linnet/bridge/attributes.h"
-#include "linnet/bridge/module_identity.h"
+#include "linnet/linen/module_identity.h"
 #include "linnet/linen/scope.h"
 #include "linnet/nnx/rngs.h"
 
@@ -120,7 +120,7 @@ class InitializingScope {
 
 template <class M>
 struct HeldModule {
-  explicit HeldModule(M m) : module(std::move(m)), identity(identity_of(module)) {}
+  explicit HeldModule(M m) : module(std::move(m)), identity(linen::detail::identity_of(module)) {}
   M module;
   std::string identity;
 };

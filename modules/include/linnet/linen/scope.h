@@ -50,10 +50,14 @@ class CollectionFilter {
 
   bool contains(const std::string& collection) const;
   bool empty() const { return !deny_ && names_.empty(); }
+  /// `{a, b}`, or `all but {a, b}`.
+  std::string text() const;
   friend CollectionFilter operator|(const CollectionFilter& a, const CollectionFilter& b);
   friend CollectionFilter operator&(const CollectionFilter& a, const CollectionFilter& b);
   friend CollectionFilter operator-(const CollectionFilter& a, const CollectionFilter& b);
   bool operator==(const CollectionFilter&) const = default;
+
+  LINNET_FIELDS(names_, deny_)
 
  private:
   std::vector<std::string> names_;  ///< sorted, without repetition
@@ -79,7 +83,9 @@ using Initializer = std::function<Tensor(const Key&, const Shape&, DType)>;
 
 class Scope;
 struct ScopeNode;
+struct ScopeAccess;
 class ScopeRoot;
+class CurrentCall;
 
 namespace detail {
 
@@ -107,6 +113,10 @@ class ScopeVariable {
   void set(Tensor value) const;
   bool is_mutable() const;
   operator Tensor() const { return value(); }  // NOLINT(runtime/explicit)
+  /// Where the variable is.
+  Scope scope() const;
+  /// The variable of that collection and name in another scope.
+  ScopeVariable in(const Scope& scope) const;
 
  private:
   friend class Scope;
@@ -118,6 +128,16 @@ class ScopeVariable {
 
 /// Text of `T` as Flax would name the class: no namespaces, no template arguments, no trailing `_`.
 std::string class_name(const std::type_info& type);
+/// What a scope names a module after: `class_name()` or `kClassName` of the module, or its type.
+template <class Module>
+std::string class_name_of(const Module& module) {
+  if constexpr (requires { module.class_name(); })
+    return module.class_name();
+  else if constexpr (requires { Module::kClassName; })
+    return Module::kClassName;
+  else
+    return class_name(typeid(Module));
+}
 
 class Scope {
  public:
@@ -139,12 +159,7 @@ class Scope {
       if (!module.scope_name().empty())
         return (*this)(std::string_view(module.scope_name()), module, std::forward<A>(args)...);
     }
-    std::string base;
-    if constexpr (requires { Module::kClassName; })
-      base = Module::kClassName;
-    else
-      base = class_name(typeid(Module));
-    return (*this)(automatic_name(base), module, std::forward<A>(args)...);
+    return (*this)(automatic_name(class_name_of(module)), module, std::forward<A>(args)...);
   }
   /// A child scope that may be entered again under the same name: shared submodules.
   Scope child(std::string_view name) { return push(name); }
@@ -204,6 +219,7 @@ class Scope {
   explicit Scope(std::shared_ptr<ScopeNode> node) : node_(std::move(node)) {}
 
  private:
+  friend struct ScopeAccess;
   void rewind();
   Scope push(std::string_view name);
   std::string automatic_name(const std::string& base);
@@ -237,7 +253,7 @@ class RootCall {
  private:
   std::shared_ptr<ScopeRoot> root_;
   Scope scope_;
-  const Scope* previous_;
+  std::unique_ptr<CurrentCall> current_;
 };
 
 /// What `init` may write by default: everything but `intermediates`.

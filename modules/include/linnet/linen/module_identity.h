@@ -21,11 +21,12 @@
 
 #include "linnet/fields.h"
 #include "linnet/function.h"
+#include "linnet/metadata.h"
 #include "linnet/tree.h"
 
 #pragma GCC visibility push(default)
 
-namespace linnet::bridge::detail {
+namespace linnet::linen::detail {
 
 struct ModuleIdentity {
   std::string text;
@@ -65,6 +66,8 @@ void identify(ModuleIdentity& out, const T& object) {
     object.identify(out);
   } else if constexpr (std::is_same_v<T, Tensor>) {
     out.opaque = true;
+  } else if constexpr (std::is_same_v<T, Metadata>) {
+    out.text += to_string(object);
   } else if constexpr (std::is_empty_v<T>) {
     return;
   } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
@@ -102,6 +105,6 @@ std::string identity_of(const M& module) {
                          : std::move(identity.text);
 }
 
-}  // namespace linnet::bridge::detail
+}  // namespace linnet::linen::detail
 
 #pragma GCC visibility pop

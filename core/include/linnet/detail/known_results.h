@@ -1,0 +1,20 @@
+// Partial evaluation: what a function gives that does not depend on some of its operands.
+#pragma once
+
+#include <functional>
+
+#include "linnet/primitive.h"
+
+#pragma GCC visibility push(default)
+
+namespace linnet::detail {
+
+/// Runs `f` on operands of which only the types are known. Results that do not depend on them are
+/// computed; the others are undefined, and nothing is computed for them. What `f` writes to
+/// variables is forgotten.
+TensorList known_results(const char* name, const TypeList& unknown,
+                         const std::function<TensorList(const TensorList&)>& f);
+
+}  // namespace linnet::detail
+
+#pragma GCC visibility pop

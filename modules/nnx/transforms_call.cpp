@@ -65,6 +65,12 @@ class ObjectCall::Scope final : public state::Scope {
     }
   }
 
+  /// Shows the given values to those who ask for a shape before they write.
+  void enter() {
+    for (const Leaf& leaf : call_.leaves_) {
+      if (leaf.node.cell && presets_.count(leaf.node.cell.get())) read(leaf.node.cell);
+    }
+  }
   /// Present values of the variables that are written.
   std::map<const state::Cell*, const Entry*> written() const {
     std::map<const state::Cell*, const Entry*> out;
@@ -400,6 +406,7 @@ TensorList ObjectCall::run(const TensorList& traced, const Body& body,
   std::vector<std::pair<state::CellPtr, state::Value>> outward;
   {
     Scope scope(*this, traced);
+    scope.enter();
     const std::vector<Visit> parts = body(axes.size());
     const Made made = scope.made();
     collect_result(made, parts, axes, out);

@@ -182,7 +182,9 @@ void postpone_products(OpenScan& scan) {
       if (!scan.is_stacked(id)) more += bytes_of(body.types[id]);
     }
   }
-  if (more > 4 * bytes_of(body, values) || scan.length() * more > kMostBytes) return;
+  if (more > (scan.recomputes() ? 0 : 4 * bytes_of(body, values)) ||
+      scan.length() * more > kMostBytes)
+    return;
   inputs.insert(inputs.end(), stacked.begin(), stacked.end());
   const Graph all = for_all_turns(scan, inputs, values);
   if (all.outputs.empty()) return;

@@ -27,7 +27,8 @@ class Sums {
       : scan_(scan),
         follows_(scan.follows()),
         made_by_(producers(scan.body())),
-        uses_(use_counts(scan.body())) {}
+        uses_(use_counts(scan.body())),
+        recomputes_(scan.recomputes()) {}
 
   void run() {
     for (size_t k = 0; k < scan_.carries(); ++k) find(k);
@@ -90,6 +91,9 @@ class Sums {
                                element_count(body.types[node.inputs[1]].shape);
       const int64_t result = element_count(body.types[node.outputs[0]].shape);
       term.movable = varies(node.inputs[0]) && varies(node.inputs[1]) && operands <= 4 * result;
+      if (recomputes_) {
+        for (ValueId id : node.inputs) term.movable &= scan_.is_stacked(id);
+      }
       if (!term.movable) return;
       for (ValueId id : node.inputs) wanted_.push_back(id);
     } else if (!products && node.primitive == &reduce_sum_primitive()) {
@@ -168,6 +172,7 @@ class Sums {
   OpenScan& scan_;
   std::vector<uint8_t> follows_;
   std::vector<int32_t> made_by_, uses_;
+  bool recomputes_;
   std::vector<Growing> growing_;
   std::vector<ValueId> wanted_;
   std::vector<Graph::Node> fresh_;

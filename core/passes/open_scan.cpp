@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/ops/arithmetic.h"
 #include "core/passes/passes.h"
 
 namespace linnet {
@@ -73,6 +74,12 @@ std::vector<Graph::Node> OpenScan::close() {
   }
   nodes.insert(nodes.end(), after_.begin(), after_.end());
   return nodes;
+}
+
+bool OpenScan::recomputes() const {
+  return std::any_of(body_.nodes.begin(), body_.nodes.end(), [](const Graph::Node& node) {
+    return node.primitive == &optimization_barrier_primitive();
+  });
 }
 
 std::vector<uint8_t> OpenScan::follows() const {

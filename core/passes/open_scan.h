@@ -46,6 +46,9 @@ class OpenScan {
   /// The outer value of operand `i`.
   ValueId operand(size_t i) const { return operands_[i]; }
 
+  /// Whether the body computes things again rather than keep them, so that memory counts more.
+  bool recomputes() const;
+
   /// For each value of the body whether it follows from the carry or from sequences.
   std::vector<uint8_t> follows() const;
 

@@ -15,7 +15,7 @@ namespace {
 
 thread_local int64_t allowed_left = -1;  // negative: nothing fails
 thread_local bool all_later_fail = false, has_failed = false;
-thread_local int64_t held = 0, peak = 0;
+thread_local int64_t held = 0, peak = 0, made = 0;
 
 thread_local Whose whose_fail = Whose::kEverybody;
 
@@ -38,6 +38,7 @@ bool fails_now(const void* caller) {
 
 void* counted(void* block) {
   if (block == nullptr) throw std::bad_alloc();
+  ++made;
   held += static_cast<int64_t>(::malloc_usable_size(block));
   if (held > peak) peak = held;
   return block;
@@ -70,8 +71,9 @@ FailingAllocations::FailingAllocations(int64_t allowed, bool persistent, Whose w
 FailingAllocations::~FailingAllocations() { allowed_left = -1; }
 bool FailingAllocations::happened() { return has_failed; }
 
-CountedAllocations::CountedAllocations() { held = peak = 0; }
+CountedAllocations::CountedAllocations() { held = peak = made = 0; }
 int64_t CountedAllocations::peak_bytes() { return peak; }
+int64_t CountedAllocations::count() { return made; }
 
 }  // namespace linnet::testing
 

@@ -23,11 +23,12 @@ class FailingAllocations {
   static bool happened();
 };
 
-/// Counts the bytes that this thread holds more than at the beginning.
+/// Counts the bytes that this thread holds more than at the beginning, and its allocations.
 class CountedAllocations {
  public:
   CountedAllocations();
   static int64_t peak_bytes();
+  static int64_t count();
 };
 
 }  // namespace linnet::testing

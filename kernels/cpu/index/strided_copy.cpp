@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/cpu/insertion_sort.h"
 #include "kernels/cpu/reduce/element.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
@@ -26,7 +27,7 @@ CopyLoops copy_loops(std::span<const int64_t> shape, std::span<const int64_t> fr
   for (size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] != 1) loops.push_back({shape[i], from[i], to[i]});
   }
-  std::stable_sort(loops.begin(), loops.end(), [](const CopyLoop& a, const CopyLoop& b) {
+  insertion_sort(loops.begin(), loops.end(), [](const CopyLoop& a, const CopyLoop& b) {
     return std::abs(a.to) > std::abs(b.to);
   });
   CopyLoops merged;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "kernels/cpu/insertion_sort.h"
 #include "linnet/error.h"
 #include "linnet/shape.h"
 
@@ -34,7 +35,7 @@ LoopDimensions collect(std::span<const int64_t> shape, std::span<const int64_t> 
   const auto weight = [](const LoopDimension& loop) {
     return loop.in_stride == 0 ? std::numeric_limits<int64_t>::max() : std::abs(loop.in_stride);
   };
-  std::stable_sort(used.begin(), used.end(), [&](const LoopDimension& a, const LoopDimension& b) {
+  insertion_sort(used.begin(), used.end(), [&](const LoopDimension& a, const LoopDimension& b) {
     return weight(a) > weight(b);
   });
   return used;

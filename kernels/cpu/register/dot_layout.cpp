@@ -1,4 +1,5 @@
 #include "kernels/cpu/register/dot_layout.h"
+#include "kernels/cpu/insertion_sort.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -13,8 +14,8 @@ void sort_by_stride(DotRole& role, bool by_lhs) {
   const Strides& strides = by_lhs ? role.lhs : role.rhs;
   std::vector<size_t> order(role.sizes.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return std::abs(strides[a]) > std::abs(strides[b]); });
+  insertion_sort(order.begin(), order.end(),
+                 [&](size_t a, size_t b) { return std::abs(strides[a]) > std::abs(strides[b]); });
   DotRole sorted;
   for (size_t i : order) sorted.add(role.sizes[i], role.lhs[i], role.rhs[i]);
   role = sorted;

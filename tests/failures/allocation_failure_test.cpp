@@ -9,6 +9,7 @@
 #include <new>
 #include <sstream>
 
+#include "linnet/kernel.h"
 #include "linnet/linnet.h"
 #include "tests/failures/allocation_hook.h"
 
@@ -206,6 +207,82 @@ Scenario growing_state() {
 TEST(AllocationFailure, R_041_state_whose_structure_changes_in_a_jitted_call) {
   walk(growing_state, 0);
   walk(growing_state, 1);
+}
+
+/// Donated state is written over by the first kernel; what the second one is short of shows in it.
+void expect_no_memory_for(const char* name, const std::function<Tensor(const Tensor&)>& f,
+                          DType dtype) {
+  SCOPED_TRACE(name);
+  walk(
+      [&] {
+        auto state = std::make_shared<Tensor>(sin(arange(0.0, 12000.0)).reshape({40, 300}));
+        const auto body = [f, dtype](Tensor& s, const Tensor& scale) {
+          s = s * scale;
+          return f(s.astype(dtype));
+        };
+        auto step = std::make_shared<decltype(jit(body))>(jit(body));
+        return Scenario{.run = [=] { return (*step)(*state, Tensor(0.5f)); },
+                        .state = [=] { return TensorList{*state}; },
+                        .whose = Whose::kOurs};
+      },
+      1);
+}
+
+TEST(AllocationFailure, R_041_kernels_say_that_they_never_throw) {
+  kernel_table(kCpu);  // defines every primitive that has a kernel
+  int kernels = 0;
+  for (const Primitive* primitive : all_primitives()) {
+    for (const KernelImplementation& kernel : kernel_table(kCpu).implementations(*primitive)) {
+      EXPECT_TRUE(kernel.never_throws) << primitive->name << ": " << kernel.name;
+      ++kernels;
+    }
+  }
+  EXPECT_GT(kernels, 100);
+}
+
+TEST(AllocationFailure, R_041_kernels_take_no_memory_of_their_own) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    const auto expect = [&](const char* name, const std::function<Tensor(const Tensor&)>& f) {
+      expect_no_memory_for(name, f, dtype);
+    };
+    expect("softmax", [](const Tensor& x) { return softmax(x); });
+    expect("softmax of columns", [](const Tensor& x) { return log_softmax(x, 0); });
+    expect("logsumexp", [](const Tensor& x) { return logsumexp(x, Axes{1}); });
+    expect("gradient of softmax", [](const Tensor& x) {
+      return grad([](const Tensor& y) { return sum(square(softmax(y))); })(x);
+    });
+    expect("cross entropy", [](const Tensor& x) {
+      const Tensor labels = zeros({40}, DType::kI32);
+      return grad([&](const Tensor& y) {
+        return sum(softmax_cross_entropy_with_integer_labels(y, labels));
+      })(x);
+    });
+    expect("sort", [](const Tensor& x) { return sort(x, 0); });
+    expect("cumsum", [](const Tensor& x) { return cumsum(x, 1); });
+    expect("windows", [](const Tensor& x) {
+      return grad([](const Tensor& y) {
+        return sum(layers::max_pool(y.reshape({1, 40, 30, 10}), {2, 2}, {2, 2}));
+      })(x);
+    });
+    expect("gather and scatter", [](const Tensor& x) {
+      return index_add(x, tensor({3, 5}), take(x, tensor({1, 1}), 0));
+    });
+    expect("normal numbers",
+           [](const Tensor& x) { return random::normal(Key(3), x.shape(), x.dtype()) + x; });
+    expect("a chain", [](const Tensor& x) { return tanh(exp(x) * x + 1).transpose() * 2; });
+  }
+  expect_no_memory_for(
+      "integer product", [](const Tensor& x) { return matmul(x, x.transpose()); }, DType::kI32);
+  expect_no_memory_for(
+      "orthogonal", [](const Tensor& x) { return random::orthogonal(Key(0), 20) + sum(x); },
+      DType::kF32);
+  expect_no_memory_for(
+      "gamma and poisson",
+      [](const Tensor& x) {
+        return random::gamma(Key(0), full({30}, 2.5f)) +
+               random::poisson(Key(1), full({30}, 20.0f)) + sum(x);
+      },
+      DType::kF32);
 }
 
 TEST(AllocationFailure, R_041_jitted_call_inside_a_transformation) {

@@ -50,6 +50,44 @@ void rms_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x,
   cpu::rms_norm_backward(dtype, rows, length, x, scale, rstd, dy, dx, dscale, workspace);
 }
 
+void softmax(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* x, void* y,
+             bool logarithm) {
+  OwnWorkspace workspace(softmax_workspace(dtype, outer, axis, inner));
+  cpu::softmax(dtype, outer, axis, inner, x, y, logarithm, workspace);
+}
+void softmax_backward(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* y,
+                      const void* dy, void* dx, bool logarithm) {
+  OwnWorkspace workspace(softmax_workspace(dtype, outer, axis, inner));
+  cpu::softmax_backward(dtype, outer, axis, inner, y, dy, dx, logarithm, workspace);
+}
+void logsumexp(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* x, void* out) {
+  OwnWorkspace workspace(softmax_workspace(dtype, outer, axis, inner));
+  cpu::logsumexp(dtype, outer, axis, inner, x, out, workspace);
+}
+void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const void* logits,
+                           DType label_dtype, const void* labels, void* loss, void* lse) {
+  OwnWorkspace workspace(cross_entropy_workspace(dtype, rows, classes));
+  cpu::softmax_cross_entropy(dtype, rows, classes, logits, label_dtype, labels, loss, lse,
+                             workspace);
+}
+void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, const void* logits,
+                                    const void* lse, DType label_dtype, const void* labels,
+                                    const void* dloss, void* dlogits) {
+  OwnWorkspace workspace(cross_entropy_workspace(dtype, rows, classes));
+  cpu::softmax_cross_entropy_backward(dtype, rows, classes, logits, lse, label_dtype, labels, dloss,
+                                      dlogits, workspace);
+}
+void layer_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
+                const void* bias, double epsilon, void* y, void* mean, void* rstd) {
+  OwnWorkspace workspace(norm_workspace(dtype, rows, length));
+  cpu::layer_norm(dtype, rows, length, x, scale, bias, epsilon, y, mean, rstd, workspace);
+}
+void rms_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
+              double epsilon, void* y, void* rstd) {
+  OwnWorkspace workspace(norm_workspace(dtype, rows, length));
+  cpu::rms_norm(dtype, rows, length, x, scale, epsilon, y, rstd, workspace);
+}
+
 size_t at(int64_t i) { return static_cast<size_t>(i); }
 
 // Softmax along the middle axis of [outer, axis, inner], in double.

@@ -15,6 +15,7 @@
 #include "kernels/cpu/reduce/sort.h"
 #include "linnet/detail/sha1.h"
 #include "linnet/error.h"
+#include "tests/kernels/kernel_test_data.h"
 
 namespace linnet::cpu {
 namespace {
@@ -40,27 +41,33 @@ Key fold(Key key, uint32_t data) {
 template <class T>
 std::vector<T> bits(Key key, int64_t count, KeyLayout layout = kNew) {
   std::vector<T> out(static_cast<size_t>(count));
-  random_bits(key.data(), 1, count, 8 * sizeof(T), layout, out.data());
+  constexpr int kWidth = 8 * sizeof(T);
+  OwnWorkspace workspace(random_bits_workspace(count, kWidth, layout));
+  random_bits(key.data(), 1, count, kWidth, layout, out.data(), workspace);
   return out;
 }
 
 std::vector<float> uniform(Key key, int64_t count, KeyLayout layout = kNew, double low = 0,
                            double high = 1) {
   std::vector<float> out(static_cast<size_t>(count));
-  random_uniform(DType::kF32, key.data(), 1, count, low, high, layout, out.data());
+  OwnWorkspace workspace(sampler_workspace(DType::kF32, 1, count, layout));
+  random_uniform(DType::kF32, key.data(), 1, count, low, high, layout, out.data(), workspace);
   return out;
 }
 
 std::vector<float> normal(Key key, int64_t count, KeyLayout layout = kNew) {
   std::vector<float> out(static_cast<size_t>(count));
-  random_normal(DType::kF32, key.data(), 1, count, layout, out.data());
+  OwnWorkspace workspace(sampler_workspace(DType::kF32, 1, count, layout));
+  random_normal(DType::kF32, key.data(), 1, count, layout, out.data(), workspace);
   return out;
 }
 
 std::vector<float> truncated(Key key, int64_t count, double low, double high,
                              KeyLayout layout = kNew) {
   std::vector<float> out(static_cast<size_t>(count));
-  random_truncated_normal(DType::kF32, key.data(), 1, count, low, high, layout, out.data());
+  OwnWorkspace workspace(sampler_workspace(DType::kF32, 1, count, layout));
+  random_truncated_normal(DType::kF32, key.data(), 1, count, low, high, layout, out.data(),
+                          workspace);
   return out;
 }
 
@@ -149,7 +156,7 @@ TEST(RandomBits, DefaultLayout) {
   EXPECT_EQ(many.back(), 1187781371u);
   EXPECT_EQ(std::accumulate(many.begin(), many.end(), 0u, std::bit_xor<uint32_t>()), 2766784087u);
   EXPECT_EQ(std::accumulate(many.begin(), many.end(), 0u), 4171602435u);
-  EXPECT_THROW(random_bits(key.data(), 1, 1, 24, kNew, nullptr), ValueError);
+  EXPECT_THROW(random_bits(key.data(), 1, 1, 24, kNew, nullptr, nullptr), ValueError);
 }
 
 TEST(RandomBits, CountersCarryIntoTheHighWord) {
@@ -167,7 +174,7 @@ TEST(RandomBits, PartsAndBatchesOfKeysGiveTheSameNumbers) {
   EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + 12345));
   const Words keys = split(key_of(9), 301);
   std::vector<float> batched(301 * 77);
-  random_normal(DType::kF32, keys.data(), 301, 77, kNew, batched.data());
+  random_normal(DType::kF32, keys.data(), 301, 77, kNew, batched.data(), nullptr);
   for (size_t k : {0u, 100u, 300u}) {
     const std::vector<float> alone = normal({keys[2 * k], keys[2 * k + 1]}, 77);
     EXPECT_TRUE(
@@ -182,13 +189,13 @@ TEST(RandomUniform, ComputedVectors) {
   EXPECT_EQ(float_bits(uniform(key, 6, kNew, -3, 5)),
             (Words{0xbf6e1ad0, 0x3ffed5d0, 0xbf97a850, 0xc001c68c, 0x3f767110, 0x40959b64}));
   std::vector<float16> half(6);
-  random_uniform(DType::kF16, key.data(), 1, 6, 0, 1, kNew, half.data());
+  random_uniform(DType::kF16, key.data(), 1, 6, 0, 1, kNew, half.data(), nullptr);
   const int half_numerators[] = {668, 464, 944, 750, 137, 404};
   std::vector<bfloat16> brain(6);
-  random_uniform(DType::kBF16, key.data(), 1, 6, 0, 1, kNew, brain.data());
+  random_uniform(DType::kBF16, key.data(), 1, 6, 0, 1, kNew, brain.data(), nullptr);
   const int brain_numerators[] = {18, 29, 26, 89, 55, 30};
   std::vector<double> wide(6);
-  random_uniform(DType::kF64, key.data(), 1, 6, 0, 1, kNew, wide.data());
+  random_uniform(DType::kF64, key.data(), 1, 6, 0, 1, kNew, wide.data(), nullptr);
   const double wide_numerators[] = {777042220474749.0, 89379027135005.0,   58927030179014.0,
                                     972248422974858.0, 4194464143313461.0, 3429600021673605.0};
   for (size_t i = 0; i < 6; ++i) {
@@ -196,7 +203,8 @@ TEST(RandomUniform, ComputedVectors) {
     EXPECT_EQ(static_cast<float>(brain[i]) * 128, brain_numerators[i]);
     EXPECT_EQ(wide[i] * 0x1p52, wide_numerators[i]);
   }
-  EXPECT_THROW(random_uniform(DType::kI32, key.data(), 1, 6, 0, 1, kNew, wide.data()), DTypeError);
+  EXPECT_THROW(random_uniform(DType::kI32, key.data(), 1, 6, 0, 1, kNew, wide.data(), nullptr),
+               DTypeError);
 }
 
 TEST(RandomUniform, PublishedVectors) {
@@ -234,9 +242,9 @@ TEST(RandomNormal, OtherTypesHaveTheRightMoments) {
   std::vector<double> wide(kCount);
   std::vector<bfloat16> brain(kCount);
   std::vector<float16> half(kCount);
-  random_normal(DType::kF64, key.data(), 1, kCount, kNew, wide.data());
-  random_truncated_normal(DType::kBF16, key.data(), 1, kCount, -2, 2, kNew, brain.data());
-  random_normal(DType::kF16, key.data(), 1, kCount, kNew, half.data());
+  random_normal(DType::kF64, key.data(), 1, kCount, kNew, wide.data(), nullptr);
+  random_truncated_normal(DType::kBF16, key.data(), 1, kCount, -2, 2, kNew, brain.data(), nullptr);
+  random_normal(DType::kF16, key.data(), 1, kCount, kNew, half.data(), nullptr);
   double mean = 0, square = 0, brain_square = 0, half_square = 0;
   for (size_t i = 0; i < kCount; ++i) {
     mean += wide[i] / kCount;
@@ -258,24 +266,6 @@ TEST(RandomNormal, InvertsTheErrorFunction) {
   for (size_t i = 0; i < values.size(); i += 97) {
     EXPECT_NEAR(std::erf(values[i] / std::sqrt(2.0)), draws[i], 4e-7) << values[i];
   }
-}
-
-TEST(Permutation, Vectors) {
-  Words small(10), published(5), large(2000);
-  permutation(key_of(1701), 10, kNew, small.data());
-  EXPECT_EQ(small, (Words{9, 1, 8, 6, 5, 4, 0, 2, 7, 3}));
-  permutation(key_of(3), 5, kNew, published.data());
-  EXPECT_EQ(published, (Words{0, 4, 2, 1, 3}));
-  permutation(key_of(1701), 2000, kNew, large.data());
-  EXPECT_EQ(Words(large.begin(), large.begin() + 8),
-            (Words{445, 1512, 367, 1945, 1547, 1182, 119, 174}));
-  uint64_t sum = 0;
-  for (uint64_t i = 0; i < 2000; ++i) sum += i * large[i];
-  EXPECT_EQ(sum, 2018602360u);
-  uint32_t one = 7;
-  permutation(key_of(1), 1, kNew, &one);
-  EXPECT_EQ(one, 0u);
-  permutation(key_of(1), 0, kNew, nullptr);
 }
 
 TEST(Random, InstructionSetsGiveTheSameBits) {
@@ -301,10 +291,10 @@ TEST(Random, InstructionSetsGiveTheSameBits) {
 
 TEST(Random, NothingIsWrittenForEmptyShapes) {
   const Key key = key_of(1);
-  random_bits(key.data(), 1, 0, 32, kNew, nullptr);
-  random_bits(key.data(), 0, 5, 32, kNew, nullptr);
-  random_bits(key.data(), 1, 0, 64, kOld, nullptr);
-  random_normal(DType::kF32, key.data(), 1, 0, kNew, nullptr);
+  random_bits(key.data(), 1, 0, 32, kNew, nullptr, nullptr);
+  random_bits(key.data(), 0, 5, 32, kNew, nullptr, nullptr);
+  random_bits(key.data(), 1, 0, 64, kOld, nullptr, nullptr);
+  random_normal(DType::kF32, key.data(), 1, 0, kNew, nullptr, nullptr);
   split_keys(key.data(), 1, 0, kNew, nullptr);
 }
 

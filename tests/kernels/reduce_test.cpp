@@ -393,15 +393,5 @@ TEST(Sort, MatchesTheStandardLibrary) {
   check_sort<uint16_t>(1, 513);
 }
 
-TEST(Sort, TopK) {
-  const float data[] = {1, 9, kNan, 9, 3, 0, 0, 0};
-  float values[4];
-  int32_t indices[4];
-  top_k(DType::kF32, 2, 4, 2, data, values, DType::kI32, indices);
-  EXPECT_EQ(std::vector<int32_t>(indices, indices + 4), (std::vector<int32_t>{2, 1, 0, 1}));
-  EXPECT_EQ(values[1], 9);
-  EXPECT_THROW(top_k(DType::kF32, 2, 4, 5, data, values, DType::kI32, indices), ShapeError);
-}
-
 }  // namespace
 }  // namespace linnet::cpu

@@ -23,26 +23,25 @@ void for_chunks(int64_t first, int64_t count, Visit&& visit) {
     visit(row, std::min(step, first + count - row));
 }
 
-template <class T>
-int64_t scratch_size(int64_t channels) {
-  return kIsHalf<T> ? kChunkRows * channels : 0;
-}
-
 /// What the functions work in, each in a part of it.
-template <class W>
+template <class T>
 struct BatchNormSpace {
+  using W = Wide<T>;
   BatchNormSpace(Workspace& w, int64_t rows, int64_t channels)
       : sums(w, rows, 2 * channels),
         factor(w.take<W>(channels)),
         offset(w.take<W>(channels)),
-        slope(w.take<W>(channels)) {}
+        slope(w.take<W>(channels)),
+        chunks(w, std::max(row_parts(rows), parallel_slots(rows, row_grain(channels))), 4,
+               kChunkRows * channels) {}
   RowSums<W> sums;
   W *factor, *offset, *slope;
+  RowScratch<T> chunks;
 };
 
 template <class T>
 void statistics(int64_t rows, int64_t channels, const T* x, Wide<T>* mean, Wide<T>* var,
-                const BatchNormSpace<Wide<T>>& space) {
+                const BatchNormSpace<T>& space) {
   using W = Wide<T>;
   if (rows == 0) {
     std::fill_n(mean, channels, std::numeric_limits<W>::quiet_NaN());
@@ -54,15 +53,16 @@ void statistics(int64_t rows, int64_t channels, const T* x, Wide<T>* mean, Wide<
     shift[c] = widen(x[c]);
     if (!std::isfinite(shift[c])) shift[c] = 0;
   }
-  const double* const sums = sum_over_rows<W>(rows, 2 * channels, channels, space.sums, [&] {
-    return [&, input = InputRow<T>(scratch_size<T>(channels))](int64_t first, int64_t count,
-                                                               W* sums) mutable {
-      for_chunks<T>(first, count, [&](int64_t row, int64_t size) {
-        const W* from = input(x + row * channels, size * channels);
-        add_moments(size, channels, from, shift, sums, sums + channels);
-      });
-    };
-  });
+  const auto make = [&](int64_t slot) {
+    return
+        [&, input = InputRow<T>(space.chunks.row(slot, 0))](int64_t first, int64_t count, W* sums) {
+          for_chunks<T>(first, count, [&](int64_t row, int64_t size) {
+            const W* from = input(x + row * channels, size * channels);
+            add_moments(size, channels, from, shift, sums, sums + channels);
+          });
+        };
+  };
+  const double* const sums = sum_over_rows<W>(rows, 2 * channels, channels, space.sums, make);
   for (int64_t c = 0; c < channels; ++c) {
     const double first = sums[c] / static_cast<double>(rows);
     const double second = sums[channels + c] / static_cast<double>(rows);
@@ -75,7 +75,7 @@ void statistics(int64_t rows, int64_t channels, const T* x, Wide<T>* mean, Wide<
 template <class T>
 void apply_typed(int64_t rows, int64_t channels, const T* x, const Wide<T>* mean,
                  const Wide<T>* var, const Wide<T>* scale, const Wide<T>* bias, double epsilon,
-                 bool relu, T* y, const BatchNormSpace<Wide<T>>& space) {
+                 bool relu, T* y, const BatchNormSpace<T>& space) {
   using W = Wide<T>;
   W *const factor = space.factor, *const offset = space.offset;
   for (int64_t c = 0; c < channels; ++c) {
@@ -83,9 +83,9 @@ void apply_typed(int64_t rows, int64_t channels, const T* x, const Wide<T>* mean
     if (scale) factor[c] *= scale[c];
     offset[c] = bias ? bias[c] : W(0);
   }
-  parallel_for(rows, row_grain(channels), [&](int64_t begin, int64_t end) {
-    InputRow<T> input(scratch_size<T>(channels));
-    OutputRow<T> output(scratch_size<T>(channels));
+  parallel_for_slots(rows, row_grain(channels), [&](int64_t begin, int64_t end, int64_t slot) {
+    const InputRow<T> input(space.chunks.row(slot, 0));
+    const OutputRow<T> output(space.chunks.row(slot, 1));
     for_chunks<T>(begin, end - begin, [&](int64_t row, int64_t size) {
       const int64_t at = row * channels, count = size * channels;
       apply_columns(size, channels, input(x + at, count), mean, factor, offset, relu,
@@ -104,11 +104,12 @@ struct BatchNormGradient {
   const T *dy, *relu_output;
 
   // Sums of dy and of dy (x - mean).
-  const double* sums(const RowSums<W>& space) const {
-    return sum_over_rows<W>(rows, 2 * channels, channels, space, [&] {
-      const int64_t scratch = scratch_size<T>(channels);
-      return [this, input = InputRow<T>(scratch), gradient = InputRow<T>(scratch),
-              output = InputRow<T>(scratch)](int64_t first, int64_t count, W* sums) mutable {
+  const double* sums(const BatchNormSpace<T>& space) const {
+    return sum_over_rows<W>(rows, 2 * channels, channels, space.sums, [&](int64_t slot) {
+      return [this, input = InputRow<T>(space.chunks.row(slot, 0)),
+              gradient = InputRow<T>(space.chunks.row(slot, 1)),
+              output = InputRow<T>(space.chunks.row(slot, 2))](int64_t first, int64_t count,
+                                                               W* sums) {
         for_chunks<T>(first, count, [&](int64_t row, int64_t size) {
           const int64_t at = row * channels, elements = size * channels;
           add_gradient_moments(
@@ -119,7 +120,7 @@ struct BatchNormGradient {
     });
   }
 
-  void input_gradient(const double* sums, const BatchNormSpace<W>& space, T* dx) const {
+  void input_gradient(const double* sums, const BatchNormSpace<T>& space, T* dx) const {
     W *const factor = space.factor, *const offset = space.offset, *const slope = space.slope;
     for (int64_t c = 0; c < channels; ++c) {
       const double r = static_cast<double>(rstd[c]);
@@ -127,10 +128,10 @@ struct BatchNormGradient {
       offset[c] = static_cast<W>(sums[c] / static_cast<double>(rows));
       slope[c] = static_cast<W>(sums[channels + c] * r * r / static_cast<double>(rows));
     }
-    parallel_for(rows, row_grain(channels), [&](int64_t begin, int64_t end) {
-      const int64_t scratch = scratch_size<T>(channels);
-      InputRow<T> input(scratch), gradient(scratch), mask(scratch);
-      OutputRow<T> output(scratch);
+    parallel_for_slots(rows, row_grain(channels), [&](int64_t begin, int64_t end, int64_t slot) {
+      const InputRow<T> input(space.chunks.row(slot, 0)), gradient(space.chunks.row(slot, 1)),
+          mask(space.chunks.row(slot, 2));
+      const OutputRow<T> output(space.chunks.row(slot, 3));
       for_chunks<T>(begin, end - begin, [&](int64_t row, int64_t size) {
         const int64_t at = row * channels, count = size * channels;
         gradient_columns(size, channels, input(x + at, count), mean, gradient(dy + at, count),
@@ -145,8 +146,9 @@ struct BatchNormGradient {
 }  // namespace
 
 size_t batch_norm_workspace(DType dtype, int64_t rows, int64_t channels) {
-  return dtype == DType::kF64 ? workspace_bytes<BatchNormSpace<double>>(rows, channels)
-                              : workspace_bytes<BatchNormSpace<float>>(rows, channels);
+  return dtype == DType::kF64  ? workspace_bytes<BatchNormSpace<double>>(rows, channels)
+         : size_of(dtype) == 2 ? workspace_bytes<BatchNormSpace<float16>>(rows, channels)
+                               : workspace_bytes<BatchNormSpace<float>>(rows, channels);
 }
 
 void batch_norm_statistics(DType dtype, int64_t rows, int64_t channels, const void* x, void* mean,
@@ -155,7 +157,7 @@ void batch_norm_statistics(DType dtype, int64_t rows, int64_t channels, const vo
     using T = decltype(zero);
     Workspace parts(workspace);
     statistics<T>(rows, channels, static_cast<const T*>(x), static_cast<Wide<T>*>(mean),
-                  static_cast<Wide<T>*>(var), BatchNormSpace<Wide<T>>(parts, rows, channels));
+                  static_cast<Wide<T>*>(var), BatchNormSpace<T>(parts, rows, channels));
   });
 }
 
@@ -169,7 +171,7 @@ void batch_norm_apply(DType dtype, int64_t rows, int64_t channels, const void* x
     apply_typed<T>(rows, channels, static_cast<const T*>(x), static_cast<const W*>(mean),
                    static_cast<const W*>(var), static_cast<const W*>(scale),
                    static_cast<const W*>(bias), epsilon, relu, static_cast<T*>(y),
-                   BatchNormSpace<W>(parts, rows, channels));
+                   BatchNormSpace<T>(parts, rows, channels));
   });
 }
 
@@ -189,8 +191,8 @@ void batch_norm_backward(DType dtype, int64_t rows, int64_t channels, const void
                                         static_cast<const T*>(dy),
                                         static_cast<const T*>(relu_output)};
     Workspace parts(workspace);
-    const BatchNormSpace<W> space(parts, rows, channels);
-    const double* const sums = gradient.sums(space.sums);
+    const BatchNormSpace<T> space(parts, rows, channels);
+    const double* const sums = gradient.sums(space);
     for (int64_t c = 0; c < channels; ++c) {
       const double r = static_cast<double>(gradient.rstd[c]);
       if (dscale) static_cast<W*>(dscale)[c] = static_cast<W>(sums[channels + c] * r);

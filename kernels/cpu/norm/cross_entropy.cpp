@@ -32,17 +32,31 @@ int64_t label_of(DType dtype, const void* labels, int64_t row, int64_t classes) 
   });
 }
 
+// The rows of both functions.
+template <class T>
+struct Scratch : RowScratch<T> {
+  Scratch(Workspace& w, int64_t rows, int64_t classes)
+      : RowScratch<T>(w, parallel_slots(rows, row_grain(classes)), 2, classes) {}
+};
+
 }  // namespace
 
+size_t cross_entropy_workspace(DType dtype, int64_t rows, int64_t classes) {
+  return size_of(dtype) == 2 ? workspace_bytes<Scratch<float16>>(rows, classes) : 0;
+}
+
 void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const void* logits,
-                           DType label_dtype, const void* labels, void* loss, void* lse) {
+                           DType label_dtype, const void* labels, void* loss, void* lse,
+                           void* workspace) {
   check_labels(label_dtype);
   visit_real("softmax_cross_entropy", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
     const T* from = static_cast<const T*>(logits);
-    parallel_for(rows, row_grain(classes), [&](int64_t begin, int64_t end) {
-      InputRow<T> input(classes);
+    Workspace w(workspace);
+    const Scratch<T> scratch(w, rows, classes);
+    parallel_for_slots(rows, row_grain(classes), [&](int64_t begin, int64_t end, int64_t slot) {
+      const InputRow<T> input(scratch.row(slot, 0));
       for (int64_t row = begin; row < end; ++row) {
         const W* x = input(from + row * classes, classes);
         const W total = logsumexp_row(classes, x);
@@ -57,16 +71,18 @@ void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const voi
 
 void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, const void* logits,
                                     const void* lse, DType label_dtype, const void* labels,
-                                    const void* dloss, void* dlogits) {
+                                    const void* dloss, void* dlogits, void* workspace) {
   check_labels(label_dtype);
   visit_real("softmax_cross_entropy gradient", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
     const T* from = static_cast<const T*>(logits);
     T* to = static_cast<T*>(dlogits);
-    parallel_for(rows, row_grain(classes), [&](int64_t begin, int64_t end) {
-      InputRow<T> input(classes);
-      OutputRow<T> output(classes);
+    Workspace w(workspace);
+    const Scratch<T> scratch(w, rows, classes);
+    parallel_for_slots(rows, row_grain(classes), [&](int64_t begin, int64_t end, int64_t slot) {
+      const InputRow<T> input(scratch.row(slot, 0));
+      const OutputRow<T> output(scratch.row(slot, 1));
       for (int64_t row = begin; row < end; ++row) {
         const int64_t at = label_of(label_dtype, labels, row, classes);
         const W gradient = static_cast<const W*>(dloss)[row];

@@ -12,11 +12,13 @@ namespace {
 
 template <class T>
 void forward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, const Wide<T>* bias,
-             double epsilon, bool centered, T* y, Wide<T>* mean, Wide<T>* rstd) {
+             double epsilon, bool centered, T* y, Wide<T>* mean, Wide<T>* rstd, void* workspace) {
   using W = Wide<T>;
-  parallel_for(rows, row_grain(length), [&](int64_t begin, int64_t end) {
-    InputRow<T> input(length);
-    OutputRow<T> output(length);
+  Workspace space(workspace);
+  const RowScratch<T> scratch(space, parallel_slots(rows, row_grain(length)), 2, length);
+  parallel_for_slots(rows, row_grain(length), [&](int64_t begin, int64_t end, int64_t slot) {
+    const InputRow<T> input(scratch.row(slot, 0));
+    const OutputRow<T> output(scratch.row(slot, 1));
     for (int64_t row = begin; row < end; ++row) {
       const W* from = input(x + row * length, length);
       const RowMoments<W> m =
@@ -41,19 +43,21 @@ void backward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, co
   const int64_t width = (dscale ? length : 0) + (dbias ? length : 0);
   Workspace parts(workspace);
   const RowSums<W> space(parts, rows, width);
-  const double* const totals = sum_over_rows<W>(rows, width, length, space, [&] {
-    return [=, input = InputRow<T>(length), gradient = InputRow<T>(length),
-            output = OutputRow<T>(length)](int64_t first, int64_t count, W* sums) mutable {
-      W* scale_sums = dscale ? sums : nullptr;
-      W* bias_sums = dbias ? sums + (dscale ? length : 0) : nullptr;
-      for (int64_t row = first; row < first + count; ++row) {
-        const int64_t at = row * length;
-        normalize_row_backward(length, input(x + at, length), centered ? mean[row] : W(0),
-                               rstd[row], scale, gradient(dy + at, length), centered,
-                               output(dx + at), scale_sums, bias_sums);
-        output.store(dx + at, length);
-      }
-    };
+  const RowScratch<T> scratch(parts, row_parts(rows), 3, length);
+  const double* const totals = sum_over_rows<W>(rows, width, length, space, [&](int64_t slot) {
+    return
+        [=, input = InputRow<T>(scratch.row(slot, 0)), gradient = InputRow<T>(scratch.row(slot, 1)),
+         output = OutputRow<T>(scratch.row(slot, 2))](int64_t first, int64_t count, W* sums) {
+          W* scale_sums = dscale ? sums : nullptr;
+          W* bias_sums = dbias ? sums + (dscale ? length : 0) : nullptr;
+          for (int64_t row = first; row < first + count; ++row) {
+            const int64_t at = row * length;
+            normalize_row_backward(length, input(x + at, length), centered ? mean[row] : W(0),
+                                   rstd[row], scale, gradient(dy + at, length), centered,
+                                   output(dx + at), scale_sums, bias_sums);
+            output.store(dx + at, length);
+          }
+        };
   });
   for (int64_t i = 0; dscale && i < length; ++i) dscale[i] = static_cast<W>(totals[i]);
   const int64_t skip = dscale ? length : 0;
@@ -63,18 +67,24 @@ void backward(int64_t rows, int64_t length, const T* x, const Wide<T>* scale, co
 }  // namespace
 
 size_t norm_backward_workspace(DType dtype, int64_t rows, int64_t length) {
-  return dtype == DType::kF64 ? workspace_bytes<RowSums<double>>(rows, 2 * length)
-                              : workspace_bytes<RowSums<float>>(rows, 2 * length);
+  const size_t sums = dtype == DType::kF64 ? workspace_bytes<RowSums<double>>(rows, 2 * length)
+                                           : workspace_bytes<RowSums<float>>(rows, 2 * length);
+  return sums + row_scratch_bytes(dtype, row_parts(rows), 3, length);
+}
+
+size_t norm_workspace(DType dtype, int64_t rows, int64_t length) {
+  return row_scratch_bytes(dtype, parallel_slots(rows, row_grain(length)), 2, length);
 }
 
 void layer_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
-                const void* bias, double epsilon, void* y, void* mean, void* rstd) {
+                const void* bias, double epsilon, void* y, void* mean, void* rstd,
+                void* workspace) {
   visit_real("layer_norm", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
     forward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale),
                static_cast<const W*>(bias), epsilon, true, static_cast<T*>(y),
-               static_cast<W*>(mean), static_cast<W*>(rstd));
+               static_cast<W*>(mean), static_cast<W*>(rstd), workspace);
   });
 }
 
@@ -91,12 +101,12 @@ void layer_norm_backward(DType dtype, int64_t rows, int64_t length, const void* 
 }
 
 void rms_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
-              double epsilon, void* y, void* rstd) {
+              double epsilon, void* y, void* rstd, void* workspace) {
   visit_real("rms_norm", dtype, [&](auto zero) {
     using T = decltype(zero);
     using W = Wide<T>;
     forward<T>(rows, length, static_cast<const T*>(x), static_cast<const W*>(scale), nullptr,
-               epsilon, false, static_cast<T*>(y), nullptr, static_cast<W*>(rstd));
+               epsilon, false, static_cast<T*>(y), nullptr, static_cast<W*>(rstd), workspace);
   });
 }
 

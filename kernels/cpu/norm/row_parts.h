@@ -23,9 +23,9 @@ struct RowSums {
 };
 
 /// Adds `width` sums over `rows` rows. accumulate(first_row, row_count, sums) adds rows to `sums`
-/// (W[width], zeroed by the caller for every block); make_accumulate() is called once per thread
-/// range so that it can own scratch memory. `row_length` is the work of a row. The totals are the
-/// first `width` of those in `space`.
+/// (W[width], zeroed by the caller for every block); make_accumulate(slot) is called once per
+/// thread range, for a slot below `row_parts(rows)` that no other has at the same time.
+/// `row_length` is the work of a row. The totals are the first `width` of those in `space`.
 template <class W, class MakeAccumulate>
 const double* sum_over_rows(int64_t rows, int64_t width, int64_t row_length,
                             const RowSums<W>& space, MakeAccumulate&& make_accumulate) {
@@ -36,8 +36,8 @@ const double* sum_over_rows(int64_t rows, int64_t width, int64_t row_length,
   std::fill_n(totals, parts * width, 0.0);
   const int64_t grain =
       std::max<int64_t>(1, 16384 / std::max<int64_t>(1, (rows / parts + 1) * row_length));
-  parallel_for(parts, grain, [&](int64_t begin, int64_t end) {
-    auto accumulate = make_accumulate();
+  parallel_for_slots(parts, grain, [&](int64_t begin, int64_t end, int64_t slot) {
+    const auto accumulate = make_accumulate(slot);
     for (int64_t part = begin; part < end; ++part) {
       double* total = totals + part * width;
       W* sums = space.sums + part * width;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <thread>
 
 #include "linnet/error.h"
 
@@ -61,7 +62,7 @@ class CallState {
 };
 
 /// Call states that are not in use. Taking one is a single exchange; only if more threads than ever
-/// before run the kernel together is one made.
+/// before run the kernel together is one made, and without memory for it one of theirs awaited.
 class CallStates {
  public:
   explicit CallStates(const PipelinePlan& plan) : plan_(plan) { idle_[0] = new CallState(plan); }
@@ -69,11 +70,17 @@ class CallStates {
     for (auto& slot : idle_) delete slot.load();
   }
 
-  CallState* take() {
-    for (auto& slot : idle_) {
-      if (CallState* state = slot.exchange(nullptr, std::memory_order_acquire)) return state;
+  CallState* take() noexcept {
+    for (;;) {
+      for (auto& slot : idle_) {
+        if (CallState* state = slot.exchange(nullptr, std::memory_order_acquire)) return state;
+      }
+      try {
+        return new CallState(plan_);
+      } catch (...) {
+        std::this_thread::yield();
+      }
     }
-    return new CallState(plan_);
   }
 
   void give_back(CallState* state) {

@@ -1,6 +1,6 @@
 #include <cmath>
+#include <cstddef>
 #include <string>
-#include <vector>
 
 #include "kernels/cpu/random/rejection.h"
 #include "kernels/cpu/random/samplers.h"
@@ -20,14 +20,16 @@ std::array<Key, kCount> split(Key key, KeyLayout layout) {
 template <class T>
 T uniform(Key key, KeyLayout layout) {
   T out;
-  random_uniform(dtype_of<T>(), key.data(), 1, 1, 0, 1, layout, &out);
+  alignas(64) std::byte workspace[kSamplerWorkspaceOfOne];
+  random_uniform(dtype_of<T>(), key.data(), 1, 1, 0, 1, layout, &out, workspace);
   return out;
 }
 
 template <class T>
 T normal(Key key, KeyLayout layout) {
   T out;
-  random_normal(dtype_of<T>(), key.data(), 1, 1, layout, &out);
+  alignas(64) std::byte workspace[kSamplerWorkspaceOfOne];
+  random_normal(dtype_of<T>(), key.data(), 1, 1, layout, &out, workspace);
   return out;
 }
 
@@ -74,27 +76,31 @@ T gamma_number(Key key, T a, bool logarithm, KeyLayout layout) {
 
 template <class T>
 void fill(const uint32_t* keys, int64_t key_count, int64_t count, const T* a, bool logarithm,
-          KeyLayout layout, T* out) {
-  std::vector<Key> element_keys(static_cast<size_t>(key_count * count));
-  if (element_keys.empty()) return;
+          KeyLayout layout, T* out, Key* element_keys) {
+  if (key_count * count == 0) return;
   split_keys(keys, key_count, count, layout, element_keys[0].data());
   parallel_for(key_count * count, 64, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      out[i] = gamma_number(element_keys[static_cast<size_t>(i)], a[i], logarithm, layout);
+      out[i] = gamma_number(element_keys[i], a[i], logarithm, layout);
     }
   });
 }
 
 }  // namespace
 
+size_t gamma_workspace(int64_t key_count, int64_t count) {
+  return static_cast<size_t>(key_count * count) * sizeof(Key);
+}
+
 void random_gamma(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count,
-                  const void* a, bool logarithm, KeyLayout layout, void* out) {
+                  const void* a, bool logarithm, KeyLayout layout, void* out, void* workspace) {
+  Key* const element_keys = static_cast<Key*>(workspace);
   if (dtype == DType::kF32) {
     fill(keys, key_count, count, static_cast<const float*>(a), logarithm, layout,
-         static_cast<float*>(out));
+         static_cast<float*>(out), element_keys);
   } else if (dtype == DType::kF64) {
     fill(keys, key_count, count, static_cast<const double*>(a), logarithm, layout,
-         static_cast<double*>(out));
+         static_cast<double*>(out), element_keys);
   } else {
     throw DTypeError("random_gamma: expected f32 or f64, got " + std::string(name_of(dtype)));
   }

@@ -1,11 +1,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <new>
 #include <numbers>
-#include <vector>
 
 #include "kernels/cpu/random/rejection.h"
 #include "kernels/cpu/random/samplers.h"
+#include "kernels/cpu/workspace.h"
 #include "linnet/parallel.h"
 
 namespace linnet::cpu {
@@ -31,16 +32,16 @@ float lgamma_lanczos(float x) {
 /// One key's elements advance in step: every round draws a whole array of uniform numbers.
 class Rounds {
  public:
-  Rounds(Key key, int64_t count, KeyLayout layout) : key_(key), count_(count), layout_(layout) {}
+  Rounds(Key key, int64_t count, KeyLayout layout, void* workspace)
+      : key_(key), count_(count), layout_(layout), workspace_(workspace) {}
 
   /// Splits the key into `arrays` + 1 and fills as many arrays from all but the first.
-  void draw(int arrays, std::vector<float>* out) {
+  void draw(int arrays, float* const* out) {
     uint32_t keys[6];
     split_keys(key_.data(), 1, arrays + 1, layout_, keys);
     key_ = {keys[0], keys[1]};
     for (int i = 0; i < arrays; ++i) {
-      out[i].resize(static_cast<size_t>(count_));
-      random_uniform(DType::kF32, keys + 2 * (i + 1), 1, count_, 0, 1, layout_, out[i].data());
+      random_uniform(DType::kF32, keys + 2 * (i + 1), 1, count_, 0, 1, layout_, out[i], workspace_);
     }
   }
 
@@ -48,6 +49,7 @@ class Rounds {
   Key key_;
   int64_t count_;
   KeyLayout layout_;
+  void* workspace_;
 };
 
 /// The number as an integer, or the largest one.
@@ -56,28 +58,6 @@ int64_t whole(float k) {
 }
 
 bool is_small(float rate) { return std::isnan(rate) || rate < 10; }
-
-/// Knuth's method: how many uniform numbers until their product falls below exp(-rate).
-void count_factors(Rounds rounds, int64_t count, const float* rate, int64_t* out) {
-  std::vector<float> log_product(static_cast<size_t>(count), 0.0f), u;
-  const auto runs = [&](int64_t i) {
-    return is_small(rate[i]) && log_product[static_cast<size_t>(i)] > -rate[i];
-  };
-  for (int64_t i = 0; i < count; ++i) {
-    if (is_small(rate[i])) out[i] = -1;
-  }
-  for (;;) {
-    bool any = false;
-    for (int64_t i = 0; i < count; ++i) {
-      if (!runs(i)) continue;
-      any = true;
-      ++out[i];
-    }
-    if (!any) return;
-    rounds.draw(1, &u);
-    for (size_t i = 0; i < u.size(); ++i) log_product[i] += std::log(u[i]);
-  }
-}
 
 /// Hoermann's transformed rejection for one rate.
 struct Hoermann {
@@ -98,24 +78,61 @@ struct Hoermann {
   }
 };
 
+/// What the numbers of one key are made in.
+struct Space {
+  Space(Workspace& w, int64_t count, KeyLayout layout)
+      : log_product(w.take<float>(count)),
+        draws{w.take<float>(count), w.take<float>(count)},
+        methods(w.take<Hoermann>(count)),
+        accepted(w.take<uint8_t>(count)),
+        sampler(w.take<std::byte>(
+            static_cast<int64_t>(sampler_workspace(DType::kF32, 1, count, layout)))) {}
+  float *log_product, *draws[2];
+  Hoermann* methods;
+  uint8_t* accepted;
+  std::byte* sampler;
+};
+
+int64_t key_grain(int64_t count) { return std::max<int64_t>(1, 256 / std::max<int64_t>(1, count)); }
+
+/// Knuth's method: how many uniform numbers until their product falls below exp(-rate).
+void count_factors(Rounds rounds, int64_t count, const float* rate, int64_t* out,
+                   const Space& space) {
+  float *const log_product = space.log_product, *const u = space.draws[0];
+  std::fill_n(log_product, count, 0.0f);
+  const auto runs = [&](int64_t i) { return is_small(rate[i]) && log_product[i] > -rate[i]; };
+  for (int64_t i = 0; i < count; ++i) {
+    if (is_small(rate[i])) out[i] = -1;
+  }
+  for (;;) {
+    bool any = false;
+    for (int64_t i = 0; i < count; ++i) {
+      if (!runs(i)) continue;
+      any = true;
+      ++out[i];
+    }
+    if (!any) return;
+    rounds.draw(1, &u);
+    for (int64_t i = 0; i < count; ++i) log_product[i] += std::log(u[i]);
+  }
+}
+
 /// An element may be accepted again, and then takes the newer number, as long as any other is still
 /// running; that includes the elements of the other method, which run along at a rate of 1e5.
-void reject(Rounds rounds, int64_t count, const float* rate, int64_t* out) {
-  std::vector<Hoermann> methods;
-  std::vector<uint8_t> accepted(static_cast<size_t>(count), 0);
+void reject(Rounds rounds, int64_t count, const float* rate, int64_t* out, const Space& space) {
+  Hoermann* const methods = space.methods;
+  uint8_t* const accepted = space.accepted;
   for (int64_t i = 0; i < count; ++i) {
-    methods.emplace_back(is_small(rate[i]) ? 1e5f : rate[i]);
-    if (std::isinf(methods.back().rate)) {
-      out[i] = -1;  // there is no such number
-      accepted[static_cast<size_t>(i)] = 1;
-    }
+    new (&methods[i]) Hoermann(is_small(rate[i]) ? 1e5f : rate[i]);
+    accepted[i] = std::isinf(methods[i].rate);
+    if (accepted[i]) out[i] = -1;  // there is no such number
   }
-  std::vector<float> draws[2];
-  while (std::find(accepted.begin(), accepted.end(), 0) != accepted.end()) {
-    rounds.draw(2, draws);
-    for (size_t i = 0; i < accepted.size(); ++i) {
+  while (std::find(accepted, accepted + count, 0) != accepted + count) {
+    rounds.draw(2, space.draws);
+    for (int64_t i = 0; i < count; ++i) {
       float k;
-      if (std::isinf(methods[i].rate) || !methods[i].accept(draws[0][i] - 0.5f, draws[1][i], k))
+      if (std::isinf(methods[i].rate) ||
+          !methods[i].accept(space.draws[0][i] - 0.5f, space.draws[1][i], k))
         continue;
       accepted[i] = 1;
       if (!is_small(rate[i])) out[i] = whole(k);
@@ -125,25 +142,31 @@ void reject(Rounds rounds, int64_t count, const float* rate, int64_t* out) {
 
 }  // namespace
 
+size_t poisson_workspace(int64_t key_count, int64_t count, KeyLayout layout) {
+  return static_cast<size_t>(parallel_slots(key_count, key_grain(count))) *
+         workspace_bytes<Space>(count, layout);
+}
+
 void random_poisson(const uint32_t* keys, int64_t key_count, int64_t count, const float* rate,
-                    KeyLayout layout, int64_t* out) {
-  parallel_for(
-      key_count, std::max<int64_t>(1, 256 / std::max<int64_t>(1, count)),
-      [&](int64_t begin, int64_t end) {
-        for (int64_t key = begin; key < end; ++key) {
-          const Rounds rounds({keys[2 * key], keys[2 * key + 1]}, count, layout);
-          const float* rates = rate + key * count;
-          int64_t* to = out + key * count;
-          count_factors(rounds, count, rates, to);
-          // Where all rates are small the other method would change nothing.
-          if (!std::all_of(rates, rates + count, [](float r) { return is_small(r) || r == 0; })) {
-            reject(rounds, count, rates, to);
-          }
-          for (int64_t i = 0; i < count; ++i) {
-            if (rates[i] == 0) to[i] = 0;
-          }
-        }
-      });
+                    KeyLayout layout, int64_t* out, void* workspace) {
+  const size_t slot_bytes = workspace_bytes<Space>(count, layout);
+  const auto draw = [&](int64_t begin, int64_t end, int64_t slot) {
+    Workspace w(static_cast<std::byte*>(workspace) + static_cast<size_t>(slot) * slot_bytes);
+    const Space space(w, count, layout);
+    for (int64_t key = begin; key < end; ++key) {
+      const Rounds rounds({keys[2 * key], keys[2 * key + 1]}, count, layout, space.sampler);
+      const float* rates = rate + key * count;
+      int64_t* to = out + key * count;
+      count_factors(rounds, count, rates, to, space);
+      // Where all rates are small the other method would change nothing.
+      if (!std::all_of(rates, rates + count, [](float r) { return is_small(r) || r == 0; }))
+        reject(rounds, count, rates, to, space);
+      for (int64_t i = 0; i < count; ++i) {
+        if (rates[i] == 0) to[i] = 0;
+      }
+    }
+  };
+  parallel_for_slots(key_count, key_grain(count), draw);
 }
 
 }  // namespace linnet::cpu

@@ -4,10 +4,10 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <vector>
 
 #include "kernels/cpu/random/normal_vector.h"
 #include "kernels/cpu/reduce/element.h"
+#include "kernels/cpu/workspace.h"
 #include "kernels/scalar/host.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
@@ -97,26 +97,49 @@ T uniform_of(typename Unit<T>::Bits bits, const Range<T>& range) {
   }
 }
 
+// The numbers that are wanted.
+struct Draw {
+  const uint32_t* keys;
+  int64_t key_count, count;
+  KeyLayout layout;
+  void* workspace;
+};
+
+// All bits at once, which the older layout wants.
+template <class T>
+struct OriginalBits {
+  OriginalBits(Workspace& w, int64_t key_count, int64_t count)
+      : bits(w.take<typename Unit<T>::Bits>(key_count * count)),
+        rest(w.take<std::byte>(static_cast<int64_t>(
+            random_bits_workspace(count, Unit<T>::kDrawn, KeyLayout::kOriginal)))) {}
+  typename Unit<T>::Bits* bits;
+  std::byte* rest;
+};
+
 // Tiles of random bits to tiles of results, in parallel.
 template <class T, class Convert>
-void sample(const uint32_t* keys, int64_t key_count, int64_t count, KeyLayout layout, T* out,
-            Convert&& convert) {
+void sample(const Draw& draw, T* out, Convert&& convert) {
   using Bits = typename Unit<T>::Bits;
-  std::vector<Bits> all;
-  if (layout == KeyLayout::kOriginal) {
-    all.resize(static_cast<size_t>(key_count * count));
-    random_bits(keys, key_count, count, Unit<T>::kDrawn, layout, all.data());
+  const Bits* all = nullptr;
+  if (draw.layout == KeyLayout::kOriginal) {
+    Workspace w(draw.workspace);
+    const OriginalBits<T> space(w, draw.key_count, draw.count);
+    random_bits(draw.keys, draw.key_count, draw.count, Unit<T>::kDrawn, draw.layout, space.bits,
+                space.rest);
+    all = space.bits;
   }
-  parallel_for(key_count * count, kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(draw.key_count * draw.count, kGrain, [&](int64_t begin, int64_t end) {
+    const int64_t count = draw.count;
     alignas(64) Bits tile[kTile];
     while (begin < end) {
       const int64_t key = begin / count, first = begin % count;
       const int64_t size = std::min({kTile, count - first, end - begin});
       const Bits* bits = tile;
-      if (layout == KeyLayout::kOriginal)
-        bits = all.data() + begin;
+      if (all)
+        bits = all + begin;
       else
-        random_bits_part({keys[2 * key], keys[2 * key + 1]}, first, size, Unit<T>::kDrawn, tile);
+        random_bits_part({draw.keys[2 * key], draw.keys[2 * key + 1]}, first, size, Unit<T>::kDrawn,
+                         tile);
       convert(bits, size, out + begin);
       begin += size;
     }
@@ -124,10 +147,9 @@ void sample(const uint32_t* keys, int64_t key_count, int64_t count, KeyLayout la
 }
 
 template <class T>
-void uniform(const uint32_t* keys, int64_t key_count, int64_t count, double low, double high,
-             KeyLayout layout, T* out) {
+void uniform(const Draw& draw, double low, double high, T* out) {
   const Range<T> range(round_once<T>(low), round_once<T>(high));
-  sample(keys, key_count, count, layout, out, [&](const auto* bits, int64_t size, T* to) {
+  sample(draw, out, [&](const auto* bits, int64_t size, T* to) {
     if constexpr (std::is_same_v<T, float>) {
       uniform_from_bits_f32(size, bits, range.low, range.span, to);
     } else {
@@ -138,9 +160,8 @@ void uniform(const uint32_t* keys, int64_t key_count, int64_t count, double low,
 
 // sqrt(2) * erf_inv(uniform on [low, high)), clamped.
 template <class T>
-void inverted_normal(const uint32_t* keys, int64_t key_count, int64_t count, Range<T> range,
-                     T least, T most, KeyLayout layout, T* out) {
-  sample(keys, key_count, count, layout, out, [&](const auto* bits, int64_t size, T* to) {
+void inverted_normal(const Draw& draw, Range<T> range, T least, T most, T* out) {
+  sample(draw, out, [&](const auto* bits, int64_t size, T* to) {
     if constexpr (std::is_same_v<T, float>) {
       normal_from_bits_f32(size, bits, range.low, range.span, least, most, to);
     } else if constexpr (std::is_same_v<T, double>) {
@@ -162,12 +183,11 @@ void inverted_normal(const uint32_t* keys, int64_t key_count, int64_t count, Ran
 }
 
 template <class T>
-void normal(const uint32_t* keys, int64_t key_count, int64_t count, KeyLayout layout, T* out) {
+void normal(const Draw& draw, T* out) {
   const T infinity = narrow<T>(std::numeric_limits<float>::infinity());
   const T minus_infinity = narrow<T>(-std::numeric_limits<float>::infinity());
-  inverted_normal<T>(keys, key_count, count,
-                     Range<T>(next(narrow<T>(-1.0f), true), narrow<T>(1.0f)), minus_infinity,
-                     infinity, layout, out);
+  inverted_normal<T>(draw, Range<T>(next(narrow<T>(-1.0f), true), narrow<T>(1.0f)), minus_infinity,
+                     infinity, out);
 }
 
 template <class T>
@@ -180,11 +200,10 @@ T erf_of_scaled(T bound) {
 }
 
 template <class T>
-void truncated_normal(const uint32_t* keys, int64_t key_count, int64_t count, double lower,
-                      double upper, KeyLayout layout, T* out) {
+void truncated_normal(const Draw& draw, double lower, double upper, T* out) {
   const T low = round_once<T>(lower), high = round_once<T>(upper);
-  inverted_normal<T>(keys, key_count, count, Range<T>(erf_of_scaled(low), erf_of_scaled(high)),
-                     next(low, true), next(high, false), layout, out);
+  inverted_normal<T>(draw, Range<T>(erf_of_scaled(low), erf_of_scaled(high)), next(low, true),
+                     next(high, false), out);
 }
 
 template <class F>
@@ -200,24 +219,35 @@ void visit_floating(const char* operation, DType dtype, F&& f) {
 
 }  // namespace
 
+size_t sampler_workspace(DType dtype, int64_t key_count, int64_t count, KeyLayout layout) {
+  if (layout != KeyLayout::kOriginal) return 0;
+  return visit_dtype(dtype, [&](auto zero) -> size_t {
+    using T = decltype(zero);
+    if constexpr (kIsFloating<T>) return workspace_bytes<OriginalBits<T>>(key_count, count);
+    return 0;
+  });
+}
+
 void random_uniform(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count, double low,
-                    double high, KeyLayout layout, void* out) {
+                    double high, KeyLayout layout, void* out, void* workspace) {
   visit_floating("random_uniform", dtype, [&](auto zero) {
-    uniform(keys, key_count, count, low, high, layout, static_cast<decltype(zero)*>(out));
+    uniform({keys, key_count, count, layout, workspace}, low, high,
+            static_cast<decltype(zero)*>(out));
   });
 }
 
 void random_normal(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count,
-                   KeyLayout layout, void* out) {
+                   KeyLayout layout, void* out, void* workspace) {
   visit_floating("random_normal", dtype, [&](auto zero) {
-    normal(keys, key_count, count, layout, static_cast<decltype(zero)*>(out));
+    normal({keys, key_count, count, layout, workspace}, static_cast<decltype(zero)*>(out));
   });
 }
 
 void random_truncated_normal(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count,
-                             double lower, double upper, KeyLayout layout, void* out) {
+                             double lower, double upper, KeyLayout layout, void* out,
+                             void* workspace) {
   visit_floating("random_truncated_normal", dtype, [&](auto zero) {
-    truncated_normal(keys, key_count, count, lower, upper, layout,
+    truncated_normal({keys, key_count, count, layout, workspace}, lower, upper,
                      static_cast<decltype(zero)*>(out));
   });
 }

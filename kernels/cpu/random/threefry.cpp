@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include "kernels/cpu/random/threefry_vector.h"
-#include "kernels/cpu/reduce/sort.h"
+#include "kernels/cpu/workspace.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 
@@ -51,33 +49,36 @@ void original_hash(Key key, int64_t count, uint32_t* out) {
 void original_split(Key key, int64_t count, uint32_t* out) { original_hash(key, 2 * count, out); }
 
 // Counters are 32 bits wide: longer requests are cut into blocks under keys of their own.
-std::vector<uint32_t> original_words(Key key, int64_t count) {
-  constexpr int64_t kBlock = 0xFFFFFFFF;
-  std::vector<uint32_t> words(static_cast<size_t>(count));
-  const int64_t blocks = count / kBlock, rest = count % kBlock;
-  if (blocks == 0) {
-    original_hash(key, rest, words.data());
-    return words;
-  }
-  std::vector<uint32_t> keys(static_cast<size_t>(2 * (blocks + 1)));
-  original_split(key, blocks + 1, keys.data());
-  for (int64_t i = 0; i <= blocks; ++i) {
-    original_hash(load_key(keys.data(), i), i < blocks ? kBlock : rest, words.data() + i * kBlock);
-  }
-  return words;
+constexpr int64_t kBlock = 0xFFFFFFFF;
+
+/// What one key's numbers in the older layout are made from. Words of 32 bits need no copy.
+struct OriginalSpace {
+  OriginalSpace(Workspace& w, int64_t count, int width)
+      : word_count((count * width + 31) / 32),
+        keys(w.take<uint32_t>(word_count < kBlock ? 0 : 2 * (word_count / kBlock + 1))),
+        words(w.take<uint32_t>(width == 32 ? 0 : word_count)) {}
+  int64_t word_count;
+  uint32_t *keys, *words;
+};
+
+void original_words(Key key, const OriginalSpace& space, uint32_t* words) {
+  const int64_t blocks = space.word_count / kBlock, rest = space.word_count % kBlock;
+  if (blocks == 0) return original_hash(key, rest, words);
+  original_split(key, blocks + 1, space.keys);
+  for (int64_t i = 0; i <= blocks; ++i)
+    original_hash(load_key(space.keys, i), i < blocks ? kBlock : rest, words + i * kBlock);
 }
 
-void original_bits(Key key, int64_t count, int width, char* out) {
-  const int64_t word_count = (count * width + 31) / 32;
-  const std::vector<uint32_t> words = original_words(key, word_count);
+void original_bits(Key key, int64_t count, int width, const OriginalSpace& space, char* out) {
+  if (width == 32) return original_words(key, space, reinterpret_cast<uint32_t*>(out));
+  const uint32_t* const words = space.words;
+  original_words(key, space, space.words);
   if (width == 64) {
     auto* to = reinterpret_cast<uint64_t*>(out);
-    for (int64_t i = 0; i < count; ++i) {
-      to[i] = uint64_t(words[static_cast<size_t>(i)]) << 32 | words[static_cast<size_t>(count + i)];
-    }
-  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = uint64_t(words[i]) << 32 | words[count + i];
+  } else if (count > 0) {
     // Narrow elements are the pieces of each word, least significant first: its bytes in memory.
-    std::memcpy(out, words.data(), static_cast<size_t>(count * width / 8));
+    std::memcpy(out, words, static_cast<size_t>(count * width / 8));
   }
 }
 
@@ -150,8 +151,12 @@ void random_bits_part(Key key, int64_t begin, int64_t count, int width, void* ou
                    std::to_string(width));
 }
 
+size_t random_bits_workspace(int64_t count, int width, KeyLayout layout) {
+  return layout == KeyLayout::kOriginal ? workspace_bytes<OriginalSpace>(count, width) : 0;
+}
+
 void random_bits(const uint32_t* keys, int64_t key_count, int64_t count, int width,
-                 KeyLayout layout, void* out) {
+                 KeyLayout layout, void* out, void* workspace) {
   if (width != 8 && width != 16 && width != 32 && width != 64) {
     throw ValueError("random_bits: expected a width of 8, 16, 32 or 64, got " +
                      std::to_string(width));
@@ -159,30 +164,15 @@ void random_bits(const uint32_t* keys, int64_t key_count, int64_t count, int wid
   char* to = static_cast<char*>(out);
   const int64_t bytes = width / 8;
   if (layout == KeyLayout::kOriginal) {
-    for (int64_t i = 0; i < key_count; ++i) {
-      original_bits(load_key(keys, i), count, width, to + i * count * bytes);
-    }
+    Workspace w(workspace);
+    const OriginalSpace space(w, count, width);
+    for (int64_t i = 0; i < key_count; ++i)
+      original_bits(load_key(keys, i), count, width, space, to + i * count * bytes);
     return;
   }
   for_key_parts(key_count, count, [&](int64_t key, int64_t first, int64_t size) {
     random_bits_part(load_key(keys, key), first, size, width, to + (key * count + first) * bytes);
   });
-}
-
-void permutation(Key key, int64_t count, KeyLayout layout, uint32_t* order) {
-  for (int64_t i = 0; i < count; ++i) order[i] = static_cast<uint32_t>(i);
-  const double size = static_cast<double>(std::max<int64_t>(1, count));
-  const int rounds = static_cast<int>(std::ceil(3.0 * std::log(size) / std::log(4294967295.0)));
-  std::vector<uint32_t> bits(static_cast<size_t>(count)), sorted(bits), next(bits);
-  for (int round = 0; round < rounds; ++round) {
-    uint32_t pair[4];
-    split_keys(key.data(), 1, 2, layout, pair);
-    key = {pair[0], pair[1]};
-    random_bits(pair + 2, 1, count, 32, layout, bits.data());
-    stable_order(bits.data(), count, sorted.data());
-    for (size_t i = 0; i < next.size(); ++i) next[i] = order[sorted[i]];
-    std::copy(next.begin(), next.end(), order);
-  }
 }
 
 }  // namespace linnet::cpu

@@ -2,7 +2,7 @@
 //
 //   uint32_t key[2] = {0, 42}, pair[4], words[8];
 //   cpu::split_keys(key, 1, 2, KeyLayout::kPartitionable, pair);
-//   cpu::random_bits(pair, 1, 8, 32, KeyLayout::kPartitionable, words);
+//   cpu::random_bits(pair, 1, 8, 32, KeyLayout::kPartitionable, words, nullptr);
 //
 // A key is two words, the high one first; an array of keys is dense, two words a key. Every
 // function takes `key_count` keys and treats each alone: the result for one key does not depend on
@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace linnet::cpu {
@@ -35,13 +36,12 @@ void fold_in_keys(const uint32_t* keys, int64_t key_count, const uint32_t* data,
 /// out [key_count, count] of unsigned integers of `width` bits (8, 16, 32 or 64).
 /// @throws ValueError for another width.
 void random_bits(const uint32_t* keys, int64_t key_count, int64_t count, int width,
-                 KeyLayout layout, void* out);
+                 KeyLayout layout, void* out, void* workspace);
+/// Bytes of its workspace, aligned to 64; 0 in the partitionable layout.
+size_t random_bits_workspace(int64_t count, int width, KeyLayout layout);
 
 /// Elements [begin, begin + count) of what `random_bits` gives for one key in the partitionable
 /// layout.
 void random_bits_part(Key key, int64_t begin, int64_t count, int width, void* out);
-
-/// A random order of 0..count-1: rounds of stable sorting by random keys. count < 2^32.
-void permutation(Key key, int64_t count, KeyLayout layout, uint32_t* order);
 
 }  // namespace linnet::cpu

@@ -5,7 +5,6 @@
 #include <bit>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "kernels/cpu/reduce/element.h"
 #include "linnet/error.h"
@@ -145,48 +144,6 @@ void argsort(DType dtype, int64_t rows, int64_t length, const void* data, bool d
       }
     });
   });
-}
-
-void top_k(DType dtype, int64_t rows, int64_t length, int64_t count, const void* data, void* values,
-           DType index_dtype, void* indices) {
-  check_index_type("top_k", index_dtype);
-  if (count > length || count < 0) {
-    throw ShapeError("top_k: expected a count of at most " + std::to_string(length) + ", got " +
-                     std::to_string(count));
-  }
-  visit_dtype(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    using Key = decltype(order_key(T{}));
-    const T* all = static_cast<const T*>(data);
-    parallel_for(
-        rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, length)),
-        [&](int64_t begin, int64_t end) {
-          std::vector<Item<Key>> items(static_cast<size_t>(length));
-          for (int64_t row = begin; row < end; ++row) {
-            const T* from = all + row * length;
-            for (int64_t i = 0; i < length; ++i) {
-              items[static_cast<size_t>(i)] = {order_key(from[i]), static_cast<uint32_t>(i)};
-            }
-            std::partial_sort(items.begin(), items.begin() + count, items.end(),
-                              [](const auto& a, const auto& b) {
-                                return a.key != b.key ? a.key > b.key : a.index < b.index;
-                              });
-            for (int64_t i = 0; i < count; ++i) {
-              const uint32_t index = items[static_cast<size_t>(i)].index;
-              static_cast<T*>(values)[row * count + i] = from[index];
-              store_index(index_dtype, indices, row * count + i, index);
-            }
-          }
-        });
-  });
-}
-
-void stable_order(const uint32_t* keys, int64_t count, uint32_t* order) {
-  std::vector<Item<uint32_t>> items(static_cast<size_t>(count)), scratch(items);
-  for (int64_t i = 0; i < count; ++i)
-    items[static_cast<size_t>(i)] = {keys[i], static_cast<uint32_t>(i)};
-  const auto sorted = sort_items(SortSpace<uint32_t>{items, scratch});
-  for (int64_t i = 0; i < count; ++i) order[i] = sorted[static_cast<size_t>(i)].index;
 }
 
 }  // namespace linnet::cpu

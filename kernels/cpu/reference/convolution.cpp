@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <string>
-#include <vector>
 
 #include "kernels/cpu/reference/store_row.h"
+#include "kernels/cpu/workspace.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 
@@ -38,22 +38,25 @@ class Convolution {
   using A = ProductAccumulator<T>;
 
  public:
-  explicit Convolution(const ConvolutionProblem& p) : p_(p), g_(p.geometry) {
+  /// @param w measures if it has no memory
+  Convolution(const ConvolutionProblem& p, Workspace& w) : p_(p), g_(p.geometry) {
     groups_ = g_.feature_groups * g_.batch_groups;
     group_inputs_ = g_.in_features / g_.feature_groups;
     group_outputs_ = g_.out_features / groups_;
     out_batch_ = g_.batch / g_.batch_groups;
     for (int d = 0; d < kMaxSpatial; ++d) out_size_[static_cast<size_t>(d)] = g_.out_size(d);
     taps_ = g_.kernel_size[0] * g_.kernel_size[1] * g_.kernel_size[2];
-    pack_kernel();
+    lines_ = out_batch_ * groups_ * out_size_[0] * out_size_[1];
+    grain_ = 65536 / std::max<int64_t>(1, out_size_[2] * taps_ * group_inputs_ * group_outputs_);
+    grain_ = std::max<int64_t>(1, grain_);
+    packed_ = w.take<A>(taps_ * group_inputs_ * g_.out_features);
+    sums_ = w.take<A>(parallel_slots(lines_, grain_) * group_outputs_);
   }
 
   void execute() {
-    const int64_t lines = out_batch_ * groups_ * out_size_[0] * out_size_[1];
-    const int64_t work =
-        std::max<int64_t>(1, out_size_[2] * taps_ * group_inputs_ * group_outputs_);
-    parallel_for(lines, std::max<int64_t>(1, 65536 / work), [&](int64_t begin, int64_t end) {
-      std::vector<A> sums(static_cast<size_t>(group_outputs_));
+    pack_kernel();
+    parallel_for_slots(lines_, grain_, [&](int64_t begin, int64_t end, int64_t slot) {
+      A* const sums = sums_ + slot * group_outputs_;
       for (int64_t line = begin; line < end; ++line) {
         int64_t rest = line;
         Spatial out{};
@@ -68,7 +71,6 @@ class Convolution {
  private:
   // [group, tap, input feature, output feature], so that the inner loop runs over output features.
   void pack_kernel() {
-    packed_.resize(static_cast<size_t>(taps_ * group_inputs_ * g_.out_features));
     const T* kernel = static_cast<const T*>(p_.kernel);
     const ConvolutionStrides& s = p_.kernel_strides;
     parallel_for(groups_ * taps_, 16, [&](int64_t begin, int64_t end) {
@@ -77,7 +79,7 @@ class Convolution {
         const Spatial t = tap_position(i % taps_);
         const T* from = kernel + t[0] * s.spatial[0] + t[1] * s.spatial[1] + t[2] * s.spatial[2] +
                         group * group_outputs_ * s.outer;
-        A* to = packed_.data() + i * group_inputs_ * group_outputs_;
+        A* to = packed_ + i * group_inputs_ * group_outputs_;
         for (int64_t c = 0; c < group_inputs_; ++c) {
           for (int64_t o = 0; o < group_outputs_; ++o)
             *to++ = lift_product(from[c * s.feature + o * s.outer]);
@@ -91,8 +93,8 @@ class Convolution {
             tap / g_.kernel_size[2] % g_.kernel_size[1], tap % g_.kernel_size[2]};
   }
 
-  void compute(int64_t batch, int64_t group, const Spatial& out, std::vector<A>& sums) const {
-    std::fill(sums.begin(), sums.end(), A(0));
+  void compute(int64_t batch, int64_t group, const Spatial& out, A* sums) const {
+    std::fill_n(sums, group_outputs_, A(0));
     const int64_t batch_group = g_.batch_groups > 1 ? group : 0,
                   feature_group = g_.batch_groups > 1 ? 0 : group;
     const ConvolutionStrides& s = p_.input_strides;
@@ -106,11 +108,11 @@ class Convolution {
                              input_position(g_, 2, out[2], t[2])};
       if (at[0] < 0 || at[1] < 0 || at[2] < 0) continue;
       const T* from = input + at[0] * s.spatial[0] + at[1] * s.spatial[1] + at[2] * s.spatial[2];
-      add_tap(from, s.feature,
-              packed_.data() + (group * taps_ + tap) * group_inputs_ * group_outputs_, sums.data());
+      add_tap(from, s.feature, packed_ + (group * taps_ + tap) * group_inputs_ * group_outputs_,
+              sums);
     }
     const ConvolutionStrides& o = p_.out_strides;
-    store_row<T>(p_.out_dtype, sums.data(), group_outputs_, p_.out,
+    store_row<T>(p_.out_dtype, sums, group_outputs_, p_.out,
                  batch * o.outer + group * group_outputs_ * o.feature + out[0] * o.spatial[0] +
                      out[1] * o.spatial[1] + out[2] * o.spatial[2],
                  o.feature);
@@ -127,9 +129,9 @@ class Convolution {
 
   const ConvolutionProblem& p_;
   const ConvolutionGeometry& g_;
-  int64_t groups_, group_inputs_, group_outputs_, out_batch_, taps_;
+  int64_t groups_, group_inputs_, group_outputs_, out_batch_, taps_, lines_, grain_;
   Spatial out_size_{};
-  std::vector<A> packed_;
+  A *packed_, *sums_;
 };
 
 }  // namespace
@@ -142,9 +144,21 @@ int64_t ConvolutionGeometry::out_size(int dimension) const {
   return room < 0 ? 0 : room / stride[d] + 1;
 }
 
-void reference_convolution(const ConvolutionProblem& problem) {
+size_t reference_convolution_workspace(const ConvolutionProblem& problem) {
   check(problem.geometry);
-  visit_dtype(problem.dtype, [&](auto zero) { Convolution<decltype(zero)>(problem).execute(); });
+  return visit_dtype(problem.dtype, [&](auto zero) {
+    Workspace measured(nullptr);
+    const Convolution<decltype(zero)> convolution(problem, measured);
+    return measured.bytes();
+  });
+}
+
+void reference_convolution(const ConvolutionProblem& problem, void* workspace) {
+  check(problem.geometry);
+  visit_dtype(problem.dtype, [&](auto zero) {
+    Workspace w(workspace);
+    Convolution<decltype(zero)>(problem, w).execute();
+  });
 }
 
 }  // namespace linnet::cpu

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "linnet/dtype.h"
@@ -57,6 +58,8 @@ struct ConvolutionProblem {
 /// Accumulation is that of `reference_matmul`. The result does not depend on the number of threads.
 /// @throws ShapeError if features or batch are not divisible by the groups, or both groups
 /// exceed 1.
-void reference_convolution(const ConvolutionProblem& problem);
+void reference_convolution(const ConvolutionProblem& problem, void* workspace);
+/// Bytes of its workspace, aligned to 64; no address in the problem counts.
+size_t reference_convolution_workspace(const ConvolutionProblem& problem);
 
 }  // namespace linnet::cpu

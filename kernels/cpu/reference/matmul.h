@@ -1,10 +1,12 @@
 // Matrix product for every element type and stride: the fallback behind faster libraries, and their
 // test.
 //
-//   cpu::reference_matmul({DType::kI32, DType::kI32, 1, m, n, k, a, {0, k, 1}, b, {0, n, 1}, c});
+//   cpu::reference_matmul({DType::kI32, DType::kI32, 1, m, n, k, a, {0, k, 1}, b, {0, n, 1}, c},
+//   workspace);
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "linnet/dtype.h"
@@ -27,6 +29,8 @@ struct MatmulProblem {
 /// Accumulates in f32 for 16-bit floats and f32, in f64 for f64, modulo 2^64 for integers (so that
 /// the result is right modulo the width of its type), "or of ands" for bool; converts once at the
 /// end. The order of summation does not depend on the number of threads.
-void reference_matmul(const MatmulProblem& problem);
+void reference_matmul(const MatmulProblem& problem, void* workspace);
+/// Bytes of its workspace, aligned to 64; no address in the problem counts.
+size_t reference_matmul_workspace(const MatmulProblem& problem);
 
 }  // namespace linnet::cpu

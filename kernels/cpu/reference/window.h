@@ -33,18 +33,19 @@ struct WindowGeometry {
 /// window. Floats of 16 bits are combined in f32. NaN wins in max and min.
 /// @throws ValueError for another kind.
 void reduce_window(ReduceKind kind, DType dtype, const void* data, std::span<const int64_t> strides,
-                   const WindowGeometry& geometry, void* out);
+                   const WindowGeometry& geometry, void* out, void* workspace);
+/// Bytes of its workspace, aligned to 64.
+size_t reduce_window_workspace(DType dtype, std::span<const int64_t> strides,
+                               const WindowGeometry& geometry);
 
 /// Gradient of a max (or min) reduction: every dy [out_shape...] is added to the dense dx
 /// [shape...] at the first extreme element of its window in row-major order (the first NaN if there
 /// is one). A window that covers only padding contributes nothing.
 void select_and_scatter_add(ReduceKind kind, DType dtype, const void* data,
                             std::span<const int64_t> strides, const WindowGeometry& geometry,
-                            const void* dy, void* dx);
-
-/// Gradient of a sum over windows: every dy is added to all elements of dx under its window.
-/// Average pooling divides dy first.
-void reduce_window_sum_backward(DType dtype, const WindowGeometry& geometry, const void* dy,
-                                void* dx);
+                            const void* dy, void* dx, void* workspace);
+/// Bytes of its workspace, aligned to 64.
+size_t select_workspace(DType dtype, std::span<const int64_t> strides,
+                        const WindowGeometry& geometry);
 
 }  // namespace linnet::cpu

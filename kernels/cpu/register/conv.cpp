@@ -313,16 +313,14 @@ void register_conv(KernelTable& table) {
   table.add(
       conv_primitive(),
       {.name = "convolution", .prepare = prepare_conv<Wanted::kResult>, .never_throws = true});
-  table.add(conv_primitive(), {.name = "reference", .run = cpu::run_reference_conv});
+  table.add(conv_primitive(), cpu::reference_conv());
   table.add(conv_backward_data_primitive(),
             {.name = "convolution", .prepare = prepare_conv<Wanted::kData>, .never_throws = true});
-  table.add(conv_backward_data_primitive(),
-            {.name = "reference", .run = cpu::run_reference_conv_backward_data});
+  table.add(conv_backward_data_primitive(), cpu::reference_conv_backward_data());
   table.add(
       conv_backward_weights_primitive(),
       {.name = "convolution", .prepare = prepare_conv<Wanted::kWeights>, .never_throws = true});
-  table.add(conv_backward_weights_primitive(),
-            {.name = "reference", .run = cpu::run_reference_conv_backward_weights});
+  table.add(conv_backward_weights_primitive(), cpu::reference_conv_backward_weights());
   table.add(conv_bias_activation_primitive(),
             {.name = "convolution", .prepare = prepare_fused, .never_throws = true});
 }

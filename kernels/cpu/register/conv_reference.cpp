@@ -36,15 +36,6 @@ std::byte* at(void* data, int64_t element, DType dtype) {
   return static_cast<std::byte*>(data) + element * static_cast<int64_t>(size_of(dtype));
 }
 
-bool cleared_empty_sum(const KernelRequest& request, void* out) {
-  bool empty = false;
-  for (const OperandView& x : request.inputs) empty = empty || element_count(x.shape) == 0;
-  const OperandView& y = request.outputs[0];
-  if (!empty && element_count(y.shape) != 0) return false;
-  std::memset(out, 0, static_cast<size_t>(element_count(y.shape)) * size_of(y.dtype));
-  return true;
-}
-
 void add_dimension(ConvolutionGeometry& g, const ConvParams& p, size_t i) {
   g.in_size[i] = p.in_size[i];
   g.kernel_size[i] = p.kernel_size[i];
@@ -82,11 +73,16 @@ void add_backward_weights_dimension(ConvolutionGeometry& g, const ConvParams& p,
   g.kernel_dilation[i] = p.strides[i];
 }
 
-}  // namespace
+/// Convolutions of independent groups, one after the other.
+struct Groups {
+  ConvolutionProblem problem;  ///< without addresses
+  int64_t count = 1;
+  /// Elements between the operands of one group and of the next.
+  int64_t input = 0, kernel = 0, out = 0;
+  int64_t first_kernel = 0;  ///< element at which the kernel begins
+};
 
-void run_reference_conv(const KernelRequest& request, const void* const* in, void* const* out,
-                        void*) {
-  if (cleared_empty_sum(request, out[0])) return;
+Groups forward(const KernelRequest& request) {
   const ConvParams& p = request.params.as<ConvParams>();
   const OperandView &x = request.inputs[0], &w = request.inputs[1], &y = request.outputs[0];
   ConvolutionGeometry g{.batch = x.shape[0],
@@ -94,13 +90,11 @@ void run_reference_conv(const KernelRequest& request, const void* const* in, voi
                         .out_features = w.shape.back(),
                         .feature_groups = p.groups};
   for (size_t i = 0; i < p.strides.size(); ++i) add_dimension(g, p, i);
-  reference_convolution({x.dtype, y.dtype, g, in[0], activation_strides(x), in[1],
-                         kernel_strides(w), out[0], activation_strides(y)});
+  return {{x.dtype, y.dtype, g, nullptr, activation_strides(x), nullptr, kernel_strides(w), nullptr,
+           activation_strides(y)}};
 }
 
-void run_reference_conv_backward_data(const KernelRequest& request, const void* const* in,
-                                      void* const* out, void*) {
-  if (cleared_empty_sum(request, out[0])) return;
+Groups backward_data(const KernelRequest& request) {
   const ConvParams& p = request.params.as<ConvParams>();
   const OperandView &dy = request.inputs[0], &w = request.inputs[1], &dx = request.outputs[0];
   const int64_t ins = dx.shape.back() / p.groups, outs = dy.shape.back() / p.groups;
@@ -113,16 +107,16 @@ void run_reference_conv_backward_data(const KernelRequest& request, const void* 
     last += (p.kernel_size[i] - 1) * kernel.spatial[i];
     kernel.spatial[i] = -kernel.spatial[i];
   }
-  for (int64_t group = 0; group < p.groups; ++group) {
-    reference_convolution({dy.dtype, dx.dtype, g, at(in[0], group * outs, dy.dtype),
-                           activation_strides(dy), at(in[1], last + group * outs, w.dtype), kernel,
-                           at(out[0], group * ins, dx.dtype), activation_strides(dx)});
-  }
+  return {{dy.dtype, dx.dtype, g, nullptr, activation_strides(dy), nullptr, kernel, nullptr,
+           activation_strides(dx)},
+          p.groups,
+          outs,
+          outs,
+          ins,
+          last};
 }
 
-void run_reference_conv_backward_weights(const KernelRequest& request, const void* const* in,
-                                         void* const* out, void*) {
-  if (cleared_empty_sum(request, out[0])) return;
+Groups backward_weights(const KernelRequest& request) {
   const ConvParams& p = request.params.as<ConvParams>();
   const OperandView &x = request.inputs[0], &dy = request.inputs[1], &dw = request.outputs[0];
   const int64_t ins = x.shape.back() / p.groups, outs = dy.shape.back() / p.groups;
@@ -134,11 +128,56 @@ void run_reference_conv_backward_weights(const KernelRequest& request, const voi
   std::swap(input.outer, input.feature);
   std::swap(kernel.outer, kernel.feature);
   std::swap(result.outer, result.feature);
-  for (int64_t group = 0; group < p.groups; ++group) {
-    reference_convolution({x.dtype, dw.dtype, g, at(in[0], group * ins, x.dtype), input,
-                           at(in[1], group * outs, dy.dtype), kernel,
-                           at(out[0], group * outs, dw.dtype), result});
+  return {{x.dtype, dw.dtype, g, nullptr, input, nullptr, kernel, nullptr, result},
+          p.groups,
+          ins,
+          outs,
+          outs};
+}
+
+bool sums_nothing(const KernelRequest& request) {
+  for (const OperandView& x : request.inputs) {
+    if (element_count(x.shape) == 0) return true;
   }
+  return element_count(request.outputs[0].shape) == 0;
+}
+
+template <Groups (*kGroups)(const KernelRequest&)>
+size_t bytes_of(const KernelRequest& request) {
+  return sums_nothing(request) ? 0 : reference_convolution_workspace(kGroups(request).problem);
+}
+
+template <Groups (*kGroups)(const KernelRequest&)>
+void run(const KernelRequest& request, const void* const* in, void* const* out, void* workspace) {
+  const OperandView& y = request.outputs[0];
+  if (sums_nothing(request)) {
+    std::memset(out[0], 0, static_cast<size_t>(element_count(y.shape)) * size_of(y.dtype));
+    return;
+  }
+  Groups groups = kGroups(request);
+  ConvolutionProblem& problem = groups.problem;
+  for (int64_t i = 0; i < groups.count; ++i) {
+    problem.input = at(in[0], i * groups.input, request.inputs[0].dtype);
+    problem.kernel = at(in[1], groups.first_kernel + i * groups.kernel, request.inputs[1].dtype);
+    problem.out = at(out[0], i * groups.out, y.dtype);
+    reference_convolution(problem, workspace);
+  }
+}
+
+template <Groups (*kGroups)(const KernelRequest&)>
+KernelImplementation implementation() {
+  return {.name = "reference",
+          .run = run<kGroups>,
+          .workspace_bytes = bytes_of<kGroups>,
+          .never_throws = true};
+}
+
+}  // namespace
+
+KernelImplementation reference_conv() { return implementation<forward>(); }
+KernelImplementation reference_conv_backward_data() { return implementation<backward_data>(); }
+KernelImplementation reference_conv_backward_weights() {
+  return implementation<backward_weights>();
 }
 
 }  // namespace linnet::cpu

@@ -6,11 +6,8 @@
 
 namespace linnet::cpu {
 
-void run_reference_conv(const KernelRequest& request, const void* const* in, void* const* out,
-                        void*);
-void run_reference_conv_backward_data(const KernelRequest& request, const void* const* in,
-                                      void* const* out, void*);
-void run_reference_conv_backward_weights(const KernelRequest& request, const void* const* in,
-                                         void* const* out, void*);
+KernelImplementation reference_conv();
+KernelImplementation reference_conv_backward_data();
+KernelImplementation reference_conv_backward_weights();
 
 }  // namespace linnet::cpu

@@ -115,18 +115,32 @@ std::unique_ptr<Kernel> prepare_product(const KernelRequest& request, const DotP
   return DotPlan{request, params, epilogue, wide}.prepare(false, reason);
 }
 
-/// Dense copies of both operands.
+/// Dense copies of both operands, and what a product needs.
 struct ReferenceSpace {
   ReferenceSpace(cpu::Workspace& w, const KernelRequest& request)
       : layout(request.params.as<DotParams>(), request.inputs[0], request.inputs[1]),
         lhs_packing(layout.pack_lhs()),
         rhs_packing(layout.pack_rhs()),
         lhs(w.take<std::byte>(bytes_of(lhs_packing, request.inputs[0].dtype))),
-        rhs(w.take<std::byte>(bytes_of(rhs_packing, request.inputs[1].dtype))) {}
+        rhs(w.take<std::byte>(bytes_of(rhs_packing, request.inputs[1].dtype))),
+        product{.dtype = request.inputs[0].dtype,
+                .out_dtype = request.outputs[0].dtype,
+                .batch = 1,
+                .m = layout.m(),
+                .n = layout.n(),
+                .k = layout.k(),
+                .a = nullptr,
+                .a_strides = {0, layout.k(), 1},
+                .b = nullptr,
+                .b_strides = {0, layout.n(), 1},
+                .out = nullptr},
+        rest(w.take<std::byte>(static_cast<int64_t>(cpu::reference_matmul_workspace(product)))) {}
 
   DotLayout layout;
   DotLayout::Packing lhs_packing, rhs_packing;
   std::byte *lhs, *rhs;
+  cpu::MatmulProblem product;  ///< one of the batch, without addresses
+  std::byte* rest;
 
  private:
   static int64_t bytes_of(const DotLayout::Packing& packing, DType dtype) {
@@ -152,7 +166,6 @@ void run_reference(const KernelRequest& request, const void* const* in, void* co
   };
   pack(lhs_size, space.lhs_packing, in[0], space.lhs);
   pack(rhs_size, space.rhs_packing, in[1], space.rhs);
-  const int64_t m = layout.m(), n = layout.n(), k = layout.k();
   const int64_t count = layout.batch.count();
   for (int64_t b = 0; b < count; ++b) {
     int64_t rest = b, lhs_at = 0, rhs_at = 0;
@@ -162,18 +175,12 @@ void run_reference(const KernelRequest& request, const void* const* in, void* co
       lhs_at += index * layout.batch.lhs[i];
       rhs_at += index * layout.batch.rhs[i];
     }
-    cpu::reference_matmul(
-        {request.inputs[0].dtype,
-         y.dtype,
-         1,
-         m,
-         n,
-         k,
-         space.lhs + lhs_at * static_cast<int64_t>(lhs_size),
-         {0, k, 1},
-         space.rhs + rhs_at * static_cast<int64_t>(rhs_size),
-         {0, n, 1},
-         static_cast<std::byte*>(out[0]) + b * m * n * static_cast<int64_t>(size_of(y.dtype))});
+    cpu::MatmulProblem product = space.product;
+    product.a = space.lhs + lhs_at * static_cast<int64_t>(lhs_size);
+    product.b = space.rhs + rhs_at * static_cast<int64_t>(rhs_size);
+    product.out = static_cast<std::byte*>(out[0]) +
+                  b * product.m * product.n * static_cast<int64_t>(size_of(y.dtype));
+    cpu::reference_matmul(product, space.rest);
   }
 }
 
@@ -210,7 +217,8 @@ void register_dot(KernelTable& table) {
   table.add(dot_general_primitive(), {.name = "reference",
                                       .strided = true,
                                       .run = run_reference,
-                                      .workspace_bytes = reference_bytes});
+                                      .workspace_bytes = reference_bytes,
+                                      .never_throws = true});
   table.add(linear_bias_activation_primitive(),
             {.name = "matmul", .strided = true, .prepare = prepare_linear, .never_throws = true});
 }

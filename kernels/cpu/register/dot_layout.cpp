@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
-#include <vector>
 
 namespace linnet::cpu {
 namespace {
@@ -12,7 +11,7 @@ namespace {
 /// Order in which contracted dimensions may merge: by falling stride in one operand.
 void sort_by_stride(DotRole& role, bool by_lhs) {
   const Strides& strides = by_lhs ? role.lhs : role.rhs;
-  std::vector<size_t> order(role.sizes.size());
+  SmallVector<size_t, 8> order(role.sizes.size(), 0);
   std::iota(order.begin(), order.end(), size_t{0});
   insertion_sort(order.begin(), order.end(),
                  [&](size_t a, size_t b) { return std::abs(strides[a]) > std::abs(strides[b]); });

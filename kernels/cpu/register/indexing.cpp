@@ -49,30 +49,12 @@ void copy_operand(const KernelRequest& request, const void* from, void* to) {
   cpu::strided_copy(size_of(x.dtype), x.shape, from, x.strides, to, request.outputs[0].strides);
 }
 
-/// Updates that share the result's memory are moved away before it is written.
-class SafeUpdates {
- public:
-  SafeUpdates(const OperandView& view, const void* updates, const void* out) : data_(updates) {
-    if (updates != out) return;
-    const size_t bytes = static_cast<size_t>(element_count(view.shape)) * size_of(view.dtype);
-    copy_.resize(bytes);
-    if (bytes) std::memcpy(copy_.data(), updates, bytes);
-    data_ = copy_.data();
-  }
-  const void* data() const { return data_; }
-
- private:
-  std::vector<std::byte> copy_;
-  const void* data_;
-};
-
 void run_dynamic_update_slice(const KernelRequest& request, const void* const* in, void* const* out,
                               void*) {
   const OperandView& update = request.inputs[1];
-  const SafeUpdates safe(update, in[1], out[0]);
   copy_operand(request, in[0], out[0]);
-  cpu::dynamic_update_slice(update.dtype, out[0], request.outputs[0].shape, safe.data(),
-                            update.shape, update.strides, read_starts(request, in, 2));
+  cpu::dynamic_update_slice(update.dtype, out[0], request.outputs[0].shape, in[1], update.shape,
+                            update.strides, read_starts(request, in, 2));
 }
 
 /// What the fill mode reads out of range: NaN, the least signed or the greatest unsigned value,
@@ -108,15 +90,6 @@ cpu::IndexMode mode_of(ScatterMode mode) {
                                       : cpu::IndexMode::kInBounds;
 }
 
-bool is_dense(const OperandView& view) {
-  int64_t step = 1;
-  for (size_t i = view.shape.size(); i-- > 0;) {
-    if (view.shape[i] != 1 && view.strides[i] != step) return false;
-    step *= view.shape[i];
-  }
-  return true;
-}
-
 /// Whole rows of a dense table: [rows, …] indexed along axis 0, the row in the last dimensions.
 bool gathers_rows(const GatherParams& p, const KernelRequest& request) {
   const OperandView& x = request.inputs[0];
@@ -129,7 +102,8 @@ bool gathers_rows(const GatherParams& p, const KernelRequest& request) {
   for (size_t i = 0; i < p.offset_dims.size(); ++i) {
     if (p.offset_dims[i] != static_cast<int64_t>(rank - p.offset_dims.size() + i)) return false;
   }
-  return is_dense(x) && is_dense(request.inputs[1]);
+  const OperandView& indices = request.inputs[1];
+  return is_dense(x.shape, x.strides) && is_dense(indices.shape, indices.strides);
 }
 
 size_t index_bytes(const KernelRequest& request) {
@@ -160,14 +134,13 @@ void run_scatter(const KernelRequest& request, const void* const* in, void* cons
                  void* workspace) {
   const OperandView &indices = request.inputs[1], &updates = request.inputs[2];
   const ScatterParams& p = request.params.as<ScatterParams>();
-  const SafeUpdates safe(updates, in[2], out[0]);
   copy_operand(request, in[0], out[0]);
   if (element_count(updates.shape) == 0) return;
   const cpu::ScatterDimensions dims{p.update_window_dims, p.inserted_window_dims,
                                     p.scatter_dims_to_operand_dims, p.operand_batching_dims,
                                     p.indices_batching_dims};
   cpu::scatter({kKind, updates.dtype, out[0], request.outputs[0].shape, indices.dtype, in[1],
-                indices.shape, indices.strides, safe.data(), updates.shape, updates.strides},
+                indices.shape, indices.strides, in[2], updates.shape, updates.strides},
                dims, mode_of(p.mode), workspace);
 }
 

@@ -29,18 +29,25 @@ AxisSplit split_at(const KernelRequest& request) {
   return {request.inputs[0].shape, axis, axis + 1};
 }
 
-template <bool kLogarithm>
-void run_softmax(const KernelRequest& request, const void* const* in, void* const* out, void*) {
+size_t softmax_bytes(const KernelRequest& request) {
   const AxisSplit s = split_at(request);
-  cpu::softmax(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], out[0], kLogarithm);
+  return cpu::softmax_workspace(request.inputs[0].dtype, s.outer, s.axis, s.inner);
+}
+
+template <bool kLogarithm>
+void run_softmax(const KernelRequest& request, const void* const* in, void* const* out,
+                 void* workspace) {
+  const AxisSplit s = split_at(request);
+  cpu::softmax(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], out[0], kLogarithm,
+               workspace);
 }
 
 template <bool kLogarithm>
 void run_softmax_backward(const KernelRequest& request, const void* const* in, void* const* out,
-                          void*) {
+                          void* workspace) {
   const AxisSplit s = split_at(request);
   cpu::softmax_backward(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], in[1], out[0],
-                        kLogarithm);
+                        kLogarithm, workspace);
 }
 
 std::string decline_logsumexp(const KernelRequest& request) {
@@ -53,11 +60,21 @@ std::string decline_logsumexp(const KernelRequest& request) {
   return {};
 }
 
-void run_logsumexp(const KernelRequest& request, const void* const* in, void* const* out, void*) {
+AxisSplit summed(const KernelRequest& request) {
   const Axes& axes = request.params.as<LogSumExpParams>().axes;
-  const AxisSplit s(request.inputs[0].shape, static_cast<size_t>(axes.front()),
-                    static_cast<size_t>(axes.back()) + 1);
-  cpu::logsumexp(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], out[0]);
+  return {request.inputs[0].shape, static_cast<size_t>(axes.front()),
+          static_cast<size_t>(axes.back()) + 1};
+}
+
+size_t logsumexp_bytes(const KernelRequest& request) {
+  const AxisSplit s = summed(request);
+  return cpu::softmax_workspace(request.inputs[0].dtype, s.outer, s.axis, s.inner);
+}
+
+void run_logsumexp(const KernelRequest& request, const void* const* in, void* const* out,
+                   void* workspace) {
+  const AxisSplit s = summed(request);
+  cpu::logsumexp(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], out[0], workspace);
 }
 
 /// Classes along the last axis.
@@ -70,18 +87,23 @@ std::string decline_without_classes(const KernelRequest& request) {
   return request.inputs[0].shape.back() == 0 ? "no classes" : "";
 }
 
+size_t cross_entropy_bytes(const KernelRequest& request) {
+  const AxisSplit s = rows_and_classes(request);
+  return cpu::cross_entropy_workspace(request.inputs[0].dtype, s.outer, s.axis);
+}
+
 void run_cross_entropy(const KernelRequest& request, const void* const* in, void* const* out,
-                       void*) {
+                       void* workspace) {
   const AxisSplit s = rows_and_classes(request);
   cpu::softmax_cross_entropy(request.inputs[0].dtype, s.outer, s.axis, in[0],
-                             request.inputs[1].dtype, in[1], out[0], out[1]);
+                             request.inputs[1].dtype, in[1], out[0], out[1], workspace);
 }
 
 void run_cross_entropy_backward(const KernelRequest& request, const void* const* in,
-                                void* const* out, void*) {
+                                void* const* out, void* workspace) {
   const AxisSplit s = rows_and_classes(request);
   cpu::softmax_cross_entropy_backward(request.inputs[0].dtype, s.outer, s.axis, in[0], in[2],
-                                      request.inputs[1].dtype, in[1], in[3], out[0]);
+                                      request.inputs[1].dtype, in[1], in[3], out[0], workspace);
 }
 
 /// A parameter in the statistics type: the operand itself, or a converted copy of those few
@@ -138,7 +160,9 @@ std::string decline_empty(const KernelRequest& request) {
 
 NormSpace layer_norm_space(const KernelRequest& request, const void* const* in, cpu::Workspace& w) {
   const NormParams& p = request.params.as<NormParams>();
-  return NormSpace(w, request, in, p.has_scale, p.has_bias, 1, 0);
+  const AxisSplit s = rows_of(request);
+  return NormSpace(w, request, in, p.has_scale, p.has_bias, 1,
+                   cpu::norm_workspace(request.inputs[0].dtype, s.outer, s.axis));
 }
 
 void run_layer_norm(const KernelRequest& request, const void* const* in, void* const* out,
@@ -148,7 +172,7 @@ void run_layer_norm(const KernelRequest& request, const void* const* in, void* c
   cpu::Workspace w(workspace);
   const NormSpace space = layer_norm_space(request, in, w);
   cpu::layer_norm(request.inputs[0].dtype, s.outer, s.axis, in[0], space.scale, space.bias,
-                  p.epsilon, out[0], out[1], out[2]);
+                  p.epsilon, out[0], out[1], out[2], space.rest);
 }
 
 template <size_t kScale>
@@ -178,7 +202,7 @@ void run_rms_norm(const KernelRequest& request, const void* const* in, void* con
   cpu::Workspace w(workspace);
   const NormSpace space = layer_norm_space(request, in, w);
   cpu::rms_norm(request.inputs[0].dtype, s.outer, s.axis, in[0], space.scale, p.epsilon, out[0],
-                out[1]);
+                out[1], space.rest);
 }
 
 void run_rms_norm_backward(const KernelRequest& request, const void* const* in, void* const* out,
@@ -278,25 +302,39 @@ size_t bytes_of(const KernelRequest& request) {
 }  // namespace
 
 void register_nn(KernelTable& table) {
-  table.add(softmax_primitive(),
-            {.name = "rows", .in_place = true, .run = run_softmax<false>, .never_throws = true});
-  table.add(log_softmax_primitive(),
-            {.name = "rows", .in_place = true, .run = run_softmax<true>, .never_throws = true});
-  table.add(softmax_backward_primitive(),
-            {.name = "rows", .run = run_softmax_backward<false>, .never_throws = true});
-  table.add(log_softmax_backward_primitive(),
-            {.name = "rows", .run = run_softmax_backward<true>, .never_throws = true});
-  table.add(
-      logsumexp_primitive(),
-      {.name = "rows", .decline = decline_logsumexp, .run = run_logsumexp, .never_throws = true});
+  table.add(softmax_primitive(), {.name = "rows",
+                                  .in_place = true,
+                                  .run = run_softmax<false>,
+                                  .workspace_bytes = softmax_bytes,
+                                  .never_throws = true});
+  table.add(log_softmax_primitive(), {.name = "rows",
+                                      .in_place = true,
+                                      .run = run_softmax<true>,
+                                      .workspace_bytes = softmax_bytes,
+                                      .never_throws = true});
+  table.add(softmax_backward_primitive(), {.name = "rows",
+                                           .run = run_softmax_backward<false>,
+                                           .workspace_bytes = softmax_bytes,
+                                           .never_throws = true});
+  table.add(log_softmax_backward_primitive(), {.name = "rows",
+                                               .run = run_softmax_backward<true>,
+                                               .workspace_bytes = softmax_bytes,
+                                               .never_throws = true});
+  table.add(logsumexp_primitive(), {.name = "rows",
+                                    .decline = decline_logsumexp,
+                                    .run = run_logsumexp,
+                                    .workspace_bytes = logsumexp_bytes,
+                                    .never_throws = true});
   table.add(integer_cross_entropy_primitive(), {.name = "rows",
                                                 .decline = decline_without_classes,
                                                 .run = run_cross_entropy,
+                                                .workspace_bytes = cross_entropy_bytes,
                                                 .never_throws = true});
   table.add(integer_cross_entropy_backward_primitive(), {.name = "rows",
                                                          .in_place = true,
                                                          .decline = decline_without_classes,
                                                          .run = run_cross_entropy_backward,
+                                                         .workspace_bytes = cross_entropy_bytes,
                                                          .never_throws = true});
   const auto add = [&](const Primitive& primitive, auto run, auto bytes) {
     table.add(primitive, {.name = "rows",

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <vector>
 
 #include "kernels/cpu/linalg/factor.h"
 #include "kernels/cpu/random/rejection.h"
 #include "kernels/cpu/random/samplers.h"
 #include "kernels/cpu/random/threefry.h"
 #include "kernels/cpu/register/families.h"
+#include "kernels/cpu/workspace.h"
 #include "linnet/parallel.h"
 
 namespace linnet {
@@ -27,10 +27,17 @@ int64_t key_count(const KernelRequest& request) {
   return element_count(request.inputs[0].shape) / 2;
 }
 
-void run_bits(const KernelRequest& request, const void* const* in, void* const* out, void*) {
+size_t bits_bytes(const KernelRequest& request) {
+  const RandomParams& p = request.params.as<RandomParams>();
+  return cpu::random_bits_workspace(element_count(p.shape), static_cast<int>(size_of(p.dtype)) * 8,
+                                    key_layout(p.layout));
+}
+
+void run_bits(const KernelRequest& request, const void* const* in, void* const* out,
+              void* workspace) {
   const RandomParams& p = request.params.as<RandomParams>();
   cpu::random_bits(keys_of(in), key_count(request), element_count(p.shape),
-                   static_cast<int>(size_of(p.dtype)) * 8, key_layout(p.layout), out[0]);
+                   static_cast<int>(size_of(p.dtype)) * 8, key_layout(p.layout), out[0], workspace);
 }
 
 void run_split(const KernelRequest& request, const void* const* in, void* const* out, void*) {
@@ -44,75 +51,105 @@ void run_fold_in(const KernelRequest& request, const void* const* in, void* cons
                     static_cast<uint32_t*>(out[0]));
 }
 
-void run_uniform(const KernelRequest& request, const void* const* in, void* const* out, void*) {
-  const RandomRangeParams& p = request.params.as<RandomRangeParams>();
-  cpu::random_uniform(p.dtype, keys_of(in), key_count(request), element_count(p.shape), p.low,
-                      p.high, key_layout(p.layout), out[0]);
+template <class P>
+size_t sampler_bytes(const KernelRequest& request) {
+  const P& p = request.params.as<P>();
+  return cpu::sampler_workspace(p.dtype, key_count(request), element_count(p.shape),
+                                key_layout(p.layout));
 }
 
-void run_normal(const KernelRequest& request, const void* const* in, void* const* out, void*) {
+void run_uniform(const KernelRequest& request, const void* const* in, void* const* out,
+                 void* workspace) {
+  const RandomRangeParams& p = request.params.as<RandomRangeParams>();
+  cpu::random_uniform(p.dtype, keys_of(in), key_count(request), element_count(p.shape), p.low,
+                      p.high, key_layout(p.layout), out[0], workspace);
+}
+
+void run_normal(const KernelRequest& request, const void* const* in, void* const* out,
+                void* workspace) {
   const RandomParams& p = request.params.as<RandomParams>();
   cpu::random_normal(p.dtype, keys_of(in), key_count(request), element_count(p.shape),
-                     key_layout(p.layout), out[0]);
+                     key_layout(p.layout), out[0], workspace);
 }
 
 void run_truncated_normal(const KernelRequest& request, const void* const* in, void* const* out,
-                          void*) {
+                          void* workspace) {
   const RandomRangeParams& p = request.params.as<RandomRangeParams>();
   cpu::random_truncated_normal(p.dtype, keys_of(in), key_count(request), element_count(p.shape),
-                               p.low, p.high, key_layout(p.layout), out[0]);
+                               p.low, p.high, key_layout(p.layout), out[0], workspace);
 }
 
-void run_gamma(const KernelRequest& request, const void* const* in, void* const* out, void*) {
+/// Numbers that each key gives to one with a parameter per number.
+int64_t numbers_per_key(const KernelRequest& request) {
+  const int64_t keys = key_count(request);
+  return keys == 0 ? 0 : element_count(request.inputs[1].shape) / keys;
+}
+
+size_t gamma_bytes(const KernelRequest& request) {
+  return cpu::gamma_workspace(key_count(request), numbers_per_key(request));
+}
+
+void run_gamma(const KernelRequest& request, const void* const* in, void* const* out,
+               void* workspace) {
   const RandomGammaParams& p = request.params.as<RandomGammaParams>();
-  const OperandView& a = request.inputs[1];
-  const int64_t keys = key_count(request);
-  if (keys == 0) return;
-  cpu::random_gamma(a.dtype, keys_of(in), keys, element_count(a.shape) / keys, in[1], p.logarithm,
-                    key_layout(p.layout), out[0]);
+  cpu::random_gamma(request.inputs[1].dtype, keys_of(in), key_count(request),
+                    numbers_per_key(request), in[1], p.logarithm, key_layout(p.layout), out[0],
+                    workspace);
 }
 
-void run_poisson(const KernelRequest& request, const void* const* in, void* const* out, void*) {
-  const int64_t keys = key_count(request);
-  if (keys == 0) return;
-  cpu::random_poisson(keys_of(in), keys, element_count(request.inputs[1].shape) / keys,
+size_t poisson_bytes(const KernelRequest& request) {
+  return cpu::poisson_workspace(key_count(request), numbers_per_key(request),
+                                key_layout(request.params.as<RandomParams>().layout));
+}
+
+void run_poisson(const KernelRequest& request, const void* const* in, void* const* out,
+                 void* workspace) {
+  cpu::random_poisson(keys_of(in), key_count(request), numbers_per_key(request),
                       static_cast<const float*>(in[1]),
                       key_layout(request.params.as<RandomParams>().layout),
-                      static_cast<int64_t*>(out[0]));
+                      static_cast<int64_t*>(out[0]), workspace);
 }
 
-/// Calls factor(rows, columns, matrix) with each matrix in double precision.
-template <class F>
-void factor_matrices(const KernelRequest& request, const void* in, void* out, F&& factor) {
-  const std::span<const int64_t> shape = request.inputs[0].shape;
-  const int64_t rows = shape[shape.size() - 2], columns = shape.back();
-  const int64_t size = rows * columns, total = element_count(shape);
-  std::vector<double> matrix(static_cast<size_t>(size));
+/// A matrix in double precision, and what its factor is computed in.
+struct FactorSpace {
+  FactorSpace(cpu::Workspace& w, const KernelRequest& request, bool orthogonal)
+      : rows(request.inputs[0].shape[request.inputs[0].shape.size() - 2]),
+        columns(request.inputs[0].shape.back()),
+        matrix(w.take<double>(rows * columns)),
+        rest(w.take<std::byte>(orthogonal ? static_cast<int64_t>(cpu::qr_workspace(rows, columns))
+                                          : 0)) {}
+  int64_t rows, columns;
+  double* matrix;
+  std::byte* rest;
+};
+
+template <bool kOrthogonal>
+size_t factor_bytes(const KernelRequest& request) {
+  return cpu::workspace_bytes<FactorSpace>(request, kOrthogonal);
+}
+
+template <bool kOrthogonal>
+void run_factor(const KernelRequest& request, const void* const* in, void* const* out,
+                void* workspace) {
+  cpu::Workspace w(workspace);
+  const FactorSpace space(w, request, kOrthogonal);
+  const int64_t size = space.rows * space.columns, total = element_count(request.inputs[0].shape);
   visit_dtype(request.inputs[0].dtype, [&](auto zero) {
     using T = decltype(zero);
     using Wide = std::conditional_t<sizeof(T) == 8, double, float>;
     if constexpr (is_floating(dtype_of<T>())) {
-      const T* from = static_cast<const T*>(in);
-      T* to = static_cast<T*>(out);
+      const T* from = static_cast<const T*>(in[0]);
+      T* to = static_cast<T*>(out[0]);
       for (int64_t at = 0; at < total; at += size) {
-        for (int64_t i = 0; i < size; ++i)
-          matrix[static_cast<size_t>(i)] = static_cast<Wide>(from[at + i]);
-        factor(rows, columns, matrix.data());
-        for (int64_t i = 0; i < size; ++i)
-          to[at + i] = T(static_cast<Wide>(matrix[static_cast<size_t>(i)]));
+        for (int64_t i = 0; i < size; ++i) space.matrix[i] = static_cast<Wide>(from[at + i]);
+        if constexpr (kOrthogonal)
+          cpu::qr_orthogonal(space.rows, space.columns, space.matrix, space.rest);
+        else
+          cpu::cholesky(space.rows, space.matrix);
+        for (int64_t i = 0; i < size; ++i) to[at + i] = T(static_cast<Wide>(space.matrix[i]));
       }
     }
   });
-}
-
-void run_qr_orthogonal(const KernelRequest& request, const void* const* in, void* const* out,
-                       void*) {
-  factor_matrices(request, in[0], out[0], cpu::qr_orthogonal);
-}
-
-void run_cholesky(const KernelRequest& request, const void* const* in, void* const* out, void*) {
-  factor_matrices(request, in[0], out[0],
-                  [](int64_t n, int64_t, double* matrix) { cpu::cholesky(n, matrix); });
 }
 
 std::string decline_dropout(const KernelRequest& request) {
@@ -174,20 +211,21 @@ void run_dropout(const KernelRequest& request, const void* const* in, void* cons
 }  // namespace
 
 void register_random(KernelTable& table) {
-  table.add(random_bits_primitive(), {.name = "threefry", .run = run_bits, .never_throws = true});
-  table.add(random_split_primitive(), {.name = "threefry", .run = run_split, .never_throws = true});
-  table.add(random_fold_in_primitive(),
-            {.name = "threefry", .run = run_fold_in, .never_throws = true});
-  table.add(random_uniform_primitive(),
-            {.name = "threefry", .run = run_uniform, .never_throws = true});
-  table.add(random_normal_primitive(),
-            {.name = "threefry", .run = run_normal, .never_throws = true});
-  table.add(random_truncated_normal_primitive(),
-            {.name = "threefry", .run = run_truncated_normal, .never_throws = true});
-  table.add(random_gamma_primitive(), {.name = "rejection", .run = run_gamma});
-  table.add(random_poisson_primitive(), {.name = "rejection", .run = run_poisson});
-  table.add(qr_orthogonal_primitive(), {.name = "householder", .run = run_qr_orthogonal});
-  table.add(cholesky_primitive(), {.name = "rows", .run = run_cholesky});
+  const auto add = [&](const Primitive& primitive, const char* name, auto run, auto bytes) {
+    table.add(primitive,
+              {.name = name, .run = run, .workspace_bytes = bytes, .never_throws = true});
+  };
+  add(random_bits_primitive(), "threefry", run_bits, bits_bytes);
+  add(random_split_primitive(), "threefry", run_split, nullptr);
+  add(random_fold_in_primitive(), "threefry", run_fold_in, nullptr);
+  add(random_uniform_primitive(), "threefry", run_uniform, sampler_bytes<RandomRangeParams>);
+  add(random_normal_primitive(), "threefry", run_normal, sampler_bytes<RandomParams>);
+  add(random_truncated_normal_primitive(), "threefry", run_truncated_normal,
+      sampler_bytes<RandomRangeParams>);
+  add(random_gamma_primitive(), "rejection", run_gamma, gamma_bytes);
+  add(random_poisson_primitive(), "rejection", run_poisson, poisson_bytes);
+  add(qr_orthogonal_primitive(), "householder", run_factor<true>, factor_bytes<true>);
+  add(cholesky_primitive(), "rows", run_factor<false>, factor_bytes<false>);
   table.add(
       dropout_primitive(),
       {.name = "fused", .decline = decline_dropout, .run = run_dropout, .never_throws = true});

@@ -124,34 +124,49 @@ cpu::WindowGeometry geometry_of(const WindowParams& p, std::span<const int64_t> 
           .window_dilation = p.window_dilation};
 }
 
-template <ReduceKind kKind>
-void run_window(const KernelRequest& request, const void* const* in, void* const* out, void*) {
+size_t window_bytes(const KernelRequest& request) {
   const OperandView& x = request.inputs[0];
-  cpu::reduce_window(kKind, x.dtype, in[0], x.strides,
-                     geometry_of(request.params.as<WindowParams>(), x.shape), out[0]);
+  return cpu::reduce_window_workspace(x.dtype, x.strides,
+                                      geometry_of(request.params.as<WindowParams>(), x.shape));
 }
 
-void run_scatter(const KernelRequest& request, const void* const* in, void* const* out, void*) {
+template <ReduceKind kKind>
+void run_window(const KernelRequest& request, const void* const* in, void* const* out,
+                void* workspace) {
+  const OperandView& x = request.inputs[0];
+  cpu::reduce_window(kKind, x.dtype, in[0], x.strides,
+                     geometry_of(request.params.as<WindowParams>(), x.shape), out[0], workspace);
+}
+
+size_t scatter_bytes(const KernelRequest& request) {
+  const OperandView& x = request.inputs[1];
+  return cpu::select_workspace(x.dtype, x.strides,
+                               geometry_of(request.params.as<SelectParams>().window, x.shape));
+}
+
+void run_scatter(const KernelRequest& request, const void* const* in, void* const* out,
+                 void* workspace) {
   const SelectParams& p = request.params.as<SelectParams>();
   const OperandView& x = request.inputs[1];
   cpu::select_and_scatter_add(p.maximum ? ReduceKind::kMax : ReduceKind::kMin, x.dtype, in[1],
-                              x.strides, geometry_of(p.window, x.shape), in[0], out[0]);
+                              x.strides, geometry_of(p.window, x.shape), in[0], out[0], workspace);
 }
 
 /// out[window] = the value at the window's first extreme element of x; 0 if the window is all
 /// padding.
 template <bool kMaximum, class T>
-void gather_selected(const T* values, const T* x, const cpu::WindowGeometry& geometry, T* out) {
+void gather_selected(const T* values, const T* x, const cpu::WindowGeometry& geometry, T* out,
+                     int64_t* workspace) {
   const Strides strides = dense_strides(geometry.shape);
   const cpu::WindowWalk walk(geometry, strides);
   const int64_t inner = walk.inner();
-  cpu::parallel_for(walk.positions(), walk.grain(), [&](int64_t begin, int64_t end) {
-    std::vector<int64_t> best(static_cast<size_t>(inner));
+  const auto gather = [&](int64_t begin, int64_t end, int64_t slot) {
+    int64_t* const best = workspace + slot * inner;
     for (int64_t position = begin; position < end; ++position) {
-      std::fill(best.begin(), best.end(), int64_t{-1});
+      std::fill_n(best, inner, int64_t{-1});
       walk.visit(position, [&](int64_t offset, int64_t) {
         for (int64_t c = 0; c < inner; ++c) {
-          int64_t& at = best[static_cast<size_t>(c)];
+          int64_t& at = best[c];
           const auto value = cpu::widen(x[offset + c]);
           const auto top = cpu::widen(x[at < 0 ? offset + c : at]);
           const bool better = kMaximum ? value > top : value < top;
@@ -159,14 +174,25 @@ void gather_selected(const T* values, const T* x, const cpu::WindowGeometry& geo
         }
       });
       for (int64_t c = 0; c < inner; ++c) {
-        const int64_t at = best[static_cast<size_t>(c)];
+        const int64_t at = best[c];
         out[position * inner + c] = at < 0 ? T{} : values[at];
       }
     }
-  });
+  };
+  cpu::parallel_for_slots(walk.positions(), walk.grain(), gather);
 }
 
-void run_gather(const KernelRequest& request, const void* const* in, void* const* out, void*) {
+size_t gather_bytes(const KernelRequest& request) {
+  const cpu::WindowGeometry geometry =
+      geometry_of(request.params.as<SelectParams>().window, request.inputs[1].shape);
+  const Strides strides = dense_strides(geometry.shape);
+  const cpu::WindowWalk walk(geometry, strides);
+  return static_cast<size_t>(cpu::parallel_slots(walk.positions(), walk.grain()) * walk.inner()) *
+         sizeof(int64_t);
+}
+
+void run_gather(const KernelRequest& request, const void* const* in, void* const* out,
+                void* workspace) {
   const SelectParams& p = request.params.as<SelectParams>();
   const OperandView& x = request.inputs[1];
   const cpu::WindowGeometry geometry = geometry_of(p.window, x.shape);
@@ -174,27 +200,31 @@ void run_gather(const KernelRequest& request, const void* const* in, void* const
     using T = decltype(zero);
     const auto run = p.maximum ? gather_selected<true, T> : gather_selected<false, T>;
     run(static_cast<const T*>(in[0]), static_cast<const T*>(in[1]), geometry,
-        static_cast<T*>(out[0]));
+        static_cast<T*>(out[0]), static_cast<int64_t*>(workspace));
   });
 }
 
 }  // namespace
 
 void register_window(KernelTable& table) {
-  table.add(reduce_window_sum_primitive(),
-            {.name = "pool", .prepare = prepare_sum, .never_throws = true});
-  table.add(reduce_window_sum_primitive(),
-            {.name = "reference", .strided = true, .run = run_window<ReduceKind::kSum>});
-  table.add(reduce_window_max_primitive(),
-            {.name = "pool", .prepare = prepare_max, .never_throws = true});
-  table.add(reduce_window_max_primitive(),
-            {.name = "reference", .strided = true, .run = run_window<ReduceKind::kMax>});
-  table.add(reduce_window_min_primitive(),
-            {.name = "reference", .strided = true, .run = run_window<ReduceKind::kMin>});
-  table.add(select_and_scatter_add_primitive(),
-            {.name = "pool", .prepare = prepare_scatter, .never_throws = true});
-  table.add(select_and_scatter_add_primitive(), {.name = "reference", .run = run_scatter});
-  table.add(select_and_gather_primitive(), {.name = "reference", .run = run_gather});
+  const auto add_pool = [&](const Primitive& primitive, auto prepare) {
+    table.add(primitive, {.name = "pool", .prepare = prepare, .never_throws = true});
+  };
+  const auto add_reference = [&](const Primitive& primitive, bool strided, auto run, auto bytes) {
+    table.add(primitive, {.name = "reference",
+                          .strided = strided,
+                          .run = run,
+                          .workspace_bytes = bytes,
+                          .never_throws = true});
+  };
+  add_pool(reduce_window_sum_primitive(), prepare_sum);
+  add_reference(reduce_window_sum_primitive(), true, run_window<ReduceKind::kSum>, window_bytes);
+  add_pool(reduce_window_max_primitive(), prepare_max);
+  add_reference(reduce_window_max_primitive(), true, run_window<ReduceKind::kMax>, window_bytes);
+  add_reference(reduce_window_min_primitive(), true, run_window<ReduceKind::kMin>, window_bytes);
+  add_pool(select_and_scatter_add_primitive(), prepare_scatter);
+  add_reference(select_and_scatter_add_primitive(), false, run_scatter, scatter_bytes);
+  add_reference(select_and_gather_primitive(), false, run_gather, gather_bytes);
 }
 
 }  // namespace linnet

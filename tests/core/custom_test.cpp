@@ -142,7 +142,7 @@ TEST(CustomVjp, captured_values_of_an_enclosing_transformation) {
       [&] { jvp(forward, x, x); });
 }
 
-TEST(CustomVjp, E_19_wrong_rules_are_named) {
+TEST(CustomVjp, E_19_R_010_wrong_rules_are_named) {
   const Tensor x = ones({3});
   const auto identity = [](const Tensor& y) { return std::make_pair(y, y); };
   const auto two = [](const Tensor& a, const Tensor& b) { return a * b; };
@@ -248,7 +248,7 @@ TEST(CustomJvp, J_087_several_arguments_and_results) {
   EXPECT_EQ(values(grad<1>(loss)(a, b)), values(wb));
 }
 
-TEST(CustomJvp, E_19_wrong_rules_are_named) {
+TEST(CustomJvp, E_19_R_010_wrong_rules_are_named) {
   const auto with_rule = [](auto rule) {
     return [rule] {
       (void)jvp(custom_jvp([](const Tensor& x) { return x; },

@@ -1,8 +1,10 @@
 // Threads: shared tensors, one jitted function called by all, and traces that do not meet.
+#include <deque>
 #include <latch>
 #include <stdexcept>
 #include <thread>
 
+#include "linnet/kernel.h"
 #include "linnet/random.h"
 #include "tests/core/core_support.h"
 
@@ -158,6 +160,45 @@ TEST(Threads, one_program_differentiated_and_batched_by_all) {
     }
   });
   EXPECT_EQ(wrong, 0);
+}
+
+TEST(Threads, R_051_primitives_and_kernels_are_added_while_others_look_them_up) {
+  constexpr int kAdded = 300;
+  static std::deque<std::string> names;
+  const auto define_another = [] {
+    names.push_back("test_added_" + std::to_string(names.size()));
+    return std::cref(define(Opaque<NoParams>{
+        .name = names.back().c_str(),
+        .infer = [](const NoParams&, Inputs x) { return TypeList{x[0].type()}; }}));
+  };
+  const Primitive& listed = define_another();
+  KernelTable table;
+  std::atomic<bool> done{false};
+  std::atomic<int> wrong{0};
+  on_threads(kThreads, [&](int t) {
+    if (t == 0) {
+      for (int i = 0; i < kAdded; ++i) table.add(listed, {.name = "listed"});
+      for (int i = 0; i < kAdded; ++i) table.add(define_another(), {.name = "alone"});
+      done = true;
+      return;
+    }
+    size_t kernels = 0, primitives = 0;
+    do {
+      const std::span<const KernelImplementation> list = table.implementations(listed);
+      const std::span<const Primitive* const> all = all_primitives();
+      wrong += list.size() < kernels || all.size() < primitives;
+      kernels = list.size();
+      primitives = all.size();
+      for (const KernelImplementation& kernel : list) wrong += std::string(kernel.name) != "listed";
+      for (size_t k = 0; k < all.size(); ++k) {
+        wrong += static_cast<size_t>(all[k]->id) != k;
+        for (const KernelImplementation& kernel : table.implementations(*all[k]))
+          wrong += std::string(kernel.name) != (all[k] == &listed ? "listed" : "alone");
+      }
+    } while (!done);
+  });
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(table.implementations(listed).size(), static_cast<size_t>(kAdded));
 }
 
 TEST(Threads, R_055_jitted_functions_that_call_each_other) {

@@ -135,5 +135,20 @@ TEST(Layers, N_078_ConvolutionNetworkOnOnes) {
                 5e-6, "logits");
 }
 
+TEST(Layers, R_062_the_count_of_a_stream_goes_round_as_upstream) {
+  nnx::Rngs rngs(7), fresh(7);
+  const std::vector<tree::LeafRef> leaves = tree::flatten(rngs["default"]).leaves;
+  TensorList values = tree::read(leaves);
+  ASSERT_EQ(values[1].dtype(), DType::kU32);
+  values[1] = scalar_integer(0xFFFFFFFF, DType::kU32);
+  tree::write(leaves, values);
+  const Key last = rngs(), first = rngs();
+  EXPECT_EQ(first.data().to_vector<uint32_t>(), fresh().data().to_vector<uint32_t>());
+  EXPECT_EQ(last.data().to_vector<uint32_t>(),
+            random::fold_in(Key(7), scalar_integer(0xFFFFFFFF, DType::kU32))
+                .data()
+                .to_vector<uint32_t>());
+}
+
 }  // namespace
 }  // namespace linnet

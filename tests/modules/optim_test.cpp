@@ -277,7 +277,7 @@ TEST(Clipping, J_111_zero_and_huge_gradients) {
   EXPECT_FALSE(std::isfinite(clipped(tensor({inf, 1.f}), 1)[0]));
 }
 
-TEST(Counters, J_107_stop_at_the_largest_number) {
+TEST(Counters, J_107_R_062_stop_at_the_largest_number) {
   const Tensor p = ones({1});
   for (const auto& tx :
        {optim::adam(0.1), optim::adam(0.1, {.nesterov = true}), optim::adamw(0.1)}) {

@@ -40,6 +40,21 @@ TEST(Sizes, checked_arithmetic_throws_instead_of_wrapping) {
   expect_error<ShapeError>([] { checked_element_count("f", Shape{2, -1}); }, "negative size");
 }
 
+/// A view of one number costs no memory, so these take a second or two.
+TEST(Sizes, R_025_more_elements_than_31_bits_count) {
+  constexpr int64_t kMany = (int64_t{1} << 31) + 1000;
+  const Tensor wide = broadcast_to(scalar(1, DType::kI8), {kMany});
+  EXPECT_EQ(sum(slice(broadcast_to(one(), {2, kMany}), {0, kMany - 3}, {2, kMany})).item<float>(),
+            6);
+  EXPECT_EQ(sum(broadcast_to(scalar(1, DType::kF64), {kMany})).item<double>(),
+            static_cast<double>(kMany));
+  const Tensor last = tensor({kMany - 1, kMany, int64_t{0}});
+  expect_tensor(take(wide, last, 0, GatherMode::kFill), {DType::kI8, {3}}, {1, -128, 1});
+  const Tensor picked = slice(wide, {0}, {kMany}, {int64_t{1} << 30});
+  EXPECT_EQ(picked.shape(), (Shape{3}));
+  expect_error<ShapeError>([&] { argmax(wide, 0); }, "too long for i32 positions");
+}
+
 TEST(Sizes, no_view_has_more_elements_than_can_be_counted) {
   for (const Shape& shape : {Shape{kWord, kWord}, Shape{kHalf, 4}, Shape{kHalf, 5}, Shape{kHalf}}) {
     expect_error<ShapeError>([&] { broadcast_to(one(), shape); }, "broadcast_to: ");

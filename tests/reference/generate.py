@@ -20,6 +20,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 import jax
 
 from cases import bridge
+from cases import control_flow
 from cases import demo
 from cases import layers
 from cases import linen_transforms
@@ -47,6 +48,7 @@ MAKERS = {
     "ops": ops.make,
     "bridge": bridge.make,
     "recurrent": recurrent.make,
+    "control_flow": control_flow.make,
 }
 
 

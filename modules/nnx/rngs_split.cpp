@@ -1,5 +1,6 @@
 #include "linnet/nnx/rngs_split.h"
 
+#include <map>
 #include <set>
 
 #include "linnet/detail/format.h"
@@ -94,10 +95,10 @@ RngBackups split_rngs(const Visits& nodes, const SplitOptions& options) {
   return backups;
 }
 
-RngBackups fork_rngs(const Visits& nodes, const ForkOptions& options) {
+RngBackups fork_rngs(const Visits& nodes, const SplitRules& rules) {
   RngBackups backups;
   for (const Stream& stream : streams_of(nodes)) {
-    for (const auto& [filter, splits] : options) {
+    for (const auto& [filter, splits] : rules) {
       if (!matches(filter, stream)) continue;
       Key key = next_key("fork_rngs", stream);
       if (splits) key = random::split(key, splits->shape());
@@ -106,6 +107,80 @@ RngBackups fork_rngs(const Visits& nodes, const ForkOptions& options) {
     }
   }
   return backups;
+}
+
+namespace {
+
+/// The rule of one kind that a stream has, and whether its filter says more than everything().
+struct Match {
+  const Splits* splits = nullptr;
+  bool found = false, specific = false;
+  void note(const Filter& filter, const std::optional<Splits>& wanted) {
+    splits = wanted ? &*wanted : nullptr;
+    found = true;
+    specific = !(filter == everything());
+  }
+};
+Match first_match(const SplitRules& rules, const Stream& stream) {
+  Match out;
+  for (const auto& [filter, splits] : rules) {
+    if (!matches(filter, stream)) continue;
+    out.note(filter, splits);
+    break;
+  }
+  return out;
+}
+
+/// The key of the copy's stream; null if it stays what it was.
+std::optional<Key> key_of_copy(const Stream& stream, const RngRules& rules) {
+  if (!matches(rules.only, stream)) return std::nullopt;
+  const Match split = first_match(rules.split, stream);
+  const Match broadcast = first_match(rules.broadcast, stream);
+  Match fork;
+  for (const Filter& filter : rules.fork) {
+    if (!fork.found && matches(filter, stream)) fork.note(filter, std::nullopt);
+  }
+  if (split.specific + broadcast.specific + fork.specific > 1) {
+    fail<ValueError>("with_rngs: stream {} matches several rules: {}{}{}",
+                     tree::to_string(stream.key_path), split.specific ? "split " : "",
+                     broadcast.specific ? "broadcast " : "", fork.specific ? "fork" : "");
+  }
+  if (split.found) {
+    if (!split.splits) return std::nullopt;
+    return random::split(next_key("with_rngs", stream), split.splits->shape());
+  }
+  if (broadcast.found) {
+    if (!broadcast.splits) return std::nullopt;
+    Shape shape = broadcast.splits->shape();
+    shape.push_back(2);
+    return Key(broadcast_to(next_key("with_rngs", stream).data(), shape));
+  }
+  return fork.found ? std::optional(next_key("with_rngs", stream)) : std::nullopt;
+}
+
+VariableCellPtr other_variable(const VariableCellPtr& cell, Tensor value) {
+  return make_variable_cell(*cell->type, state::Value(std::move(value)), cell->metadata);
+}
+
+}  // namespace
+
+State with_rngs(const std::function<void(tree::Visitor&)>& node, const RngRules& rules) {
+  std::map<const state::Cell*, VariableCellPtr> changed;
+  for (const Stream& stream : streams_of({node})) {
+    const std::optional<Key> key = key_of_copy(stream, rules);
+    if (!key) continue;
+    changed[stream.key.get()] = other_variable(stream.key, key->data());
+    changed[stream.count.get()] = other_variable(stream.count, zeros(key->shape(), DType::kU32));
+  }
+  std::vector<State::Entry> entries;
+  for (const NodeLeaf& leaf : walk(node)) {
+    StateLeaf out{std::static_pointer_cast<VariableCell>(leaf.cell),
+                  leaf.tensor ? *leaf.tensor : Tensor()};
+    const auto found = changed.find(leaf.cell.get());
+    if (leaf.cell && found != changed.end()) out.cell = found->second;
+    entries.emplace_back(leaf.path, std::move(out));
+  }
+  return State(std::move(entries));
 }
 
 }  // namespace detail

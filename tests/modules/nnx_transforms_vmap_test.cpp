@@ -52,6 +52,39 @@ TEST(NnxTransforms, N_082_fork_rngs_as_flax) {
   EXPECT_EQ(rngs["params"].count().item<uint32_t>(), 2u);
 }
 
+TEST(NnxTransforms, N_080_N_082_copies_with_other_streams) {
+  using nnx::everything;
+  using nnx::with_tag;
+  nnx::Rngs rngs{{"params", 0}, {"dropout", 1}, {"noise", 2}};
+  nnx::Rngs split = nnx::with_rngs(
+      rngs,
+      {.split = {{with_tag("params"), 5}, {with_tag("dropout"), kNone}, {everything(), {{2, 3}}}}});
+  expect_streams(split, "rngs/split_copy/copy");
+  expect_streams(rngs, "rngs/split_copy/after");
+
+  nnx::Rngs two{{"params", 0}, {"dropout", 1}};
+  nnx::Rngs repeated = nnx::with_rngs(two, {.broadcast = {{everything(), 3}}});
+  expect_streams(repeated, "rngs/broadcast/copy");
+  expect_streams(two, "rngs/broadcast/after");
+
+  nnx::Rngs three{{"params", 0}, {"dropout", 1}, {"noise", 2}};
+  nnx::Rngs mixed = nnx::with_rngs(three, {.split = {{with_tag("params"), 4}},
+                                           .broadcast = {{with_tag("dropout"), 2}},
+                                           .fork = {everything()}});
+  expect_streams(mixed, "rngs/with_rngs/copy");
+  expect_streams(three, "rngs/with_rngs/after");
+  EXPECT_THROW(nnx::with_rngs(three, {.split = {{with_tag("params"), 4}},
+                                      .broadcast = {{with_tag("params"), 2}}}),
+               ValueError);
+  // Of a module: everything but the streams is shared.
+  nnx::Rngs more = testing::noisy_rngs();
+  Noisy block(more);
+  Noisy batch = nnx::with_rngs(block, {.split = {{everything(), 4}}});
+  EXPECT_EQ(batch.linear.kernel.cell(), block.linear.kernel.cell());
+  EXPECT_EQ(batch.dropout.rngs->count().shape(), Shape{4});
+  EXPECT_EQ(block.dropout.rngs->count().item<uint32_t>(), 1u);
+}
+
 TEST(NnxTransforms, N_081_streams_inside_modules_are_split_once) {
   nnx::Rngs rngs = testing::noisy_rngs();
   Noisy block(rngs);

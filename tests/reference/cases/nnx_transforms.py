@@ -46,6 +46,21 @@ def _rngs(g):
   nnx.restore_rngs(backups)
   g.case("rngs/fork", "fork_rngs(split={'params': 3, 'dropout': None}), then restored",
          forked=forked, restored=_streams(rngs))
+  rngs = nnx.Rngs(params=0, dropout=1, noise=2)
+  split = rngs.split({"params": 5, "dropout": None, ...: (2, 3)})
+  g.case("rngs/split_copy", "Rngs(params=0, dropout=1, noise=2).split({'params': 5, "
+         "'dropout': None, ...: (2, 3)}), and the original afterwards",
+         copy=_streams(split), after=_streams(rngs))
+  rngs = nnx.Rngs(params=0, dropout=1)
+  repeated = rngs.broadcast(3)
+  g.case("rngs/broadcast", "Rngs(params=0, dropout=1).broadcast(3), and the original afterwards",
+         copy=_streams(repeated), after=_streams(rngs))
+  rngs = nnx.Rngs(params=0, dropout=1, noise=2)
+  mixed = nnx.with_rngs(rngs, split={"params": 4}, broadcast={"dropout": 2}, fork=...,
+                        graph_updates=False)
+  g.case("rngs/with_rngs", "with_rngs(split={'params': 4}, broadcast={'dropout': 2}, fork=...) of "
+         "Rngs(params=0, dropout=1, noise=2), and the original afterwards",
+         copy=_streams(mixed), after=_streams(rngs))
 
 
 class Mlp(nnx.Module):

@@ -65,14 +65,25 @@ class RestoreRngs {
   RngBackups backups_;
 };
 
-/// For each filter, into how many keys its streams are split; none: one forked key. The first
-/// filter that matches counts, and streams that none matches stay.
-using ForkOptions = std::vector<std::pair<Filter, std::optional<Splits>>>;
+/// For each filter, what its streams are split into. The first filter that matches counts, and
+/// streams that none matches stay.
+using SplitRules = std::vector<std::pair<Filter, std::optional<Splits>>>;
+
+/// What the streams of a copy are; a stream that two rules with filters other than everything()
+/// match is an error.
+struct RngRules {
+  SplitRules split = {};      ///< an array of keys split from the next one; none: as it is
+  SplitRules broadcast = {};  ///< the next key, repeated; none: as it is
+  std::vector<Filter> fork = {};
+  Filter only = everything();
+};
 
 namespace detail {
 using Visits = std::vector<std::function<void(tree::Visitor&)>>;
 RngBackups split_rngs(const Visits& nodes, const SplitOptions& options);
-RngBackups fork_rngs(const Visits& nodes, const ForkOptions& options);
+RngBackups fork_rngs(const Visits& nodes, const SplitRules& rules);
+/// The node's state with other streams.
+State with_rngs(const std::function<void(tree::Visitor&)>& node, const RngRules& rules);
 }  // namespace detail
 
 /// Splits every matching stream in `node` in place: its key becomes an array of keys split from its
@@ -92,19 +103,33 @@ auto split_rngs(SplitOptions options, F f) {
       };
 }
 
-/// Every stream in `node` begins anew from its next key.
+/// Streams in `node` begin anew from their next key, or as an array of keys split from it (N-082).
 template <class M>
-RngBackups fork_rngs(M& node, const ForkOptions& options = {{everything(), std::nullopt}}) {
-  return detail::fork_rngs({detail::visitor_of(node)}, options);
+RngBackups fork_rngs(M& node, const SplitRules& rules = {{everything(), std::nullopt}}) {
+  return detail::fork_rngs({detail::visitor_of(node)}, rules);
 }
 /// f with the streams of all its arguments forked while it runs.
 template <class F>
-auto fork_rngs(ForkOptions options, F f) {
-  return
-      [f = std::move(f), options = std::move(options)]<class... A>(A&&... args) -> decltype(auto) {
-        const RestoreRngs after(detail::fork_rngs({detail::visitor_of(args)...}, options));
-        return f(std::forward<A>(args)...);
-      };
+auto fork_rngs(SplitRules rules, F f) {
+  return [f = std::move(f), rules = std::move(rules)]<class... A>(A&&... args) -> decltype(auto) {
+    const RestoreRngs after(detail::fork_rngs({detail::visitor_of(args)...}, rules));
+    return f(std::forward<A>(args)...);
+  };
+}
+
+/// A second object on the variables of `node` with streams of its own (N-080, N-082): each that a
+/// rule changes uses up one key of the original.
+///
+///     nnx::Rngs keys = nnx::with_rngs(rngs, {.split = {{nnx::with_tag("params"), 5}}});
+/// @throws ValueError for a stream that several rules match, or that is an array already.
+template <class M>
+M with_rngs(M& node, const RngRules& rules) {
+  const State variables = detail::with_rngs(detail::visitor_of(node), rules);
+  const RawCopyScope raw;
+  const state::PrototypeScope local;
+  M out = tree::copy(node);
+  detail::adopt(detail::visitor_of(out), variables);
+  return out;
 }
 
 }  // namespace linnet::nnx

@@ -13,7 +13,8 @@ Code::Code(const Graph& graph, const LoweringOptions& options, bool reuse_memory
     : program_(lower(graph, options)),
       back_end_(back_end_of(program_.device)),
       configuration_(back_end_.configuration()),
-      storage_(plan_storage(program_, reuse_memory, back_end_.arena_alignment())),
+      storage_(
+          plan_storage(program_, reuse_memory, back_end_.arena_alignment(), !options.own_results)),
       inputs_(graph.inputs.size()),
       base_count_(kFirstInput + graph.inputs.size() + graph.outputs.size()) {
   if (base_count_ > Address::kMostBases) {

@@ -12,8 +12,8 @@ constexpr size_t kMostDonors = 8;
 
 class StoragePlanner {
  public:
-  StoragePlanner(const LoweredProgram& program, bool reuse, size_t alignment)
-      : program_(program), reuse_(reuse), alignment_(alignment) {}
+  StoragePlanner(const LoweredProgram& program, bool reuse, size_t alignment, bool restores)
+      : program_(program), reuse_(reuse), alignment_(alignment), restores_(restores) {}
 
   StoragePlan run() {
     steps_ = static_cast<int32_t>(program_.steps.size());
@@ -121,7 +121,7 @@ class StoragePlanner {
     // What was overwritten before a step that throws could not be given back.
     int32_t last_throwing = -1;
     for (int32_t s = 0; s < steps_; ++s) {
-      if (may_throw(program_.steps[s])) last_throwing = s;
+      if (restores_ && may_throw(program_.steps[s])) last_throwing = s;
     }
     for (const StorageBlock& block : plan_.blocks) {
       if (block.output < 0 || block.memory.first <= last_throwing) continue;
@@ -173,6 +173,7 @@ class StoragePlanner {
   const LoweredProgram& program_;
   bool reuse_;
   size_t alignment_;
+  bool restores_;
   int32_t steps_ = 0;
   std::vector<int32_t> last_;  // step that last reads each root; the number of steps for results
   StoragePlan plan_;
@@ -180,8 +181,9 @@ class StoragePlanner {
 
 }  // namespace
 
-StoragePlan plan_storage(const LoweredProgram& program, bool reuse, size_t alignment) {
-  return StoragePlanner(program, reuse, alignment).run();
+StoragePlan plan_storage(const LoweredProgram& program, bool reuse, size_t alignment,
+                         bool restores) {
+  return StoragePlanner(program, reuse, alignment, restores).run();
 }
 
 }  // namespace linnet

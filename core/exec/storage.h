@@ -35,6 +35,9 @@ struct StoragePlan {
 
 /// @param reuse whether values share memory at all; without, every one has its own.
 /// @param alignment of values in the arena.
-StoragePlan plan_storage(const LoweredProgram& program, bool reuse, size_t alignment);
+/// @param restores whether donated inputs must be whole if a step throws. Those of a body need not:
+/// they are memory of the loop.
+StoragePlan plan_storage(const LoweredProgram& program, bool reuse, size_t alignment,
+                         bool restores);
 
 }  // namespace linnet

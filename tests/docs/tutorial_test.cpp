@@ -174,6 +174,46 @@ TEST_F(Tutorial, jit_state) {
   // [jit-state]
 }
 
+TEST_F(Tutorial, scan) {
+  // [scan]
+  auto f = jit([](const Tensor& w, const Tensor& xs) {
+    auto [last, states] = scan([&](const Tensor& h, const Tensor& x) {
+      Tensor next = tanh(h * w + x);
+      return std::pair(next, next);                            // the new carry, and what is stacked
+    }, zeros({2}), xs);
+    return states;
+  });
+  std::cout << f(ones({2}), ones({3, 2})) << "\n";
+  // [scan]
+}
+
+TEST_F(Tutorial, branches) {
+  // [branches]
+  Tensor root = while_loop([](const Tensor& x) { return abs(x * x - 2) > 1e-6; },
+                           [](const Tensor& x) { return 0.5 * (x + 2 / x); }, 1.0);
+  Tensor power = fori_loop(0, 3, [](const Tensor& i, const Tensor& x) { return x * (i + 2); }, 1.0);
+  Tensor x(-4.f);
+  Tensor safe = cond(x > 0, [&] { return sqrt(x); }, [&] { return zeros_like(x); });
+  auto name = [](const Tensor& i) {
+    return switch_case(i, std::tuple([] { return Tensor(10); }, [] { return Tensor(20); }));
+  };
+  std::cout << root.item<float>() << " " << power.item<float>() << " " << safe.item<float>() << "\n";
+  std::cout << vmap(name)(tensor({0, 1, 7})) << "\n";           // numbers out of range are clamped
+  // [branches]
+}
+
+TEST_F(Tutorial, scan_gradient) {
+  // [scan-gradient]
+  auto loss = [](const Tensor& w, const Tensor& xs) {
+    auto step = [&](const Tensor& h, const Tensor& x) { return tanh(h * w + x); };
+    return sum(scan([&](const Tensor& h, const Tensor& x) {
+      return std::pair(checkpoint(step)(h, x), std::tuple<>());  // nothing to stack
+    }, zeros({2}), xs).first);
+  };
+  std::cout << grad(loss)(ones({2}), ones({3, 2})) << "\n";
+  // [scan-gradient]
+}
+
 // [trees]
 struct Layer {
   Tensor kernel, bias;

@@ -68,10 +68,9 @@ Shape step_shape(const char* layer, const Shape& x, int64_t num_feature_axes, bo
   return out;
 }
 
-SequenceResult run_over_time(
-    const char* layer, const Tensor& x, int64_t num_feature_axes, const TensorList& carry,
-    const SequenceSettings& settings,
-    const std::function<TensorList(const TensorList& carry, const Tensor& x)>& step) {
+SequenceResult run_over_time(const char* layer, const Tensor& x, int64_t num_feature_axes,
+                             const TensorList& carry, const SequenceSettings& settings,
+                             const SequenceStep& step, const SequenceLoop& loop) {
   const Shape one = step_shape(layer, x.shape(), num_feature_axes, settings.time_major);
   const int64_t batch_dims = static_cast<int64_t>(one.size()) - num_feature_axes;
   const int64_t axis = settings.time_major ? 0 : batch_dims;
@@ -84,15 +83,20 @@ SequenceResult run_over_time(
 
   // Which step is the last differs from sequence to sequence: all carries are kept.
   const bool keeps_carries = lengths.defined() && settings.carry_is_used;
-  TensorList results = linnet::detail::scan_call(
-      layer, carry, {xs}, {.reverse = settings.reverse && !flips, .unroll = settings.unroll},
-      [&](const TensorList& c, const TensorList& inputs) {
-        TensorList out = step(c, inputs[0]);
-        if (!keeps_carries) return out;
-        TensorList carried(out.begin(), out.begin() + c.size());
-        out.insert(out.begin(), carried.begin(), carried.end());
-        return out;
-      });
+  const SequenceStep kept_step = [&](const TensorList& c, const Tensor& input) {
+    TensorList out = step(c, input);
+    if (!keeps_carries) return out;
+    TensorList carried(out.begin(), out.begin() + c.size());
+    out.insert(out.begin(), carried.begin(), carried.end());
+    return out;
+  };
+  const ScanOptions options{.reverse = settings.reverse && !flips, .unroll = settings.unroll};
+  const TensorList results =
+      loop ? loop(layer, carry, xs, options, kept_step)
+           : linnet::detail::scan_call(layer, carry, {xs}, options,
+                                       [&](const TensorList& c, const TensorList& inputs) {
+                                         return kept_step(c, inputs[0]);
+                                       });
 
   SequenceResult out;
   out.carry.assign(results.begin(), results.begin() + carry.size());

@@ -203,9 +203,31 @@ template struct ConvLSTMCell<linen::Api>;
 
 namespace linnet::linen::detail {
 
-Variables readable_in_loop(const Scope& scope) {
-  const Variables all = scope.variables();
-  return all.contains("params") ? Variables{{"params", all["params"]}} : Variables();
+layers::SequenceLoop lifted_loop(const Scope& scope, const LoopVariables& variables,
+                                 std::optional<Scope>& turn) {
+  return [=, &turn](const char* layer, const TensorList& carry, const Tensor& xs,
+                    const linnet::ScanOptions& options, const layers::SequenceStep& step) {
+    size_t stacked = 0;
+    ScopeFunction f;
+    f.scopes = {scope};
+    f.inputs = carry;
+    f.inputs.push_back(xs);
+    f.counts = {carry.size(), 1};
+    f.run = [&](const std::vector<Scope>& scopes, const TensorList& inputs) {
+      turn = scopes.back();
+      TensorList out = step(TensorList(inputs.begin(), inputs.end() - 1), inputs.back());
+      stacked = out.size() - carry.size();
+      return out;
+    };
+    f.result_counts = [&] { return std::vector<size_t>{carry.size(), stacked}; };
+    return scan_call({.variable_axes = variables.variable_axes,
+                      .variable_broadcast = variables.variable_broadcast,
+                      .variable_carry = variables.variable_carry,
+                      .split_rngs = variables.split_rngs,
+                      .reverse = options.reverse,
+                      .unroll = options.unroll},
+                     f, layer);
+  };
 }
 
 }  // namespace linnet::linen::detail

@@ -73,6 +73,11 @@ bool Pack::is_root(size_t root, const Scope& scope) const {
   return same_scope(*roots_[root], *ScopeAccess::node(scope));
 }
 
+bool Pack::may_write(const CollectionFilter& collections) const {
+  return std::any_of(roots_.begin(), roots_.end(),
+                     [&](const auto& node) { return !(node->root->mutate & collections).empty(); });
+}
+
 std::string Pack::mutability() const {
   std::string out;
   for (const auto& node : roots_) {

@@ -34,6 +34,8 @@ class Pack {
   size_t scope_count() const { return roots_.size(); }
   const std::vector<std::string>& path(size_t root) const { return roots_[root]->path; }
   bool is_root(size_t root, const Scope& scope) const;
+  /// Whether anything in `collections` is mutable outside.
+  bool may_write(const CollectionFilter& collections) const;
   /// A text of what may be written, and whether this is an init.
   std::string mutability() const;
   const char* name() const { return name_; }

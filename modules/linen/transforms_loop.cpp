@@ -62,8 +62,9 @@ void require_same_variables(const char* construct, const char* what,
 /// One lifted scan. Variable groups 0 and 1 are broadcast and carried, the others are cut.
 class LiftedScan {
  public:
-  LiftedScan(const ScanOptions& options, const ScopeFunction& f)
-      : options_(options),
+  LiftedScan(const char* name, const ScanOptions& options, const ScopeFunction& f)
+      : name_(name),
+        options_(options),
         f_(f),
         groups_(options.variable_axes),
         pack_("scan", f.scopes, filters()),
@@ -73,7 +74,7 @@ class LiftedScan {
       for (const std::optional<int64_t>& axis : axes) {
         if (!axis)
           fail<ValueError>(
-              "linen::scan: variable_axes must be numbers; share variables by variable_broadcast");
+              "{}: variable_axes must be numbers; share variables by variable_broadcast", name_);
       }
     }
     in_axes_ =
@@ -90,14 +91,28 @@ class LiftedScan {
     carry.insert(carry.end(), f_.inputs.begin(),
                  f_.inputs.begin() + static_cast<int64_t>(carried_));
     const TensorList xs = sequences();
-    if (options_.check_constancy_invariants) evaluate_known(carry, xs);
+    if (evaluates_known()) evaluate_known(carry, xs);
     const TensorList outputs = linnet::detail::scan_call(
-        "linen::scan", carry, xs, loop_,
+        name_, carry, xs, loop_,
         [&](const TensorList& now, const TensorList& x) { return turn(now, x); });
     return finish(outputs);
   }
 
  private:
+  /// Whether an evaluation before the loop can make anything or count on keys.
+  bool evaluates_known() const {
+    if (!options_.check_constancy_invariants) return false;
+    for (const std::optional<int64_t>& axis : options_.out_axes) {
+      if (!axis) return true;
+    }
+    for (const auto& group : streams_) {
+      for (const Streams& streams : group) {
+        if (!streams.empty()) return true;
+      }
+    }
+    return pack_.may_write(options_.variable_broadcast);
+  }
+
   Pack::Filters filters() const {
     Pack::Filters out{{options_.variable_broadcast, options_.variable_carry},
                       {options_.variable_broadcast, options_.variable_carry},
@@ -118,10 +133,9 @@ class LiftedScan {
       leaf += f_.counts[part];
     }
     if (lengths.size() > 1)
-      fail<ValueError>("linen::scan: inconsistent scan lengths: {}", fmt::join(lengths, ", "));
+      fail<ValueError>("{}: inconsistent scan lengths: {}", name_, fmt::join(lengths, ", "));
     if (options_.length) return *options_.length;
-    if (lengths.empty())
-      fail<ValueError>("linen::scan: no argument is cut\n  hint: give the length");
+    if (lengths.empty()) fail<ValueError>("{}: no argument is cut\n  hint: give the length", name_);
     return *lengths.begin();
   }
 
@@ -156,8 +170,8 @@ class LiftedScan {
       append(inputs, in_axes_[i] ? slices.take_tensors(1) : TensorList{f_.inputs[carried_ + i]});
     Pack::Run ran = pack_.run(f_.run, variables, streams, inputs);
     if (f_.result_counts().at(0) != carried_) {
-      fail<ValueError>("linen::scan: the carry has {} tensors at first and {} after a turn",
-                       carried_, f_.result_counts()[0]);
+      fail<ValueError>("{}: the carry has {} tensors at first and {} after a turn", name_, carried_,
+                       f_.result_counts()[0]);
     }
     keep_unwritten(ran.updated[0], variables[0]);
     keep_unwritten(ran.updated[1], variables[1]);
@@ -182,7 +196,7 @@ class LiftedScan {
     }
     VariableGroups made;
     const TensorList known =
-        linnet::detail::known_results("linen::scan", unknown, [&](const TensorList& operands) {
+        linnet::detail::known_results(name_, unknown, [&](const TensorList& operands) {
           const KnownEvaluation evaluation;
           LeafReader leaves(operands);
           const TensorList now = leaves.take_tensors(carry.size());
@@ -198,9 +212,10 @@ class LiftedScan {
     for (const Tensor& value : known) {
       if (value.defined()) continue;
       fail<ValueError>(
-          "linen::scan: a broadcast variable or result depends on the carry, on what is cut or on "
+          "{}: a broadcast variable or result depends on the carry, on what is cut or on "
           "split keys\n  hint: name its collection in variable_axes or variable_carry, its stream "
-          "in split_rngs with false, or give the result an axis");
+          "in split_rngs with false, or give the result an axis",
+          name_);
     }
     LeafReader leaves(known);
     variables_[0] = leaves.take(made[0]);
@@ -219,8 +234,8 @@ class LiftedScan {
       if (out_axes_[k]) {
         out.push_back(ran.results[carried_ + k]);
       } else if (!options_.check_constancy_invariants) {
-        fail<ValueError>(
-            "linen::scan: out_axes has kBroadcast, which needs check_constancy_invariants");
+        fail<ValueError>("{}: out_axes has kBroadcast, which needs check_constancy_invariants",
+                         name_);
       }
     }
     for (size_t g = 2; g < ran.updated.size(); ++g) {
@@ -251,6 +266,7 @@ class LiftedScan {
     return results;
   }
 
+  const char* name_;
   const ScanOptions& options_;
   const ScopeFunction& f_;
   AxisGroups groups_;
@@ -266,8 +282,8 @@ class LiftedScan {
 
 }  // namespace
 
-TensorList scan_call(const ScanOptions& options, const ScopeFunction& f) {
-  return LiftedScan(options, f).run();
+TensorList scan_call(const ScanOptions& options, const ScopeFunction& f, const char* name) {
+  return LiftedScan(name, options, f).run();
 }
 
 TensorList remat_scan_call(const RematScanOptions& options, const ScopeFunction& f) {

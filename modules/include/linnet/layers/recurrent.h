@@ -13,6 +13,10 @@
 
 #pragma GCC visibility push(default)
 
+namespace linnet {
+struct ScanOptions;
+}
+
 namespace linnet::layers {
 
 /// What an LSTM cell hands from step to step: its memory and its last output.
@@ -60,14 +64,19 @@ Shape step_shape(const char* layer, const Shape& x, int64_t num_feature_axes, bo
 struct SequenceResult {
   TensorList carry, outputs;
 };
+/// The loop itself: as linnet::scan on lists, over one sequence with time in front.
+using SequenceStep = std::function<TensorList(const TensorList& carry, const Tensor& x)>;
+using SequenceLoop =
+    std::function<TensorList(const char* layer, const TensorList& carry, const Tensor& xs,
+                             const ScanOptions& options, const SequenceStep& step)>;
 /// Runs `step` over the time of `x`: (carry, x of one step) -> the new carry, then the outputs of
 /// the step. Outputs get their time where x has it. With lengths the carry is that after each
 /// sequence's own last step; one of length 0, or longer than x, gives the carry after the last step
 /// of all (L-154).
-SequenceResult run_over_time(
-    const char* layer, const Tensor& x, int64_t num_feature_axes, const TensorList& carry,
-    const SequenceSettings& settings,
-    const std::function<TensorList(const TensorList& carry, const Tensor& x)>& step);
+/// @param loop runs the steps; by default linnet::scan.
+SequenceResult run_over_time(const char* layer, const Tensor& x, int64_t num_feature_axes,
+                             const TensorList& carry, const SequenceSettings& settings,
+                             const SequenceStep& step, const SequenceLoop& loop = {});
 
 /// Along the last axis: how Bidirectional joins its directions unless told otherwise.
 Tensor merge_by_concatenation(const Tensor& forward, const Tensor& backward);

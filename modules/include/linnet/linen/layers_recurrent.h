@@ -16,6 +16,7 @@
 
 #include "linnet/layers/config_recurrent.h"
 #include "linnet/linen/layers_init.h"
+#include "linnet/linen/transforms_loop.h"
 
 #pragma GCC visibility push(default)
 
@@ -60,10 +61,21 @@ struct RNNCall {
   std::optional<bool> time_major = {}, reverse = {}, keep_order = {};
 };
 
+/// How the variables and streams of a cell go through the loop; as in `scan`.
+struct LoopVariables {
+  VariableAxes variable_axes = {};
+  CollectionFilter variable_broadcast = "params";
+  CollectionFilter variable_carry = false;
+  SplitRngs split_rngs = {{"params", false}};
+
+  LINNET_FIELDS(variable_axes, variable_broadcast, variable_carry, split_rngs)
+};
+
 namespace detail {
 
-/// The collections of `scope` that the steps of a loop may read.
-Variables readable_in_loop(const Scope& scope);
+/// A loop whose steps run in `turn`, a scope like `scope`.
+layers::SequenceLoop lifted_loop(const Scope& scope, const LoopVariables& variables,
+                                 std::optional<Scope>& turn);
 
 template <class Carry>
 layers::SequenceSettings sequence_settings(const RNNSettings& settings, const RNNCall<Carry>& call,
@@ -79,9 +91,9 @@ layers::SequenceSettings sequence_settings(const RNNSettings& settings, const RN
 }  // namespace detail
 
 /// A cell over time (L-154): x [batch..., time, features...] -> outputs of all steps, with time
-/// where x has it. The cell's parameters are in the submodule `cell`; they are made once, before
-/// the loop, and each step sees the same ones. Other collections, and random streams, are not
-/// visible to the steps.
+/// where x has it. The cell's parameters are in the submodule `cell`; unless `variables` says
+/// otherwise they are made once, before the loop, each step sees the same ones, and other
+/// collections and streams are not visible to the steps.
 template <class Cell>
 struct RNN {
   static constexpr const char* kClassName = "RNN";
@@ -90,8 +102,9 @@ struct RNN {
 
   Cell cell;
   RNNSettings settings = {};
+  LoopVariables variables = {};
 
-  LINNET_FIELDS(cell, settings)
+  LINNET_FIELDS(cell, settings, variables)
 
   /// @throws ShapeError if x has too few dimensions or the lengths are not those of its batch.
   auto operator()(Scope& s, const Tensor& x, const Call& call = {}) const {
@@ -116,28 +129,25 @@ struct RNN {
                             : cell.initialize_carry(call.init_key.value_or(Key(0)), one);
     Scope child = s.child("cell");
     const ModulePathScope path("cell");
-    if (child.is_mutable_collection("params"))
-      Scope::call(child, cell, first, zeros(one, x.dtype()));
-    const Variables variables = detail::readable_in_loop(child);
-
     using Output = std::decay_t<decltype(cell(child, first, x).second)>;
     std::optional<Output> output;  // whose structure is known after the first step
+    std::optional<Scope> turn;
     const auto step = [&](const TensorList& carry, const Tensor& input) {
-      detail::RootCall root(variables, {}, false, false);
-      auto [next, y] = cell(root.scope(), tree::unflatten(first, carry), input);
+      auto [next, y] = cell(*turn, tree::unflatten(first, carry), input);
       TensorList out = tree::leaves(static_cast<const Carry&>(next));
       for (Tensor& leaf : tree::leaves(y)) out.push_back(std::move(leaf));
       output.emplace(std::move(y));
       return out;
     };
-    const layers::SequenceResult result = layers::run_over_time(
-        kClassName, x, cell.num_feature_axes(), tree::leaves(first), sequence, step);
+    const layers::SequenceResult result =
+        layers::run_over_time(kClassName, x, cell.num_feature_axes(), tree::leaves(first), sequence,
+                              step, detail::lifted_loop(child, variables, turn));
     return std::pair<Carry, Output>(tree::unflatten(first, result.carry),
                                     tree::unflatten(*output, result.outputs));
   }
 };
 template <class Cell>
-RNN(Cell, RNNSettings = {}) -> RNN<Cell>;
+RNN(Cell, RNNSettings = {}, LoopVariables = {}) -> RNN<Cell>;
 
 /// Two layers over the same sequences, the second from the end to the beginning, and their outputs
 /// joined by `merge_fn` (L-155). Submodules forward_rnn and backward_rnn. The order of time is the

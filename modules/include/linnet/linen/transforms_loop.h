@@ -65,7 +65,9 @@ namespace detail {
 
 /// @param f gives the new carry, then what is stacked; `counts` and `result_counts` begin with the
 /// carry.
-TensorList scan_call(const ScanOptions& options, const ScopeFunction& f);
+/// @param name of the construct, in errors.
+TensorList scan_call(const ScanOptions& options, const ScopeFunction& f,
+                     const char* name = "linen::scan");
 /// @param f gives the new carry alone.
 TensorList remat_scan_call(const RematScanOptions& options, const ScopeFunction& f);
 TensorList while_loop_call(const WhileOptions& options, const ScopeFunction& condition,

@@ -273,6 +273,36 @@ TEST(LinenScan, L_101_boxes_get_the_axis) {
   EXPECT_EQ(linen::apply(layers, variables, normal({2, 4})).first.shape(), (Shape{2, 4}));
 }
 
+/// A recurrent cell with dropout, a sown mean and a count of steps.
+struct NoisyCell {
+  int64_t features = 4;
+  LINNET_FIELDS(features)
+
+  std::pair<Tensor, Tensor> operator()(Scope& s, const Tensor& h, const Tensor& x) const {
+    const Tensor of_x = s("i", linen::Dense{.features = features}, x);
+    const Tensor of_h = s("h", linen::Dense{.features = features, .use_bias = false}, h);
+    const Tensor y = s(linen::Dropout{.rate = 0.5, .deterministic = false}, tanh(of_x + of_h));
+    s.sow("intermediates", "mean", mean(y));
+    const auto count = s.variable("state", "count", [] { return scalar(0, DType::kF32); });
+    count.set(count.value() + 1);
+    return {y, y};
+  }
+  Tensor initialize_carry(const Key&, const Shape& input) const {
+    Shape shape = input;
+    shape.back() = features;
+    return zeros(shape);
+  }
+  int64_t num_feature_axes() const { return 1; }
+};
+
+TEST(LinenRNN, L_154_variables_and_streams_of_the_cell) {
+  const linen::RNN rnn{NoisyCell{},
+                       {},
+                       {.variable_axes = {{"state", 0}, {"intermediates", 0}},
+                        .split_rngs = {{"params", false}, {"dropout", true}}}};
+  expect_case("rnn_variables", rnn, normal({2, 3, 5}));
+}
+
 TEST(LinenScan, L_081_nested_loops_of_checkpoints) {
   const auto deep = linen::remat_scan(Block{}, {.lengths = {2, 3}});
   expect_case(

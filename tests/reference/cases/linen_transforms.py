@@ -152,6 +152,46 @@ def _vmap(g):
         compact(lambda m, x: only(counts=False)(x)), x)
 
 
+def _named_axis(g):
+  x = normal((3, 4, 5)) * 2 + 1
+  norm = nn.vmap(nn.BatchNorm, variable_axes={"params": None, "batch_stats": None},
+                 split_rngs={"params": False}, axis_name="batch")
+  outer = compact(lambda m, x: norm(use_running_average=False, momentum=0.5, axis_name="batch",
+                                    name="norm")(x))
+  _case(g, "vmap_batch_norm", "BatchNorm(momentum 0.5) under vmap over axis 0 of (3, 4, 5), whose "
+        "statistics are those of the whole batch", outer, x, mutable=["batch_stats"])
+
+
+class NoisyCell(nn.RNNCellBase):
+  """h' = tanh(i(x) + h(h)) with dropout, a sown mean and a count of steps."""
+
+  features: int = 4
+
+  @nn.compact
+  def __call__(self, h, x):
+    y = nn.tanh(nn.Dense(self.features, name="i")(x) +
+                nn.Dense(self.features, use_bias=False, name="h")(h))
+    y = nn.Dropout(0.5, deterministic=False)(y)
+    self.sow("intermediates", "mean", y.mean())
+    count = self.variable("state", "count", lambda: jnp.zeros(()))
+    count.value = count.value + 1
+    return y, y
+
+  def initialize_carry(self, rng, input_shape):
+    return jnp.zeros(input_shape[:-1] + (self.features,))
+
+  @property
+  def num_feature_axes(self):
+    return 1
+
+
+def _rnn(g):
+  rnn = nn.RNN(NoisyCell(), variable_axes={"state": 0, "intermediates": 0},
+               split_rngs={"params": False, "dropout": True})
+  _case(g, "rnn_variables", "RNN of a cell with dropout, whose state and intermediates are stacked; "
+        "x (2, 3, 5)", rnn, normal((2, 3, 5)))
+
+
 def _gradients(g):
   x = normal((2, 5))
   remat = nn.remat(Block)
@@ -458,6 +498,8 @@ def _branches(g):
 def make():
   g = GoldenFile("linen_transforms")
   _vmap(g)
+  _named_axis(g)
+  _rnn(g)
   _gradients(g)
   _views(g)
   _scan(g)

@@ -12,6 +12,7 @@
 #include "core/trace/graph_trace.h"
 #include "core/trace/operands.h"
 #include "core/trace/rules.h"
+#include "linnet/detail/format.h"
 
 namespace linnet {
 
@@ -146,10 +147,12 @@ Flags active_results(const Graph& graph, const Flags& active) {
 }
 
 Program::Batched batched_body(const Program& body, const Flags& batched, const BatchTrace& trace) {
-  return body.batch(batched, trace.size());
+  return body.batch(batched, trace.axis());
 }
 
-std::string batch_key(const BatchTrace& trace) { return std::to_string(trace.size()); }
+std::string batch_key(const BatchTrace& trace) {
+  return fmt::format("{} {}", trace.size(), trace.axis().name);
+}
 
 ProgramPtr batched_results(const Program::Batched& batch, const Flags& always, int64_t size) {
   const Graph& graph = batch.program->graph();

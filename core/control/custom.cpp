@@ -67,11 +67,11 @@ std::vector<const Graph*> held_by(ParamsRef params) {
 }
 
 /// f under vmap. Without `batched`, all inputs are batched, and without `results`, all results.
-FlatFunction batched_function(const char* name, FlatFunction f, int64_t size,
+FlatFunction batched_function(const char* name, FlatFunction f, NamedAxis axis,
                               std::vector<uint8_t> batched, std::vector<uint8_t> results) {
-  return [name, f = std::move(f), size, batched = std::move(batched),
+  return [name, f = std::move(f), axis = std::move(axis), batched = std::move(batched),
           results = std::move(results)](const TensorList& inputs) {
-    BatchTrace trace(size);
+    BatchTrace trace(axis);
     TensorList lifted, outputs;
     for (size_t i = 0; i < inputs.size(); ++i)
       lifted.push_back(i >= batched.size() || batched[i] ? trace.lift(inputs[i]) : inputs[i]);
@@ -209,14 +209,14 @@ TensorList custom_vjp_batch(BatchTrace& trace, const Params& params, Inputs inpu
   const CustomVjpParams& p = params.as<CustomVjpParams>();
   const BatchedOperands operands(trace, inputs);
   const Program::Batched batch =
-      p.program->batch(operands.batched, trace.size(), static_cast<size_t>(p.results));
+      p.program->batch(operands.batched, trace.axis(), static_cast<size_t>(p.results));
   const std::vector<uint8_t> arguments(operands.batched.begin(),
                                        operands.batched.begin() + p.arguments);
   auto rule = std::make_shared<CustomVjpRule>();
   rule->fwd =
-      batched_function("custom_vjp", p.rule->fwd, trace.size(), operands.batched, batch.results);
+      batched_function("custom_vjp", p.rule->fwd, trace.axis(), operands.batched, batch.results);
   // Cotangents of operands that were not batched are summed over the batch.
-  rule->bwd = [bwd = batched_function("custom_vjp", p.rule->bwd, trace.size(), {}, {}),
+  rule->bwd = [bwd = batched_function("custom_vjp", p.rule->bwd, trace.axis(), {}, {}),
                arguments](const TensorList& leaves) {
     TensorList grads = bwd(leaves);
     for (size_t i = 0; i < grads.size() && i < arguments.size(); ++i) {
@@ -324,13 +324,13 @@ TensorList custom_jvp_batch(BatchTrace& trace, const Params& params, Inputs inpu
   const CustomJvpParams& p = params.as<CustomJvpParams>();
   const BatchedOperands operands(trace, inputs);
   const Program::Batched batch =
-      p.program->batch(operands.batched, trace.size(), static_cast<size_t>(p.results));
+      p.program->batch(operands.batched, trace.axis(), static_cast<size_t>(p.results));
   std::vector<uint8_t> rule_batched = operands.batched;
   rule_batched.insert(rule_batched.end(), operands.batched.begin(),
                       operands.batched.begin() + p.arguments);
   auto rule = std::make_shared<CustomJvpRule>();
   rule->jvp =
-      batched_function("custom_jvp", p.rule->jvp, trace.size(), rule_batched, batch.results);
+      batched_function("custom_jvp", p.rule->jvp, trace.axis(), rule_batched, batch.results);
   TraceScope scope(trace.parent());
   return lift_results(trace,
                       emit(custom_jvp_primitive(), operands.values,

@@ -38,11 +38,10 @@ const Primitive& with_subgraphs(const Primitive& primitive, HeldGraphs held) {
   return primitive;
 }
 
-std::vector<const Graph*> subgraphs(const Graph::Node& node) {
+std::vector<const Graph*> subgraphs(const Primitive& primitive, ParamsRef params) {
   std::lock_guard lock(held_table().mutex);
-  const auto found = held_table().held.find(node.primitive);
-  return found == held_table().held.end() ? std::vector<const Graph*>{}
-                                          : found->second(node.params);
+  const auto found = held_table().held.find(&primitive);
+  return found == held_table().held.end() ? std::vector<const Graph*>{} : found->second(params);
 }
 
 namespace {

@@ -39,8 +39,11 @@ TypeList result_types(const Graph& graph);
 using HeldGraphs = std::vector<const Graph*> (*)(ParamsRef);
 /// Declares that `primitive` has such parameters; where it is defined.
 const Primitive& with_subgraphs(const Primitive& primitive, HeldGraphs held);
-/// The graphs that a node holds, of programs that it runs.
-std::vector<const Graph*> subgraphs(const Graph::Node& node);
+/// The graphs of programs that an application of a primitive runs.
+std::vector<const Graph*> subgraphs(const Primitive& primitive, ParamsRef params);
+inline std::vector<const Graph*> subgraphs(const Graph::Node& node) {
+  return subgraphs(*node.primitive, node.params);
+}
 
 /// One line per node, the graphs that it holds indented below it: `%3:f32[32,10] = dot_general(%0,
 /// %1) {lhs_contract=[1], ...}  @ mlp/up`.

@@ -11,6 +11,7 @@
 #include "core/exec/executable.h"
 #include "core/jit/retrace.h"
 #include "core/tensor/tensor_impl.h"
+#include "core/trace/named_axes.h"
 #include "linnet/detail/format.h"
 #include "linnet/detail/log.h"
 
@@ -228,6 +229,7 @@ JitCore::~JitCore() = default;
 
 JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::string& key) const {
   append_device(key, default_device());
+  key += named_axes_key();
   for (size_t i = 0; i < arguments.size(); ++i) {
     key += arguments[i].structure;
     key += '|';

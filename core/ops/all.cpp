@@ -19,6 +19,7 @@ void define_all_primitives() {
     define_windows();
     define_random();
     define_optim();
+    define_collectives();
     define_control();
     return true;
   }();

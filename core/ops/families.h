@@ -17,6 +17,7 @@ void define_convolution();
 void define_windows();
 void define_random();
 void define_optim();
+void define_collectives();
 void define_control();
 
 }  // namespace linnet

@@ -4,6 +4,7 @@
 #include "core/ops/elementwise.h"
 #include "core/ops/families.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/checkpoint_policy.h"
 #include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
@@ -35,6 +36,20 @@ const Primitive& stop_gradient_primitive() {
       .saves_inputs = 0,
       .saves_outputs = 0,
       .view = [](const NoParams&, const TensorLayout& x) { return std::optional(x); }});
+  return p;
+}
+
+const Primitive& checkpoint_name_primitive() {
+  static const Primitive& p = define(Elementwise<CheckpointNameParams>{
+      .name = "checkpoint_name",
+      .arity = 1,
+      .vjp = [](const CheckpointNameParams&, Inputs, Outputs,
+                const Tensor& ct) { return TensorList{ct}; },
+      .accepts = Accepts::kAny,
+      .linear = true,
+      .saves_inputs = 0,
+      .saves_outputs = 0,
+      .view = [](const CheckpointNameParams&, const TensorLayout& x) { return std::optional(x); }});
   return p;
 }
 
@@ -76,6 +91,7 @@ const Primitive& optimization_barrier_primitive() {
 
 void define_identities() {
   stop_gradient_primitive();
+  checkpoint_name_primitive();
   optimization_barrier_primitive();
 }
 
@@ -91,6 +107,10 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 }
 
 Tensor stop_gradient(const Tensor& x) { return emit_one(stop_gradient_primitive(), {x}); }
+
+Tensor checkpoint_name(const Tensor& x, const std::string& name) {
+  return emit_one(checkpoint_name_primitive(), {x}, CheckpointNameParams{name});
+}
 
 TensorList optimization_barrier(const TensorList& tensors) {
   if (tensors.empty() || current_trace() == nullptr) return tensors;

@@ -110,7 +110,7 @@ Graph for_all_turns(const OpenScan& scan, const std::vector<ValueId>& inputs,
   for (ValueId id : inputs)
     batched.push_back(std::find(constants.begin(), constants.end(), id) == constants.end());
   const Program::Batched batch =
-      Program(part_of(body, inputs, outputs)).batch(batched, scan.length());
+      Program(part_of(body, inputs, outputs)).batch(batched, {"", scan.length()});
   const bool all = std::all_of(batch.results.begin(), batch.results.end(),
                                [](uint8_t result) { return result != 0; });
   return all ? inline_control(batch.program->graph()) : Graph{};

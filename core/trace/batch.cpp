@@ -22,7 +22,7 @@ Tensor BatchTrace::value(const Tensor& tensor) const {
 
 Tensor BatchTrace::materialize(const Tensor& tensor) const {
   if (owns(tensor)) return value(tensor);
-  return repeated(tensor, size_);
+  return repeated(tensor, size());
 }
 
 TensorList BatchTrace::without_entries(const Primitive& primitive, Inputs inputs,
@@ -37,6 +37,20 @@ TensorList BatchTrace::without_entries(const Primitive& primitive, Inputs inputs
   return outputs;
 }
 
+TensorList BatchTrace::over_axis(const Primitive& primitive, const Collective& collective,
+                                 Inputs inputs, ParamsRef params) {
+  primitive.infer(params, inputs);  // checks them
+  AlongAxis operand;
+  if (!inputs.empty()) operand = {value(inputs[0]), batched(inputs[0])};
+  AlongAxis result;
+  {
+    TraceScope scope(parent());
+    const OperandDevice here(std::span(&operand.value, 1));
+    result = collective.over(params, axis_.name, size(), operand);
+  }
+  return {result.batched ? lift(result.value) : result.value};
+}
+
 TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   std::vector<uint8_t> batched;
   TensorList values;
@@ -46,7 +60,12 @@ TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, Params
     any |= owns(input);
     values.push_back(value(input));
   }
-  if (any && size_ == 0) return without_entries(primitive, inputs, params);
+  if (!axis_.name.empty() && asks_for_axis(primitive, params, axis_.name)) {
+    if (const Collective* collective = collective_of(primitive))
+      return over_axis(primitive, *collective, inputs, params);
+    any = true;
+  }
+  if (any && size() == 0) return without_entries(primitive, inputs, params);
   const auto* control = primitive.rule_as<rules::Control>();
   if (any && control && control->rules.batch)
     return control->rules.batch(*this, Params(params), inputs);
@@ -60,12 +79,12 @@ TensorList BatchTrace::process(const Primitive& primitive, Inputs inputs, Params
     TraceScope scope(parent());
     if (!any) return emit(primitive, inputs, params);
     const OperandDevice here(values);
-    outputs = apply_batch(primitive, params, {values, batched, size_});
+    outputs = apply_batch(primitive, params, {values, batched, size()});
   }
   for (Tensor& output : outputs) {
-    if (output.rank() == 0 || output.shape(0) != size_) {
+    if (output.rank() == 0 || output.shape(0) != size()) {
       fail<TraceError>("{}: the batching rule returned {} without the batch dimension of size {}",
-                       primitive.name, to_string(output.type()), size_);
+                       primitive.name, to_string(output.type()), size());
     }
     output = lift(output);
   }

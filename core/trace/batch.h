@@ -1,6 +1,8 @@
 // Batching: values carry a leading batch dimension that the function does not see.
 #pragma once
 
+#include "core/ops/collectives.h"
+#include "core/trace/named_axes.h"
 #include "linnet/trace.h"
 
 namespace linnet {
@@ -13,11 +15,13 @@ class BatchTracer final : public Tracer {
 
 class BatchTrace final : public Trace {
  public:
-  explicit BatchTrace(int64_t size) : size_(size) {}
+  /// While it exists the name of the axis is bound.
+  explicit BatchTrace(NamedAxis axis) : axis_(std::move(axis)), bound_(axis_) {}
   TensorList process(const Primitive& primitive, Inputs inputs, ParamsRef params) override;
   const char* transformation() const override { return "vmap"; }
 
-  int64_t size() const { return size_; }
+  int64_t size() const { return axis_.size; }
+  const NamedAxis& axis() const { return axis_; }
   /// A traced tensor of one element's type; `value` has the batch dimension in front.
   Tensor lift(const Tensor& value);
   bool batched(const Tensor& tensor) const { return owns(tensor); }
@@ -30,8 +34,12 @@ class BatchTrace final : public Trace {
   /// Results for a batch of no entries. They follow from the types alone, so no batching rule meets
   /// a size of zero, which some would have to divide by.
   TensorList without_entries(const Primitive& primitive, Inputs inputs, ParamsRef params);
+  /// A collective over this axis, which it may reach without a batched operand.
+  TensorList over_axis(const Primitive& primitive, const Collective& collective, Inputs inputs,
+                       ParamsRef params);
 
-  int64_t size_;
+  NamedAxis axis_;
+  NamedAxisScope bound_;
 };
 
 }  // namespace linnet

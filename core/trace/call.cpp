@@ -47,19 +47,19 @@ Program::Jvp jvp_program(const Graph& graph, const std::vector<uint8_t>& active,
 }
 
 Program::Batched batched_program(const Graph& graph, const std::vector<uint8_t>& batched,
-                                 int64_t size, size_t always) {
+                                 const NamedAxis& axis, size_t always) {
   IsolatedScope isolated;
   GraphTrace stage(GraphTrace::Outside::kEmbed);
   Program::Batched out;
   TensorList outputs;
   {
     TraceScope stage_scope(&stage);
-    BatchTrace batch(size);
+    BatchTrace batch(axis);
     TensorList inputs;
     const TypeList types = input_types(graph);
     for (size_t i = 0; i < types.size(); ++i) {
       TensorType type = types[i];
-      if (batched[i]) type.shape.insert(0, size);
+      if (batched[i]) type.shape.insert(0, axis.size);
       const Tensor input = stage.input(type);
       inputs.push_back(batched[i] ? batch.lift(input) : input);
     }
@@ -193,7 +193,7 @@ TensorList call_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
   const BatchedOperands operands(trace, inputs);
   TraceScope scope(trace.parent());
   const Program::Batched batch =
-      params.as<CallParams>().program->batch(operands.batched, trace.size());
+      params.as<CallParams>().program->batch(operands.batched, trace.axis());
   return lift_results(trace, call(batch.program, operands.values), batch.results);
 }
 
@@ -230,11 +230,11 @@ Program::Vjp Program::vjp(const std::vector<uint8_t>& active) const {
   return slot;
 }
 
-Program::Batched Program::batch(const std::vector<uint8_t>& batched, int64_t size,
+Program::Batched Program::batch(const std::vector<uint8_t>& batched, const NamedAxis& axis,
                                 size_t always) const {
   std::lock_guard lock(mutex_);
-  Batched& slot = batches_[{key_of(batched), size, always}];
-  if (!slot.program) slot = batched_program(graph_, batched, size, always);
+  Batched& slot = batches_[{key_of(batched), axis.name, axis.size, always}];
+  if (!slot.program) slot = batched_program(graph_, batched, axis, always);
   return slot;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/graph/graph.h"
+#include "core/trace/named_axes.h"
 
 namespace linnet {
 
@@ -49,8 +50,10 @@ class Program {
     std::shared_ptr<const Program> program;
     std::vector<uint8_t> results;  ///< which of them have it too
   };
+  /// @param axis size of the batch, and the name by which collectives inside call it.
   /// @param always the first results that have it in any case; others do if they need it.
-  Batched batch(const std::vector<uint8_t>& batched, int64_t size, size_t always = 0) const;
+  Batched batch(const std::vector<uint8_t>& batched, const NamedAxis& axis,
+                size_t always = 0) const;
 
   /// Something that is made of this program once and kept with it. `make` may use the program.
   template <class T>
@@ -69,7 +72,7 @@ class Program {
   // Keys are the flags, one character each.
   mutable std::map<std::pair<std::string, std::string>, Jvp> jvps_;
   mutable std::map<std::string, Vjp> vjps_;
-  mutable std::map<std::tuple<std::string, int64_t, size_t>, Batched> batches_;
+  mutable std::map<std::tuple<std::string, std::string, int64_t, size_t>, Batched> batches_;
   mutable std::map<std::string, std::shared_ptr<const void>> derived_;
 };
 

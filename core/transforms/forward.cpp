@@ -168,9 +168,9 @@ TensorList batch_call(const char* name, const TensorList& inputs,
                       const std::vector<std::optional<int64_t>>& in_axes,
                       const std::function<TensorList(const TensorList&)>& f,
                       const std::function<std::vector<std::optional<int64_t>>(size_t)>& out_axes,
-                      std::optional<int64_t> axis_size) {
+                      std::optional<int64_t> axis_size, const std::string& axis_name) {
   require_defined(inputs, name, "a leaf of the arguments");
-  BatchTrace trace(mapped_size(name, inputs, in_axes, axis_size));
+  BatchTrace trace({axis_name, mapped_size(name, inputs, in_axes, axis_size)});
   TensorList lifted, outputs;
   for (size_t i = 0; i < inputs.size(); ++i) {
     lifted.push_back(in_axes[i] ? trace.lift(moveaxis(inputs[i], *in_axes[i], 0)) : inputs[i]);
@@ -211,7 +211,7 @@ TensorList known_results(const char* name, const TypeList& unknown,
                          const std::function<TensorList(const TensorList&)>& f) {
   // Results for a batch of no entries follow from the types alone, and only what depends on a
   // batched operand is batched.
-  BatchTrace trace(0);
+  BatchTrace trace({"", 0});
   TensorList operands, outputs;
   for (const TensorType& type : unknown) {
     const Tensor zero = convert(scalar(0, type.dtype), {type.dtype, type.weak});

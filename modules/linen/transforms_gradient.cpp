@@ -45,7 +45,8 @@ TensorList matching_leaves(const char* what, const Variables& variables, const V
 
 }  // namespace
 
-TensorList remat_call(const LiftOptions& options, const ScopeFunction& f) {
+TensorList remat_call(const LiftOptions& options, const ScopeFunction& f,
+                      const CheckpointPolicy& policy) {
   const Pack pack = pack_all("remat", options, f);
   const VariableGroups variables = pack.variables();
   const StreamGroups streams = pack.streams();
@@ -65,7 +66,7 @@ TensorList remat_call(const LiftOptions& options, const ScopeFunction& f) {
   append_leaves(inputs, streams);
   append(inputs, f.inputs);
   const TensorList outputs =
-      evaluating_known() ? body(inputs) : linnet::detail::remat_call(inputs, body);
+      evaluating_known() ? body(inputs) : linnet::detail::remat_call(inputs, body, policy);
   LeafReader leaves(outputs);
   TensorList out = leaves.take_tensors(results);
   pack.publish(leaves.take(updated));

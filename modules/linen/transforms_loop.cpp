@@ -303,7 +303,7 @@ TensorList remat_scan_call(const RematScanOptions& options, const ScopeFunction&
         rest.inputs = values;
         return remat_scan_call(below, rest);
       };
-      return remat_call({}, level);
+      return remat_call({}, level, below.policy);
     };
   }
   const ScanOptions scan{.variable_axes = options.variable_axes,

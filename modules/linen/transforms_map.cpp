@@ -108,8 +108,8 @@ TensorList vmap_call(const VmapOptions& options, const ScopeFunction& f) {
       axes.resize(axes.size() + tree::leaves(updated[g]).size(), groups.out_axes[g]);
     return axes;
   };
-  const TensorList outputs =
-      linnet::detail::batch_call("linen::vmap", inputs.tensors, inputs.axes, body, out_axes, count);
+  const TensorList outputs = linnet::detail::batch_call("linen::vmap", inputs.tensors, inputs.axes,
+                                                        body, out_axes, count, options.axis_name);
   LeafReader leaves(outputs);
   TensorList out = leaves.take_tensors(results);
   pack.publish(leaves.take(updated));

@@ -31,7 +31,7 @@ void vmap_call(std::vector<Visit> arguments, const Body& body, const VmapOptions
   const TensorList results = linnet::detail::batch_call(
       "vmap", objects.inputs(), mapped_axes(objects.places()),
       [&](const TensorList& traced) { return objects.run(traced, body, options.out_axes); },
-      [&](size_t) { return mapped_axes(objects.results()); }, options.axis_size);
+      [&](size_t) { return mapped_axes(objects.results()); }, options.axis_size, options.axis_name);
   objects.finish(results);
 }
 

@@ -26,12 +26,12 @@ AxesPrefix axes_of(const Direction& direction) {
 
 }  // namespace
 
-void remat_call(std::vector<Visit> arguments, const Body& body) {
+void remat_call(std::vector<Visit> arguments, const Body& body, const CheckpointPolicy& policy) {
   const std::vector<AxesPrefix> axes(arguments.size(), kCarry);
   ObjectCall objects("checkpoint", std::move(arguments), axes);
-  objects.finish(linnet::detail::remat_call(objects.inputs(), [&](const TensorList& traced) {
-    return objects.run(traced, body, {kCarry});
-  }));
+  objects.finish(linnet::detail::remat_call(
+      objects.inputs(),
+      [&](const TensorList& traced) { return objects.run(traced, body, {kCarry}); }, policy));
 }
 
 Pullback::Pullback(std::vector<Visit> arguments, const std::vector<AxesPrefix>& axes,

@@ -5,6 +5,7 @@
 #include "core/ops/creation.h"
 #include "core/ops/placement.h"
 #include "core/ops/random.h"
+#include "linnet/checkpoint_policy.h"
 #include "linnet/primitive.h"
 #include "op_table.h"
 
@@ -169,6 +170,14 @@ void add_unary(OpTable& table) {
       .inputs(wide)
       .takes(Takes::kAny)
       .zero_slope()
+      .reference([](double x) { return x; });
+  table
+      .add(
+          "checkpoint_name", +[](const Tensor& x) { return checkpoint_name(x, "x"); })
+      .inputs(wide)
+      .takes(Takes::kAny)
+      .linear()
+      .exact()
       .reference([](double x) { return x; });
   table
       .add("optimization_barrier",

@@ -83,6 +83,14 @@ const std::map<std::string, std::string>& without_row() {
       {"cond", "holds programs: tests of control flow"},
       {"custom_vjp_call", "holds the caller's rule: tests of custom rules"},
       {"custom_jvp_call", "holds the caller's rule: tests of custom rules"},
+      {"psum", "over a named axis: tests of collectives"},
+      {"pmax", "over a named axis: tests of collectives"},
+      {"pmin", "over a named axis: tests of collectives"},
+      {"all_gather", "over a named axis: tests of collectives"},
+      {"psum_scatter", "over a named axis: tests of collectives"},
+      {"all_to_all", "over a named axis: tests of collectives"},
+      {"ppermute", "over a named axis: tests of collectives"},
+      {"axis_index", "over a named axis: tests of collectives"},
       {"fused_elementwise", "made by the compiler only: tests of jit against eager"},
   };
   return kReasons;

@@ -9,6 +9,7 @@
 #error "Linnet needs C++20: add -std=c++20, or in CMake link linnet::linnet"
 #else
 
+#include "linnet/collectives.h"
 #include "linnet/control_flow.h"
 #include "linnet/device.h"
 #include "linnet/dtype.h"

@@ -11,10 +11,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "linnet/checkpoint_policy.h"
 #include "linnet/ops.h"
 #include "linnet/traced_call.h"
 
@@ -56,11 +58,12 @@ class ReverseCall {
 TensorList forward_call(const TensorList& primals, const TensorList& tangents,
                         const std::function<TensorList(const TensorList&)>& f,
                         TensorList& tangents_out);
+/// @param axis_name that collectives in `f` use for the batch; may be empty.
 TensorList batch_call(const char* name, const TensorList& inputs,
                       const std::vector<std::optional<int64_t>>& in_axes,
                       const std::function<TensorList(const TensorList&)>& f,
                       const std::function<std::vector<std::optional<int64_t>>(size_t)>& out_axes,
-                      std::optional<int64_t> axis_size);
+                      std::optional<int64_t> axis_size, const std::string& axis_name);
 /// The axis of each leaf. `axes` has one entry for each part (an argument, an element of the
 /// result), a single one for all, or none, which means 0; `counts` are the leaves of the parts.
 /// @throws ValueError if there is not one for each part.
@@ -82,7 +85,8 @@ std::vector<size_t> leaf_counts(const T& result) {
 TensorList abstract_call(const TensorList& inputs,
                          const std::function<TensorList(const TensorList&)>& f);
 TensorList remat_call(const TensorList& inputs,
-                      const std::function<TensorList(const TensorList&)>& f);
+                      const std::function<TensorList(const TensorList&)>& f,
+                      const CheckpointPolicy& policy);
 
 using FlatFunction = std::function<TensorList(const TensorList&)>;
 /// fwd gives results followed by residuals; bwd takes residuals followed by cotangents.
@@ -220,6 +224,8 @@ struct VmapOptions {
   std::vector<std::optional<int64_t>> in_axes = {};
   /// One axis for all results, or one per element of a tuple or pair result. Empty: 0.
   std::vector<std::optional<int64_t>> out_axes = {};
+  /// What collectives inside call the batch (collectives.h). Empty: nothing.
+  std::string axis_name = {};
   /// Needed only if no argument is mapped.
   std::optional<int64_t> axis_size = {};
 };
@@ -244,7 +250,7 @@ auto vmap(F f, VmapOptions options = {}) {
                                          : std::vector<size_t>{count},
                                      "result");
         },
-        options.axis_size);
+        options.axis_size, options.axis_name);
     return function.result(outputs);
   };
 }
@@ -298,13 +304,15 @@ auto hessian(F f) {
   return jacfwd(jacrev(std::move(f)));
 }
 
-/// Recomputes f in the backward pass instead of keeping its intermediate values (J-086).
+/// Recomputes f in the backward pass instead of keeping its intermediate values, but for those that
+/// the policy keeps (J-086).
 template <class F>
-auto checkpoint(F f) {
-  return [f = std::move(f)]<class... A>(const A&... args) {
+auto checkpoint(F f, CheckpointPolicy policy = {}) {
+  return [f = std::move(f), policy = std::move(policy)]<class... A>(const A&... args) {
     detail::CallOf<const F, A...> function(args...);
     return function.result(detail::remat_call(
-        function.inputs(), [&](const TensorList& lifted) { return function.run(f, lifted); }));
+        function.inputs(), [&](const TensorList& lifted) { return function.run(f, lifted); },
+        policy));
   };
 }
 

@@ -86,8 +86,8 @@ void register_elementwise(KernelTable& table) {
   table.add(convert_primitive(),
             {.name = "cast", .strided = true, .run = run_convert, .never_throws = true});
   table.add(iota_primitive(), {.name = "count", .run = run_iota, .never_throws = true});
-  for (const Primitive* primitive :
-       {&copy_primitive(), &stop_gradient_primitive(), &bitcast_primitive()}) {
+  for (const Primitive* primitive : {&copy_primitive(), &stop_gradient_primitive(),
+                                     &checkpoint_name_primitive(), &bitcast_primitive()}) {
     table.add(
         *primitive,
         {.name = "copy", .strided = true, .in_place = true, .run = run_copy, .never_throws = true});

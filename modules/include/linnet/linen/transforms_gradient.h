@@ -26,7 +26,8 @@ struct VjpOptions {
 
 namespace detail {
 
-TensorList remat_call(const LiftOptions& options, const ScopeFunction& f);
+TensorList remat_call(const LiftOptions& options, const ScopeFunction& f,
+                      const CheckpointPolicy& policy);
 
 struct LiftedGradient {
   TensorList results, gradients;
@@ -63,12 +64,13 @@ TensorList custom_vjp_call(const CollectionFilter& grad_vars, CustomVjpCall call
 struct RematTransform {
   static constexpr const char* kPrefix = "Checkpoint";
   LiftOptions options;
-  LINNET_FIELDS(options)
+  CheckpointPolicy policy;
+  LINNET_FIELDS(options, policy)
 
   template <class Module, class... A>
   auto apply(const Module& module, Scope& scope, const A&... args) const {
     ScopeCall<Module, A...> call(module, scope, args...);
-    return call.result(remat_call(options, call.function()));
+    return call.result(remat_call(options, call.function(), policy));
   }
 };
 
@@ -121,12 +123,13 @@ auto vjp(const VjpOptions& options, const F& f, Scope& scope, const A&... args) 
 
 /// `module` recomputed in the backward pass instead of keeping its intermediate values (L-080).
 template <class Module>
-auto remat(Module module, LiftOptions options = {}) {
-  return Lifted<detail::RematTransform, Module>({std::move(options)}, std::move(module));
+auto remat(Module module, LiftOptions options = {}, CheckpointPolicy policy = {}) {
+  return Lifted<detail::RematTransform, Module>({std::move(options), std::move(policy)},
+                                                std::move(module));
 }
 template <class Module>
-auto checkpoint(Module module, LiftOptions options = {}) {
-  return linen::remat(std::move(module), std::move(options));
+auto checkpoint(Module module, LiftOptions options = {}, CheckpointPolicy policy = {}) {
+  return linen::remat(std::move(module), std::move(options), std::move(policy));
 }
 
 /// The value of `f(s, args...)` and its gradients with respect to the arguments, always a tuple;

@@ -52,7 +52,8 @@ struct RematScanOptions {
   CollectionFilter variable_carry = false;
   VariableAxes variable_axes = {{true, 0}};
   SplitRngs split_rngs = {{true, true}};
-  LINNET_FIELDS(lengths, variable_broadcast, variable_carry, variable_axes, split_rngs)
+  CheckpointPolicy policy = {};  ///< what each level keeps for the backward pass
+  LINNET_FIELDS(lengths, variable_broadcast, variable_carry, variable_axes, split_rngs, policy)
 };
 
 struct WhileOptions {

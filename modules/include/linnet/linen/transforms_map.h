@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "linnet/linen/lifted_call.h"
 
@@ -26,9 +27,11 @@ struct VmapOptions {
   std::vector<std::optional<int64_t>> out_axes = {};
   /// Needed only if no argument and no variable is mapped.
   std::optional<int64_t> axis_size = {};
+  /// What collectives inside call the batch (collectives.h): the `axis_name` of a batch norm.
+  std::string axis_name = {};
   /// Handed to boxes that get or lose the axis: `{"partition_name", "expert"}`.
   Metadata metadata_params = {};
-  LINNET_FIELDS(variable_axes, split_rngs, in_axes, out_axes, axis_size, metadata_params)
+  LINNET_FIELDS(variable_axes, split_rngs, in_axes, out_axes, axis_size, axis_name, metadata_params)
 };
 
 /// Makes of the variables of a scope, collections by name, those that are seen in their place.

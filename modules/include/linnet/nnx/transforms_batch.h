@@ -7,6 +7,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct VmapOptions {
   std::vector<AxesPrefix> in_axes = {};
   /// One for the whole result, or one for each element of a tuple or pair. Empty: 0.
   std::vector<AxesPrefix> out_axes = {};
+  /// What collectives inside call the batch (collectives.h): the `axis_name` of a batch norm.
+  std::string axis_name = {};
   /// Needed only if nothing is mapped.
   std::optional<int64_t> axis_size = {};
   /// With `partition_name` the metadata of mapped variables follow their arrays: the axis has that

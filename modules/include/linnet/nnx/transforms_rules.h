@@ -19,7 +19,7 @@ namespace linnet::nnx {
 
 namespace detail {
 
-void remat_call(std::vector<Visit> arguments, const Body& body);
+void remat_call(std::vector<Visit> arguments, const Body& body, const CheckpointPolicy& policy);
 
 /// A function that has run once and whose derivative may be asked for again and again.
 class Pullback {
@@ -93,20 +93,20 @@ auto as_tuple(T tangents) {
 
 }  // namespace detail
 
-/// f again in the backward pass instead of its intermediate values (N-099). Variables and random
-/// counts advance once.
+/// f again in the backward pass instead of its intermediate values, but for those that the policy
+/// keeps (N-099). Variables and random counts advance once.
 template <class F>
-auto remat(F f) {
-  return [f = std::move(f)]<class... A>(A&&... args) -> decltype(auto) {
+auto remat(F f, CheckpointPolicy policy = {}) {
+  return [f = std::move(f), policy = std::move(policy)]<class... A>(A&&... args) -> decltype(auto) {
     detail::TypedCall<const F, A...> call(f, args...);
-    detail::remat_call(call.arguments(), call.body());
+    detail::remat_call(call.arguments(), call.body(), policy);
     return call.result();
   };
 }
 /// The same by the name of the core.
 template <class F>
-auto checkpoint(F f) {
-  return nnx::remat(std::move(f));
+auto checkpoint(F f, CheckpointPolicy policy = {}) {
+  return nnx::remat(std::move(f), std::move(policy));
 }
 
 /// f's value and a function from a cotangent of it to those of the arguments: for objects a State

@@ -1,0 +1,143 @@
+// Policies of checkpoint: which values are computed again, and that all give one gradient (J-086).
+#include "tests/core/core_support.h"
+#include "tests/core/graph_support.h"
+
+namespace linnet {
+namespace {
+
+namespace policies = checkpoint_policies;
+using test::values;
+
+/// Two products with values under names behind them.
+Tensor named_layers(const Tensor& x, const Tensor& w) {
+  const Tensor h = checkpoint_name(exp(sin(matmul(x, w))), "hidden");
+  return sum(cos(checkpoint_name(tanh(matmul(h, w)), "out")));
+}
+
+/// The program of the loss and its gradients, each operation by itself.
+template <class Loss>
+Graph gradient_program(const Loss& loss, const TypeList& types) {
+  const Graph graph = record(types, [&](const TensorList& x) {
+    const auto [value, g] = value_and_grad<0, 1>(loss)(x[0], x[1]);
+    return TensorList{value, std::get<0>(g), std::get<1>(g)};
+  });
+  return optimize(graph, {.epilogues = false, .fusion = false});
+}
+
+struct Case {
+  const char* name;
+  CheckpointPolicy policy;
+  // The products are 2 forward, 4 backward (two for each), and those done again.
+  size_t products, exponentials, tangents;
+};
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all{
+      {"nothing", policies::nothing_saveable(), 8, 2, 2},
+      {"everything", policies::everything_saveable(), 6, 1, 1},
+      {"dots", policies::dots_saveable(), 6, 2, 2},
+      {"plain dots", policies::dots_with_no_batch_dims_saveable(), 6, 2, 2},
+      {"hidden", policies::save_only_these_names({"hidden"}), 8, 1, 2},
+      {"out", policies::save_only_these_names({"out"}), 7, 2, 1},
+      {"both", policies::save_only_these_names({"hidden", "out"}), 7, 1, 1},
+      {"any named", policies::save_any_names_but_these({}), 7, 1, 1},
+      {"named but out", policies::save_any_names_but_these({"out"}), 8, 1, 2},
+      {"all but hidden", policies::save_anything_except_these_names({"hidden"}), 6, 1, 1},
+      {"dots or hidden",
+       policies::save_from_both_policies(policies::dots_saveable(),
+                                         policies::save_only_these_names({"hidden"})),
+       6, 1, 2}};
+  return all;
+}
+
+TEST(CheckpointPolicy, J_086_computes_again_what_it_does_not_keep) {
+  const TypeList types{type({6, 4}), type({4, 4})};
+  for (const Case& c : cases()) {
+    const Graph program = gradient_program(checkpoint(named_layers, c.policy), types);
+    EXPECT_EQ(count_nodes(program, "dot_general"), c.products) << c.name;
+    EXPECT_EQ(count_nodes(program, "exp"), c.exponentials) << c.name;
+    EXPECT_EQ(count_nodes(program, "tanh"), c.tangents) << c.name;
+    EXPECT_EQ(count_nodes(program, "checkpoint_name"), 0u) << c.name;
+  }
+}
+
+TEST(CheckpointPolicy, J_086_all_policies_give_one_gradient) {
+  const Tensor x = sin(test::ramp({6, 4})), w = sin(test::ramp({4, 4}) * 3);
+  const auto [gx, gw] = grad<0, 1>(named_layers)(x, w);
+  for (const Case& c : cases()) {
+    const auto loss = checkpoint(named_layers, c.policy);
+    const auto [px, pw] = grad<0, 1>(loss)(x, w);
+    EXPECT_EQ(values(px), values(gx)) << c.name;
+    EXPECT_EQ(values(pw), values(gw)) << c.name;
+    const auto [value, direction] =
+        jvp(loss, std::tuple(x, w), std::tuple(ones_like(x), zeros_like(w)));
+    EXPECT_FLOAT_EQ(value.item<float>(), named_layers(x, w).item<float>()) << c.name;
+    EXPECT_NEAR(direction.item<float>(), sum(gx).item<float>(), 1e-4) << c.name;
+    const auto both = vmap([&](const Tensor& a) { return grad(loss)(a, w); })(stack({x, x * 2}));
+    EXPECT_EQ(values(both[0]), values(gx)) << c.name;
+  }
+}
+
+TEST(CheckpointPolicy, J_086_second_derivatives) {
+  const Tensor x = sin(test::ramp({3, 2}, DType::kF64)), w = sin(test::ramp({2, 2}, DType::kF64));
+  const auto plain = [&](const Tensor& v) { return named_layers(x, v); };
+  const std::vector<double> expected = hessian(plain)(w).to_vector<double>();
+  for (const Case& c : cases()) {
+    const auto loss = [&](const Tensor& v) { return checkpoint(named_layers, c.policy)(x, v); };
+    const std::vector<double> forward = hessian(loss)(w).to_vector<double>();
+    const std::vector<double> reverse = jacrev(grad(loss))(w).to_vector<double>();
+    const std::vector<double> compiled =
+        jit([&](const Tensor& v) { return jacrev(grad(loss))(v); })(w).to_vector<double>();
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_NEAR(forward[i], expected[i], 1e-12) << c.name;
+      EXPECT_NEAR(reverse[i], expected[i], 1e-12) << c.name;
+      EXPECT_NEAR(compiled[i], expected[i], 1e-12) << c.name;
+    }
+  }
+}
+
+TEST(CheckpointPolicy, J_086_batches_are_what_tells_dots_apart) {
+  const auto loss = [](const Tensor& x, const Tensor& w) { return sum(sin(matmul(x, w))); };
+  const TypeList batched{type({3, 6, 4}), type({3, 4, 4})}, plain{type({6, 4}), type({4, 4})};
+  const auto products = [&](const CheckpointPolicy& policy, const TypeList& types) {
+    return count_nodes(gradient_program(checkpoint(loss, policy), types), "dot_general");
+  };
+  EXPECT_EQ(products(policies::dots_saveable(), batched), 3u);
+  EXPECT_EQ(products(policies::dots_with_no_batch_dims_saveable(), batched), 4u);
+  EXPECT_EQ(products(policies::dots_with_no_batch_dims_saveable(), plain), 3u);
+}
+
+TEST(CheckpointPolicy, J_086_keeps_convolutions) {
+  const auto loss = [](const Tensor& x, const Tensor& w) {
+    return sum(sin(conv_general_dilated(x, w)));
+  };
+  const TypeList types{type({2, 6, 3}), type({3, 3, 4})};
+  const auto forward = [&](const CheckpointPolicy& policy) {
+    return count_nodes(gradient_program(checkpoint(loss, policy), types), "conv_general_dilated");
+  };
+  EXPECT_EQ(forward(policies::nothing_saveable()), 2u);
+  EXPECT_EQ(forward(policies::dots_saveable()), 1u);
+}
+
+TEST(CheckpointPolicy, J_086_keeps_only_what_the_backward_pass_reads) {
+  // The named value is of no use to the backward pass, so it is not kept.
+  const auto f = [](const Tensor& x) { return sum(checkpoint_name(x * 3, "unused") + x); };
+  const Tensor x = test::ramp({1024});
+  const size_t before = memory_stats().live_bytes;
+  const auto kept = vjp(checkpoint(f, policies::save_only_these_names({"unused"})), x);
+  EXPECT_LT(memory_stats().live_bytes - before, 1024u);
+}
+
+TEST(CheckpointPolicy, names_change_nothing) {
+  const Tensor x = test::ramp({2, 8});
+  EXPECT_EQ(values(checkpoint_name(x, "x")), values(x));
+  EXPECT_EQ(checkpoint_name(x, "x").data<float>().data(), x.data<float>().data()) << "no copy";
+  EXPECT_EQ(test::type_text(checkpoint_name(x > 1, "mask")), "bool[2,8]");
+  const CheckpointPolicy policy = policies::save_from_both_policies(
+      policies::dots_saveable(), policies::save_any_names_but_these({"a", "b"}));
+  EXPECT_EQ(ParamsRef(policy).text(),
+            "rules=[kind=dots, names=[],kind=other_names, names=['a','b']]");
+}
+
+}  // namespace
+}  // namespace linnet

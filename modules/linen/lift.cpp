@@ -129,6 +129,7 @@ std::shared_ptr<ScopeRoot> Pack::inner_root(size_t r, const VariableGroups& vari
   for (const CollectionFilter& filter : filters_.out) written = written | filter;
   root->mutate = outside.root->mutate & written & mutate;
   root->initializing = outside.root->initializing;
+  root->transformation = name_;
   return root;
 }
 
@@ -140,6 +141,10 @@ Pack::Run Pack::run(const detail::ScopeFunction::Run& f, const VariableGroups& v
     auto node = std::make_shared<ScopeNode>();
     node->root = inner_root(r, variables, streams, mutate);
     node->path = roots_[r]->path;
+    node->shown_path = roots_[r]->shown_path;
+    if (node->shown_path.empty()) node->shown_path.emplace_back();
+    std::string& last = node->shown_path.back();
+    last = std::string(name_) + '(' + last + ')';
     node->rng_counts = roots_[r]->rng_counts;
     inside.roots.push_back(std::move(node));
   }

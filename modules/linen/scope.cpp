@@ -27,13 +27,22 @@ void reserve(ScopeNode& node, const std::string& name, const std::string& collec
   users.insert(collection);
 }
 
+/// A hint about the transformation around a scope, whose name is put into `text`; nothing where
+/// there is none.
+std::string in_transformation(const ScopeNode& node, std::string text) {
+  const std::string& name = node.root->transformation;
+  if (name.empty()) return {};
+  return text.replace(text.find("{}"), 2, name);
+}
+
 void require_mutable(const ScopeNode& node, const std::string& collection,
                      const std::string& name) {
   if (node.root->mutate.contains(collection)) return;
   fail<ModuleError>(
       "ModifyScopeVariableError: cannot write '{}' in scope {}: collection '{}' is immutable\n"
-      "  hint: name the collection in apply_with({{.mutate = {{\"{}\"}}}}, ...)",
-      name, node.text(), collection, collection);
+      "  hint: name the collection in apply_with({{.mutate = {{\"{}\"}}}}, ...){}",
+      name, node.text(), collection, collection,
+      in_transformation(node, ", and among those that {} lets out"));
 }
 
 }  // namespace
@@ -157,8 +166,9 @@ Shape abstract_shape(const std::function<Variables(const Key&)>& init) {
     fail<ModuleError>(
         "ScopeCollectionNotFound: parameter '{}' of scope {} was asked for, but there is no "
         "collection 'params'\n"
-        "  hint: pass the variables that init returned",
-        name, node.text());
+        "  hint: pass the variables that init returned{}",
+        name, node.text(),
+        in_transformation(node, ", and name the collection in the options of {}"));
   }
   fail<ModuleError>("ScopeParamNotFoundError: no parameter '{}' in scope {}; there is {}", name,
                     node.text(), fmt::join(all->keys(), ", "));
@@ -214,9 +224,10 @@ ScopeVariable Scope::variable(const std::string& collection, const std::string& 
     if (!node_->root->mutate.contains(collection) || !init) {
       const Variables* all = node_->root->find({collection});
       fail<ModuleError>(
-          "{}: no variable '{}' in collection '{}' of scope {}",
+          "{}: no variable '{}' in collection '{}' of scope {}{}",
           !all || all->empty() ? "ScopeCollectionNotFound" : "ScopeVariableNotFoundError", name,
-          collection, node_->text());
+          collection, node_->text(),
+          in_transformation(*node_, "\n  hint: name the collection in the options of {}"));
     }
     node_->root->put(node_->full_path(collection, name), Variables(init()));
   }
@@ -332,8 +343,9 @@ Key Scope::make_rng(const std::string& stream) {
   if (found == streams.end()) {
     fail<ModuleError>(
         "InvalidRngError: scope {} needs a random key for '{}'\n  hint: pass rngs = {{{{\"{}\", "
-        "key}}}}",
-        node_->text(), stream, stream);
+        "key}}}}{}",
+        node_->text(), stream, stream,
+        in_transformation(*node_, ", and name the stream in the options of {}"));
   }
   const int64_t count = ++node_->rng_counts->drawn[found->first];
   const std::span<const std::string> path(node_->path);

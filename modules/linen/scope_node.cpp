@@ -106,7 +106,7 @@ std::vector<std::string> ScopeNode::full_path(const std::string& collection,
   return out;
 }
 
-std::string ScopeNode::text() const { return "/" + tree::to_string(path); }
+std::string ScopeNode::text() const { return "/" + tree::to_string(shown_path); }
 
 void ScopeNode::check_alive() const {
   if (root->alive) return;
@@ -123,6 +123,8 @@ Scope ScopeAccess::child(const Scope& scope, const std::string& name) {
     child->root = node.root;
     child->path = node.path;
     child->path.push_back(name);
+    child->shown_path = node.shown_path;
+    child->shown_path.push_back(name);
     std::shared_ptr<RngCounts>& counts = node.rng_counts->children[name];
     if (!counts) counts = std::make_shared<RngCounts>();
     child->rng_counts = counts;

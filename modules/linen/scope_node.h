@@ -43,6 +43,8 @@ class ScopeRoot {
   CollectionFilter mutate;
   bool initializing = false;
   bool alive = true;
+  /// The lifted transformation whose inside this is; empty for a call from outside.
+  std::string transformation;
 
   explicit ScopeRoot(Variables variables);
 
@@ -69,6 +71,8 @@ class ScopeRoot {
 struct ScopeNode {
   std::shared_ptr<ScopeRoot> root;
   std::vector<std::string> path;
+  /// The path with the transformations that are around: `{"vmap(layer)", "Dense_0"}`.
+  std::vector<std::string> shown_path;
   std::shared_ptr<RngCounts> rng_counts = std::make_shared<RngCounts>();
   std::map<std::string, int64_t> automatic_names;
   /// Name -> collections that use it; "" stands for a submodule.

@@ -136,6 +136,15 @@ TEST_F(ErrorsModules, no_stream) {
   });
 }
 
+TEST_F(ErrorsModules, lifted_collection) {
+  message<ModuleError>([] {
+    // [lifted-collection]
+    auto batched = linen::vmap(linen::Dense{.features = 4}, {.split_rngs = {{"params", true}}});
+    linen::init(batched, Key(0), ones({3, 2, 5}));
+    // [lifted-collection]
+  });
+}
+
 TEST_F(ErrorsModules, const_layer) {
   message<ModuleError>([] {
     // [const-layer]

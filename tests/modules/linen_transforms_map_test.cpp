@@ -200,6 +200,54 @@ TEST(LinenVmap, L_074_collections_that_are_not_named_are_not_seen) {
   EXPECT_NE(text.find("'state'"), std::string::npos) << text;
 }
 
+TEST(LinenVmap, L_032_names_inside_collide_as_outside) {
+  const auto twice = [](Scope& s, const Tensor& x) {
+    const Tensor y = s("layer", linen::Dense{.features = 5}, x);
+    return s("layer", linen::Dense{.features = 5}, y);
+  };
+  const auto batched =
+      linen::vmap(twice, {.variable_axes = {{"params", 0}}, .split_rngs = {{"params", true}}});
+  const auto outer = [&](Scope& s, const Tensor& x) { return s("inner", batched, x); };
+  const std::string text = error_of([&] { linen::init(outer, Key(0), normal({3, 2, 5})); });
+  EXPECT_NE(text.find("NameInUseError: cannot create submodule 'layer' in scope /vmap(inner)"),
+            std::string::npos)
+      << text;
+  const auto taken = [&](Scope& s, const Tensor& x) {
+    s.param("inner", init::zeros(), {2});
+    return s("inner", linen::vmap(linen::Dense{.features = 5}), x);
+  };
+  EXPECT_NE(error_of([&] {
+              linen::init(taken, Key(0), normal({3, 2, 5}));
+            }).find("NameInUseError"),
+            std::string::npos);
+}
+
+TEST(LinenVmap, L_048_is_initializing_inside) {
+  const auto tells = [](Scope& s, const Tensor& x) {
+    return x * (s.is_initializing() ? 1.f : 2.f);
+  };
+  const auto batched = linen::vmap(tells);
+  EXPECT_EQ(linen::init_with_output(batched, Key(0), ones({3})).first.to_vector<float>(),
+            (std::vector<float>{1, 1, 1}));
+  EXPECT_EQ(linen::apply(batched, {}, ones({3})).to_vector<float>(), (std::vector<float>{2, 2, 2}));
+}
+
+TEST(LinenVmap, L_078_equal_transformed_modules_have_one_identity) {
+  const auto identity = [](int64_t features, int64_t axis) {
+    return linen::detail::identity_of(
+        linen::vmap(linen::remat(linen::Dense{.features = features}),
+                    {.variable_axes = {{"params", axis}},
+                     .metadata_params = {{"partition_name", std::string("expert")}}}));
+  };
+  EXPECT_EQ(identity(4, 0), identity(4, 0));
+  EXPECT_NE(identity(4, 0), identity(5, 0));
+  EXPECT_NE(identity(4, 0), identity(4, 1));
+  const auto compiled = [] {
+    return linen::detail::identity_of(linen::jit(linen::Dense{.features = 4}));
+  };
+  EXPECT_EQ(compiled(), compiled());
+}
+
 TEST(LinenVmap, L_083_sizes_must_agree) {
   const auto add = [](Scope&, const Tensor& a, const Tensor& b) { return a + b; };
   const auto run = [&](linen::VmapOptions options, const Tensor& a, const Tensor& b) {

@@ -38,6 +38,30 @@ TEST(LinenRemat, L_080_numbers_among_the_arguments_are_static) {
   linnet::testing::expect_golden(linen::apply(remat, variables, x, true), once * 2, 1e-6, "twice");
 }
 
+TEST(LinenRemat, L_080_a_policy_keeps_products) {
+  const auto products_of = [](const CheckpointPolicy& policy) {
+    const auto remat = linen::remat(Block{}, {}, policy);
+    const auto outer = [&](Scope& s, const Tensor& x) { return s(remat, x); };
+    expect_case("remat", outer, normal({2, 5}));
+    const Variables variables = linen::init(outer, init_streams(), normal({2, 5}));
+    const auto gradient = jit([&](const Variables& v, const Tensor& x) {
+      return grad([&](const Variables& all) {
+        return sum(square(linen::apply_with(apply_options(), outer, all, x).first));
+      })(v);
+    });
+    const std::string text = gradient.lower(variables, normal({2, 5})).optimized_text();
+    size_t count = 0;
+    for (const std::string product : {" = dot_general(", " = linear_bias_activation("}) {
+      for (size_t at = text.find(product); at != std::string::npos; at = text.find(product, at + 1))
+        ++count;
+    }
+    return count;
+  };
+  const size_t kept = products_of(checkpoint_policies::dots_saveable());
+  EXPECT_GT(products_of({}), kept) << "without a policy the product is computed again";
+  EXPECT_GT(kept, 0u);
+}
+
 TEST(LinenVjp, L_093_cotangents_of_variables_and_inputs) {
   const auto outer = [](Scope& s, const Tensor& x) {
     auto [y, pullback] = linen::vjp([](Scope& t, const Tensor& z) { return t(Block{}, z); }, s, x);

@@ -371,6 +371,23 @@ TensorList while_loop_call(const WhileOptions& options, const ScopeFunction& con
   return leaves.rest();
 }
 
+namespace {
+
+/// The results of branch `index` where all branches run, so that a result depends on an operand
+/// only if some branch makes it so.
+TensorList chosen_of_all(const Tensor& index, const TensorList& inputs,
+                         const std::vector<linnet::detail::FlatFunction>& branches) {
+  TensorList chosen = branches.at(0)(inputs);
+  for (size_t k = 1; k < branches.size(); ++k) {
+    const TensorList results = branches[k](inputs);
+    for (size_t i = 0; i < chosen.size(); ++i)
+      chosen[i] = where(index < static_cast<int64_t>(k), chosen[i], results.at(i));
+  }
+  return chosen;
+}
+
+}  // namespace
+
 TensorList cond_call(const LiftOptions& options, const Tensor& index,
                      const std::vector<ScopeFunction>& branches) {
   const ScopeFunction& first = branches.at(0);
@@ -400,7 +417,9 @@ TensorList cond_call(const LiftOptions& options, const Tensor& index,
       return ran.results;
     });
   }
-  const TensorList outputs = linnet::detail::cond_call("linen::switch_case", index, inputs, flat);
+  const TensorList outputs =
+      evaluating_known() ? chosen_of_all(index, inputs, flat)
+                         : linnet::detail::cond_call("linen::switch_case", index, inputs, flat);
   LeafReader leaves(outputs);
   TensorList out = leaves.take_tensors(results);
   pack.publish(leaves.take(*updated));

@@ -90,5 +90,71 @@ TEST(NnxTransforms, N_085_modules_made_for_the_call_alone_leave_no_trace) {
   EXPECT_EQ(rngs["default"].count().item<uint32_t>(), 2u) << "kernel and bias";
 }
 
+/// Holds a tensor that is no variable.
+struct WithTensor {
+  nnx::Param w{ones({2})};
+  Tensor t = zeros({2});
+  LINNET_FIELDS(w, t)
+};
+
+Tensor count_up(WithTensor& m) {
+  m.t = m.t + m.w.value();
+  return sum(m.t);
+}
+
+TEST(NnxTransforms, N_024_tensors_of_modules_are_updated_in_every_transformation) {
+  const auto stay = [](WithTensor& m) { return sum(m.t) * 0 - 1; };
+  WithTensor m;
+  EXPECT_EQ(nnx::cond(Tensor(true), count_up, stay, m).item<float>(), 2.f);
+  EXPECT_EQ(nnx::cond(Tensor(false), count_up, stay, m).item<float>(), -1.f);
+  EXPECT_EQ(floats(m.t), (std::vector<float>{1, 1}));
+  nnx::remat(count_up)(m);
+  nnx::grad(count_up, m);
+  EXPECT_EQ(floats(m.t), (std::vector<float>{3, 3}));
+  const auto choose = jit(
+      [&](WithTensor& one, const Tensor& which) { return nnx::cond(which, count_up, stay, one); });
+  choose(m, Tensor(true));
+  choose(m, Tensor(false));
+  EXPECT_EQ(floats(m.t), (std::vector<float>{4, 4}));
+  // Carried from step to step.
+  const nnx::StateAxes carried{{nnx::everything(), kCarry}};
+  const Tensor sums = nnx::scan(count_up, {.in_axes = {carried}, .out_axes = {0}, .length = 3})(m);
+  EXPECT_EQ(floats(sums), (std::vector<float>{10, 12, 14}));
+  EXPECT_EQ(floats(m.t), (std::vector<float>{7, 7}));
+  EXPECT_THROW(nnx::scan(count_up, {.in_axes = {kNone}, .out_axes = {0}, .length = 3})(m),
+               ValueError);
+  EXPECT_EQ(floats(m.t), (std::vector<float>{7, 7}));
+  // Taken apart and stacked again.
+  EXPECT_EQ(floats(nnx::scan(
+                [](WithTensor& one) {
+                  one.t = one.t * 2;
+                  return one.w.value() + one.t;
+                },
+                {.in_axes = {0}, .out_axes = {0}})(m)),
+            (std::vector<float>{15, 15}));
+  EXPECT_EQ(floats(m.t), (std::vector<float>{14, 14}));
+  using At = std::tuple<WithTensor&, Tensor>;
+  nnx::fori_loop(
+      0, 2,
+      [](const Tensor&, At& at) {
+        auto& [one, x] = at;
+        one.t = one.t + x;
+        return At(one, x + 1);
+      },
+      At(m, ones({})));
+  EXPECT_EQ(floats(m.t), (std::vector<float>{17, 17}));
+}
+
+TEST(NnxTransforms, N_024_constant_modules_are_left_alone) {
+  const WithTensor m{.w = nnx::Param(iota(DType::kF32, {2})), .t = ones({2, 3})};
+  const auto total = [](const WithTensor& one, const Tensor& x) {
+    return sum(one.t) * one.w.value() + x;
+  };
+  EXPECT_EQ(floats(nnx::vmap(total)(m, ones({2}))), (std::vector<float>{1, 4}));
+  EXPECT_EQ(floats(jit([&](const Tensor& x) { return nnx::vmap(total)(m, x); })(ones({2}))),
+            (std::vector<float>{1, 4}));
+  EXPECT_EQ(m.t.shape(), (Shape{2, 3}));
+}
+
 }  // namespace
 }  // namespace linnet

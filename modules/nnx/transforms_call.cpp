@@ -446,9 +446,13 @@ void ObjectCall::finish(const TensorList& values) {
     const auto first = values.begin() + static_cast<int64_t>(next);
     value.tensors.assign(first, first + static_cast<int64_t>(output.count));
     next += output.count;
-    if (output.made)
+    if (output.made) {
+      // An axis that was added to the metadata beside the array is now one of the array.
+      Metadata& metadata = output.cell->metadata;
+      if (output.place.axis.mapped() && metadata.axes_beside_array() > 0)
+        metadata.set_axes_beside_array(metadata.axes_beside_array() - 1);
       output.cell->set_raw(std::move(value));
-    else
+    } else
       state::write(output.cell, std::move(value));
   }
 }

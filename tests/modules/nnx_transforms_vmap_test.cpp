@@ -388,6 +388,33 @@ TEST(NnxTransforms, N_102_N_155_metadata_follow_the_arrays) {
   EXPECT_EQ(names(w), (AxisNames{"layers", "in", "out"}));
 }
 
+TEST(NnxTransforms, N_114_metadata_without_arrays) {
+  const auto names = [](const nnx::Param& p) {
+    return *p.metadata().get<AxisNames>("out_sharding");
+  };
+  const auto make = [](nnx::Rngs& r) {
+    return nnx::Param(random::normal(r(), {2, 3}),
+                      Metadata{{"out_sharding", AxisNames{"in", "out"}}});
+  };
+  nnx::Rngs rngs(0);
+  nnx::Param w = nnx::split_rngs(
+      {.splits = 4}, nnx::vmap(nnx::transform_metadata(make, {.partition = "layers"})))(rngs);
+  EXPECT_EQ(w.shape(), (Shape{4, 2, 3}));
+  EXPECT_EQ(names(w), (AxisNames{"layers", "in", "out"}));
+  EXPECT_EQ(w.metadata().axes_beside_array(), 0);
+  const auto use = [&](nnx::Param& each) {
+    EXPECT_EQ(names(each), (AxisNames{"in", "out"}));
+    return sum(each.value());
+  };
+  nnx::vmap(nnx::transform_metadata(use, {.partition = "layers"}))(w);
+  EXPECT_EQ(names(w), (AxisNames{"layers", "in", "out"}));
+  EXPECT_THROW(nnx::transform_metadata(use, {.partition = "blocks"})(w), ValueError);
+  EXPECT_EQ(names(w), (AxisNames{"layers", "in", "out"}));
+  const auto fails = [](nnx::Param&) -> Tensor { throw ValueError("stop"); };
+  EXPECT_THROW(nnx::transform_metadata(fails, {.partition = "layers"})(w), ValueError);
+  EXPECT_EQ(names(w), (AxisNames{"layers", "in", "out"}));
+}
+
 TEST(NnxTransforms, N_110_eval_shape_of_constructors_and_calls) {
   nnx::Rngs rngs(0);
   const SmallMlp shapes = nnx::eval_shape([](nnx::Rngs& r) { return SmallMlp(r); }, rngs);

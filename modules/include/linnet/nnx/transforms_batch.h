@@ -55,6 +55,31 @@ auto vmap(F f, VmapOptions options = {}) {
       };
 }
 
+struct MetadataOptions {
+  /// As for vmap.
+  std::vector<AxesPrefix> in_axes = {};
+  std::vector<AxesPrefix> out_axes = {};
+  /// The name of the axis; none: an axis without one.
+  std::optional<std::string> partition = {};
+};
+
+namespace detail {
+void metadata_call(std::vector<Visit> arguments, const Body& body, const MetadataOptions& options);
+}
+
+/// f with metadata of variables as if an axis were mapped, without mapping anything (N-114): the
+/// axis is absent from those of the arguments while f runs, and is added to those of its results.
+/// @throws ValueError if a variable has another name at that axis, and for axes as vmap.
+template <class F>
+auto transform_metadata(F f, MetadataOptions options) {
+  return
+      [f = std::move(f), options = std::move(options)]<class... A>(A&&... args) -> decltype(auto) {
+        detail::TypedCall<const F, A...> call(f, args...);
+        detail::metadata_call(call.arguments(), call.body(), options);
+        return call.result();
+      };
+}
+
 }  // namespace linnet::nnx
 
 #pragma GCC visibility pop

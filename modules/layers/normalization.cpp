@@ -41,6 +41,34 @@ Tensor masked_mean(const Tensor& x, const Axes& axes, const Tensor& mask) {
   return sum(where(chosen, x, 0), axes) / sum(astype(chosen, x.dtype()), axes);
 }
 
+/// Averages of one shape over the elements of the named axis, if there is one: one collective.
+TensorList over_named_axis(const TensorList& averages, const NormSettings& settings) {
+  if (!settings.axis_name) return averages;
+  const Tensor all = pmean(stack(averages), *settings.axis_name, settings.axis_index_groups);
+  TensorList out;
+  for (size_t i = 0; i < averages.size(); ++i) out.push_back(all[static_cast<int64_t>(i)]);
+  return out;
+}
+
+Tensor mean_of_all(const Tensor& x, const Axes& axes, const Tensor& mask,
+                   const NormSettings& settings) {
+  return over_named_axis({masked_mean(x, axes, mask)}, settings)[0];
+}
+
+/// Features of which a mask leaves something, in every element of the named axis: one that has
+/// nothing makes the mean NaN.
+Tensor seen_features(const Tensor& x, const Tensor& mask, const Axes& axes,
+                     const NormSettings& settings) {
+  const Tensor here = any(broadcast_to(mask, x.shape()), axes);
+  if (!settings.axis_name) return here;
+  return pmin(astype(here, DType::kI32), *settings.axis_name, settings.axis_index_groups) > 0;
+}
+
+/// Whether one operation may do the whole norm.
+bool local_and_whole(const Tensor& x, const Tensor& mask, const NormSettings& settings) {
+  return !mask.defined() && !settings.axis_name && settings.force_float32 && is_floating(x.dtype());
+}
+
 /// Gives back dimensions of size 1 for the reduced axes.
 Tensor with_axes(const Tensor& statistic, const Axes& axes) {
   return axes.empty() ? statistic : expand_dims(statistic, axes);
@@ -77,13 +105,13 @@ Statistics statistics(const Tensor& x, const Axes& axes, const Tensor& mask,
                       const NormSettings& settings) {
   Tensor value = x;
   if (settings.force_float32) value = astype(x, promote_types(x.dtype(), DType::kF32));
-  Statistics out{masked_mean(value, axes, mask), {}};
   if (settings.fast_variance) {
-    out.variance = maximum(masked_mean(square(value), axes, mask) - square(out.mean), 0);
-  } else {
-    out.variance = masked_mean(square(value - with_axes(out.mean, axes)), axes, mask);
+    const TensorList moments = over_named_axis(
+        {masked_mean(value, axes, mask), masked_mean(square(value), axes, mask)}, settings);
+    return {moments[0], maximum(moments[1] - square(moments[0]), 0)};
   }
-  return out;
+  const Tensor mean = mean_of_all(value, axes, mask, settings);
+  return {mean, mean_of_all(square(value - with_axes(mean, axes)), axes, mask, settings)};
 }
 
 BatchNormOutput batch_norm(const Tensor& x, const Statistics& running, const ScaleBias& parameters,
@@ -106,7 +134,7 @@ BatchNormOutput batch_norm(const Tensor& x, const Statistics& running, const Sca
     return out;
   }
   Statistics batch;
-  if (whole && !mask.defined() && settings.force_float32) {
+  if (whole && local_and_whole(x, mask, settings)) {
     BatchNormResult result =
         batch_norm_train(operand_of(x, dtype), parameters.scale, parameters.bias, settings.epsilon);
     out.y = astype(result.y, dtype);
@@ -116,7 +144,7 @@ BatchNormOutput batch_norm(const Tensor& x, const Statistics& running, const Sca
     out.y = normalised(x, batch, reduced, parameters, settings);
   }
   // Where a mask leaves nothing of a feature, its average stays, as in an empty batch.
-  const Tensor seen = mask.defined() ? any(broadcast_to(mask, x.shape()), reduced) : Tensor();
+  const Tensor seen = mask.defined() ? seen_features(x, mask, reduced, settings) : Tensor();
   const auto moved = [&](const Tensor& old, const Tensor& now) {
     const Tensor next = astype(momentum * old + (1 - momentum) * now, old.dtype());
     return seen.defined() ? where(seen, next, old) : next;
@@ -129,8 +157,7 @@ Tensor layer_norm(const Tensor& x, const ScaleBias& parameters, const Axes& redu
                   const Tensor& mask, const NormSettings& settings) {
   const Axes reduced = sorted_axes(reduction_axes, x.rank(), "layer_norm");
   const Axes features = sorted_axes(settings.feature_axes, x.rank(), "layer_norm");
-  if (reduced == features && trailing(reduced, x.rank()) && !mask.defined() &&
-      settings.force_float32 && is_floating(x.dtype())) {
+  if (reduced == features && trailing(reduced, x.rank()) && local_and_whole(x, mask, settings)) {
     const DType dtype = output_dtype(x, parameters, settings);
     return astype(linnet::layer_norm(operand_of(x, dtype), parameters.scale, parameters.bias,
                                      settings.epsilon, static_cast<int64_t>(reduced.size())),
@@ -144,8 +171,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& scale, const Axes& reduction_axes
   const Axes reduced = sorted_axes(reduction_axes, x.rank(), "rms_norm");
   const Axes features = sorted_axes(settings.feature_axes, x.rank(), "rms_norm");
   const ScaleBias parameters{scale, {}};
-  if (reduced == features && trailing(reduced, x.rank()) && !mask.defined() &&
-      settings.force_float32 && is_floating(x.dtype())) {
+  if (reduced == features && trailing(reduced, x.rank()) && local_and_whole(x, mask, settings)) {
     const DType dtype = output_dtype(x, parameters, settings);
     return astype(linnet::rms_norm(operand_of(x, dtype), scale, settings.epsilon,
                                    static_cast<int64_t>(reduced.size())),
@@ -153,7 +179,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& scale, const Axes& reduction_axes
   }
   Tensor value = x;
   if (settings.force_float32) value = astype(x, promote_types(x.dtype(), DType::kF32));
-  const Statistics mean_square{{}, masked_mean(square(value), reduced, mask)};
+  const Statistics mean_square{{}, mean_of_all(square(value), reduced, mask, settings)};
   return normalised(x, mean_square, reduced, parameters, settings);
 }
 

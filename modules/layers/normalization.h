@@ -2,7 +2,9 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
+#include "linnet/collectives.h"
 #include "linnet/ops.h"
 
 namespace linnet::layers {
@@ -11,13 +13,16 @@ struct NormSettings {
   double epsilon = 1e-6;
   std::optional<DType> dtype = {};
   /// Variance as max(0, E[x²] - E[x]²); otherwise as E[(x - E[x])²]. Where one operation does the
-  /// whole norm (statistics in f32 at least, no mask, trailing axes) it is the second for both: as
-  /// fast as the first and right for data with a large mean.
+  /// whole norm (statistics in f32 at least, no mask, trailing axes, no named axis) it is the
+  /// second for both: as fast as the first and right for data with a large mean.
   bool fast_variance = true;
   /// Statistics in f32 at least; otherwise in x's dtype.
   bool force_float32 = true;
   /// Axes whose sizes scale and bias have.
   Axes feature_axes{-1};
+  /// Over which statistics are averaged too.
+  std::optional<std::string> axis_name = {};
+  AxisIndexGroups axis_index_groups = {};
 };
 
 /// Of a layer's settings (layers/config_norm.h).
@@ -26,7 +31,9 @@ NormSettings settings_of(const Config& config, const Axes& feature_axes) {
   NormSettings out{.epsilon = config.epsilon,
                    .dtype = config.dtype,
                    .force_float32 = config.force_float32_reductions,
-                   .feature_axes = feature_axes};
+                   .feature_axes = feature_axes,
+                   .axis_name = config.axis_name,
+                   .axis_index_groups = config.axis_index_groups};
   if constexpr (requires { config.use_fast_variance; }) {
     out.fast_variance = config.use_fast_variance;
   }

@@ -39,9 +39,11 @@ Tensor BatchNorm<Api>::operator()(typename Api::Scope& s, const Tensor& x,
       s.variable("batch_stats", "mean", [&] { return zeros(shape, of_statistics); });
   const linen::ScopeVariable variance =
       s.variable("batch_stats", "var", [&] { return ones(shape, of_statistics); });
+  NormSettings settings = settings_of(*this, axis);
+  if (s.is_initializing()) settings.axis_name.reset();
   const BatchNormOutput out =
       batch_norm(x, {mean.value(), variance.value()}, scale_and_bias(s, *this, shape), running,
-                 momentum, mask, settings_of(*this, axis));
+                 momentum, mask, settings);
   if (!running && !s.is_initializing()) {
     mean.set(out.running.mean);
     variance.set(out.running.variance);

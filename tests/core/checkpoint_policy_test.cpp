@@ -128,6 +128,59 @@ TEST(CheckpointPolicy, J_086_keeps_only_what_the_backward_pass_reads) {
   EXPECT_LT(memory_stats().live_bytes - before, 1024u);
 }
 
+/// In a program and the bodies of its loops.
+size_t count_everywhere(const Graph& graph, const std::string& name) {
+  size_t count = count_nodes(graph, name);
+  for (const Graph::Node& node : graph.nodes) {
+    for (const Graph* body : subgraphs(node)) count += count_everywhere(*body, name);
+  }
+  return count;
+}
+
+TEST(CheckpointPolicy, J_086_in_the_body_of_a_loop) {
+  const auto turn = [](const Tensor& c, const Tensor& w) {
+    return tanh(checkpoint_name(exp(sin(matmul(c, w))), "e"));
+  };
+  const auto loss = [&](const CheckpointPolicy& policy) {
+    return [&turn, policy](const Tensor& c, const Tensor& w) {
+      const auto step = [&](const Tensor& h) {
+        return std::pair(checkpoint(turn, policy)(h, w), Tensor(0.f));
+      };
+      return sum(scan(step, c, ScanOptions{.length = 4}).first);
+    };
+  };
+  const Tensor x = sin(test::ramp({2, 3}, DType::kF64)), w = sin(test::ramp({3, 3}, DType::kF64));
+  const auto plain = [&](const Tensor& c, const Tensor& v) {
+    Tensor h = c;
+    for (int i = 0; i < 4; ++i) h = turn(h, v);
+    return sum(h);
+  };
+  const auto [gx, gw] = grad<0, 1>(plain)(x, w);
+  const auto near = [](const Tensor& a, const Tensor& b, const std::string& what) {
+    const auto p = a.to_vector<double>(), q = b.to_vector<double>();
+    for (size_t i = 0; i < p.size(); ++i) EXPECT_NEAR(p[i], q[i], 1e-12) << what;
+  };
+  for (const Case& c : cases()) {
+    const auto [px, pw] = grad<0, 1>(loss(c.policy))(x, w);
+    near(px, gx, c.name);
+    near(pw, gw, c.name);
+    const auto [jx, jw] = jit(
+        [&](const Tensor& a, const Tensor& b) { return grad<0, 1>(loss(c.policy))(a, b); })(x, w);
+    near(jx, gx, c.name);
+    near(jw, gw, c.name);
+  }
+  // Products: one forward, two backward; and one again, if the results are not kept.
+  const TypeList types{type({2, 3}), type({3, 3})};
+  const auto count = [&](const CheckpointPolicy& policy, const std::string& name) {
+    return count_everywhere(gradient_program(loss(policy), types), name);
+  };
+  EXPECT_EQ(count(policies::nothing_saveable(), "dot_general"), 4u);
+  EXPECT_EQ(count(policies::dots_saveable(), "dot_general"), 3u);
+  EXPECT_EQ(count(policies::dots_saveable(), "exp"), 2u);
+  EXPECT_EQ(count(policies::save_only_these_names({"e"}), "exp"), 1u);
+  EXPECT_EQ(count(policies::everything_saveable(), "tanh"), 1u);
+}
+
 TEST(CheckpointPolicy, names_change_nothing) {
   const Tensor x = test::ramp({2, 8});
   EXPECT_EQ(values(checkpoint_name(x, "x")), values(x));

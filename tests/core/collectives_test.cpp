@@ -369,6 +369,68 @@ TEST(Collectives, J_033_compiled_functions_depend_on_what_is_bound) {
   EXPECT_THROW(f(ones({})), UnknownAxisError);
 }
 
+TEST(Collectives, J_033_inside_loops_and_branches) {
+  const Tensor x = tensor({1.f, 2.f, 4.f});
+  const auto check = [&](auto f, const std::vector<float>& expected) {
+    EXPECT_EQ(values(over_i(f)(x)), expected);
+    EXPECT_EQ(values(jit([&](const Tensor& t) { return over_i(f)(t); })(x)), expected);
+    const auto jitted = jit(f);
+    EXPECT_EQ(values(over_i([&](const Tensor& r) { return jitted(r); })(x)), expected);
+  };
+  // Each turn: the mean of all, halfway.
+  const auto scanned = [](const Tensor& r) {
+    return scan([](const Tensor& c) { return std::pair((c + pmean(c, "i") * 3) / 4, Tensor(0.f)); },
+                r * 3, ScanOptions{.length = 1})
+        .first;
+  };
+  check(scanned, floats({6, 6.75, 8.25}));
+  // The carry begins as one for all and becomes one for each.
+  const auto grows = [](const Tensor&) {
+    return fori_loop(
+        0, 2, [](const Tensor&, const Tensor& c) { return c + axis_index("i"); }, Tensor(1.f));
+  };
+  check(grows, floats({1, 3, 5}));
+  const auto whiled = [](const Tensor& r) {
+    return while_loop([](const Tensor& c) { return psum(c, "i") < 50; },
+                      [](const Tensor& c) { return c * 2; }, r);
+  };
+  check(whiled, floats({8, 16, 32}));
+  const auto branched = [](const Tensor& r) {
+    return cond(
+        psum(r, "i") > 5, [&] { return r - pmean(r, "i"); }, [&] { return r * 0; });
+  };
+  check([&](const Tensor& r) { return branched(r * 3); }, floats({-4, -1, 5}));
+  check([&](const Tensor& r) { return branched(r / 2); }, floats({0, 0, 0}));
+}
+
+TEST(Collectives, J_033_gradients_through_loops) {
+  const Tensor x = from_vector<double>({0.5, -1, 2}, {3});
+  const auto turn = [](const Tensor& c) { return sin(c) + pmean(c * c, "i"); };
+  const auto plain = [&](const Tensor& r) { return turn(turn(turn(r))); };
+  const auto looped = [&](auto body) {
+    return [body](const Tensor& r) {
+      return scan([&](const Tensor& c) { return std::pair(body(c), Tensor(0.f)); }, r,
+                  ScanOptions{.length = 3})
+          .first;
+    };
+  };
+  const auto near = [](const Tensor& a, const Tensor& b) {
+    const auto p = a.to_vector<double>(), q = b.to_vector<double>();
+    for (size_t i = 0; i < p.size(); ++i) EXPECT_NEAR(p[i], q[i], 1e-12);
+  };
+  const auto total = [](auto f) { return [f](const Tensor& t) { return sum(over_i(f)(t)); }; };
+  const Tensor expected = grad(total(plain))(x);
+  const auto check = [&](auto f) {
+    near(grad(total(f))(x), expected);
+    near(over_i(grad(f))(x), expected);
+    near(jit([&](const Tensor& t) { return grad(total(f))(t); })(x), expected);
+    near(jvp(over_i(f), x, ones_like(x)).second, jvp(over_i(plain), x, ones_like(x)).second);
+  };
+  check(looped(turn));
+  check(looped(checkpoint(turn)));
+  check(checkpoint(looped(turn)));
+}
+
 TEST(Collectives, J_033_custom_rules_see_the_axis) {
   const Tensor x = tensor({1.f, 2.f, 4.f});
   const auto f = custom_vjp([](const Tensor& r) { return psum(r, "i"); },

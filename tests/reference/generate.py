@@ -25,6 +25,7 @@ from cases import demo
 from cases import layers
 from cases import linen_transforms
 from cases import losses
+from cases import named_axes
 from cases import nnx_transforms
 from cases import ops
 from cases import optim
@@ -42,6 +43,7 @@ MAKERS = {
     "random": random_numbers.make,
     "layers": layers.make,
     "linen_transforms": linen_transforms.make,
+    "named_axes": named_axes.make,
     "optim": optim.make,
     "losses": losses.make,
     "nnx_transforms": nnx_transforms.make,

@@ -8,12 +8,17 @@
 // leaves elements out of the statistics. The variance is that of the differences from the mean
 // wherever one operation does the whole norm, which is at least as accurate as what
 // `use_fast_variance` stands for, max(0, E[x²] - E[x]²); where it does not (masks, narrow
-// reductions, axes that are not the last), the flag chooses between the two.
+// reductions, axes that are not the last, a named axis), the flag chooses between the two.
+//
+// With `axis_name` statistics are averaged over all elements of that axis (collectives.h), or of
+// its `axis_index_groups`: `vmap(step, {.axis_name = "batch"})`. With a mask that is the mean of
+// the elements' own means, however much each of them leaves out.
 #pragma once
 
 #include <optional>
 #include <string>
 
+#include "linnet/collectives.h"
 #include "linnet/layers/config.h"
 #include "linnet/random.h"
 
@@ -24,7 +29,8 @@ namespace linnet::layers {
 /// Statistics over all axes but `axis` (L-129, N-123). Parameters scale and bias, running averages
 /// mean and var, f32 at least (collection `batch_stats`, kind BatchStat). With batch statistics the
 /// running ones become momentum * running + (1 - momentum) * batch (biased variance); no gradient
-/// flows through that. An empty batch leaves the running averages as they are.
+/// flows through that. An empty batch leaves the running averages as they are. A functional layer
+/// takes its own batch alone during init.
 template <class Api>
 struct BatchNorm {
   typename Api::Mode use_running_average = {};
@@ -39,12 +45,14 @@ struct BatchNorm {
   typename Api::ParamInit scale_init = {};
   ObjectOnly<Api, Metadata> bias_metadata{};
   ObjectOnly<Api, Metadata> scale_metadata{};
+  std::optional<std::string> axis_name = {};
+  AxisIndexGroups axis_index_groups = {};
   bool use_fast_variance = true;
   bool force_float32_reductions = true;
 
   LINNET_FIELDS(use_running_average, axis, momentum, epsilon, dtype, param_dtype, use_bias,
-                use_scale, bias_init, scale_init, bias_metadata, scale_metadata, use_fast_variance,
-                force_float32_reductions)
+                use_scale, bias_init, scale_init, bias_metadata, scale_metadata, axis_name,
+                axis_index_groups, use_fast_variance, force_float32_reductions)
 
   /// The running averages do not move during init; `apply_with` must name batch_stats in `mutate`.
   /// @throws ValueError unless use_running_average is given once, to the layer or here.
@@ -69,12 +77,14 @@ struct LayerNorm {
   ObjectOnly<Api, Metadata> scale_metadata{};
   Axes reduction_axes = {-1};
   Axes feature_axes = {-1};
+  std::optional<std::string> axis_name = {};
+  AxisIndexGroups axis_index_groups = {};
   bool use_fast_variance = true;
   bool force_float32_reductions = true;
 
   LINNET_FIELDS(epsilon, dtype, param_dtype, use_bias, use_scale, bias_init, scale_init,
-                bias_metadata, scale_metadata, reduction_axes, feature_axes, use_fast_variance,
-                force_float32_reductions)
+                bias_metadata, scale_metadata, reduction_axes, feature_axes, axis_name,
+                axis_index_groups, use_fast_variance, force_float32_reductions)
 
   Tensor operator()(typename Api::Scope& s, const Tensor& x, const Tensor& mask = {}) const
     requires(Api::kFunctional);
@@ -91,10 +101,12 @@ struct RMSNorm {
   ObjectOnly<Api, Metadata> scale_metadata{};
   Axes reduction_axes = {-1};
   Axes feature_axes = {-1};
+  std::optional<std::string> axis_name = {};
+  AxisIndexGroups axis_index_groups = {};
   bool force_float32_reductions = true;
 
   LINNET_FIELDS(epsilon, dtype, param_dtype, use_scale, scale_init, scale_metadata, reduction_axes,
-                feature_axes, force_float32_reductions)
+                feature_axes, axis_name, axis_index_groups, force_float32_reductions)
 
   Tensor operator()(typename Api::Scope& s, const Tensor& x, const Tensor& mask = {}) const
     requires(Api::kFunctional);
@@ -116,12 +128,14 @@ struct GroupNorm {
   ObjectOnly<Api, Metadata> bias_metadata{};
   ObjectOnly<Api, Metadata> scale_metadata{};
   std::optional<Axes> reduction_axes = {};
+  std::optional<std::string> axis_name = {};
+  AxisIndexGroups axis_index_groups = {};
   bool use_fast_variance = true;
   bool force_float32_reductions = true;
 
   LINNET_FIELDS(num_groups, group_size, epsilon, dtype, param_dtype, use_bias, use_scale, bias_init,
-                scale_init, bias_metadata, scale_metadata, reduction_axes, use_fast_variance,
-                force_float32_reductions)
+                scale_init, bias_metadata, scale_metadata, reduction_axes, axis_name,
+                axis_index_groups, use_fast_variance, force_float32_reductions)
 
   /// @throws ValueError unless exactly one of num_groups and group_size is given and divides the
   /// channels.
@@ -142,12 +156,14 @@ struct InstanceNorm {
   ObjectOnly<Api, Metadata> bias_metadata{};
   ObjectOnly<Api, Metadata> scale_metadata{};
   Axes feature_axes = {-1};
+  std::optional<std::string> axis_name = {};
+  AxisIndexGroups axis_index_groups = {};
   bool use_fast_variance = true;
   bool force_float32_reductions = true;
 
   LINNET_FIELDS(epsilon, dtype, param_dtype, use_bias, use_scale, bias_init, scale_init,
-                bias_metadata, scale_metadata, feature_axes, use_fast_variance,
-                force_float32_reductions)
+                bias_metadata, scale_metadata, feature_axes, axis_name, axis_index_groups,
+                use_fast_variance, force_float32_reductions)
 
   /// @throws ValueError if the first axis is a feature axis.
   Tensor operator()(typename Api::Scope& s, const Tensor& x, const Tensor& mask = {}) const

@@ -83,6 +83,29 @@ TEST_F(ErrorsModules, mode_not_said) {
   });
 }
 
+TEST_F(ErrorsModules, two_axes) {
+  message<ValueError>([] {
+    // [two-axes]
+    nnx::Rngs rngs(0);
+    nnx::Linear layer(4, 4, rngs);
+    nnx::vmap([](nnx::Linear&, nnx::Param& kernel) { return sum(kernel.value()); },
+              {.in_axes = {nnx::kNone, 0}})(layer, layer.kernel);
+    // [two-axes]
+  });
+}
+
+TEST_F(ErrorsModules, broadcast_written) {
+  message<ValueError>([] {
+    // [broadcast-written]
+    nnx::Rngs rngs(0);
+    nnx::BatchNorm norm(4, rngs);
+    nnx::scan([](const Tensor& x, nnx::BatchNorm& n) { return n(x); },
+              {.in_axes = {nnx::kCarry, nnx::kNone}, .out_axes = {nnx::kCarry}, .length = 3})(
+        ones({2, 4}), norm);
+    // [broadcast-written]
+  });
+}
+
 TEST_F(ErrorsModules, no_variables) {
   message<ModuleError>([] {
     // [no-variables]

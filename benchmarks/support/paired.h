@@ -9,7 +9,8 @@
 // The reported time is that of the first; `bare_ns` is the second's, `over_ns` their difference,
 // `ratio` the first over the second. All three are medians over the batches. `cpu_ns` is the time
 // the calling thread had a processor during the first: less than the reported time if something
-// else ran in between.
+// else ran in between. `cpu_ratio` compares these times: on one thread it holds on a machine that
+// others use as well.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -57,18 +58,21 @@ void compare(benchmark::State& state, F ours, G bare) {
   const int64_t batch = batch_size(ours);
   seconds_of(batch, bare);
   std::vector<double> bare_ns, over_ns, ratio;
-  double cpu = 0;
+  double cpu = 0, bare_cpu = 0;
   while (state.KeepRunningBatch(batch)) {
-    cpu -= thread_cpu_seconds();
+    const double start = thread_cpu_seconds();
     const double first = seconds_of(batch, ours);
-    cpu += thread_cpu_seconds();
+    const double between = thread_cpu_seconds();
     const double second = seconds_of(batch, bare);
+    bare_cpu += thread_cpu_seconds() - between;
+    cpu += between - start;
     state.SetIterationTime(first);
     bare_ns.push_back(second / static_cast<double>(batch) * 1e9);
     over_ns.push_back((first - second) / static_cast<double>(batch) * 1e9);
     ratio.push_back(first / second);
   }
   state.counters["cpu_ns"] = cpu * 1e9 / static_cast<double>(state.iterations());
+  state.counters["cpu_ratio"] = cpu / bare_cpu;
   state.counters["bare_ns"] = median(bare_ns);
   state.counters["over_ns"] = median(over_ns);
   state.counters["ratio"] = median(ratio);

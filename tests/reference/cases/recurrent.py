@@ -5,11 +5,13 @@ normal values, new_carry and out = apply(variables, carry, x). rnn/<name> is the
 sequences, with the carry that the layer makes or is given. grad/... are the gradients of the sum of
 every tensor of (new_carry, out) times normal(key(2), its shape). x = normal(key(1), shape).
 nnx/...: the same with modules made from Rngs(0) and carries from Rngs(3).
-flip/<name>: flip_sequences. bridge/<name>: each kind of module inside the other.
+flip/<name>: flip_sequences. bridge/<name>: each kind of module inside the other. tagger: the network of
+examples/sequence_tagger.
 """
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import linen as nn
 from flax import nnx
 from flax.nnx.nn.recurrent import flip_sequences
@@ -283,6 +285,88 @@ def _bridge(g):
          params=variables["params"], out=encoder.apply(variables, x))
 
 
+def _tagger_batch(key, count, time):
+  """make_batch of examples/sequence_tagger."""
+  keys = random.split(key)
+  lengths = random.randint(keys[0], (count,), time // 2, time + 1)
+  position = jnp.arange(time)
+  tokens = jnp.where(position < lengths[:, None], random.randint(keys[1], (count, time), 0, 12), 2)
+  tags = jnp.zeros_like(tokens)
+  for b in range(count):
+    row, last = [int(t) for t in tokens[b]], 2
+    for t in range(time):
+      last = row[t] if row[t] < 2 else last
+      after = next((u for u in row[t:] if u < 2), 2)
+      tags = tags.at[b, t].set(int(last == 0 and after == 1 and row[t] >= 2))
+  return tokens, tags, lengths
+
+
+class Tagger(nn.Module):
+  """The functional tagger of examples/sequence_tagger. (Layers made within a compact method would
+  be submodules of this one.)"""
+  rnn: nn.Module
+
+  @nn.compact
+  def __call__(self, tokens, lengths):
+    x = nn.Embed(12, 16, name="embed")(tokens)
+    return nn.Dense(2, name="head")(self.rnn(x, seq_lengths=lengths))
+
+
+class StatefulTagger(nnx.Module):
+  """The stateful tagger of examples/sequence_tagger."""
+
+  def __init__(self, cell, rngs):
+    self.embed = nnx.Embed(12, 16, rngs=rngs)
+    self.rnn = nnx.Bidirectional(nnx.RNN(cell(16, 32, rngs=rngs)), nnx.RNN(cell(16, 32, rngs=rngs)))
+    self.head = nnx.Linear(64, 2, rngs=rngs)
+
+  def __call__(self, tokens, lengths):
+    return self.head(self.rnn(self.embed(tokens), seq_lengths=lengths))
+
+
+def _tagger(g):
+  batch = _tagger_batch(random.key(1), 16, 12)
+  tokens, tags, lengths = batch
+  weights = (jnp.arange(12) < lengths[:, None]).astype(jnp.float32)
+
+  def loss_of(logits):
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, tags)
+    return (losses * weights).sum() / weights.sum()
+
+  g.case("tagger", "batch of key(1); losses of 50 steps of adam(0.01) with seed 0", tokens=tokens,
+         tags=tags, lengths=lengths)
+  tx = optax.adam(0.01)
+  for name, cell in (("lstm", nn.OptimizedLSTMCell), ("gru", nn.GRUCell)):
+    module = Tagger(nn.Bidirectional(nn.RNN(cell(32)), nn.RNN(cell(32))))
+    params = module.init(random.key(0), tokens, lengths)["params"]
+    state = tx.init(params)
+
+    @jax.jit
+    def step(params, state):
+      loss, grads = jax.value_and_grad(
+          lambda p: loss_of(module.apply({"params": p}, tokens, lengths)))(params)
+      updates, state = tx.update(grads, state, params)
+      return loss, optax.apply_updates(params, updates), state
+
+    losses = []
+    for _ in range(50):
+      loss, params, state = step(params, state)
+      losses.append(loss)
+    g.case(f"tagger_losses/linen_{name}", f"{cell.__name__}", losses=jnp.stack(losses))
+  for name, cell in (("lstm", nnx.OptimizedLSTMCell), ("gru", nnx.GRUCell)):
+    model = StatefulTagger(cell, nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model, optimizer):
+      loss, grads = nnx.value_and_grad(lambda m: loss_of(m(tokens, lengths)))(model)
+      optimizer.update(model, grads)
+      return loss
+
+    losses = [step(model, optimizer) for _ in range(50)]
+    g.case(f"tagger_losses/nnx_{name}", f"{cell.__name__}", losses=jnp.stack(losses))
+
+
 def make():
   g = GoldenFile("recurrent")
   _linen_cells(g)
@@ -291,4 +375,5 @@ def make():
   _nnx_layers(g)
   _flips(g)
   _bridge(g)
+  _tagger(g)
   return g

@@ -188,7 +188,9 @@ LSTMCarry ConvLSTMCell<Api>::initialize_carry(const Key& key, const Shape& input
 }
 
 template <class Api>
-int64_t ConvLSTMCell<Api>::num_feature_axes() const {
+int64_t ConvLSTMCell<Api>::num_feature_axes() const
+  requires(Api::kFunctional)
+{
   return static_cast<int64_t>(kernel.values().size()) + 1;
 }
 
@@ -200,34 +202,3 @@ template struct MGUCell<linen::Api>;
 template struct ConvLSTMCell<linen::Api>;
 
 }  // namespace linnet::layers
-
-namespace linnet::linen::detail {
-
-layers::SequenceLoop lifted_loop(const Scope& scope, const LoopVariables& variables,
-                                 std::optional<Scope>& turn) {
-  return [=, &turn](const char* layer, const TensorList& carry, const Tensor& xs,
-                    const linnet::ScanOptions& options, const layers::SequenceStep& step) {
-    size_t stacked = 0;
-    ScopeFunction f;
-    f.scopes = {scope};
-    f.inputs = carry;
-    f.inputs.push_back(xs);
-    f.counts = {carry.size(), 1};
-    f.run = [&](const std::vector<Scope>& scopes, const TensorList& inputs) {
-      turn = scopes.back();
-      TensorList out = step(TensorList(inputs.begin(), inputs.end() - 1), inputs.back());
-      stacked = out.size() - carry.size();
-      return out;
-    };
-    f.result_counts = [&] { return std::vector<size_t>{carry.size(), stacked}; };
-    return scan_call({.variable_axes = variables.variable_axes,
-                      .variable_broadcast = variables.variable_broadcast,
-                      .variable_carry = variables.variable_carry,
-                      .split_rngs = variables.split_rngs,
-                      .reverse = options.reverse,
-                      .unroll = options.unroll},
-                     f, layer);
-  };
-}
-
-}  // namespace linnet::linen::detail

@@ -16,10 +16,8 @@ LinearOptions input_product(const Options& options, bool use_bias) {
                     .param_dtype = options.param_dtype,
                     .kernel_init = options.kernel_init,
                     .kernel_metadata = options.kernel_metadata};
-  if (use_bias) {
-    out.bias_init = options.bias_init;
-    out.bias_metadata = options.bias_metadata;
-  }
+  if constexpr (requires { options.bias_init; }) out.bias_init = options.bias_init;
+  out.bias_metadata = options.bias_metadata;
   return out;
 }
 
@@ -194,6 +192,93 @@ Tensor GRUCell::initialize_carry(const Shape& input_shape) {
   return initialize_carry(input_shape, own_stream("GRUCell", rngs));
 }
 
+namespace {
+
+LinearOptions with_bias_init(LinearOptions options, const ParamInit& init,
+                             const Initializer& otherwise) {
+  options.bias_init = init.function ? init : ParamInit(otherwise, init.metadata);
+  return options;
+}
+
+/// The products of an MGU whose bias is that of the activation.
+LinearOptions activation_product(const LinearOptions& options, const MGUCellOptions& cell) {
+  return with_bias_init(options, cell.activation_bias_init, init::zeros());
+}
+
+ConvOptions gate_convolution(const ConvLSTMCellOptions& options) {
+  return {.strides = options.strides,
+          .padding = options.padding,
+          .use_bias = options.use_bias,
+          .dtype = options.dtype,
+          .param_dtype = options.param_dtype,
+          .kernel_metadata = options.kernel_metadata,
+          .bias_metadata = options.bias_metadata};
+}
+
+}  // namespace
+
+MGUCell::MGUCell(int64_t in_features, int64_t hidden_features, const Options& options, Rngs& rngs)
+    : Options(options),
+      if_(in_features, hidden_features,
+          with_bias_init(input_product(options, true), options.forget_bias_init, init::ones()),
+          rngs),
+      in(in_features, hidden_features, activation_product(input_product(options, true), options),
+         rngs),
+      hf(hidden_features, hidden_features, hidden_product(options, false), rngs),
+      hn(hidden_features, hidden_features,
+         activation_product(hidden_product(options, options.reset_gate), options), rngs),
+      in_features(in_features),
+      hidden_features(hidden_features) {
+  finish(*this, rngs);
+}
+
+std::pair<Tensor, Tensor> MGUCell::operator()(const Tensor& h, const Tensor& x) const {
+  const LayerPath path(if_.kernel, 2);
+  const layers::MGUGates gates{.f = if_(x) + hf(h), .n_of_x = in(x), .n_of_h = hn(h)};
+  const Tensor next = layers::mgu_step(gates, h, reset_gate, layers::functions_of(*this));
+  return {next, next};
+}
+
+Tensor MGUCell::initialize_carry(const Shape& input_shape, RngStream& stream,
+                                 const layers::CarryInit& init) const {
+  return hidden_carry("MGUCell", *this, input_shape, stream, chosen(init, carry_init));
+}
+
+Tensor MGUCell::initialize_carry(const Shape& input_shape) {
+  return initialize_carry(input_shape, own_stream("MGUCell", rngs));
+}
+
+ConvLSTMCell::ConvLSTMCell(int64_t in_features, int64_t hidden_features,
+                           const PerDimension& kernel_size, const Options& options, Rngs& rngs)
+    : Options(options),
+      ih(in_features, 4 * hidden_features, kernel_size, gate_convolution(options), rngs),
+      hh(hidden_features, 4 * hidden_features, kernel_size, gate_convolution(options), rngs),
+      in_features(in_features),
+      hidden_features(hidden_features) {
+  finish(*this, rngs);
+}
+
+std::pair<LSTMCarry, Tensor> ConvLSTMCell::operator()(const LSTMCarry& carry,
+                                                      const Tensor& x) const {
+  const LayerPath path(ih.kernel, 2);
+  LSTMCarry next = layers::conv_lstm_step(ih(x) + hh(carry.h), carry.c);
+  const Tensor y = next.h;
+  return {std::move(next), y};
+}
+
+LSTMCarry ConvLSTMCell::initialize_carry(const Shape& input_shape, RngStream& stream,
+                                         const layers::CarryInit& init) const {
+  return lstm_carry("ConvLSTMCell", *this, input_shape, stream, chosen(init, carry_init));
+}
+
+LSTMCarry ConvLSTMCell::initialize_carry(const Shape& input_shape) {
+  return initialize_carry(input_shape, own_stream("ConvLSTMCell", rngs));
+}
+
+int64_t ConvLSTMCell::num_feature_axes() const {
+  return static_cast<int64_t>(ih.kernel_size.values().size()) + 1;
+}
+
 namespace detail {
 
 std::optional<RngStream> carry_stream(bool keep, Rngs* rngs) {
@@ -217,22 +302,30 @@ void warn_shared_directions() {
 }  // namespace linnet::nnx
 
 namespace linnet::tree {
+namespace {
+
+/// Fields under their names, but for `if_`.
+template <class Cell>
+void visit_gates(Cell& cell, Visitor& visitor) {
+  auto fields = cell.linnet_fields();
+  visitor.enter(typeid(Cell), std::tuple_size_v<decltype(fields)>);
+  size_t index = 0;
+  const auto visit_one = [&](auto& field) {
+    const std::string_view name = field_name(Cell::linnet_field_names(), index++);
+    visitor.child(name == "if" ? "if_" : name);
+    tree::visit(field, visitor);
+  };
+  std::apply([&](auto&... field) { (visit_one(field), ...); }, fields);
+  visitor.leave();
+}
+
+}  // namespace
 
 void Traits<nnx::LSTMCell>::visit(nnx::LSTMCell& cell, Visitor& visitor) {
-  auto fields = cell.linnet_fields();
-  visitor.enter(typeid(nnx::LSTMCell), std::tuple_size_v<decltype(fields)>);
-  size_t index = 0;
-  std::apply(
-      [&](auto&... field) {
-        const auto one = [&](auto& member) {
-          const std::string_view name = field_name(nnx::LSTMCell::linnet_field_names(), index++);
-          visitor.child(name == "if" ? "if_" : name);
-          tree::visit(member, visitor);
-        };
-        (one(field), ...);
-      },
-      fields);
-  visitor.leave();
+  visit_gates(cell, visitor);
+}
+void Traits<nnx::MGUCell>::visit(nnx::MGUCell& cell, Visitor& visitor) {
+  visit_gates(cell, visitor);
 }
 
 }  // namespace linnet::tree

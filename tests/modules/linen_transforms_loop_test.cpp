@@ -297,7 +297,6 @@ struct NoisyCell {
 
 TEST(LinenRNN, L_154_variables_and_streams_of_the_cell) {
   const linen::RNN rnn{NoisyCell{},
-                       {},
                        {.variable_axes = {{"state", 0}, {"intermediates", 0}},
                         .split_rngs = {{"params", false}, {"dropout", true}}}};
   expect_case("rnn_variables", rnn, normal({2, 3, 5}));

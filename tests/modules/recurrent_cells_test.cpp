@@ -195,6 +195,44 @@ TEST(RecurrentCells, N_138_GRUCell) {
   check_nnx_cell("gru", nnx::GRUCell(3, 4, {.bias_init = normal_init()}, rngs));
 }
 
+/// An object with the variables of the golden functional cell gives what that gives.
+template <class Cell>
+void check_as_functional(const std::string& name, Cell cell) {
+  const std::string prefix = "linen/cell/" + name + "/";
+  SCOPED_TRACE(prefix);
+  const nnx::State state = nnx::state(cell, nnx::of_type<nnx::Param>());
+  EXPECT_EQ(state.size(), testing::count_golden_below(prefix + "variables/"));
+  for (const auto& [path, leaf] : state.entries()) {
+    std::string at = tree::to_string(path);
+    if (at.rfind("if_/", 0) == 0) at.erase(2, 1);
+    leaf.cell->set_raw(recurrent_golden(prefix + "variables/params/" + at));
+  }
+  const Tensor x = recurrent_golden(prefix + "x");
+  nnx::Rngs rngs(0);
+  auto carry = cell.initialize_carry(x.shape(), rngs);
+  TensorList given;
+  for (Tensor& leaf : tree::leaves(carry)) {
+    const std::string part = given.empty() ? "carry/0" : "carry/1";
+    given.push_back(recurrent_golden(
+        prefix + (testing::recurrent_file().contains(prefix + part) ? part : "carry")));
+    EXPECT_EQ(leaf.shape(), given.back().shape());
+  }
+  const auto [new_carry, y] = cell(tree::unflatten(carry, given), x);
+  expect_tree(new_carry, prefix + "new_carry", 3e-6);
+  expect_golden(y, recurrent_golden(prefix + "out"), 3e-6, "output");
+}
+
+TEST(RecurrentCells, L_149_L_151_CellsOfOneApiInFlaxAreInBothHere) {
+  nnx::Rngs a(0), b(0), c(0), d(0);
+  check_as_functional("mgu", nnx::MGUCell(3, 4, a));
+  check_as_functional("mgu_no_reset_gate", nnx::MGUCell(3, 4, {.reset_gate = false}, b));
+  check_as_functional("conv_lstm", nnx::ConvLSTMCell(2, 2, {3, 2}, c));
+  check_as_functional("conv_lstm_1d", nnx::ConvLSTMCell(3, 2, 3, {.use_bias = false}, d));
+  const nnx::MGUCell fresh(3, 4, a);
+  EXPECT_EQ(fresh.if_.bias->value().to_vector<float>(), (std::vector<float>{1, 1, 1, 1}));
+  EXPECT_EQ(fresh.in.bias->value().to_vector<float>(), (std::vector<float>{0, 0, 0, 0}));
+}
+
 TEST(RecurrentCells, N_138_CarriesNeedAStream) {
   nnx::Rngs rngs{{"params", 0}, {"carry", 1}};
   nnx::LSTMCell bare(3, 4, rngs);

@@ -198,6 +198,71 @@ TEST(Recurrent, L_154_StepsSeeParametersOnly) {
                ModuleError);
 }
 
+/// A GRU whose inputs are dropped.
+struct LinenDroppedGru {
+  Tensor initialize_carry(const Key&, const Shape& shape) const {
+    return linen::GRUCell{.features = 4}.initialize_carry(Key(0), shape);
+  }
+  int64_t num_feature_axes() const { return 1; }
+  std::pair<Tensor, Tensor> operator()(linen::Scope& s, const Tensor& h, const Tensor& x) const {
+    return s("gru", kGru, h, s("drop", linen::Dropout{.rate = 0.5, .deterministic = false}, x));
+  }
+};
+
+TEST(Recurrent, L_154_KeysOfStepsAreSplitOrShared) {
+  for (const bool split : {true, false}) {
+    const std::string prefix =
+        std::string("linen/lifted/dropout_") + (split ? "split/" : "shared/");
+    SCOPED_TRACE(prefix);
+    const linen::RNN layer{LinenDroppedGru{},
+                           {.split_rngs = {{"params", false}, {"dropout", split}}}};
+    const Tensor x = recurrent_golden(prefix + "x");
+    const linen::Variables variables =
+        linen::init(layer, {{"params", Key(0)}, {"dropout", Key(5)}}, x);
+    expect_variables_of(variables, prefix + "variables/", 3e-6);
+    const auto [y, updates] =
+        linen::apply_with({.rngs = {{"dropout", Key(5)}}}, layer, variables, x);
+    expect_golden(y, recurrent_golden(prefix + "out"), 3e-6, "outputs");
+  }
+}
+
+/// A GRU that counts its steps and keeps what it gives.
+struct CountingGru {
+  Tensor initialize_carry(const Key& key, const Shape& shape) const {
+    return kGru.initialize_carry(key, shape);
+  }
+  int64_t num_feature_axes() const { return 1; }
+  std::pair<Tensor, Tensor> operator()(linen::Scope& s, const Tensor& h, const Tensor& x) const {
+    const linen::ScopeVariable count = s.variable("counts", "steps", [] { return zeros({}); });
+    const auto [next, y] = s("gru", kGru, h, x * (1 + count.value()));
+    count.set(count.value() + 1);
+    s.sow("intermediates", "y", y);
+    return {next, y};
+  }
+};
+
+TEST(Recurrent, L_154_CollectionsAreCarriedAndStacked) {
+  const std::string prefix = "linen/lifted/counting/";
+  const linen::RNN layer{
+      CountingGru{},
+      {.reverse = true, .variable_axes = {{"intermediates", 1}}, .variable_carry = "counts"}};
+  const Tensor x = recurrent_golden(prefix + "x");
+  // Carried variables must be there before.
+  const linen::Variables inside =
+      linen::init(CountingGru{}, Key(0), zeros({2, 4}), index_axis(x, 0, 1));
+  EXPECT_THROW(linen::init(layer, Key(0), x), ValueError);
+  linen::Variables variables;
+  for (const char* name : {"params", "counts"}) variables.at_path({name, "cell"}) = inside[name];
+  expect_variables_of(variables, prefix + "variables/", 3e-6);
+  const auto [y, updates] =
+      linen::apply_with({.mutate = {"counts", "intermediates"}}, layer, variables, x);
+  expect_golden(y, recurrent_golden(prefix + "out"), 3e-6, "outputs");
+  expect_golden(updates["counts"]["cell"]["steps"].value(),
+                recurrent_golden(prefix + "updates/counts/cell/steps"), 0, "count");
+  expect_golden(updates["intermediates"]["cell"]["y"].leaf().tensors.at(0),
+                recurrent_golden(prefix + "updates/intermediates/cell/y"), 3e-6, "kept outputs");
+}
+
 /// Pairs as outputs of a cell.
 struct TwoOutputs {
   Tensor initialize_carry(const Key&, const Shape& shape) const { return zeros(shape); }
@@ -366,6 +431,36 @@ struct DroppedGru {
 TEST(Recurrent, N_139_DropoutDiffersFromStepToStepAndCallToCall) {
   nnx::Rngs rngs(0);
   check_twice("dropout", nnx::RNN(DroppedGru(rngs)));
+}
+
+TEST(Recurrent, N_139_BroadcastStreamsDifferFromCallToCallOnly) {
+  nnx::Rngs rngs(0);
+  check_twice("dropout_broadcast",
+              nnx::RNN(DroppedGru(rngs), {.broadcast_rngs = nnx::with_tag("dropout")}));
+}
+
+/// Keeps what it gives in a variable.
+struct KeepingCell {
+  nnx::Param weight;
+  nnx::Intermediate kept;
+  explicit KeepingCell(int64_t steps) : weight(ones({3})), kept(zeros({steps, 2, 3})) {}
+  LINNET_FIELDS(weight, kept)
+  std::pair<Tensor, Tensor> operator()(const Tensor& h, const Tensor& x) {
+    const Tensor next = h + weight.value() * x;
+    kept = next;
+    return {next, next};
+  }
+  Tensor initialize_carry(const Shape& shape, nnx::RngStream&) const { return zeros(shape); }
+  int64_t num_feature_axes() const { return 1; }
+};
+
+TEST(Recurrent, N_139_VariablesOfTheCellByAxes) {
+  nnx::RNN layer(KeepingCell(5), {.state_axes = {{nnx::of_type<nnx::Param>(), nnx::kNone},
+                                                 {nnx::everything(), 0}}});
+  const Tensor x = random::normal(Key(1), {2, 5, 3});
+  const Tensor y = layer(x);
+  expect_golden(y, cumsum(x, 1), 1e-6, "outputs");
+  expect_golden(layer.cell.kept.value(), moveaxis(y, 1, 0), 0, "kept");
 }
 
 }  // namespace

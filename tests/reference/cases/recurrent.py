@@ -126,6 +126,62 @@ def _linen_layers(g):
       init_key=random.key(7))
 
 
+class LinenDroppedGRU(nn.RNNCellBase):
+  """A GRU whose inputs are dropped."""
+
+  @nn.compact
+  def __call__(self, carry, x):
+    x = nn.Dropout(0.5, deterministic=False, name="drop")(x)
+    return nn.GRUCell(4, name="gru")(carry, x)
+
+  @nn.nowrap
+  def initialize_carry(self, rng, input_shape):
+    return jnp.zeros(input_shape[:-1] + (4,))
+
+  @property
+  def num_feature_axes(self):
+    return 1
+
+
+class CountingGRU(nn.RNNCellBase):
+  """A GRU that counts its steps and keeps what it gives."""
+
+  @nn.compact
+  def __call__(self, carry, x):
+    count = self.variable("counts", "steps", lambda: jnp.zeros(()))
+    carry, y = nn.GRUCell(4, name="gru")(carry, x * (1 + count.value))
+    count.value = count.value + 1
+    self.sow("intermediates", "y", y)
+    return carry, y
+
+  @nn.nowrap
+  def initialize_carry(self, rng, input_shape):
+    return jnp.zeros(input_shape[:-1] + (4,))
+
+  @property
+  def num_feature_axes(self):
+    return 1
+
+
+def _linen_lifted(g):
+  x = normal((2, 5, 3))
+  for name, split in (("split", True), ("shared", False)):
+    module = nn.RNN(LinenDroppedGRU(), split_rngs={"params": False, "dropout": split})
+    rngs = {"params": random.key(0), "dropout": random.key(5)}
+    variables = module.init(rngs, x)
+    g.case(f"linen/lifted/dropout_{name}", f"split_rngs of dropout {split}; dropout key(5)", x=x,
+           variables=variables, out=module.apply(variables, x, rngs={"dropout": random.key(5)}))
+  module = nn.RNN(CountingGRU(), variable_carry="counts", variable_axes={"intermediates": 1},
+                  reverse=True)
+  # Carried variables must be there before.
+  inside = CountingGRU().init(random.key(0), jnp.zeros((2, 4)), x[:, 0])
+  variables = {name: {"cell": tree} for name, tree in inside.items() if name != "intermediates"}
+  out, updates = module.apply(variables, x, mutable=["counts", "intermediates"])
+  updates["intermediates"]["cell"]["y"] = updates["intermediates"]["cell"]["y"][0]
+  g.case("linen/lifted/counting", "counts carried, intermediates along axis 1, reversed", x=x,
+         variables=variables, out=out, updates=updates)
+
+
 def _params(model):
   return jax.tree.map(jnp.asarray, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
 
@@ -371,6 +427,7 @@ def make():
   g = GoldenFile("recurrent")
   _linen_cells(g)
   _linen_layers(g)
+  _linen_lifted(g)
   _nnx_cells(g)
   _nnx_layers(g)
   _flips(g)

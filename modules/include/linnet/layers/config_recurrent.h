@@ -135,10 +135,10 @@ struct GRUCell {
 ///   f = gate(W_if x + b_if + W_hf h)
 ///   n = activation(W_in x + b_in + f (W_hn h + b_hn))   h' = (1 - f) n + f h
 /// Without `reset_gate` n = activation(W_in x + b_in + W_hn h). Submodules if, in (kernel, bias),
-/// hf (kernel), hn (kernel, bias only with reset_gate).
+/// hf (kernel), hn (kernel, bias only with reset_gate); in the object API if_, in, hf, hn.
 template <class Api>
 struct MGUCell {
-  int64_t features = 0;
+  FunctionalOnly<Api, int64_t> features{0};
   Activation gate_fn = {};        ///< by default sigmoid
   Activation activation_fn = {};  ///< by default tanh
   typename Api::ParamInit kernel_init = {};
@@ -150,9 +150,14 @@ struct MGUCell {
   DType param_dtype = DType::kF32;
   CarryInit carry_init = {};  ///< by default zeros
   bool reset_gate = true;
+  ObjectOnly<Api, bool> keep_rngs{false};
+  ObjectOnly<Api, Metadata> kernel_metadata{};
+  ObjectOnly<Api, Metadata> recurrent_kernel_metadata{};
+  ObjectOnly<Api, Metadata> bias_metadata{};
 
   LINNET_FIELDS(features, gate_fn, activation_fn, kernel_init, recurrent_kernel_init,
-                forget_bias_init, activation_bias_init, dtype, param_dtype, carry_init, reset_gate)
+                forget_bias_init, activation_bias_init, dtype, param_dtype, carry_init, reset_gate,
+                keep_rngs, kernel_metadata, recurrent_kernel_metadata, bias_metadata)
 
   std::pair<Tensor, Tensor> operator()(typename Api::Scope& s, const Tensor& h,
                                        const Tensor& x) const
@@ -167,36 +172,62 @@ struct MGUCell {
 /// (kernel [kernel..., in, 4 features], bias) for the gates i, g, f, o.
 template <class Api>
 struct ConvLSTMCell {
-  int64_t features = 0;
-  PerDimension kernel = 1;  ///< sizes of the window: one per spatial dimension
+  FunctionalOnly<Api, int64_t> features{0};
+  /// Sizes of the window: one per spatial dimension.
+  FunctionalOnly<Api, PerDimension> kernel{1};
   PerDimension strides = 1;
   Padding padding = "SAME";
   bool use_bias = true;
   std::optional<DType> dtype = {};
   DType param_dtype = DType::kF32;
   CarryInit carry_init = {};  ///< by default zeros
+  ObjectOnly<Api, bool> keep_rngs{false};
+  ObjectOnly<Api, Metadata> kernel_metadata{};
+  ObjectOnly<Api, Metadata> bias_metadata{};
 
-  LINNET_FIELDS(features, kernel, strides, padding, use_bias, dtype, param_dtype, carry_init)
+  LINNET_FIELDS(features, kernel, strides, padding, use_bias, dtype, param_dtype, carry_init,
+                keep_rngs, kernel_metadata, bias_metadata)
 
   std::pair<LSTMCarry, Tensor> operator()(typename Api::Scope& s, const LSTMCarry& carry,
                                           const Tensor& x) const
     requires(Api::kFunctional);
   LSTMCarry initialize_carry(const Key& key, const Shape& input_shape) const
     requires(Api::kFunctional);
-  int64_t num_feature_axes() const;
+  int64_t num_feature_axes() const
+    requires(Api::kFunctional);
 };
+
+/// How an API says what becomes of variables and random streams in a loop; specialised beside its
+/// layers.
+template <class Api>
+struct LoopTypes;
 
 /// Of RNN, which runs a cell over time (L-154, N-139).
 template <class Api>
 struct RNNSettings {
+  using Loop = LoopTypes<Api>;
+
   bool time_major = false;  ///< [time, batch..., features...] in place of [batch..., time, …]
   bool reverse = false;     ///< from the last step to the first, outputs in that order
   bool keep_order = false;  ///< of reversed sequences: outputs in the order of the inputs
   int64_t unroll = 1;       ///< steps that a compiled program does in one go
+  /// Of the functional API, as in linen::scan: collections with one slice for each step; those that
+  /// are the same for all steps and made once; those that a step finds as the one before left them;
+  /// and streams, with whether each step has keys of its own. What nothing names is not visible.
+  FunctionalOnly<Api, typename Loop::VariableAxes> variable_axes{};
+  FunctionalOnly<Api, typename Loop::CollectionFilter> variable_broadcast{"params"};
+  FunctionalOnly<Api, typename Loop::CollectionFilter> variable_carry{false};
+  FunctionalOnly<Api, typename Loop::SplitRngs> split_rngs{Loop::default_split_rngs()};
+  /// Of the object API, as in nnx::scan: what becomes of the cell's variables; by default each step
+  /// finds them as the one before left them.
+  ObjectOnly<Api, typename Loop::StateAxes> state_axes{Loop::default_state_axes()};
+  /// Streams with the same keys in all steps, and others at the next call.
+  ObjectOnly<Api, typename Loop::OptionalFilter> broadcast_rngs{};
   /// A stream of its own for carries: key 0, or a fork of the Rngs given to the constructor.
   ObjectOnly<Api, bool> keep_rngs{true};
 
-  LINNET_FIELDS(time_major, reverse, keep_order, unroll, keep_rngs)
+  LINNET_FIELDS(time_major, reverse, keep_order, unroll, variable_axes, variable_broadcast,
+                variable_carry, split_rngs, state_axes, broadcast_rngs, keep_rngs)
 };
 
 /// Of Bidirectional, which runs two of them (L-155, N-140).

@@ -1,21 +1,15 @@
-// What recurrent layers of both module APIs share: carries, the order of sequences, and the loop
-// over time.
+// What recurrent layers of both module APIs share: carries, and the order of sequences.
 //
 //   Tensor reversed = layers::flip_sequences(x, lengths, 1);   // f32[batch, time, n], i32[batch]
 //   auto [carry, y] = rnn(x, nnx::return_carry);               // asks for the last carry too
 #pragma once
 
 #include <cstdint>
-#include <functional>
 
 #include "linnet/function.h"
 #include "linnet/random.h"
 
 #pragma GCC visibility push(default)
-
-namespace linnet {
-struct ScanOptions;
-}
 
 namespace linnet::layers {
 
@@ -47,36 +41,44 @@ inline constexpr ReturnCarry return_carry{};
 Tensor flip_sequences(const Tensor& x, const Tensor& seq_lengths, int64_t num_batch_dims,
                       bool time_major = false);
 
-/// How a layer reads one sequence.
+/// How a layer reads its sequences.
 struct SequenceSettings {
   bool time_major = false;
   bool reverse = false;     ///< from the last step to the first
   bool keep_order = false;  ///< of reversed sequences: outputs in the order of the inputs
-  int64_t unroll = 1;
-  Tensor seq_lengths = {};     ///< integers [batch...], or undefined
-  bool carry_is_used = false;  ///< the carry after each sequence's own last step is needed
+  Tensor seq_lengths = {};  ///< integers [batch...], or undefined
+  bool carry_is_used = false;
 };
 
-/// The shape of one step of `x`: all but its time.
-/// @throws ShapeError if x has too few dimensions for a cell with that many feature axes.
-Shape step_shape(const char* layer, const Shape& x, int64_t num_feature_axes, bool time_major);
+/// A sequence as a loop over time reads it, and what the loop gives as the layer gives it (L-154).
+class Sequence {
+ public:
+  /// @throws ShapeError if x has too few dimensions for a cell with that many feature axes, or the
+  /// lengths are not those of its batch; DTypeError if they are not integers.
+  Sequence(const char* layer, const Tensor& x, int64_t num_feature_axes, SequenceSettings settings);
 
-struct SequenceResult {
-  TensorList carry, outputs;
+  /// Of x without its time.
+  const Shape& step_shape() const { return step_shape_; }
+  /// [time, batch..., features...] in the order in which the loop goes: what it stacks beside its
+  /// outputs, and keys of its steps, follow it.
+  const Tensor& steps() const { return steps_; }
+  /// Whether the carries of all steps are needed: the last step differs from sequence to sequence.
+  bool keeps_carries() const {
+    return settings_.seq_lengths.defined() && settings_.carry_is_used && steps_.shape(0) > 0;
+  }
+
+  /// Outputs of all steps, [time, ...] in the order of `steps`, with time where x has it.
+  Tensor outputs(const Tensor& stacked) const;
+  /// The carry after each sequence's own last step, of those of all steps; for a sequence of length
+  /// 0, or longer than x, after the last step of all.
+  Tensor last_carry(const Tensor& stacked) const;
+
+ private:
+  SequenceSettings settings_;
+  int64_t batch_dims_, time_axis_;
+  Shape step_shape_;
+  Tensor steps_;
 };
-/// The loop itself: as linnet::scan on lists, over one sequence with time in front.
-using SequenceStep = std::function<TensorList(const TensorList& carry, const Tensor& x)>;
-using SequenceLoop =
-    std::function<TensorList(const char* layer, const TensorList& carry, const Tensor& xs,
-                             const ScanOptions& options, const SequenceStep& step)>;
-/// Runs `step` over the time of `x`: (carry, x of one step) -> the new carry, then the outputs of
-/// the step. Outputs get their time where x has it. With lengths the carry is that after each
-/// sequence's own last step; one of length 0, or longer than x, gives the carry after the last step
-/// of all (L-154).
-/// @param loop runs the steps; by default linnet::scan.
-SequenceResult run_over_time(const char* layer, const Tensor& x, int64_t num_feature_axes,
-                             const TensorList& carry, const SequenceSettings& settings,
-                             const SequenceStep& step, const SequenceLoop& loop = {});
 
 /// Along the last axis: how Bidirectional joins its directions unless told otherwise.
 Tensor merge_by_concatenation(const Tensor& forward, const Tensor& backward);

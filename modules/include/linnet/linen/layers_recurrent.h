@@ -20,6 +20,17 @@
 
 #pragma GCC visibility push(default)
 
+template <>
+struct linnet::layers::LoopTypes<linnet::linen::Api> {
+  using VariableAxes = linen::VariableAxes;
+  using CollectionFilter = linen::CollectionFilter;
+  using SplitRngs = linen::SplitRngs;
+  using StateAxes = int;
+  using OptionalFilter = int;
+  static SplitRngs default_split_rngs() { return {linen::StreamSplit{"params", false}}; }
+  static StateAxes default_state_axes() { return 0; }
+};
+
 namespace linnet::linen {
 
 using layers::flip_sequences;
@@ -61,39 +72,31 @@ struct RNNCall {
   std::optional<bool> time_major = {}, reverse = {}, keep_order = {};
 };
 
-/// How the variables and streams of a cell go through the loop; as in `scan`.
-struct LoopVariables {
-  VariableAxes variable_axes = {};
-  CollectionFilter variable_broadcast = "params";
-  CollectionFilter variable_carry = false;
-  SplitRngs split_rngs = {{"params", false}};
-
-  LINNET_FIELDS(variable_axes, variable_broadcast, variable_carry, split_rngs)
-};
-
 namespace detail {
 
-/// A loop whose steps run in `turn`, a scope like `scope`.
-layers::SequenceLoop lifted_loop(const Scope& scope, const LoopVariables& variables,
-                                 std::optional<Scope>& turn);
+/// One turn of an RNN: the new carry, and {the carry again if all are kept, the output}.
+template <class Cell>
+struct RNNStep {
+  using Carry = CarryOf<Cell>;
+  Cell cell;
+  bool keeps_carries;
+  LINNET_FIELDS(cell, keeps_carries)
 
-template <class Carry>
-layers::SequenceSettings sequence_settings(const RNNSettings& settings, const RNNCall<Carry>& call,
-                                           bool carry_is_used) {
-  return {.time_major = call.time_major.value_or(settings.time_major),
-          .reverse = call.reverse.value_or(settings.reverse),
-          .keep_order = call.keep_order.value_or(settings.keep_order),
-          .unroll = settings.unroll,
-          .seq_lengths = call.seq_lengths,
-          .carry_is_used = carry_is_used};
-}
+  auto operator()(Scope& s, const Carry& carry, const Tensor& x) const {
+    auto [next, y] = cell(s, carry, x);
+    Carry after(std::move(next));
+    std::optional<Carry> kept;
+    if (keeps_carries) kept = after;
+    return std::pair(std::move(after), std::pair(std::move(kept), std::move(y)));
+  }
+};
 
 }  // namespace detail
 
 /// A cell over time (L-154): x [batch..., time, features...] -> outputs of all steps, with time
-/// where x has it. The cell's parameters are in the submodule `cell`; unless `variables` says
-/// otherwise they are made once, before the loop, each step sees the same ones, and other
-/// collections and streams are not visible to the steps.
+/// where x has it. The cell is the submodule `cell` under linen::scan. Unless told otherwise its
+/// parameters are made once and each step sees the same ones; other collections, and random
+/// streams, are not visible to the steps.
 template <class Cell>
 struct RNN {
   static constexpr const char* kClassName = "RNN";
@@ -102,9 +105,8 @@ struct RNN {
 
   Cell cell;
   RNNSettings settings = {};
-  LoopVariables variables = {};
 
-  LINNET_FIELDS(cell, settings, variables)
+  LINNET_FIELDS(cell, settings)
 
   /// @throws ShapeError if x has too few dimensions or the lengths are not those of its batch.
   auto operator()(Scope& s, const Tensor& x, const Call& call = {}) const {
@@ -121,33 +123,34 @@ struct RNN {
                   "the cell of an RNN needs initialize_carry(key, input_shape) const, "
                   "num_feature_axes() const, and operator()(Scope&, const Carry&, const Tensor&) "
                   "const that gives std::pair(new carry, output)");
-    const auto sequence = detail::sequence_settings(settings, call, carry_is_used);
-    const Shape one =
-        layers::step_shape(kClassName, x.shape(), cell.num_feature_axes(), sequence.time_major);
-    const Carry first = call.initial_carry
-                            ? *call.initial_carry
-                            : cell.initialize_carry(call.init_key.value_or(Key(0)), one);
+    const layers::Sequence sequence(kClassName, x, cell.num_feature_axes(),
+                                    {.time_major = call.time_major.value_or(settings.time_major),
+                                     .reverse = call.reverse.value_or(settings.reverse),
+                                     .keep_order = call.keep_order.value_or(settings.keep_order),
+                                     .seq_lengths = call.seq_lengths,
+                                     .carry_is_used = carry_is_used});
+    const Carry first = call.initial_carry ? *call.initial_carry
+                                           : cell.initialize_carry(call.init_key.value_or(Key(0)),
+                                                                   sequence.step_shape());
+    const detail::ScanTransform loop{{.variable_axes = settings.variable_axes,
+                                      .variable_broadcast = settings.variable_broadcast,
+                                      .variable_carry = settings.variable_carry,
+                                      .split_rngs = settings.split_rngs,
+                                      .unroll = settings.unroll}};
     Scope child = s.child("cell");
     const ModulePathScope path("cell");
-    using Output = std::decay_t<decltype(cell(child, first, x).second)>;
-    std::optional<Output> output;  // whose structure is known after the first step
-    std::optional<Scope> turn;
-    const auto step = [&](const TensorList& carry, const Tensor& input) {
-      auto [next, y] = cell(*turn, tree::unflatten(first, carry), input);
-      TensorList out = tree::leaves(static_cast<const Carry&>(next));
-      for (Tensor& leaf : tree::leaves(y)) out.push_back(std::move(leaf));
-      output.emplace(std::move(y));
-      return out;
-    };
-    const layers::SequenceResult result =
-        layers::run_over_time(kClassName, x, cell.num_feature_axes(), tree::leaves(first), sequence,
-                              step, detail::lifted_loop(child, variables, turn));
-    return std::pair<Carry, Output>(tree::unflatten(first, result.carry),
-                                    tree::unflatten(*output, result.outputs));
+    auto [carry, stacked] =
+        loop.apply_as(kClassName, detail::RNNStep<Cell>{cell, sequence.keeps_carries()}, child,
+                      first, sequence.steps());
+    if (stacked.first) {
+      carry = tree::map(*stacked.first, [&](const Tensor& t) { return sequence.last_carry(t); });
+    }
+    auto outputs = tree::map(stacked.second, [&](const Tensor& t) { return sequence.outputs(t); });
+    return std::pair(std::move(carry), std::move(outputs));
   }
 };
 template <class Cell>
-RNN(Cell, RNNSettings = {}, LoopVariables = {}) -> RNN<Cell>;
+RNN(Cell, RNNSettings = {}) -> RNN<Cell>;
 
 /// Two layers over the same sequences, the second from the end to the beginning, and their outputs
 /// joined by `merge_fn` (L-155). Submodules forward_rnn and backward_rnn. The order of time is the

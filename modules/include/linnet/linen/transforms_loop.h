@@ -87,6 +87,12 @@ struct ScanTransform {
 
   template <class Module, class C, class... X>
   auto apply(const Module& module, Scope& scope, const C& carry, const X&... xs) const {
+    return apply_as("linen::scan", module, scope, carry, xs...);
+  }
+  /// @param name of the construct, in errors.
+  template <class Module, class C, class... X>
+  auto apply_as(const char* name, const Module& module, Scope& scope, const C& carry,
+                const X&... xs) const {
     using Carry = linnet::detail::Carried<C>;
     using Call = ScopeCall<Module, Carry, X...>;
     using Result = typename Call::Result;
@@ -103,7 +109,7 @@ struct ScanTransform {
       counts.insert(counts.begin(), tree::leaves(after).size());
       return counts;
     };
-    return call.result(scan_call(options, f));
+    return call.result(scan_call(options, f, name));
   }
 };
 

@@ -15,9 +15,41 @@
 #include <utility>
 
 #include "linnet/layers/config_recurrent.h"
+#include "linnet/nnx/layers_conv.h"
 #include "linnet/nnx/layers_linear.h"
+#include "linnet/nnx/rngs_split.h"
+#include "linnet/nnx/transforms_loops.h"
 
 #pragma GCC visibility push(default)
+
+template <>
+struct linnet::layers::LoopTypes<linnet::nnx::Api> {
+  using VariableAxes = int;
+  using CollectionFilter = int;
+  using SplitRngs = int;
+  using StateAxes = nnx::StateAxes;
+  using OptionalFilter = std::optional<nnx::Filter>;
+  static SplitRngs default_split_rngs() { return 0; }
+  static StateAxes default_state_axes() { return {{nnx::everything(), nnx::kCarry}}; }
+};
+
+namespace linnet::tree {
+template <>
+struct Traits<nnx::Filter> {
+  static void visit(nnx::Filter& filter, Visitor& visitor) {
+    visitor.fixed(typeid(nnx::Filter), filter.text());
+  }
+};
+template <>
+struct Traits<nnx::StateAxes> {
+  static void visit(nnx::StateAxes& axes, Visitor& visitor) {
+    std::string text;
+    for (const auto& [filter, axis] : axes.entries())
+      text += filter.text() + ": " + nnx::to_string(axis) + '\n';
+    visitor.fixed(typeid(nnx::StateAxes), text);
+  }
+};
+}  // namespace linnet::tree
 
 namespace linnet::nnx {
 
@@ -30,6 +62,8 @@ using LSTMCellOptions = layers::LSTM<Api, layers::LSTMKind::kPerGate>;
 using OptimizedLSTMCellOptions = layers::LSTM<Api, layers::LSTMKind::kOptimized>;
 using SimpleCellOptions = layers::SimpleCell<Api>;
 using GRUCellOptions = layers::GRUCell<Api>;
+using MGUCellOptions = layers::MGUCell<Api>;
+using ConvLSTMCellOptions = layers::ConvLSTMCell<Api>;
 using RNNOptions = layers::RNNSettings<Api>;
 using BidirectionalOptions = layers::BidirectionalSettings<Api>;
 
@@ -143,6 +177,62 @@ class GRUCell : public GRUCellOptions {
   LINNET_FIELDS_AND_BASE(Options, dense_i, dense_h, rngs, in_features, hidden_features)
 };
 
+/// Minimal gated unit: linear layers if_ and in, hf without bias, hn with one if there is a reset
+/// gate. (Flax has it in the functional API only.)
+class MGUCell : public MGUCellOptions {
+ public:
+  using Options = MGUCellOptions;
+  MGUCell(int64_t in_features, int64_t hidden_features, Rngs& rngs)
+      : MGUCell(in_features, hidden_features, {}, rngs) {}
+  MGUCell(int64_t in_features, int64_t hidden_features, const Options& options, Rngs& rngs);
+
+  std::pair<Tensor, Tensor> operator()(const Tensor& h, const Tensor& x) const;
+  /// As of SimpleCell.
+  Tensor initialize_carry(const Shape& input_shape, RngStream& stream,
+                          const layers::CarryInit& carry_init = {}) const;
+  Tensor initialize_carry(const Shape& input_shape, Rngs& streams,
+                          const layers::CarryInit& carry_init = {}) const {
+    return initialize_carry(input_shape, streams.stream("carry"), carry_init);
+  }
+  Tensor initialize_carry(const Shape& input_shape);
+
+  Linear if_, in, hf, hn;
+  std::optional<RngStream> rngs;
+  int64_t in_features, hidden_features;
+
+  LINNET_FIELDS_AND_BASE(Options, if_, in, hf, hn, rngs, in_features, hidden_features)
+};
+
+/// LSTM of convolutions: layers ih and hh, each with the gates i, g, f, o side by side. (Flax has
+/// it in the functional API only.)
+class ConvLSTMCell : public ConvLSTMCellOptions {
+ public:
+  using Options = ConvLSTMCellOptions;
+  /// @param kernel_size one number per spatial dimension.
+  ConvLSTMCell(int64_t in_features, int64_t hidden_features, const PerDimension& kernel_size,
+               Rngs& rngs)
+      : ConvLSTMCell(in_features, hidden_features, kernel_size, {}, rngs) {}
+  ConvLSTMCell(int64_t in_features, int64_t hidden_features, const PerDimension& kernel_size,
+               const Options& options, Rngs& rngs);
+
+  std::pair<LSTMCarry, Tensor> operator()(const LSTMCarry& carry, const Tensor& x) const;
+  /// As of LSTMCell, [batch..., spatial..., hidden_features] each.
+  LSTMCarry initialize_carry(const Shape& input_shape, RngStream& stream,
+                             const layers::CarryInit& carry_init = {}) const;
+  LSTMCarry initialize_carry(const Shape& input_shape, Rngs& streams,
+                             const layers::CarryInit& carry_init = {}) const {
+    return initialize_carry(input_shape, streams.stream("carry"), carry_init);
+  }
+  LSTMCarry initialize_carry(const Shape& input_shape);
+  int64_t num_feature_axes() const;
+
+  Conv ih, hh;
+  std::optional<RngStream> rngs;
+  int64_t in_features, hidden_features;
+
+  LINNET_FIELDS_AND_BASE(Options, ih, hh, rngs, in_features, hidden_features)
+};
+
 /// What a cell makes for `initialize_carry`: a tree of tensors.
 template <class Cell>
 using CarryOf = std::decay_t<decltype(std::declval<Cell&>().initialize_carry(
@@ -242,30 +332,42 @@ class RNN : public RNNOptions {
                   "the cell of an RNN needs initialize_carry(input_shape, RngStream&), "
                   "num_feature_axes(), and operator()(const Carry&, const Tensor&) that gives "
                   "std::pair(new carry, output)");
-    auto& cell = self.cell;
-    const layers::SequenceSettings sequence{.time_major = call.time_major.value_or(self.time_major),
-                                            .reverse = call.reverse.value_or(self.reverse),
-                                            .keep_order = call.keep_order.value_or(self.keep_order),
-                                            .unroll = self.unroll,
-                                            .seq_lengths = call.seq_lengths,
-                                            .carry_is_used = carry_is_used};
-    const Shape one =
-        layers::step_shape("RNN", x.shape(), cell.num_feature_axes(), sequence.time_major);
-    const Carry first = call.initial_carry ? *call.initial_carry : initial_carry(self, one, call);
+    const layers::Sequence sequence("RNN", x, self.cell.num_feature_axes(),
+                                    {.time_major = call.time_major.value_or(self.time_major),
+                                     .reverse = call.reverse.value_or(self.reverse),
+                                     .keep_order = call.keep_order.value_or(self.keep_order),
+                                     .seq_lengths = call.seq_lengths,
+                                     .carry_is_used = carry_is_used});
+    const Carry first =
+        call.initial_carry ? *call.initial_carry : initial_carry(self, sequence.step_shape(), call);
 
-    using Output = std::decay_t<decltype(cell(first, x).second)>;
-    std::optional<Output> output;  // whose structure is known after the first step
-    const auto step = [&](const TensorList& carry, const Tensor& input) {
-      auto [next, y] = cell(tree::unflatten(first, carry), input);
-      TensorList out = tree::leaves(static_cast<const Carry&>(next));
-      for (Tensor& leaf : tree::leaves(y)) out.push_back(std::move(leaf));
-      output.emplace(std::move(y));
-      return out;
+    std::vector<StateAxes::Entry> axes;
+    std::optional<RestoreRngs> restore;
+    if (self.broadcast_rngs) {
+      axes.emplace_back(all_of({of_type<RngState>(), *self.broadcast_rngs}), kNone);
+      if constexpr (!std::is_const_v<Self>) {
+        restore.emplace(nnx::split_rngs(
+            self.cell, {.splits = 1, .only = *self.broadcast_rngs, .squeeze = true}));
+      }
+    }
+    for (const StateAxes::Entry& entry : self.state_axes.entries()) axes.push_back(entry);
+    const auto step = [keeps = sequence.keeps_carries()](auto& cell, const Carry& carry,
+                                                         const Tensor& input) {
+      auto [next, y] = cell(carry, input);
+      Carry after(std::move(next));
+      std::optional<Carry> kept;
+      if (keeps) kept = after;
+      return std::pair(std::move(after), std::pair(std::move(kept), std::move(y)));
     };
-    const layers::SequenceResult result = layers::run_over_time(
-        "RNN", x, cell.num_feature_axes(), tree::leaves(first), sequence, step);
-    return std::pair<Carry, Output>(tree::unflatten(first, result.carry),
-                                    tree::unflatten(*output, result.outputs));
+    auto [carry, stacked] =
+        nnx::scan(step, {.in_axes = {StateAxes(std::move(axes)), kCarry, 0},
+                         .out_axes = {kCarry, 0},
+                         .unroll = self.unroll})(self.cell, first, sequence.steps());
+    if (stacked.first) {
+      carry = tree::map(*stacked.first, [&](const Tensor& t) { return sequence.last_carry(t); });
+    }
+    auto outputs = tree::map(stacked.second, [&](const Tensor& t) { return sequence.outputs(t); });
+    return std::pair(std::move(carry), std::move(outputs));
   }
 
   template <class Self>
@@ -380,6 +482,10 @@ namespace linnet::tree {
 template <>
 struct Traits<nnx::LSTMCell> {
   static void visit(nnx::LSTMCell& cell, Visitor& visitor);
+};
+template <>
+struct Traits<nnx::MGUCell> {
+  static void visit(nnx::MGUCell& cell, Visitor& visitor);
 };
 }  // namespace linnet::tree
 

@@ -126,6 +126,14 @@ TEST_F(Errors, nothing_mapped) {
   });
 }
 
+TEST_F(Errors, unknown_axis) {
+  message<UnknownAxisError>([] {
+    // [unknown-axis]
+    vmap([](const Tensor& x) { return x - pmean(x, "batch"); })(ones({3}));
+    // [unknown-axis]
+  });
+}
+
 TEST_F(Errors, other_structure) {
   message<TreeError>([] {
     // [other-structure]

@@ -145,6 +145,23 @@ TEST_F(Tutorial, vmap) {
   // [vmap]
 }
 
+TEST_F(Tutorial, named_axes) {
+  // [named-axes]
+  auto centred = [](const Tensor& x) { return x - pmean(x, "batch"); };
+  Tensor rows = tensor({{1.f, 10.f}, {2.f, 20.f}, {6.f, 30.f}});
+  std::cout << vmap(centred, {.axis_name = "batch"})(rows) << "\n";
+  auto passed_on = [](const Tensor& x) {
+    return ppermute(x, "ring", {{0, 1}, {1, 2}, {2, 0}});       // from, to
+  };
+  std::cout << vmap(passed_on, {.axis_name = "ring"})(rows) << "\n";
+  // The gradient of a data-parallel step: each element has an example, all have the weights.
+  auto loss = [](const Tensor& w, const Tensor& x) { return square(sum(w * x)); };
+  Tensor w = tensor({3.f, 0.f});
+  auto gradient = [&](const Tensor& x) { return pmean(grad(loss)(w, x), "batch"); };
+  std::cout << vmap(gradient, {.out_axes = {kNone}, .axis_name = "batch"})(rows) << "\n";
+  // [named-axes]
+}
+
 TEST_F(Tutorial, jit) {
   // [jit]
   int traced = 0;

@@ -259,6 +259,7 @@ Tensor dot_general(const Tensor& lhs, const Tensor& rhs, const DotDims& dims,
 void define_dot() {
   dot_general_primitive();
   linear_bias_activation_primitive();
+  panel_linear_primitive();
 }
 
 }  // namespace linnet

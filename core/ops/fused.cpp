@@ -55,6 +55,30 @@ TypeList infer_linear(const LinearBiasActivationParams& p, Inputs x) {
   return out;
 }
 
+TensorList decompose_panels(const PanelLinearParams& p, Inputs x) {
+  const Shape& shape = x[1].shape();
+  const Tensor wide = reshape(transpose(x[1], {1, 0, 2}), {shape[1], shape[0] * shape[2]});
+  return {finish(p, x, matmul(x[0], slice_axis(wide, 0, p.columns, 1)))};
+}
+
+TypeList infer_panels(const PanelLinearParams& p, Inputs x) {
+  check_count("panel_linear", p, x);
+  const Shape& w = x[1].shape();
+  const bool fits = x[0].rank() == 2 && w.size() == 3 && x[0].shape(1) == w[1] &&
+                    x[0].dtype() == x[1].dtype() && p.columns <= w[0] * w[2] &&
+                    p.columns > (w[0] - 1) * w[2];
+  if (!fits) {
+    fail<ShapeError>(
+        "panel_linear: expected [m, k] and panels [count, k, width] of {} columns, got {}, {}",
+        p.columns, to_string(x[0].type()), to_string(x[1].type()));
+  }
+  TensorType out = x[0].type();
+  out.shape[1] = p.columns;
+  out.weak = false;
+  check_epilogue("panel_linear", p.has_bias, p.has_residual, x, out, {p.columns});
+  return {out};
+}
+
 TensorList decompose_conv(const ConvBiasActivationParams& p, Inputs x) {
   return {finish(p, x, emit_one(conv_primitive(), {x[0], x[1]}, p.conv))};
 }
@@ -96,6 +120,12 @@ Tensor apply_activation(const Tensor& x, Activation activation) {
 const Primitive& linear_bias_activation_primitive() {
   static const Primitive& p = define(Composite<LinearBiasActivationParams>{
       .name = "linear_bias_activation", .decompose = decompose_linear, .infer = infer_linear});
+  return p;
+}
+
+const Primitive& panel_linear_primitive() {
+  static const Primitive& p = define(Composite<PanelLinearParams>{
+      .name = "panel_linear", .decompose = decompose_panels, .infer = infer_panels});
   return p;
 }
 

@@ -40,6 +40,17 @@ struct LinearBiasActivationParams {
 /// that of the result; both have the dtype of the result.
 const Primitive& linear_bias_activation_primitive();
 
+/// The same for x [m, k] and a matrix [k, columns] in panels [ceil(columns / c), k, c], as a
+/// product reads it, of which the last one is filled up with anything. For matrices that stay the
+/// same.
+struct PanelLinearParams {
+  int64_t columns = 0;
+  bool has_bias = false, has_residual = false;
+  Activation activation = {};
+  LINNET_FIELDS(columns, has_bias, has_residual, activation)
+};
+const Primitive& panel_linear_primitive();
+
 /// activation(conv(x, w) + bias) + residual.
 struct ConvBiasActivationParams {
   ConvParams conv;

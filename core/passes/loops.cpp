@@ -69,6 +69,7 @@ class BodyOptimizer {
         ScanParams p = made.params.as<ScanParams>();
         p.body = optimized(p.body->graph());
         made.params = Params(p);
+        if (options_.loop_motion && p.length > 1) lay_out_in_panels(graph_, made);
       }
       graph_.nodes.push_back(std::move(made));
     }

@@ -18,6 +18,9 @@ class OpenScan;
 void move_work(OpenScan& scan);
 /// Those of sums over the turns.
 void sum_behind(OpenScan& scan);
+/// Matrices that products in the body of `scan` read unchanged are laid out in panels by nodes that
+/// are appended to `outer`.
+void lay_out_in_panels(Graph& outer, Graph::Node& scan);
 /// What `body` computes from its first inputs alone becomes further inputs behind them; gives the
 /// graph that makes these.
 Graph hoist_invariants(Graph& body, size_t constants);

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/memory/cpu_allocator.h"
 #include "kernels/cpu/register/families.h"
 #include "linnet/error.h"
@@ -97,6 +98,9 @@ class CpuBackEnd final : public BackEnd {
   /// Beyond, the tiles of a fused program no longer fit into the first-level cache.
   FusionLimits fusion_limits() const override {
     return {.instructions = 48, .operands = 16, .results = 8};
+  }
+  int64_t panel_columns(DType dtype) const override {
+    return dtype == DType::kF32 || dtype == DType::kF64 ? cpu::gemm_panel_columns(dtype) : 0;
   }
   size_t arena_alignment() const override { return 64; }
   /// Kernels take elements at any address that suits their type.

@@ -210,6 +210,30 @@ Tensor plain_of_gradients(const Tensor& w, const Tensor& xs) {
   return sum(v) + total;
 }
 
+/// Products with matrices that stay the same, large enough to be laid out for them.
+Tensor loop_panels(const Tensor& w, const Tensor& xs) {
+  const Tensor big = sin(reshape(arange(70 * 70), {70, 70}).astype(DType::kF64)) * 0.1;
+  const Tensor scaled = big * sum(w);
+  const Tensor start = broadcast_to(reshape(sum(xs, 1), {5, 1}), {5, 70});
+  const auto [h, ys] = scan(
+      [&](const Tensor& h, const Tensor& x) {
+        const Tensor next = tanh(matmul(h, scaled) + matmul(h, transpose(big)) + sum(x));
+        return std::pair(next, sum(next));
+      },
+      start, xs);
+  return sum(h) + sum(ys);
+}
+Tensor plain_panels(const Tensor& w, const Tensor& xs) {
+  const Tensor big = sin(reshape(arange(70 * 70), {70, 70}).astype(DType::kF64)) * 0.1;
+  const Tensor scaled = big * sum(w);
+  Tensor h = broadcast_to(reshape(sum(xs, 1), {5, 1}), {5, 70}), total = sum(w) * 0.0;
+  for (int64_t i = 0; i < xs.shape(0); ++i) {
+    h = tanh(matmul(h, scaled) + matmul(h, transpose(big)) + sum(xs[i]));
+    total = total + sum(h);
+  }
+  return sum(h) + total;
+}
+
 const Case kCases[] = {
     {"scan", [](const Tensor& w, const Tensor& xs) { return loop_scan(w, xs, false); },
      [](const Tensor& w, const Tensor& xs) { return plain_scan(w, xs, false); }},
@@ -224,6 +248,7 @@ const Case kCases[] = {
     {"map", loop_map, plain_map},
     {"associative", loop_associative, plain_associative},
     {"gradients", loop_of_gradients, plain_of_gradients},
+    {"panels", loop_panels, plain_panels},
 };
 
 /// What is done to a function before the two are compared.

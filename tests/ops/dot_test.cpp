@@ -6,6 +6,7 @@
 
 #include "core/ops/dot.h"
 #include "core/ops/fused.h"
+#include "linnet/back_end.h"
 #include "linnet/error.h"
 #include "linnet/jit.h"
 #include "linnet/ops.h"
@@ -223,6 +224,34 @@ TEST(Fused, LinearBiasActivationAgreesWithItsDecomposition) {
         const Tensor whole = emit_one(linear_bias_activation_primitive(), x, p);
         const Tensor parts = linear_bias_activation_primitive().decompose(p, x)[0];
         expect_same(whole, parts, tolerance, name_of(dtype).data());
+      }
+    }
+  }
+}
+
+/// A matrix in panels as the kernel of this machine wants them.
+Tensor in_panels(const Tensor& w, int64_t width) {
+  const int64_t count = (w.shape(1) + width - 1) / width;
+  const Tensor filled = pad(w, {{0, 0, 0}, {0, count * width - w.shape(1), 0}});
+  return transpose(reshape(filled, {w.shape(0), count, width}), {1, 0, 2}).contiguous();
+}
+
+TEST(Fused, PanelLinearAgreesWithItsDecomposition) {
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    const int64_t width = back_end_of(kCpu).panel_columns(dtype);
+    ASSERT_GT(width, 0);
+    for (const Shape& size :
+         {Shape{1, 5, 7}, Shape{3, 400, 50}, Shape{33, 17, 2 * width}, Shape{200, 385, 391}}) {
+      for (const int epilogue : {0, 1, 2, 3}) {
+        const PanelLinearParams p{size[2], (epilogue & 1) != 0, (epilogue & 2) != 0,
+                                  epilogue == 3 ? Activation(ScalarOp::kTanh) : Activation()};
+        TensorList x{distinct({size[0], size[1]}, 0.05).astype(dtype),
+                     in_panels(distinct({size[1], size[2]}, 0.03).astype(dtype), width)};
+        if (p.has_bias) x.push_back(distinct({size[2]}).astype(dtype));
+        if (p.has_residual) x.push_back(distinct({size[0], size[2]}).astype(dtype));
+        const Tensor whole = emit_one(panel_linear_primitive(), x, p);
+        const Tensor parts = panel_linear_primitive().decompose(p, x)[0];
+        expect_same(whole, parts, dtype == DType::kF64 ? 1e-13 : 2e-5, name_of(dtype).data());
       }
     }
   }

@@ -212,6 +212,27 @@ void add_fused_linear(OpTable& table, const std::string& suffix, Activation acti
       });
 }
 
+/// Five columns in two panels of three.
+void add_panels(OpTable& table) {
+  table
+      .add_function("panel_linear",
+                    [](const TensorList& x) {
+                      const PanelLinearParams p{5, true, true, ScalarOp::kTanh};
+                      return TensorList{emit_one(panel_linear_primitive(), x, p)};
+                    })
+      .sample({{{3, 4}, kLine}, {{2, 4, 3}, kLine}, {{5}, kLine}, {{3, 5}, kLine}})
+      .takes(Takes::kUnchecked)
+      .jit_within(1e-13)
+      .reordered_within(1e-13)
+      .reference_function([](const HostArrays& x) {
+        HostArray w({4, 5});
+        for_each_index(w.shape, [&](const Axes& at) {
+          w.at(at) = x[1].at({at[1] / 3, at[0], at[1] % 3});
+        });
+        return HostArrays{finished(contracted(x[0], w, kMatmul), x[2], x[3], ScalarOp::kTanh)};
+      });
+}
+
 void add_fused_conv(OpTable& table, const std::string& suffix, Activation activation) {
   table
       .add_function("conv_bias_activation" + suffix,
@@ -232,6 +253,7 @@ void add_fused_conv(OpTable& table, const std::string& suffix, Activation activa
 void add_fused(OpTable& table) {
   add_fused_linear(table, "", {});
   add_fused_conv(table, "", {});
+  add_panels(table);
   for (const EpilogueActivation& entry : epilogue_activations()) {
     const std::string suffix = "_" + std::string(name_of(entry.op));
     add_fused_linear(table, suffix, entry.op);

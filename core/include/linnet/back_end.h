@@ -142,6 +142,9 @@ class BackEnd {
                                                      std::span<const ProgramStep> steps) = 0;
 
   virtual FusionLimits fusion_limits() const { return {}; }
+  /// Columns of the panels in which a product reads a matrix that stays the same from turn to turn
+  /// of a loop; 0 if it gains nothing.
+  virtual int64_t panel_columns(DType) const { return 0; }
   /// Values in the arena of a program begin at multiples of this.
   virtual size_t arena_alignment() const { return 256; }
   /// The largest alignment that kernels are told of; one kernel is prepared for each that occurs.

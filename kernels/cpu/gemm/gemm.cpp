@@ -39,6 +39,7 @@ constexpr int64_t kInPlaceElements = 64 * 64;
 enum class Way { kRow, kInPlace, kPacked };
 
 Way choose(const GemmProblem& p) {
+  if (p.b_panels) return Way::kPacked;
   if (p.m == 1 && (p.b_column == 1 || p.b_row == 1)) return Way::kRow;
   return p.b_column == 1 && p.n * p.k <= kInPlaceElements ? Way::kInPlace : Way::kPacked;
 }
@@ -203,18 +204,18 @@ struct Tile {
 };
 
 /// Adds the product of a packed block of A, `block_rows` from row `i` of the tile, and the packed
-/// strips of B.
+/// strips of B, which are `panel` elements apart.
 template <class T>
 void multiply_packed(const Job<T>& job, const Tile<T>& tile, const T* left, const T* right,
-                     int64_t depth, int64_t strip, int64_t i, int64_t block_rows, bool first,
-                     bool finish) {
+                     int64_t panel, int64_t depth, int64_t strip, int64_t i, int64_t block_rows,
+                     bool first, bool finish) {
   const GemmProblem& p = *job.problem;
   const bool add_residual = finish && tile.residual;
   for (int64_t j = 0; j < tile.columns; j += strip) {
     Block<T> block{.a = left,
                    .a_row = 1,
                    .a_column = kMaxRows,
-                   .b = right + j * depth,
+                   .b = right + j / strip * panel,
                    .b_row = strip,
                    .out = tile.out + i * p.out_row + j,
                    .out_row = p.out_row,
@@ -262,13 +263,19 @@ void packed_task(const void* context, int64_t index, int thread) {
   T* right = left + kBlockRows * kBlockDepth<T>;
   for (int64_t k = 0; k < p.k; k += kBlockDepth<T>) {
     const int64_t depth = std::min(kBlockDepth<T>, p.k - k);
-    const T* b = job.operands->b + at.b + k * p.b_row + tile.column * p.b_column;
-    pack_b(b, p.b_row, p.b_column, tile.columns, depth, strip, right);
+    const T* panels = right;
+    if (p.b_panels) {
+      panels = job.operands->b + tile.column * p.k + k * strip;
+    } else {
+      const T* b = job.operands->b + at.b + k * p.b_row + tile.column * p.b_column;
+      pack_b(b, p.b_row, p.b_column, tile.columns, depth, strip, right);
+    }
+    const int64_t panel = (p.b_panels ? p.k : depth) * strip;
     for (int64_t i = 0; i < tile.rows; i += kBlockRows) {
       const int64_t block_rows = std::min(kBlockRows, tile.rows - i);
       const T* a = job.operands->a + at.a + (tile.row + i) * p.a_row + k * p.a_column;
       pack_a(a, p.a_row, p.a_column, block_rows, depth, left);
-      multiply_packed(job, tile, left, right, depth, strip, i, block_rows, k == 0,
+      multiply_packed(job, tile, left, panels, panel, depth, strip, i, block_rows, k == 0,
                       simple && k + depth == p.k);
     }
   }
@@ -320,6 +327,11 @@ void run(const GemmProblem& p, const GemmOperands<T>& operands, void* workspace,
   run_tasks(p.batch_count() * job.tasks_per_batch, threads, packed_task<T>, &job);
 }
 
+int64_t panel_columns(DType dtype) {
+  const size_t lanes = dtype == DType::kF64 ? hn::Lanes(hn::ScalableTag<double>())
+                                            : hn::Lanes(hn::ScalableTag<float>());
+  return kMaxVectors * static_cast<int64_t>(lanes);
+}
 void run_f32(const GemmProblem& p, const GemmOperands<float>& o, void* w, int threads) {
   run(p, o, w, threads);
 }
@@ -384,6 +396,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace linnet::cpu {
 namespace gemm_kernels {
+HWY_EXPORT(panel_columns);
 HWY_EXPORT(run_f32);
 HWY_EXPORT(run_f64);
 HWY_EXPORT(run_bf16_row);
@@ -402,6 +415,11 @@ size_t gemm_workspace_bytes(const GemmProblem& p, DType dtype, int threads) {
   // kBlockDepth is a number of bytes, so one thread needs the same for every type.
   constexpr size_t kBytes = (kBlockRows + kBlockColumns) * kBlockDepth<float> * sizeof(float);
   return kBytes * static_cast<size_t>(p.work() < kParallelWork ? 1 : threads);
+}
+
+int64_t gemm_panel_columns(DType dtype) {
+  using namespace gemm_kernels;
+  return HWY_DYNAMIC_DISPATCH(panel_columns)(dtype);
 }
 
 void gemm(const GemmProblem& p, const GemmOperands<float>& operands, void* workspace, int threads) {

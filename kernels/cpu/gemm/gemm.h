@@ -32,6 +32,9 @@ struct GemmProblem {
   /// The bias is one value for all columns of a row block (set by `canonical` when it transposes).
   bool bias_is_scalar = false;
   Activation activation = {};
+  /// B lies in panels of `gemm_panel_columns` columns, [ceil(n / columns), k, columns], so that
+  /// nothing need be packed; its strides mean nothing then. No batch.
+  bool b_panels = false;
 
   int64_t batch_count() const { return element_count(batch); }
   /// Multiply-adds of all batches together.
@@ -57,6 +60,9 @@ struct GemmOperands {
 
 /// Scratch memory `gemm` needs for this canonical problem on up to `threads` threads.
 size_t gemm_workspace_bytes(const GemmProblem& problem, DType dtype, int threads);
+
+/// Columns of a panel of B on this machine, for f32 or f64.
+int64_t gemm_panel_columns(DType dtype);
 
 /// Computes a canonical problem. `workspace` is aligned to 64 bytes and holds
 /// `gemm_workspace_bytes(problem, dtype, threads)` bytes. Sums run over p in ascending order within

@@ -3,12 +3,14 @@
 
 #include "core/ops/fused.h"
 #include "kernels/cpu/elementwise/elementwise.h"
+#include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/reference/matmul.h"
 #include "kernels/cpu/register/dot_layout.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
 #include "kernels/cpu/workspace.h"
 #include "linnet/detail/format.h"
+#include "linnet/parallel.h"
 
 namespace linnet {
 namespace {
@@ -209,6 +211,62 @@ std::unique_ptr<Kernel> prepare_linear(const KernelRequest& request, std::string
   return prepare_product(request, p.dot, {p.has_bias, p.has_residual, p.activation}, reason);
 }
 
+/// A product with a matrix in panels.
+class PanelKernel final : public HostKernel {
+ public:
+  PanelKernel(const KernelRequest& request, const PanelLinearParams& p)
+      : dtype_(request.outputs[0].dtype), threads_(num_threads()) {
+    const auto& x = request.inputs[0].shape;
+    problem_.m = x[0];
+    problem_.n = p.columns;
+    problem_.k = x[1];
+    problem_.a_row = x[1];
+    problem_.a_column = 1;
+    problem_.b_row = p.columns;
+    problem_.b_column = 1;
+    problem_.out_row = p.columns;
+    problem_.has_bias = p.has_bias;
+    problem_.has_residual = p.has_residual;
+    problem_.activation = p.activation;
+    problem_.b_panels = true;
+  }
+
+  size_t workspace_bytes() const override {
+    return cpu::gemm_workspace_bytes(problem_, dtype_, threads_);
+  }
+  void run(const void* const* in, void* const* out, void* workspace) const override {
+    if (dtype_ == DType::kF32)
+      run_as<float>(in, out, workspace);
+    else
+      run_as<double>(in, out, workspace);
+  }
+
+ private:
+  template <class T>
+  void run_as(const void* const* in, void* const* out, void* workspace) const {
+    const auto operand = [&](size_t i) { return static_cast<const T*>(in[i]); };
+    cpu::GemmOperands<T> operands{.a = operand(0), .b = operand(1), .out = static_cast<T*>(out[0])};
+    if (problem_.has_bias) operands.bias = operand(2);
+    if (problem_.has_residual) operands.residual = operand(2 + problem_.has_bias);
+    cpu::gemm(problem_, operands, workspace, threads_);
+  }
+
+  cpu::GemmProblem problem_;
+  DType dtype_;
+  int threads_;
+};
+
+std::unique_ptr<Kernel> prepare_panels(const KernelRequest& request, std::string& reason) {
+  const DType dtype = request.outputs[0].dtype;
+  const bool floats = dtype == DType::kF32 || dtype == DType::kF64;
+  if (!floats || request.inputs[1].shape[2] != cpu::gemm_panel_columns(dtype) ||
+      is_empty(request)) {
+    reason = "panels of other columns, types or sizes";
+    return nullptr;
+  }
+  return std::make_unique<PanelKernel>(request, request.params.as<PanelLinearParams>());
+}
+
 }  // namespace
 
 void register_dot(KernelTable& table) {
@@ -221,6 +279,8 @@ void register_dot(KernelTable& table) {
                                       .never_throws = true});
   table.add(linear_bias_activation_primitive(),
             {.name = "matmul", .strided = true, .prepare = prepare_linear, .never_throws = true});
+  table.add(panel_linear_primitive(),
+            {.name = "panels", .prepare = prepare_panels, .never_throws = true});
 }
 
 }  // namespace linnet

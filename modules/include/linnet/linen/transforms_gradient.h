@@ -97,11 +97,11 @@ auto vjp(const VjpOptions& options, const F& f, Scope& scope, const A&... args) 
   });
   const auto pull = [call, lifted, prototypes = tree::copy(std::make_tuple(args...))](
                         const TensorList& cotangents) {
-    auto [variables, inputs] = lifted.pullback(cotangents);
+    auto gradients = lifted.pullback(cotangents);
     return std::apply(
         [&](const auto&... given) {
-          return std::tuple_cat(std::make_tuple(std::move(variables)),
-                                tuple_of_arguments(call->call(), inputs, given...));
+          return std::tuple_cat(std::make_tuple(std::move(gradients.first)),
+                                tuple_of_arguments(call->call(), gradients.second, given...));
         },
         prototypes);
   };

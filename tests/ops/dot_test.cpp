@@ -200,6 +200,16 @@ TEST(J023, DotTensordotOuter) {
   expect_close(outer(tensor({1.f, 2.f}), tensor({3.f, 4.f, 5.f})), {3, 4, 5, 6, 8, 10}, 0);
 }
 
+TEST(J023, R_018_sums_of_millions_of_ones_go_on_growing) {
+  constexpr int64_t k = (int64_t{1} << 24) + 1024;
+  const Tensor row = broadcast_to(ones({}), {1, k});
+  for (const int64_t n : {1, 3}) {
+    const std::vector<float> wanted(static_cast<size_t>(n), static_cast<float>(k));
+    EXPECT_EQ(matmul(row, ones({k, n})).to_vector<float>(), wanted) << n;
+    EXPECT_EQ(matmul(row, ones({n, k}).T()).to_vector<float>(), wanted) << n;
+  }
+}
+
 TEST(J023, LiteralsAndMixedDtypesPromote) {
   EXPECT_EQ(matmul(ones({2, 2}, DType::kBF16), ones({2, 2})).dtype(), DType::kF32);
   EXPECT_EQ(matmul(ones({2, 2}, DType::kI32), ones({2, 2}, DType::kF16)).dtype(), DType::kF16);

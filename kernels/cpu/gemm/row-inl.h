@@ -47,16 +47,31 @@ HWY_INLINE void add_rows(const S* x, const T* b, int64_t b_row, S* sums, int64_t
   }
 }
 
+/// Products that are added up before their sum is added to the total: a total of millions of them
+/// would no longer grow by one.
+constexpr int64_t kRun = 4096;
+
 /// sums[j] += sum_p x[p] b[p, j]. Eight rows at a time, so that eight streams are read in step; the
 /// sums of a strip of columns stay in the first-level cache.
 template <class T, class S>
 void add_row_times_matrix(const S* x, int64_t k, const T* b, int64_t b_row, S* sums, int64_t n) {
   constexpr int64_t kStrip = 2048;
+  const auto add_run = [&](int64_t p, int64_t end, int64_t j, int64_t count, S* to) {
+    for (; p + 8 <= end; p += 8) add_rows<8>(x + p, b + p * b_row + j, b_row, to, count);
+    for (; p < end; ++p) add_rows<1>(x + p, b + p * b_row + j, b_row, to, count);
+  };
   for (int64_t j = 0; j < n; j += kStrip) {
     const int64_t count = std::min(kStrip, n - j);
-    int64_t p = 0;
-    for (; p + 8 <= k; p += 8) add_rows<8>(x + p, b + p * b_row + j, b_row, sums + j, count);
-    for (; p < k; ++p) add_rows<1>(x + p, b + p * b_row + j, b_row, sums + j, count);
+    if (k <= kRun) {
+      add_run(0, k, j, count, sums + j);
+      continue;
+    }
+    S run[kStrip];
+    for (int64_t p = 0; p < k; p += kRun) {
+      std::fill_n(run, count, S(0));
+      add_run(p, std::min(k, p + kRun), j, count, run);
+      for (int64_t c = 0; c < count; ++c) sums[j + c] += run[c];
+    }
   }
 }
 
@@ -89,9 +104,13 @@ HWY_INLINE void add_dots(const S* x, int64_t k, const T* b, int64_t b_column, S*
 template <class T, class S>
 void add_row_times_columns(const S* x, int64_t k, const T* b, int64_t b_column, S* sums,
                            int64_t n) {
-  int64_t j = 0;
-  for (; j + 4 <= n; j += 4) add_dots<4>(x, k, b + j * b_column, b_column, sums + j);
-  for (; j < n; ++j) add_dots<1>(x, k, b + j * b_column, b_column, sums + j);
+  constexpr int64_t kLongRun = 16 * kRun;  // each lane of a vector has a sum of its own
+  for (int64_t p = 0; p < k; p += kLongRun) {
+    const int64_t run = std::min(kLongRun, k - p);
+    int64_t j = 0;
+    for (; j + 4 <= n; j += 4) add_dots<4>(x + p, run, b + j * b_column + p, b_column, sums + j);
+    for (; j < n; ++j) add_dots<1>(x + p, run, b + j * b_column + p, b_column, sums + j);
+  }
 }
 
 }  // namespace HWY_NAMESPACE

@@ -296,6 +296,53 @@ TEST(Recurrent, L_154_UnderOtherTransformations) {
   expect_golden(jit(gradient)(x), gradient(x), 1e-6, "jit of grad");
 }
 
+/// In double precision, so that differences are exact to many digits.
+struct DoubleLstm {
+  linen::RNN<linen::OptimizedLSTMCell> layer{
+      linen::OptimizedLSTMCell{.features = 3, .param_dtype = DType::kF64}};
+  Tensor x = random::normal(Key(1), {2, 4, 3}, DType::kF64);
+  linen::Variables params = linen::init(layer, Key(0), x)["params"];
+
+  Tensor loss(const linen::Variables& p, const Tensor& v) const {
+    const auto [carry, y] = linen::apply(
+        layer, {{"params", p}}, v, linen::return_carry,
+        linen::RNNCall<linen::LSTMCarry>{.seq_lengths = tensor({4, 2}), .reverse = true});
+    return sum(square(y)) + sum(carry.c * carry.h);
+  }
+};
+
+TEST(Recurrent, L_154_DerivativesAgainstDifferences) {
+  const DoubleLstm lstm;
+  const Tensor direction = random::normal(Key(2), lstm.x.shape(), DType::kF64);
+  const auto loss = [&](const Tensor& v) { return lstm.loss(lstm.params, v); };
+  const auto slope = [&](const Tensor& v) { return sum(grad(loss)(v) * direction); };
+  const double h = 1e-5;
+  const auto difference = [&](const auto& f) {
+    return (f(lstm.x + h * direction) - f(lstm.x - h * direction)) / (2 * h);
+  };
+  expect_golden(slope(lstm.x), difference(loss), 1e-8, "first derivative");
+  const auto forward = jvp(loss, std::make_tuple(lstm.x), std::make_tuple(direction)).second;
+  expect_golden(forward, slope(lstm.x), 1e-12, "forward mode");
+  const Tensor second = sum(grad(slope)(lstm.x) * direction);
+  expect_golden(second, difference(slope), 1e-8, "second derivative");
+}
+
+TEST(Recurrent, L_154_UnderRematAndWithParametersStacked) {
+  const DoubleLstm lstm;
+  const auto loss = [&](const linen::Variables& p) { return lstm.loss(p, lstm.x); };
+  const linen::Variables gradients = grad(loss)(lstm.params);
+  const linen::Variables recomputed = grad(checkpoint(loss))(lstm.params);
+  const linen::Variables twice = tree::map(lstm.params, [](const Tensor& t) {
+    return stack({t, 0.5 * t});
+  });
+  const linen::Variables each = vmap(grad(loss))(twice);
+  for (const auto& [path, leaf] : linen::flat_leaves(gradients)) {
+    const std::string name = tree::to_string(path);
+    expect_golden(recomputed.find_path(path)->value(), leaf->value(), 1e-12, name);
+    expect_golden(index_axis(each.find_path(path)->value(), 0, 0), leaf->value(), 1e-12, name);
+  }
+}
+
 /// A layer made from Rngs(0) on the golden input.
 template <class Layer>
 void check_nnx(const std::string& name, Layer layer, typename Layer::Call call = {}) {

@@ -80,6 +80,13 @@ TensorList cond_call(const LiftOptions& options, const Tensor& index,
 Tensor first_if(const Tensor& predicate);
 [[noreturn]] void fail_different_results();
 
+template <class R>
+inline constexpr bool is_pair_or_two = false;
+template <class A, class B>
+inline constexpr bool is_pair_or_two<std::pair<A, B>> = true;
+template <class A, class B>
+inline constexpr bool is_pair_or_two<std::tuple<A, B>> = true;
+
 struct ScanTransform {
   static constexpr const char* kPrefix = "Scan";
   ScanOptions options;
@@ -96,20 +103,22 @@ struct ScanTransform {
     using Carry = linnet::detail::Carried<C>;
     using Call = ScopeCall<Module, Carry, X...>;
     using Result = typename Call::Result;
-    static_assert(tree::detail::is_tuple<Result> && std::tuple_size_v<Result> == 2,
+    static_assert(is_pair_or_two<Result>,
                   "the body of a scan must return a pair of the new carry and what is stacked; "
                   "std::tuple<>() is nothing");
-    static_assert(std::is_same_v<std::decay_t<std::tuple_element_t<0, Result>>, Carry>,
-                  "the body of a scan must return a carry of the type that it is given");
-    Call call(module, scope, linnet::detail::as_tensors<Carry>(carry), xs...);
-    ScopeFunction f = call.function();
-    f.result_counts = [&call] {
-      const auto& [after, stacked] = call.call().traced();
-      std::vector<size_t> counts = linnet::detail::leaf_counts(stacked);
-      counts.insert(counts.begin(), tree::leaves(after).size());
-      return counts;
-    };
-    return call.result(scan_call(options, f, name));
+    if constexpr (is_pair_or_two<Result>) {
+      static_assert(std::is_same_v<std::decay_t<std::tuple_element_t<0, Result>>, Carry>,
+                    "the body of a scan must return a carry of the type that it is given");
+      Call call(module, scope, linnet::detail::as_tensors<Carry>(carry), xs...);
+      ScopeFunction f = call.function();
+      f.result_counts = [&call] {
+        const auto& [after, stacked] = call.call().traced();
+        std::vector<size_t> counts = linnet::detail::leaf_counts(stacked);
+        counts.insert(counts.begin(), tree::leaves(after).size());
+        return counts;
+      };
+      return call.result(scan_call(options, f, name));
+    }
   }
 };
 

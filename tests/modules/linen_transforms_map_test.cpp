@@ -200,6 +200,28 @@ TEST(LinenVmap, L_074_collections_that_are_not_named_are_not_seen) {
   EXPECT_NE(text.find("'state'"), std::string::npos) << text;
 }
 
+TEST(LinenVmap, L_084_statistics_of_the_whole_batch) {
+  const auto norm = linen::vmap(
+      linen::BatchNorm{.use_running_average = false, .momentum = 0.5, .axis_name = "batch"},
+      {.variable_axes = {{"params", kNone}, {"batch_stats", kNone}},
+       .split_rngs = {{"params", false}},
+       .axis_name = "batch"});
+  const auto outer = [&](Scope& s, const Tensor& x) { return s("norm", norm, x); };
+  const std::string name = "vmap_batch_norm";
+  const Tensor x = golden(name + "/in/0");
+  const Variables variables = linen::init(outer, init_streams(), x);
+  expect_variables(variables, name + "/variables");
+  const linen::ApplyOptions options{.mutate = {"batch_stats"}};
+  const auto [out, updates] = linen::apply_with(options, outer, variables, x);
+  expect_tree(out, name + "/out");
+  expect_variables(updates, name + "/updates");
+  const auto loss = [&](const Tensor& y) {
+    const Tensor z = linen::apply_with(options, outer, variables, y).first;
+    return sum(z * random::normal(Key(2), z.shape()));
+  };
+  expect_tree(grad(loss)(x), name + "/grad/in");
+}
+
 TEST(LinenVmap, L_032_names_inside_collide_as_outside) {
   const auto twice = [](Scope& s, const Tensor& x) {
     const Tensor y = s("layer", linen::Dense{.features = 5}, x);

@@ -13,12 +13,12 @@ size_t inner_rank(const VariableCellPtr& cell) {
 }
 
 /// `axis` as a position among `rank` dimensions.
-int64_t position_in(const char* name, LeafAxis axis, size_t rank, const std::string& text,
+int64_t position_in(const char* name, const ObjectCall::Place& place, size_t rank,
                     const TensorType& type) {
   const auto count = static_cast<int64_t>(rank);
-  const int64_t position = axis.position() < 0 ? axis.position() + count : axis.position();
+  const int64_t given = place.axis.position(), position = given < 0 ? given + count : given;
   if (position < 0 || position >= count) {
-    fail<ShapeError>("{}: axis {} of {} is out of range for {}", name, axis.position(), text,
+    fail<ShapeError>("{}: axis {} of {} is out of range for {}", name, given, place.text(),
                      to_string(type));
   }
   return position;
@@ -38,6 +38,10 @@ std::string structure_of(const Visit& visit) {
   return flattener.take().structure;
 }
 
+ObjectCall::Place place_of(const ObjectCall::Leaf& leaf) {
+  return {leaf.axis, 0, leaf.argument, false, false, leaf.node.path};
+}
+
 /// A value whose traces are about to end.
 void make_abstract(state::Cell& cell) {
   state::Value value = cell.raw();
@@ -46,6 +50,12 @@ void make_abstract(state::Cell& cell) {
 }
 
 }  // namespace
+
+std::vector<tree::LeafRef> leaves_of(const Visit& visit) {
+  tree::Flattener flattener;
+  visit(flattener);
+  return flattener.take().leaves;
+}
 
 /// Mapped variables have the values that were given; all others are those of the scope around.
 class ObjectCall::Scope final : public state::Scope {
@@ -113,7 +123,7 @@ class ObjectCall::Scope final : public state::Scope {
     fail<ValueError>(
         "{}: variable {} ({}) is broadcast and written: every step would begin from its old value\n"
         "  hint: StateAxes can give it an axis, or kCarry",
-        call_.name_, call_.text_of(leaf.argument, leaf.node.path), type.name());
+        call_.name_, place_of(leaf).text(), type.name());
   }
 
   const ObjectCall& call_;
@@ -138,9 +148,11 @@ ObjectCall::ObjectCall(const char* name, std::vector<Visit> arguments,
 
 ObjectCall::~ObjectCall() = default;
 
-std::string ObjectCall::text_of(size_t argument, const tree::Path& path) const {
-  return path.empty() ? fmt::format("argument {}", argument)
-                      : fmt::format("'{}' of argument {}", tree::to_string(path), argument);
+std::string ObjectCall::Place::text() const {
+  const std::string owner = !result ? fmt::format("argument {}", argument)
+                            : whole ? std::string("the result")
+                                    : fmt::format("result {}", argument);
+  return path.empty() ? owner : fmt::format("'{}' of {}", tree::to_string(path), owner);
 }
 
 std::string ObjectCall::text_of(LeafAxis axis) const {
@@ -159,8 +171,8 @@ void ObjectCall::add_leaves(size_t argument) {
         fail<ValueError>(
             "{}: inconsistent aliasing: one variable ({}) is reached in two ways\n"
             "  as {}: {}\n  as {}: {}",
-            name_, variable_of(node)->type->name(), text_of(first.argument, first.node.path),
-            text_of(first.axis), text_of(argument, node.path), text_of(axis));
+            name_, variable_of(node)->type->name(), place_of(first).text(), text_of(first.axis),
+            Place{axis, 0, argument, false, false, node.path}.text(), text_of(axis));
       }
     }
     leaves_.push_back({std::move(node), argument, axis});
@@ -169,11 +181,10 @@ void ObjectCall::add_leaves(size_t argument) {
 
 void ObjectCall::add_inputs(const Leaf& leaf) {
   const auto add = [&](const Tensor& tensor) {
-    Place place{leaf.axis, 0, leaf.argument, false, text_of(leaf.argument, leaf.node.path)};
+    Place place = place_of(leaf);
     if (leaf.axis.mapped() && !options_.differentiates) {
-      place.position =
-          position_in(name_, leaf.axis, tensor.rank() - inner_rank(variable_of(leaf.node)),
-                      place.text, tensor.type());
+      place.position = position_in(name_, place, tensor.rank() - inner_rank(variable_of(leaf.node)),
+                                   tensor.type());
     }
     inputs_.push_back(tensor);
     places_.push_back(std::move(place));
@@ -200,7 +211,7 @@ std::vector<Tensor*> ObjectCall::plain_now() const {
   if (plain_.empty()) return out;
   std::vector<size_t> counts(arguments_.size()), expected(arguments_.size());
   for (size_t i = 0; i < arguments_.size(); ++i) {
-    for (const NodeLeaf& leaf : walk(arguments_[i])) {
+    for (const tree::LeafRef& leaf : leaves_of(arguments_[i])) {
       if (!leaf.tensor) continue;
       out.push_back(leaf.tensor);
       ++counts[i];
@@ -281,8 +292,8 @@ void ObjectCall::leave_metadata() {
 void ObjectCall::add_output(Output output, std::span<const Tensor> values, TensorList& out) {
   Place& place = output.place;
   if (place.axis.mapped() && !options_.differentiates && !values.empty() && values[0].defined()) {
-    place.position = position_in(name_, place.axis, values[0].rank() + 1 - inner_rank(output.cell),
-                                 place.text, values[0].type());
+    place.position =
+        position_in(name_, place, values[0].rank() + 1 - inner_rank(output.cell), values[0].type());
   }
   output.count = values.size();
   out.insert(out.end(), values.begin(), values.end());
@@ -297,7 +308,7 @@ void ObjectCall::add_made(const VariableCellPtr& cell, Place place, TensorList& 
     fail<ValueError>(
         "{}: inconsistent aliasing: one new variable ({}) is reached in two ways\n"
         "  as {}: {}\n  as {}: {}",
-        name_, cell->type->name(), first.text, text_of(first.axis), place.text,
+        name_, cell->type->name(), first.text(), text_of(first.axis), place.text(),
         text_of(place.axis));
   }
   const state::Value& value = cell->raw();
@@ -313,14 +324,14 @@ void ObjectCall::collect_result_variable(const Made& made, const NodeLeaf& leaf,
     fail<ValueError>(
         "{}: inconsistent aliasing: one variable ({}) is an argument and a result\n"
         "  as {}: {}\n  as {}: {}",
-        name_, variable_of(leaf)->type->name(), text_of(argument.argument, argument.node.path),
-        text_of(argument.axis), place.text, text_of(place.axis));
+        name_, variable_of(leaf)->type->name(), place_of(argument).text(), text_of(argument.axis),
+        place.text(), text_of(place.axis));
   }
   if (made.count(leaf.cell.get())) return add_made(variable_of(leaf), std::move(place), out);
   fail<ValueError>(
       "{}: {} is a variable ({}) from outside that is no argument\n"
       "  hint: pass the module that owns it as an argument",
-      name_, place.text, variable_of(leaf)->type->name());
+      name_, place.text(), variable_of(leaf)->type->name());
 }
 
 void ObjectCall::collect_result(const Made& made, const std::vector<Visit>& parts,
@@ -333,10 +344,7 @@ void ObjectCall::collect_result(const Made& made, const std::vector<Visit>& part
     part_variables_.emplace_back();
     const AxesPrefix& wanted = axes.empty() ? AxesPrefix(0) : axes.size() == 1 ? axes[0] : axes[i];
     for (const NodeLeaf& leaf : walk(parts[i])) {
-      const std::string where =
-          leaf.path.empty() ? "" : fmt::format("'{}' of ", tree::to_string(leaf.path));
-      Place place{wanted.of(leaf.path, state_leaf(leaf)), 0, i, true,
-                  parts.size() == 1 ? where + "the result" : fmt::format("{}result {}", where, i)};
+      Place place{wanted.of(leaf.path, state_leaf(leaf)), 0, i, true, parts.size() == 1, leaf.path};
       if (leaf.tensor) {
         add_output({std::move(place), leaf.tensor, nullptr}, std::span(leaf.tensor, 1), out);
       } else {
@@ -354,7 +362,7 @@ void ObjectCall::collect_written(const Scope& scope, TensorList& out) {
     const auto found = written.find(leaf.node.cell.get());
     if (found == written.end()) continue;
     const state::Scope::Entry* entry = found->second;
-    Place place{leaf.axis, 0, leaf.argument, false, text_of(leaf.argument, leaf.node.path)};
+    Place place = place_of(leaf);
     add_output({std::move(place), nullptr, variable_of(leaf.node), false, 0, entry->inner.tuple},
                entry->inner.tensors, out);
   }
@@ -370,23 +378,25 @@ void ObjectCall::collect_plain(TensorList& out) {
     if (leaf.axis.none() && options_.broadcast_is_constant) {
       fail<ValueError>(
           "{}: {} is broadcast and was changed\n  hint: StateAxes can give it an axis, or kCarry",
-          name_, text_of(leaf.argument, leaf.node.path));
+          name_, place_of(leaf).text());
     }
-    Place place{leaf.axis, 0, leaf.argument, false, text_of(leaf.argument, leaf.node.path)};
+    Place place = place_of(leaf);
     add_output({std::move(place), now[k], nullptr}, std::span(now[k], 1), out);
   }
 }
 
 void ObjectCall::collect_made(const Made& made, TensorList& out) {
+  if (made.empty()) return;
   for (size_t i = 0; i < arguments_.size(); ++i) {
     for (const NodeLeaf& leaf : walk(arguments_[i])) {
       if (!leaf.cell || by_cell_.count(leaf.cell.get())) continue;
-      Place place{axes_[i].of(leaf.path, state_leaf(leaf)), 0, i, false, text_of(i, leaf.path)};
+      Place place{axes_[i].of(leaf.path, state_leaf(leaf)), 0, i, false, false, leaf.path};
+      if (!made.count(leaf.cell.get())) continue;
       if (options_.broadcast_is_constant && !place.axis.mapped()) {
         fail<ValueError>("{}: {} was made inside and has no axis to be stacked along", name_,
-                         place.text);
+                         place.text());
       }
-      if (made.count(leaf.cell.get())) add_made(variable_of(leaf), std::move(place), out);
+      add_made(variable_of(leaf), std::move(place), out);
     }
   }
 }

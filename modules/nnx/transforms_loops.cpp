@@ -74,7 +74,7 @@ class ScanCall {
         "scan", picked(objects_.inputs(), inputs_.carried), xs,
         {.length = options_.length, .reverse = options_.reverse, .unroll = options_.unroll},
         [&](const TensorList& carry, const TensorList& x) { return step(carry, x); },
-        [&](size_t leaf) { return objects_.places()[inputs_.carried[leaf]].text; });
+        [&](size_t leaf) { return objects_.places()[inputs_.carried[leaf]].text(); });
     const std::vector<ObjectCall::Place> places = objects_.results();
     TensorList values(finals.size());
     size_t next = 0;
@@ -146,7 +146,7 @@ class Carry {
     return out;
   }
   void finish(const TensorList& last) { objects_.finish(last); }
-  std::string name_of(size_t leaf) const { return objects_.places()[leaf].text; }
+  std::string name_of(size_t leaf) const { return objects_.places()[leaf].text(); }
 
  private:
   const char* name_;

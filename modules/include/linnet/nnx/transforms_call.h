@@ -31,6 +31,8 @@
 namespace linnet::nnx::detail {
 
 using Visit = std::function<void(tree::Visitor&)>;
+/// The leaves alone, without their paths.
+std::vector<tree::LeafRef> leaves_of(const Visit& visit);
 /// Calls the function on its arguments as they are; gives its result: `parts` elements of a tuple,
 /// or the whole as one.
 using Body = std::function<std::vector<Visit>(size_t parts)>;
@@ -72,7 +74,10 @@ class ObjectCall {
     int64_t position = 0;
     size_t argument = 0;  ///< or part of the result
     bool result = false;
-    std::string text;  ///< for errors
+    bool whole = false;  ///< the only part of the result
+    tree::Path path = {};
+    /// For errors: `'up/kernel' of argument 0`.
+    std::string text() const;
   };
   const TensorList& inputs() const { return inputs_; }
   const std::vector<Place>& places() const { return places_; }
@@ -120,7 +125,6 @@ class ObjectCall {
 
   void add_leaves(size_t argument);
   void add_inputs(const Leaf& leaf);
-  std::string text_of(size_t argument, const tree::Path& path) const;
   std::string text_of(LeafAxis axis) const;
   void place_tensors(const TensorList& traced);
   std::vector<Tensor*> plain_now() const;
@@ -186,7 +190,7 @@ class Held {
       return true;
     } else {
       bool tensors = false, variables = false;
-      for (const NodeLeaf& leaf : walk(visit())) (leaf.cell ? variables : tensors) = true;
+      for (const tree::LeafRef& leaf : leaves_of(visit())) (leaf.cell ? variables : tensors) = true;
       const bool module = variables || HasFields<Value>;
       return tensors && (std::is_const_v<Object> || !module);
     }

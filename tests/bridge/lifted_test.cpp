@@ -141,5 +141,35 @@ TEST(BridgeLifted, B_124_remat_jit_and_views) {
   expect_equal(viewed, plain);
 }
 
+TEST(BridgeLifted, B_045_transformed_functional_modules_as_objects) {
+  const auto layer = [](Scope& s, const Tensor& x) {
+    return std::make_pair(tanh(s("dense", linen::Dense{.features = 4}, x)), std::tuple<>());
+  };
+  const auto layers = linen::scan(
+      linen::remat(layer),
+      {.variable_axes = {{"params", 0}}, .split_rngs = {{"params", true}}, .length = 3});
+  const auto deep = [layers](Scope& s, const Tensor& x) { return s("layers", layers, x).first; };
+  const Tensor x = normal({2, 4});
+  auto model = bridge::ToNNX(deep, nnx::Rngs(0)).lazy_init(x);
+  const Tensor kernel = model["layers"]["dense"]["kernel"];
+  EXPECT_EQ(kernel.shape(), (Shape{3, 4, 4}));
+  const Variables params = {
+      {"params",
+       linen::Variables{
+           {"layers", linen::Variables{
+                          {"dense", linen::Variables{
+                                        {"kernel", kernel},
+                                        {"bias", Tensor(model["layers"]["dense"]["bias"])}}}}}}}};
+  expect_equal(model(x), linen::apply(deep, params, x));
+  const auto loss = [&](auto& m) { return sum(square(m(x))); };
+  const nnx::State gradients = nnx::grad(loss, model);
+  const Variables expected =
+      grad([&](const Variables& v) { return sum(square(linen::apply(deep, v, x))); })(params);
+  ASSERT_EQ(gradients.size(), 2u);
+  for (const auto& [path, leaf] : gradients.entries()) {
+    expect_near(leaf.value(), expected["params"]["layers"]["dense"][path.back().name]);
+  }
+}
+
 }  // namespace
 }  // namespace linnet::bridge_tests

@@ -247,6 +247,15 @@ TEST(LinenScan, L_086_lengths) {
   EXPECT_NE(run({.variable_axes = {{"params", kNone}}}).find("must be numbers"), std::string::npos);
 }
 
+TEST(LinenScan, L_102_out_only) {
+  linen::ScanOptions options = layers_of(3);
+  options.variable_axes = {{"params", 0}, {"state", 0}, {"intermediates", linen::Out{0}}};
+  const auto layers = linen::scan(Layer{}, options);
+  expect_case(
+      "scan_layers", [&](Scope& s, const Tensor& x) { return s("ScanLayer_0", layers, x); },
+      normal({2, 4}));
+}
+
 TEST(LinenScan, L_085_of_no_turns) {
   const auto layers = linen::scan(Layer{}, layers_of(0));
   const auto [out, variables] = linen::init_with_output(layers, init_streams(), normal({2, 4}));

@@ -166,6 +166,38 @@ TEST(LinenNested, L_082_L_097_L_098_under_vmap_elements_go_their_own_ways) {
   EXPECT_EQ(updates["state"]["count"].value().to_vector<float>(), (std::vector<float>{4, 5, 0}));
 }
 
+TEST(LinenNested, L_084_L_088_a_named_axis_is_seen_inside_a_loop) {
+  const auto layer = [](Scope& s, const Tensor& h) {
+    const linen::BatchNorm norm{
+        .use_running_average = false, .momentum = 0.5, .axis_name = "batch"};
+    return std::make_pair(h + s("norm", norm, h), Nothing());
+  };
+  const auto over_batch = [](const auto& module) {
+    return linen::vmap(module, {.variable_axes = {{"params", kNone}, {"batch_stats", kNone}},
+                                .split_rngs = {{"params", false}},
+                                .axis_name = "batch"});
+  };
+  const auto once = over_batch([layer](Scope& s, const Tensor& h) { return layer(s, h).first; });
+  const auto looped = over_batch([layer](Scope& s, const Tensor& h) {
+    const linen::ScanOptions options{
+        .variable_broadcast = "params", .variable_carry = "batch_stats", .length = 3};
+    return linen::scan(layer, options)(s, h).first;
+  });
+  const Tensor x = normal({4, 2, 5});
+  const Variables variables = linen::init(once, Key(0), x);
+  const linen::ApplyOptions options{.mutate = {"batch_stats"}};
+  Variables now = variables;
+  Tensor expected = x;
+  for (int i = 0; i < 3; ++i) {
+    auto [out, updates] = linen::apply_with(options, once, now, expected);
+    expected = out;
+    now = now | updates;
+  }
+  const auto [out, updates] = linen::apply_with(options, looped, variables, x);
+  expect_golden(out, expected, 1e-5, "out");
+  expect_same(tree::leaves(updates["batch_stats"]), tree::leaves(now["batch_stats"]), "statistics");
+}
+
 TEST(LinenNested, L_095_gradients_inside_a_loop) {
   const auto energy = [](Scope& s, const Tensor& x) {
     const Tensor h = tanh(s("dense", linen::Dense{.features = 3}, x));

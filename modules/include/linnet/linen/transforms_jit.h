@@ -31,11 +31,12 @@ LiftedJit jit_call(JitCore& core, const std::string& settings, const LiftOptions
                    const std::function<std::shared_ptr<const void>()>& prototype);
 TensorList fold_rngs_call(const LiftOptions& options, const ScopeFunction& f);
 
-/// One cache for all equal modules: functional code makes them anew at every call.
+/// One cache for all equal modules: functional code makes them anew at every call. It lives as long
+/// as the process, since programs need what ends in an order of its own.
 template <class Module, class... A>
 JitCore& shared_jit() {
-  static JitCore core{JitOptions{.name = class_name(typeid(Module))}};
-  return core;
+  static JitCore* core = new JitCore(JitOptions{.name = class_name(typeid(Module))});
+  return *core;
 }
 
 /// @tparam Module whose programs are kept.

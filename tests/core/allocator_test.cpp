@@ -66,12 +66,14 @@ TEST(Allocator, a_chain_of_temporaries_uses_the_same_buffers) {
       << "C++ keeps the temporaries of one statement";
 }
 
-TEST(Allocator, impossible_sizes_are_an_error_that_changes_nothing) {
+TEST(Allocator, R_043_impossible_sizes_are_an_error_with_numbers_that_changes_nothing) {
   const MemoryStats before = memory_stats();
   const int64_t size = (int64_t{1} << 62) + 1;
-  expect_error<DeviceError>("cpu:0: cannot allocate " + std::to_string(size) + " bytes; " +
-                                std::to_string(before.live_bytes) + " bytes are live, " +
-                                std::to_string(before.reserved_bytes) + " reserved",
+  const auto text = [](auto number) { return std::to_string(number); };
+  expect_error<DeviceError>("cpu:0: cannot allocate " + text(size) + " bytes; " +
+                                text(before.live_bytes) + " bytes are live, " +
+                                text(before.peak_bytes) + " were at most, " +
+                                text(before.reserved_bytes) + " are reserved",
                             [&] { zeros({size}, DType::kI8); });
   EXPECT_EQ(memory_stats().live_bytes, before.live_bytes);
   EXPECT_EQ(memory_stats().allocations, before.allocations);

@@ -205,8 +205,9 @@ class CpuAllocator final : public Allocator {
   }
 
   [[noreturn]] void out_of_memory(size_t bytes) const {
-    fail<DeviceError>("cpu:0: cannot allocate {} bytes; {} bytes are live, {} reserved", bytes,
-                      live_.load(), reserved_.load());
+    fail<DeviceError>(
+        "cpu:0: cannot allocate {} bytes; {} bytes are live, {} were at most, {} are reserved",
+        bytes, live_.load(), peak_.load(), reserved_.load());
   }
 
   mutable std::mutex mutex_;

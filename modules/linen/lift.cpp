@@ -210,6 +210,32 @@ void Pack::set_counters(const Counters& counters) const {
     places_[i].outside->automatic_names = counters.names[i];
 }
 
+TensorList PackedCall::inputs(const TensorList& arguments) const {
+  TensorList out = tree::leaves(variables_);
+  append_leaves(out, streams_);
+  append(out, arguments);
+  return out;
+}
+
+TensorList PackedCall::run(const detail::ScopeFunction::Run& f, const TensorList& lifted) {
+  LeafReader leaves(lifted);
+  const VariableGroups variables = leaves.take(variables_);
+  const StreamGroups streams = leaves.take(streams_);
+  Pack::Run ran = pack_.run(f, variables, streams, leaves.rest());
+  if (on_the_way_out) on_the_way_out(ran.updated);
+  results_ = ran.results.size();
+  updated_ = linnet::detail::blank(ran.updated);
+  append_leaves(ran.results, ran.updated);
+  return std::move(ran.results);
+}
+
+TensorList PackedCall::finish(const TensorList& outputs) const {
+  LeafReader leaves(outputs);
+  TensorList results = leaves.take_tensors(results_);
+  pack_.publish(leaves.take(updated_));
+  return results;
+}
+
 AxisGroups::AxisGroups(const VariableAxes& axes) {
   for (const CollectionAxis& entry : axes) {
     if (entry.axis.in()) {

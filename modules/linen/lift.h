@@ -114,6 +114,32 @@ inline void append(TensorList& to, const TensorList& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
+/// The inside of a call as a function of tensors: those of variables, of streams, then of
+/// arguments. It gives the results, then the updated variables.
+class PackedCall {
+ public:
+  /// Refers to `pack`.
+  PackedCall(const Pack& pack, VariableGroups variables, StreamGroups streams)
+      : pack_(pack), variables_(std::move(variables)), streams_(std::move(streams)) {}
+
+  /// Called on the updated variables of each run, whose arrays are still as inside.
+  std::function<void(VariableGroups&)> on_the_way_out;
+
+  TensorList inputs(const TensorList& arguments) const;
+  TensorList run(const detail::ScopeFunction::Run& f, const TensorList& lifted);
+  /// How many results the last run gave, and the structure of what it updated.
+  size_t results() const { return results_; }
+  const VariableGroups& updated() const { return updated_; }
+  /// Outside again: publishes the variables, gives the results.
+  TensorList finish(const TensorList& outputs) const;
+
+ private:
+  const Pack& pack_;
+  VariableGroups variables_, updated_;
+  StreamGroups streams_;
+  size_t results_ = 0;
+};
+
 /// Groups by their axes: which variables are mapped along which axis on the way in and out.
 struct AxisGroups {
   explicit AxisGroups(const VariableAxes& axes);

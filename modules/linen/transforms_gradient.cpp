@@ -48,29 +48,11 @@ TensorList matching_leaves(const char* what, const Variables& variables, const V
 TensorList remat_call(const LiftOptions& options, const ScopeFunction& f,
                       const CheckpointPolicy& policy) {
   const Pack pack = pack_all("remat", options, f);
-  const VariableGroups variables = pack.variables();
-  const StreamGroups streams = pack.streams();
-  VariableGroups updated;
-  size_t results = 0;
-  const auto body = [&](const TensorList& lifted) {
-    LeafReader leaves(lifted);
-    const VariableGroups variables_inside = leaves.take(variables);
-    const StreamGroups streams_inside = leaves.take(streams);
-    Pack::Run ran = pack.run(f.run, variables_inside, streams_inside, leaves.rest());
-    results = ran.results.size();
-    append_leaves(ran.results, ran.updated);
-    updated = blank(ran.updated);
-    return ran.results;
-  };
-  TensorList inputs = tree::leaves(variables);
-  append_leaves(inputs, streams);
-  append(inputs, f.inputs);
-  const TensorList outputs =
-      evaluating_known() ? body(inputs) : linnet::detail::remat_call(inputs, body, policy);
-  LeafReader leaves(outputs);
-  TensorList out = leaves.take_tensors(results);
-  pack.publish(leaves.take(updated));
-  return out;
+  PackedCall call(pack, pack.variables(), pack.streams());
+  const TensorList inputs = call.inputs(f.inputs);
+  const auto body = [&](const TensorList& lifted) { return call.run(f.run, lifted); };
+  return call.finish(evaluating_known() ? body(inputs)
+                                        : linnet::detail::remat_call(inputs, body, policy));
 }
 
 LiftedGradient gradient_call(const LiftOptions& options, const ScopeFunction& f) {

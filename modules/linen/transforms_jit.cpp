@@ -7,7 +7,6 @@
 namespace linnet::linen::detail {
 namespace {
 
-using linnet::detail::blank;
 using linnet::detail::JitArgument;
 
 /// Every stream gives one key at the scope's path, which begins a stream without a path.
@@ -71,9 +70,8 @@ LiftedJit jit_call(JitCore& core, const std::string& settings, const LiftOptions
   const Pack pack("jit", f.scopes, {{options.variables}, {options.variables}, {options.rngs}});
   const StreamGroups streams = folded_streams(pack, f);
   const VariableGroups variables = pack.variables();
-  TensorList inputs = tree::leaves(variables);
-  append_leaves(inputs, streams);
-  append(inputs, f.inputs);
+  PackedCall call(pack, variables, streams);
+  TensorList inputs = call.inputs(f.inputs);
 
   JitArgument argument;
   for (Tensor& input : inputs) argument.leaves.push_back({&input, nullptr});
@@ -88,13 +86,9 @@ LiftedJit jit_call(JitCore& core, const std::string& settings, const LiftOptions
     hooks.prototypes = program;
     hooks.save = [] {};
     hooks.run = [&](const std::vector<TensorList>& traced) {
-      LeafReader leaves(traced.at(0));
-      const VariableGroups variables_inside = leaves.take(variables);
-      const StreamGroups streams_inside = leaves.take(streams);
-      Pack::Run ran = pack.run(f.run, variables_inside, streams_inside, leaves.rest());
-      *program = {blank(ran.updated), ran.results.size(), prototype(), pack.counters()};
-      append_leaves(ran.results, ran.updated);
-      return ran.results;
+      TensorList out = call.run(f.run, traced.at(0));
+      *program = {call.updated(), call.results(), prototype(), pack.counters()};
+      return out;
     };
     hooks.copied = [&](size_t) -> const std::vector<tree::LeafRef>& { return arguments[0].leaves; };
     hooks.visit = [&](size_t, tree::Visitor& visitor) { tree::visit(inputs, visitor); };

@@ -393,37 +393,25 @@ TensorList cond_call(const LiftOptions& options, const Tensor& index,
   const ScopeFunction& first = branches.at(0);
   const Pack pack("switch_case", first.scopes,
                   {{options.variables}, {options.variables}, {options.rngs}});
-  const VariableGroups variables = pack.variables();
-  const StreamGroups streams = pack.streams();
-  TensorList inputs = tree::leaves(variables);
-  append_leaves(inputs, streams);
-  append(inputs, first.inputs);
-  std::optional<VariableGroups> updated;
-  size_t results = 0;
+  PackedCall call(pack, pack.variables(), pack.streams());
+  const TensorList inputs = call.inputs(first.inputs);
+  bool ran = false;
   std::vector<linnet::detail::FlatFunction> flat;
   for (const ScopeFunction& branch : branches) {
     flat.push_back([&, run = branch.run](const TensorList& lifted) {
-      LeafReader leaves(lifted);
-      const VariableGroups variables_inside = leaves.take(variables);
-      const StreamGroups streams_inside = leaves.take(streams);
-      Pack::Run ran = pack.run(run, variables_inside, streams_inside, leaves.rest());
-      if (updated) {
-        require_same_variables("switch_case", "branches make different variables", (*updated)[0],
-                               ran.updated[0]);
+      const VariableGroups before = call.updated();
+      TensorList out = call.run(run, lifted);
+      if (ran) {
+        require_same_variables("switch_case", "branches make different variables", before[0],
+                               call.updated()[0]);
       }
-      results = ran.results.size();
-      updated = blank(ran.updated);
-      append_leaves(ran.results, ran.updated);
-      return ran.results;
+      ran = true;
+      return out;
     });
   }
-  const TensorList outputs =
-      evaluating_known() ? chosen_of_all(index, inputs, flat)
-                         : linnet::detail::cond_call("linen::switch_case", index, inputs, flat);
-  LeafReader leaves(outputs);
-  TensorList out = leaves.take_tensors(results);
-  pack.publish(leaves.take(*updated));
-  return out;
+  return call.finish(evaluating_known()
+                         ? chosen_of_all(index, inputs, flat)
+                         : linnet::detail::cond_call("linen::switch_case", index, inputs, flat));
 }
 
 Tensor first_if(const Tensor& predicate) {

@@ -11,7 +11,6 @@ namespace linnet::linen::detail {
 namespace {
 
 using Axes = std::vector<std::optional<int64_t>>;
-using linnet::detail::blank;
 
 /// The sizes along the mapped axes, as far as they are known from outside.
 class BatchSize {
@@ -42,78 +41,86 @@ class BatchSize {
   std::set<int64_t> sizes_;
 };
 
-/// What goes into a mapped call, and along which axes.
-struct MappedInputs {
-  TensorList tensors;
-  Axes axes;
+/// One lifted vmap.
+class LiftedVmap {
+ public:
+  LiftedVmap(const VmapOptions& options, const ScopeFunction& f)
+      : options_(options),
+        f_(f),
+        groups_(options.variable_axes),
+        pack_("vmap", f.scopes, {groups_.in, groups_.out, stream_filters(options.split_rngs)}),
+        argument_axes_(
+            linnet::detail::spread_axes("in_axes", options.in_axes, f.counts, "argument")) {}
 
-  template <class T>
-  void add(const T& object, std::optional<int64_t> axis) {
-    append_leaves(tensors, object);
-    axes.resize(tensors.size(), axis);
+  TensorList run() {
+    VariableGroups variables = pack_.variables();
+    const int64_t size = batch_size(variables);
+    for (size_t g = 0; g < variables.size(); ++g) {
+      if (groups_.in_axes[g])
+        remove_box_axis(variables[g], *groups_.in_axes[g], options_.metadata_params);
+    }
+    const StreamGroups streams = split_streams(pack_.streams(), options_.split_rngs, size);
+    const Axes axes = input_axes(variables, streams);
+    PackedCall call(pack_, std::move(variables), streams);
+    call.on_the_way_out = [this](VariableGroups& updated) {
+      for (size_t g = 0; g < updated.size(); ++g) {
+        if (groups_.out_axes[g])
+          add_box_axis(updated[g], *groups_.out_axes[g], options_.metadata_params);
+      }
+    };
+    return call.finish(linnet::detail::batch_call(
+        "linen::vmap", call.inputs(f_.inputs), axes,
+        [&](const TensorList& lifted) { return call.run(f_.run, lifted); },
+        [&](size_t) { return output_axes(call); }, size, options_.axis_name));
   }
+
+ private:
+  int64_t batch_size(const VariableGroups& variables) const {
+    BatchSize size;
+    for (size_t g = 0; g < variables.size(); ++g)
+      size.see(tree::leaves(variables[g]), groups_.in_axes[g]);
+    size_t first = 0;
+    for (size_t count : f_.counts) {
+      if (count) size.see({f_.inputs[first]}, argument_axes_[first]);
+      first += count;
+    }
+    return size.chosen(options_.axis_size);
+  }
+
+  Axes input_axes(const VariableGroups& variables, const StreamGroups& streams) const {
+    Axes axes;
+    for (size_t g = 0; g < variables.size(); ++g)
+      axes.insert(axes.end(), tree::leaves(variables[g]).size(), groups_.in_axes[g]);
+    for (size_t g = 0; g < streams.size(); ++g) {
+      const bool split = options_.split_rngs[g].split;
+      axes.insert(axes.end(), tree::leaves(streams[g]).size(),
+                  split ? std::optional<int64_t>(0) : std::nullopt);
+    }
+    axes.insert(axes.end(), argument_axes_.begin(), argument_axes_.end());
+    return axes;
+  }
+
+  Axes output_axes(const PackedCall& call) const {
+    const bool one_for_all = options_.out_axes.size() <= 1;
+    Axes axes = linnet::detail::spread_axes(
+        "out_axes", options_.out_axes,
+        one_for_all ? std::vector<size_t>{call.results()} : f_.result_counts(), "result");
+    for (size_t g = 0; g < call.updated().size(); ++g)
+      axes.insert(axes.end(), tree::leaves(call.updated()[g]).size(), groups_.out_axes[g]);
+    return axes;
+  }
+
+  const VmapOptions& options_;
+  const ScopeFunction& f_;
+  AxisGroups groups_;
+  Pack pack_;
+  Axes argument_axes_;
 };
 
 }  // namespace
 
 TensorList vmap_call(const VmapOptions& options, const ScopeFunction& f) {
-  const AxisGroups groups(options.variable_axes);
-  const Pack pack("vmap", f.scopes, {groups.in, groups.out, stream_filters(options.split_rngs)});
-  VariableGroups variables = pack.variables();
-  BatchSize size;
-  for (size_t g = 0; g < variables.size(); ++g) {
-    size.see(tree::leaves(variables[g]), groups.in_axes[g]);
-    if (groups.in_axes[g])
-      remove_box_axis(variables[g], *groups.in_axes[g], options.metadata_params);
-  }
-  const Axes argument_axes =
-      linnet::detail::spread_axes("in_axes", options.in_axes, f.counts, "argument");
-  size_t first = 0;
-  for (size_t count : f.counts) {
-    if (count) size.see({f.inputs[first]}, argument_axes[first]);
-    first += count;
-  }
-  const int64_t count = size.chosen(options.axis_size);
-  const StreamGroups streams = split_streams(pack.streams(), options.split_rngs, count);
-
-  MappedInputs inputs;
-  for (size_t g = 0; g < variables.size(); ++g) inputs.add(variables[g], groups.in_axes[g]);
-  for (size_t g = 0; g < streams.size(); ++g) {
-    inputs.add(streams[g], options.split_rngs[g].split ? std::optional<int64_t>(0) : std::nullopt);
-  }
-  append(inputs.tensors, f.inputs);
-  inputs.axes.insert(inputs.axes.end(), argument_axes.begin(), argument_axes.end());
-
-  VariableGroups updated;
-  size_t results = 0;
-  const auto body = [&](const TensorList& lifted) {
-    LeafReader leaves(lifted);
-    const VariableGroups variables_inside = leaves.take(variables);
-    const StreamGroups streams_inside = leaves.take(streams);
-    Pack::Run ran = pack.run(f.run, variables_inside, streams_inside, leaves.rest());
-    for (size_t g = 0; g < ran.updated.size(); ++g) {
-      if (groups.out_axes[g])
-        add_box_axis(ran.updated[g], *groups.out_axes[g], options.metadata_params);
-    }
-    results = ran.results.size();
-    append_leaves(ran.results, ran.updated);
-    updated = blank(ran.updated);
-    return ran.results;
-  };
-  const auto out_axes = [&](size_t) {
-    Axes axes = linnet::detail::spread_axes(
-        "out_axes", options.out_axes,
-        options.out_axes.size() > 1 ? f.result_counts() : std::vector<size_t>{results}, "result");
-    for (size_t g = 0; g < updated.size(); ++g)
-      axes.resize(axes.size() + tree::leaves(updated[g]).size(), groups.out_axes[g]);
-    return axes;
-  };
-  const TensorList outputs = linnet::detail::batch_call("linen::vmap", inputs.tensors, inputs.axes,
-                                                        body, out_axes, count, options.axis_name);
-  LeafReader leaves(outputs);
-  TensorList out = leaves.take_tensors(results);
-  pack.publish(leaves.take(updated));
-  return out;
+  return LiftedVmap(options, f).run();
 }
 
 TensorList map_variables_call(const CollectionFilter& mapped, const MapVariablesOptions& options,

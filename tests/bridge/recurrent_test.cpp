@@ -8,7 +8,7 @@ namespace {
 using bridge::to_linen;
 using bridge::ToNNX;
 using linnet::testing::expect_golden;
-using linnet::testing::expect_state;
+using linnet::testing::expect_state_of;
 using linnet::testing::expect_tree;
 using linnet::testing::expect_variables_of;
 using linnet::testing::recurrent_golden;
@@ -18,7 +18,7 @@ void check_to_nnx(const std::string& name, const Module& module) {
   const std::string prefix = "bridge/" + name + "/";
   const Tensor x = recurrent_golden(prefix + "x");
   auto model = ToNNX(module, nnx::Rngs(0)).lazy_init(x);
-  expect_state(nnx::state(model, nnx::of_type<nnx::Param>()), prefix + "params/", 3e-6);
+  expect_state_of(nnx::state(model, nnx::of_type<nnx::Param>()), prefix + "params/", 3e-6);
   expect_golden(model(x), recurrent_golden(prefix + "out"), 3e-6, name);
 }
 

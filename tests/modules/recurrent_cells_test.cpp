@@ -6,7 +6,7 @@ namespace linnet {
 namespace {
 
 using testing::expect_golden;
-using testing::expect_state;
+using testing::expect_state_of;
 using testing::expect_tree;
 using testing::expect_variables_of;
 using testing::recurrent_golden;
@@ -153,7 +153,7 @@ void check_nnx_cell(const std::string& name, Cell cell, double tolerance = 3e-6)
   nnx::Rngs streams(3);
   const auto carry = cell.initialize_carry(x.shape(), streams, normal_init());
   expect_tree(carry, prefix + "carry", 1e-6);
-  expect_state(nnx::state(cell, nnx::of_type<nnx::Param>()), prefix + "params/", 3e-6);
+  expect_state_of(nnx::state(cell, nnx::of_type<nnx::Param>()), prefix + "params/", 3e-6);
   if (::testing::Test::HasFatalFailure()) return;
 
   const auto [new_carry, y] = cell(carry, x);
@@ -162,7 +162,7 @@ void check_nnx_cell(const std::string& name, Cell cell, double tolerance = 3e-6)
 
   using Carry = std::decay_t<decltype(carry)>;
   const auto of_params = nnx::grad([&](Cell& c) { return weighted_sum(c(carry, x)); }, cell);
-  expect_state(of_params, prefix + "grad/params/", 10 * tolerance);
+  expect_state_of(of_params, prefix + "grad/params/", 10 * tolerance);
   const auto of_inputs = grad<0, 1>(
       [&](const Carry& c, const Tensor& input) { return weighted_sum(cell(c, input)); })(carry, x);
   expect_tree(std::get<0>(of_inputs), prefix + "grad/carry", 10 * tolerance);

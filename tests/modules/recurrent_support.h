@@ -54,7 +54,7 @@ inline void expect_variables_of(const linen::Variables& got, const std::string& 
     expect_golden(leaf->value(), recurrent_golden(name), tolerance, name);
   }
 }
-inline void expect_state(const nnx::State& got, const std::string& prefix, double tolerance) {
+inline void expect_state_of(const nnx::State& got, const std::string& prefix, double tolerance) {
   EXPECT_EQ(got.size(), count_golden_below(prefix)) << prefix << "\n" << nnx::to_string(got);
   for (const auto& [path, leaf] : got.entries()) {
     const std::string name = prefix + tree::to_string(path);

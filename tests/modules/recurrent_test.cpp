@@ -8,7 +8,7 @@ namespace linnet {
 namespace {
 
 using testing::expect_golden;
-using testing::expect_state;
+using testing::expect_state_of;
 using testing::expect_tree;
 using testing::expect_variables_of;
 using testing::recurrent_file;
@@ -351,7 +351,7 @@ void check_nnx(const std::string& name, Layer layer, typename Layer::Call call =
   const Tensor x = recurrent_golden(prefix + "x");
   if (recurrent_file().contains(prefix + "seq_lengths"))
     call.seq_lengths = recurrent_golden(prefix + "seq_lengths");
-  expect_state(nnx::state(layer, nnx::of_type<nnx::Param>()), prefix + "params/", 3e-6);
+  expect_state_of(nnx::state(layer, nnx::of_type<nnx::Param>()), prefix + "params/", 3e-6);
   if (::testing::Test::HasFatalFailure()) return;
 
   const auto [carry, y] = layer(x, nnx::return_carry, call);
@@ -362,7 +362,7 @@ void check_nnx(const std::string& name, Layer layer, typename Layer::Call call =
 
   const auto of_params =
       nnx::grad([&](Layer& l) { return weighted_sum(l(x, nnx::return_carry, call)); }, layer);
-  expect_state(of_params, prefix + "grad/params/", 3e-5);
+  expect_state_of(of_params, prefix + "grad/params/", 3e-5);
   const Tensor of_x =
       grad([&](const Tensor& v) { return weighted_sum(layer(v, nnx::return_carry, call)); })(x);
   expect_golden(of_x, recurrent_golden(prefix + "grad/x"), 3e-5, "gradient of x");

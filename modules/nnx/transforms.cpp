@@ -60,16 +60,18 @@ void require_differentiable(const char* name, const ObjectCall& objects, const F
   if (objects.inputs().empty()) fail_nothing_chosen(name, seen, filter);
 }
 
-TensorList gradient_call(ObjectCall& objects, const Body& body, const Filter& filter) {
+GradientRun::GradientRun(ObjectCall& objects, const Body& body, const Filter& filter)
+    : objects_(objects) {
   require_differentiable("grad", objects, filter);
-  linnet::detail::ReverseCall call("grad", objects.inputs(), true);
-  TensorList results;
-  call.run([&] { results = objects.run(call.traced(), body, {kNone}); });
-  TensorList gradients = call.gradients(results.at(0));
-  for (Tensor& result : results) result = call.primal(result);
-  objects.finish(results);
-  call.commit();
-  return gradients;
+  call_.emplace("grad", objects.inputs(), true);
+  call_->run([&] { results_ = objects.run(call_->traced(), body, {kNone}); });
+  gradients_ = call_->gradients(results_.at(0));
+  for (Tensor& result : results_) result = call_->primal(result);
+}
+
+void GradientRun::commit() {
+  objects_.finish(results_);
+  call_->commit();
 }
 
 }  // namespace linnet::nnx::detail

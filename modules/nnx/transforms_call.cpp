@@ -444,26 +444,30 @@ std::vector<ObjectCall::Place> ObjectCall::results() const {
   return out;
 }
 
+// Whatever needs memory comes before the first write.
 void ObjectCall::finish(const TensorList& values) {
+  std::vector<state::Value> variables;
   size_t next = 0;
-  for (Output& output : outputs_) {
-    if (output.tensor) {
-      *output.tensor = values[next++];
-      continue;
-    }
-    state::Value value;
-    value.tuple = output.tuple;
+  for (const Output& output : outputs_) {
+    state::Value& value = variables.emplace_back();
     const auto first = values.begin() + static_cast<int64_t>(next);
-    value.tensors.assign(first, first + static_cast<int64_t>(output.count));
     next += output.count;
-    if (output.made) {
+    value.tuple = output.tuple;
+    value.tensors.assign(first, first + static_cast<int64_t>(output.count));
+  }
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    Output& output = outputs_[i];
+    if (output.tensor) {
+      *output.tensor = std::move(variables[i].tensors[0]);
+    } else if (output.made) {
       // An axis that was added to the metadata beside the array is now one of the array.
       Metadata& metadata = output.cell->metadata;
       if (output.place.axis.mapped() && metadata.axes_beside_array() > 0)
         metadata.set_axes_beside_array(metadata.axes_beside_array() - 1);
-      output.cell->set_raw(std::move(value));
-    } else
-      state::write(output.cell, std::move(value));
+      output.cell->set_raw(std::move(variables[i]));
+    } else {
+      state::write(output.cell, std::move(variables[i]));
+    }
   }
 }
 

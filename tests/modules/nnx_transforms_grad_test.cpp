@@ -7,8 +7,8 @@ namespace linnet {
 namespace {
 
 using nnx::DiffState;
-using testing::expect_state;
 using testing::expect_transformed;
+using testing::expect_transformed_state;
 using testing::floats;
 using testing::Noisy;
 using testing::transforms_golden;
@@ -26,13 +26,13 @@ TEST(NnxTransforms, N_094_gradients_of_several_arguments) {
   const auto& [dm, dx] = gradients;
   expect_transformed(value, "grad/argnums/value");
   EXPECT_EQ(dm.size(), 2u) << nnx::to_string(dm);
-  expect_state(dm, "grad/argnums/m");
+  expect_transformed_state(dm, "grad/argnums/m");
   expect_transformed(dx, "grad/argnums/x");
   expect_transformed(m.c.value(), "grad/argnums/c");
   EXPECT_EQ(dm.find("a")->type(), &nnx::Param::static_type());
   // The first argument if none is named; a tree of tensors gives one of its type.
   TwoParams again;
-  expect_state(nnx::grad(triple_c)(again, point()), "grad/argnums/m");
+  expect_transformed_state(nnx::grad(triple_c)(again, point()), "grad/argnums/m");
   const auto sum_of = [](const std::vector<Tensor>& xs, TwoParams& one) {
     return xs[0] * xs[1] * one.b.value();
   };
@@ -62,7 +62,7 @@ TEST(NnxTransforms, N_095_diff_state_chooses_by_filter) {
   const nnx::State dc =
       nnx::grad(triple_c, DiffState<0>(nnx::of_type<nnx::BatchStat>()))(m, point());
   EXPECT_EQ(dc.size(), 1u);
-  expect_state(dc, "grad/diff_state/m");
+  expect_transformed_state(dc, "grad/diff_state/m");
   TwoParams again;
   const auto [da, dx] =
       nnx::grad(triple_c, DiffState<0>(nnx::path_contains("a")), DiffState<1>())(again, point());
@@ -130,12 +130,12 @@ TEST(NnxTransforms, N_099_remat_gives_the_same_and_advances_once) {
   const auto loss = [&](Noisy& one) { return mean(square(block(one, x))); };
   const auto [value, gradients] = nnx::value_and_grad(loss, m);
   expect_transformed(value, "remat/value");
-  expect_state(gradients, "remat/grad");
-  expect_state(testing::without_keys(m), "remat/after");
+  expect_transformed_state(gradients, "remat/grad");
+  expect_transformed_state(testing::without_keys(m), "remat/after");
   Noisy compiled = noisy();
   const auto step = jit([&](Noisy& one) { return nnx::value_and_grad(loss, one).second; });
-  expect_state(step(compiled), "remat/grad");
-  expect_state(testing::without_keys(compiled), "remat/after");
+  expect_transformed_state(step(compiled), "remat/grad");
+  expect_transformed_state(testing::without_keys(compiled), "remat/after");
 }
 
 TEST(NnxTransforms, N_098_custom_rules) {
@@ -158,7 +158,7 @@ TEST(NnxTransforms, N_098_custom_rules) {
   EXPECT_NEAR(h(m, point()).item<float>(), -0.5 * std::sin(1.05), 1e-6);
   EXPECT_EQ(forward_runs, 0);
   const auto [dm, dx] = nnx::grad<0, 1>(h)(m, point());
-  expect_state(dm, "custom_vjp/m");
+  expect_transformed_state(dm, "custom_vjp/m");
   expect_transformed(dx, "custom_vjp/x");
   EXPECT_EQ(forward_runs, 1);
 }
@@ -203,7 +203,7 @@ TEST(NnxTransforms, N_097_vjp_with_state) {
   expect_transformed(y, "grad/argnums/value");
   expect_transformed(m.c.value(), "grad/argnums/c");
   const auto [dm, dx] = pullback(scalar(1, DType::kF32));
-  expect_state(dm, "grad/argnums/m");
+  expect_transformed_state(dm, "grad/argnums/m");
   expect_transformed(dx, "grad/argnums/x");
   const auto [dm2, dx2] = pullback(scalar(2, DType::kF32));
   EXPECT_NEAR(dx2.item<float>(), 2 * dx.item<float>(), 1e-6);

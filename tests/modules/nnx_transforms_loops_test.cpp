@@ -9,8 +9,8 @@ namespace {
 using nnx::kCarry;
 using nnx::kNone;
 using testing::Counter;
-using testing::expect_state;
 using testing::expect_transformed;
+using testing::expect_transformed_state;
 using testing::floats;
 using testing::Noisy;
 using testing::transforms_golden;
@@ -33,21 +33,21 @@ TEST(NnxTransforms, N_104_N_106_N_162_layers_stacked_by_scan) {
     const std::string prefix = name;
     const Tensor x = transforms_golden(prefix + "/x");
     Noisy blocks = layers(axis);
-    expect_state(nnx::state(blocks, nnx::of_type<nnx::Param>()), prefix + "/params");
+    expect_transformed_state(nnx::state(blocks, nnx::of_type<nnx::Param>()), prefix + "/params");
     Noisy compiled = nnx::clone(blocks), differentiated = nnx::clone(blocks);
     expect_transformed(through(blocks, x, axis), prefix + "/out");
-    expect_state(testing::without_keys(blocks), prefix + "/after");
+    expect_transformed_state(testing::without_keys(blocks), prefix + "/after");
     const auto run =
         jit([axis = axis](Noisy& m, const Tensor& input) { return through(m, input, axis); });
     expect_transformed(run(compiled, x), prefix + "/out");
-    expect_state(testing::without_keys(compiled), prefix + "/after");
+    expect_transformed_state(testing::without_keys(compiled), prefix + "/after");
     const auto loss = [axis = axis](Noisy& m, const Tensor& input) {
       return mean(square(through(m, input, axis)));
     };
     const auto [dm, dx] = nnx::grad<0, 1>(loss)(differentiated, x);
-    expect_state(dm, prefix + "/grad", 1e-5);
+    expect_transformed_state(dm, prefix + "/grad", 1e-5);
     expect_transformed(dx, prefix + "/dx", 1e-5);
-    expect_state(testing::without_keys(differentiated), prefix + "/after");
+    expect_transformed_state(testing::without_keys(differentiated), prefix + "/after");
   }
 }
 
@@ -59,8 +59,8 @@ TEST(NnxTransforms, N_099_N_162_scan_of_remat) {
   const auto [value, gradients] =
       nnx::value_and_grad([&](Noisy& m) { return mean(square(forward(x, m))); }, blocks);
   expect_transformed(value, "scan/remat/value");
-  expect_state(gradients, "scan/remat/grad", 1e-5);
-  expect_state(testing::without_keys(blocks), "scan/remat/after");
+  expect_transformed_state(gradients, "scan/remat/grad", 1e-5);
+  expect_transformed_state(testing::without_keys(blocks), "scan/remat/after");
 }
 
 TEST(NnxTransforms, N_101_N_104_one_block_for_all_steps_with_carried_state) {

@@ -27,8 +27,8 @@ inline void expect_transformed(const Tensor& got, const std::string& name,
 }
 
 /// Every variable of the state, under its path.
-inline void expect_state(const nnx::State& got, const std::string& prefix,
-                         double tolerance = 2e-6) {
+inline void expect_transformed_state(const nnx::State& got, const std::string& prefix,
+                                     double tolerance = 2e-6) {
   EXPECT_FALSE(got.empty()) << prefix;
   for (const auto& [path, leaf] : got.entries()) {
     const std::string name = prefix + "/" + tree::to_string(path);

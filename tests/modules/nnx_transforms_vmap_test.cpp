@@ -8,9 +8,9 @@ namespace linnet {
 namespace {
 
 using nnx::kNone;
-using testing::expect_state;
 using testing::expect_streams;
 using testing::expect_transformed;
+using testing::expect_transformed_state;
 using testing::floats;
 using testing::Noisy;
 using testing::SmallMlp;
@@ -108,36 +108,36 @@ TEST(NnxTransforms, N_100_N_162_a_deep_ensemble_in_three_lines) {
   const auto forward =
       nnx::vmap([](SmallMlp& m, const Tensor& input) { return m(input); }, {.in_axes = {0, kNone}});
 
-  expect_state(nnx::state(models), "ensemble/params");
+  expect_transformed_state(nnx::state(models), "ensemble/params");
   expect_transformed(rngs["default"].count(), "ensemble/count");
   expect_transformed(forward(models, x), "ensemble/out");
   const nnx::State gradients =
       nnx::grad([&](SmallMlp& m) { return mean(square(forward(m, x))); }, models);
-  expect_state(gradients, "ensemble/grad");
+  expect_transformed_state(gradients, "ensemble/grad");
   // Gradients of each member, as a state whose leaves are stacked.
   const nnx::State members = nnx::vmap(
       [](SmallMlp& m, const Tensor& input) {
         return nnx::grad([&](SmallMlp& one) { return mean(square(one(input))); }, m);
       },
       {.in_axes = {0, kNone}})(models, x);
-  expect_state(members, "ensemble/member");
+  expect_transformed_state(members, "ensemble/member");
 }
 
 TEST(NnxTransforms, N_085_N_100_state_of_every_kind_is_stacked_again) {
   nnx::Rngs rngs = testing::noisy_rngs();
   Noisy models =
       nnx::split_rngs({.splits = 2}, nnx::vmap([](nnx::Rngs& r) { return Noisy(r); }))(rngs);
-  expect_state(nnx::state(models), "vmap_state/before");
+  expect_transformed_state(nnx::state(models), "vmap_state/before");
   const Tensor x = transforms_golden("vmap_state/x");
   const auto run = [](Noisy& m, const Tensor& input) { return m(input); };
   Noisy compiled_models = nnx::clone(models);
   expect_transformed(nnx::vmap(run)(models, x), "vmap_state/out");
-  expect_state(testing::without_keys(models), "vmap_state/after");
+  expect_transformed_state(testing::without_keys(models), "vmap_state/after");
   // The same inside a compiled program.
   const auto compiled =
       jit([&](Noisy& m, const Tensor& input) { return nnx::vmap(run)(m, input); });
   expect_transformed(compiled(compiled_models, x), "vmap_state/out");
-  expect_state(testing::without_keys(compiled_models), "vmap_state/after");
+  expect_transformed_state(testing::without_keys(compiled_models), "vmap_state/after");
 }
 
 TEST(NnxTransforms, N_101_state_axes_choose_by_filter) {

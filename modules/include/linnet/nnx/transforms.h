@@ -99,8 +99,19 @@ auto gradient_of(const T& argument, size_t index, const TensorList& gradients,
 /// @throws ValueError if `objects` has nothing to differentiate with respect to, DTypeError for a
 /// variable that is not floating, ModuleError for one that is not a single tensor.
 void require_differentiable(const char* name, const ObjectCall& objects, const Filter& filter);
-/// Runs a function whose result begins with its loss; gives the gradients of the inputs.
-TensorList gradient_call(ObjectCall& objects, const Body& body, const Filter& filter);
+/// A run of a function whose result begins with its loss. Nothing is written before `commit`.
+class GradientRun {
+ public:
+  GradientRun(ObjectCall& objects, const Body& body, const Filter& filter);
+  /// Of the inputs.
+  const TensorList& gradients() const { return gradients_; }
+  void commit();
+
+ private:
+  ObjectCall& objects_;
+  std::optional<linnet::detail::ReverseCall> call_;
+  TensorList results_, gradients_;
+};
 
 template <size_t... N>
 constexpr bool different() {
@@ -132,7 +143,8 @@ auto value_and_grad(F& f, const std::tuple<DiffState<N>...>& wrt, A&&... args) {
         std::get<DiffState<N>>(wrt).filter)),
    ...);
   ObjectCall objects("grad", call.arguments(), axes, {.differentiates = true});
-  const TensorList gradients = gradient_call(objects, call.body(), std::get<0>(wrt).filter);
+  GradientRun run(objects, call.body(), std::get<0>(wrt).filter);
+  const TensorList& gradients = run.gradients();
   const GradientPlaces places(objects);
   auto gradient = [&] {
     if constexpr (sizeof...(N) == 1) {
@@ -141,6 +153,7 @@ auto value_and_grad(F& f, const std::tuple<DiffState<N>...>& wrt, A&&... args) {
       return std::make_tuple(gradient_of(call.template argument<N>(), N, gradients, places)...);
     }
   }();
+  run.commit();
   if constexpr (std::is_same_v<Result, Tensor>) {
     return std::make_pair(call.result(), std::move(gradient));
   } else {

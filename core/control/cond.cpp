@@ -59,10 +59,7 @@ TensorList cond_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
 class ReverseCond {
  public:
   ReverseCond(const CondParams& p, const Flags& active) {
-    for (const ProgramPtr& branch : p.branches) {
-      vjps_.push_back(branch->vjp(active));
-      if (branch != p.branches[0]) kept_.push_back(branch);
-    }
+    for (const ProgramPtr& branch : p.branches) vjps_.push_back(branch->vjp(active));
     results_ = p.branches[0]->graph().outputs.size();
     for (const Program::Vjp& vjp : vjps_) assign_slots(vjp);
     for (size_t b = 0; b < vjps_.size(); ++b) {
@@ -141,8 +138,6 @@ class ReverseCond {
         });
   }
 
-  /// This is kept with the first branch under a key that holds the addresses of the others.
-  std::vector<ProgramPtr> kept_;
   std::vector<Program::Vjp> vjps_;
   size_t results_ = 0;
   TypeList slots_;
@@ -155,8 +150,7 @@ TensorList cond_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
   const Flags active = active_operands(trace, inputs.subspan(1));
   const TensorList primals = trace.primals(inputs);
   std::string key = fmt::format("cond vjp {}", text_of(active));
-  for (const ProgramPtr& branch : p.branches)
-    key = fmt::format("{} {}", key, static_cast<const void*>(branch.get()));
+  for (const ProgramPtr& branch : p.branches) key = fmt::format("{} {}", key, branch->serial());
   const auto reverse = p.branches[0]->derived<ReverseCond>(
       key, [&] { return std::make_shared<const ReverseCond>(p, active); });
   TensorList results;

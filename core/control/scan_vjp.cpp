@@ -31,7 +31,13 @@ int64_t position(std::span<const ValueId> list, ValueId id) {
 }  // namespace
 
 ReverseScan::ReverseScan(const ScanParams& params, Flags active)
-    : params_(params),
+    : length_(params.length),
+      constants_(static_cast<size_t>(params.constants)),
+      carries_(static_cast<size_t>(params.carries)),
+      reverse_(params.reverse),
+      unroll_(params.unroll),
+      inputs_of_body_(input_types(params.body->graph())),
+      results_of_body_(result_types(params.body->graph())),
       active_(std::move(active)),
       results_(params.body->graph().outputs.size()),
       vjp_(params.body->vjp(active_)),
@@ -40,12 +46,11 @@ ReverseScan::ReverseScan(const ScanParams& params, Flags active)
 }
 
 void ReverseScan::classify_residuals(const Graph& graph) {
-  const size_t constants = static_cast<size_t>(params_.constants);
-  const size_t first_x = constants + static_cast<size_t>(params_.carries);
-  const Flags invariant = invariant_values(graph, constants);
+  const size_t first_x = constants_ + carries_;
+  const Flags invariant = invariant_values(graph, constants_);
   Graph body = graph, computed = graph;
   body.outputs.resize(results_);
-  computed.inputs.resize(constants);
+  computed.inputs.resize(constants_);
   computed.outputs.clear();
   std::erase_if(computed.nodes,
                 [&](const Graph::Node& node) { return !invariant[node.outputs.at(0)]; });
@@ -53,7 +58,7 @@ void ReverseScan::classify_residuals(const Graph& graph) {
   for (size_t r = results_; r < graph.outputs.size(); ++r) {
     const ValueId id = graph.outputs[r];
     const int64_t input = position(graph.inputs, id);
-    if (input >= 0 && static_cast<size_t>(input) < constants) {
+    if (input >= 0 && static_cast<size_t>(input) < constants_) {
       residuals_.push_back({Kind::kConstant, static_cast<size_t>(input)});
     } else if (input >= 0 && static_cast<size_t>(input) >= first_x) {
       residuals_.push_back({Kind::kSequence, static_cast<size_t>(input)});
@@ -61,22 +66,20 @@ void ReverseScan::classify_residuals(const Graph& graph) {
       residuals_.push_back({Kind::kComputed, computed.outputs.size()});
       computed.outputs.push_back(id);
     } else {
-      const size_t carries = static_cast<size_t>(params_.carries);
-      const int64_t stacked = position(std::span(body.outputs).subspan(carries), id);
+      const int64_t stacked = position(std::span(body.outputs).subspan(carries_), id);
       residuals_.push_back({Kind::kStacked, stacked < 0 ? body.outputs.size()
-                                                        : carries + static_cast<size_t>(stacked)});
+                                                        : carries_ + static_cast<size_t>(stacked)});
       if (stacked < 0) body.outputs.push_back(id);
     }
   }
-  forward_.body = shared_program(std::move(body));
+  forward_.body = std::make_shared<Program>(std::move(body));
   if (!computed.outputs.empty()) invariant_ = std::make_shared<Program>(std::move(computed));
 }
 
 TensorList ReverseScan::forward(const TensorList& operands, Saved& saved) const {
   TensorList results = emit(scan_primitive(), operands, forward_);
   TensorList computed;
-  if (invariant_)
-    computed = call(invariant_, Inputs(operands).first(static_cast<size_t>(params_.constants)));
+  if (invariant_) computed = call(invariant_, Inputs(operands).first(constants_));
   for (const Residual& residual : residuals_) {
     switch (residual.kind) {
       case Residual::Kind::kConstant:
@@ -97,28 +100,25 @@ TensorList ReverseScan::forward(const TensorList& operands, Saved& saved) const 
 /// One step back. Operands: residuals that do not vary; the cotangents of constants so far and of
 /// the active carries; residuals that vary, and the given cotangents of what was stacked.
 TensorList ReverseScan::backward_step(Inputs operands, const Flags& given) const {
-  const Graph& body = params_.body->graph();
-  const size_t constants = static_cast<size_t>(params_.constants);
-  const size_t carries = static_cast<size_t>(params_.carries);
   const std::span<const uint8_t> active(active_);
   const size_t varying = static_cast<size_t>(std::count_if(
       residuals_.begin(), residuals_.end(), [](const Residual& r) { return r.varies(); }));
   Reader reader(operands);
   Reader fixed(reader.take(residuals_.size() - varying));
-  const Inputs sums = reader.take(count_of(active.first(constants)));
-  Reader carry(reader.take(count_of(active.subspan(constants, carries))));
+  const Inputs sums = reader.take(count_of(active.first(constants_)));
+  Reader carry(reader.take(count_of(active.subspan(constants_, carries_))));
   Reader varied(reader.take(varying)), stacked(reader.rest());
 
   TensorList inputs;
   for (const Residual& residual : residuals_)
     inputs.push_back((residual.varies() ? varied : fixed).take(1)[0]);
   for (size_t k = 0; k < results_; ++k) {
-    const TensorType& type = body.types[body.outputs[k]];
+    const TensorType& type = results_of_body_[k];
     if (!is_floating(type.dtype)) continue;
-    if (k < carries)
-      inputs.push_back(active_[constants + k] ? carry.take(1)[0] : zeros_of(type));
+    if (k < carries_)
+      inputs.push_back(active_[constants_ + k] ? carry.take(1)[0] : zeros_of(type));
     else
-      inputs.push_back(given[k - carries] ? stacked.take(1)[0] : zeros_of(type));
+      inputs.push_back(given[k - carries_] ? stacked.take(1)[0] : zeros_of(type));
   }
   TensorList out = run_graph(vjp_.backward->graph(), inputs);
   for (size_t i = 0; i < sums.size(); ++i) out[i] = add(sums[i], out[i]);
@@ -127,20 +127,18 @@ TensorList ReverseScan::backward_step(Inputs operands, const Flags& given) const
 
 ProgramPtr ReverseScan::backward_body(const Flags& given) const {
   const std::string key =
-      fmt::format("backward step {} {} {}", params_.constants, params_.carries, text_of(given));
+      fmt::format("backward step {} {} {}", constants_, carries_, text_of(given));
   return vjp_.backward->derived<Program>(key, [&]() -> std::shared_ptr<const Program> {
     const Graph& backward = vjp_.backward->graph();
-    const Graph& body = params_.body->graph();
-    const size_t first_x = static_cast<size_t>(params_.constants + params_.carries);
+    const size_t first_x = constants_ + carries_;
     TypeList fixed, sums, varied;
     for (size_t r = 0; r < residuals_.size(); ++r)
       (residuals_[r].varies() ? varied : fixed).push_back(backward.types[backward.inputs[r]]);
     for (size_t i = 0; i < first_x; ++i) {
-      if (active_[i]) sums.push_back(body.types[body.inputs[i]]);
+      if (active_[i]) sums.push_back(inputs_of_body_[i]);
     }
     for (size_t k = 0; k < given.size(); ++k) {
-      if (given[k])
-        varied.push_back(body.types[body.outputs[static_cast<size_t>(params_.carries) + k]]);
+      if (given[k]) varied.push_back(results_of_body_[carries_ + k]);
     }
     for (TypeList* list : {&sums, &varied}) {
       for (TensorType& type : *list) type.weak = false;
@@ -152,31 +150,28 @@ ProgramPtr ReverseScan::backward_body(const Flags& given) const {
 }
 
 TensorList ReverseScan::backward(const Saved& saved, Inputs cotangents) const {
-  const Graph& body = params_.body->graph();
-  const size_t first_x = static_cast<size_t>(params_.constants + params_.carries);
-  const size_t constants = static_cast<size_t>(params_.constants);
-  const size_t carries = static_cast<size_t>(params_.carries);
+  const size_t first_x = constants_ + carries_;
   TensorList fixed, sums, varied;
   for (size_t r = 0; r < residuals_.size(); ++r)
     (residuals_[r].varies() ? varied : fixed).push_back(saved[r]);
   for (size_t i = 0; i < first_x; ++i) {
     if (!active_[i]) continue;
-    const TensorType& type = body.types[body.inputs[i]];
-    sums.push_back(i < constants ? zeros_of(type)
-                                 : defined_or_zeros(cotangents[i - constants], type));
+    const TensorType& type = inputs_of_body_[i];
+    sums.push_back(i < constants_ ? zeros_of(type)
+                                  : defined_or_zeros(cotangents[i - constants_], type));
   }
   Flags given;
-  for (size_t k = carries; k < results_; ++k) {
-    const bool floating = is_floating(body.types[body.outputs[k]].dtype);
+  for (size_t k = carries_; k < results_; ++k) {
+    const bool floating = is_floating(results_of_body_[k].dtype);
     given.push_back(floating && cotangents[k].defined());
     if (given.back()) varied.push_back(cotangents[k]);
   }
   ScanParams back{.body = backward_body(given),
-                  .length = params_.length,
+                  .length = length_,
                   .constants = static_cast<int64_t>(fixed.size()),
                   .carries = static_cast<int64_t>(sums.size()),
-                  .reverse = !params_.reverse,
-                  .unroll = params_.unroll};
+                  .reverse = !reverse_,
+                  .unroll = unroll_};
   return spread(emit(scan_primitive(), joined<Tensor>({fixed, sums, varied}), back), active_);
 }
 

@@ -39,7 +39,12 @@ class ReverseScan {
   TensorList backward_step(Inputs operands, const Flags& given) const;
   TensorList constants_of(const Saved& saved) const;
 
-  ScanParams params_;
+  // This is kept with the body, so it must not hold it.
+  int64_t length_;
+  size_t constants_, carries_;
+  bool reverse_;
+  int64_t unroll_;
+  TypeList inputs_of_body_, results_of_body_;
   Flags active_;
   size_t results_;  ///< of the body
   Program::Vjp vjp_;

@@ -109,12 +109,10 @@ TensorList while_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
   return emit(while_primitive(), trace.primals(inputs), params);
 }
 
-/// How a loop looks under a batch. Its key holds the address of the condition, which therefore must
-/// live as long.
+/// How a loop looks under a batch.
 struct BatchedWhile {
   WhileParams params;
   Flags carry;
-  ProgramPtr condition = {};
 };
 
 /// As long as one element goes on, all turn; those that are done keep their carry.
@@ -178,13 +176,11 @@ BatchedWhile batched_while(const WhileParams& p, const Flags& batched, const Bat
 TensorList while_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
   const WhileParams& p = params.as<WhileParams>();
   const BatchedOperands operands(trace, inputs);
-  const std::string key = fmt::format("while batch {} {} {} {}", p.condition_constants,
-                                      static_cast<const void*>(p.condition.get()),
-                                      text_of(operands.batched), batch_key(trace));
+  const std::string key =
+      fmt::format("while batch {} {} {} {}", p.condition_constants, p.condition->serial(),
+                  text_of(operands.batched), batch_key(trace));
   const auto batch = p.body->derived<BatchedWhile>(key, [&] {
-    BatchedWhile made = batched_while(p, operands.batched, trace);
-    if (p.condition != p.body) made.condition = p.condition;
-    return std::make_shared<const BatchedWhile>(std::move(made));
+    return std::make_shared<const BatchedWhile>(batched_while(p, operands.batched, trace));
   });
   TraceScope scope(trace.parent());
   const Roles<Tensor> values(p, operands.values);

@@ -1,5 +1,7 @@
 #include "core/trace/call.h"
 
+#include <atomic>
+
 #include "core/trace/graph_trace.h"
 #include "core/trace/operands.h"
 #include "linnet/detail/format.h"
@@ -198,6 +200,11 @@ TensorList call_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
 }
 
 }  // namespace
+
+Program::Program(Graph graph) : graph_(std::move(graph)) {
+  static std::atomic<uint64_t> next{0};
+  serial_ = next.fetch_add(1, std::memory_order_relaxed);
+}
 
 Program::Jvp Program::jvp(const std::vector<uint8_t>& active,
                           const std::vector<uint8_t>& always) const {

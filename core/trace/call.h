@@ -20,8 +20,10 @@ class Executable;
 /// derivatives and batched form. Shared, thread-safe.
 class Program {
  public:
-  explicit Program(Graph graph) : graph_(std::move(graph)) {}
+  explicit Program(Graph graph);
   const Graph& graph() const { return graph_; }
+  /// A number that no other program has or will have.
+  uint64_t serial() const { return serial_; }
 
   /// Compiled at first use.
   const Executable& executable() const;
@@ -55,7 +57,8 @@ class Program {
   Batched batch(const std::vector<uint8_t>& batched, const NamedAxis& axis,
                 size_t always = 0) const;
 
-  /// Something that is made of this program once and kept with it. `make` may use the program.
+  /// Something that is made of this program once and kept with it. `make` may use the program; what
+  /// it makes must not hold it, nor a program that may hold it.
   template <class T>
   std::shared_ptr<const T> derived(const std::string& key,
                                    const std::function<std::shared_ptr<const T>()>& make) const {
@@ -67,6 +70,7 @@ class Program {
       const std::string& key, const std::function<std::shared_ptr<const void>()>& make) const;
 
   Graph graph_;
+  uint64_t serial_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const Executable> executable_;
   // Keys are the flags, one character each.

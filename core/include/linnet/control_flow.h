@@ -29,7 +29,8 @@ struct ScanOptions {
   std::optional<int64_t> length = {};
   /// From the last element to the first.
   bool reverse = false;
-  /// Steps that the program does in one go: more code, fewer turns.
+  /// A hint: so many steps may be done in one go. Results do not depend on it; on the CPU, where a
+  /// turn costs next to nothing, nothing else does.
   int64_t unroll = 1;
 };
 

@@ -10,7 +10,6 @@
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/graph_trace.h"
-#include "core/trace/operands.h"
 #include "core/trace/rules.h"
 #include "linnet/detail/format.h"
 
@@ -178,9 +177,10 @@ Graph rearranged(const Graph& graph, const std::vector<int64_t>& inputs,
   return out;
 }
 
-TensorList with_zeros(TensorList values, const TypeList& types) {
-  for (size_t i = 0; i < values.size(); ++i) values[i] = defined_or_zeros(values[i], types[i]);
-  return values;
+std::vector<int64_t> range(int64_t first, size_t count) {
+  std::vector<int64_t> out;
+  for (size_t i = 0; i < count; ++i) out.push_back(first + static_cast<int64_t>(i));
+  return out;
 }
 
 size_t count_of(std::span<const uint8_t> flags) {

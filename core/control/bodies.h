@@ -32,8 +32,8 @@ std::string batch_key(const BatchTrace& trace);
 /// Its program again, of which the marked results have the batch dimension in any case.
 ProgramPtr batched_results(const Program::Batched& batch, const Flags& always, int64_t size);
 
-/// Zeros in place of undefined tensors.
-TensorList with_zeros(TensorList values, const TypeList& types);
+/// first, first + 1, … : positions of so many operands or results.
+std::vector<int64_t> range(int64_t first, size_t count);
 
 template <class T>
 std::vector<T> joined(std::initializer_list<std::span<const T>> parts) {

@@ -60,11 +60,6 @@ std::vector<int64_t> positions(int64_t& first, std::span<const uint8_t> flags) {
   }
   return out;
 }
-std::vector<int64_t> range(int64_t first, size_t count) {
-  std::vector<int64_t> out;
-  for (size_t i = 0; i < count; ++i) out.push_back(first + static_cast<int64_t>(i));
-  return out;
-}
 
 struct ForwardScan {
   ScanParams params;

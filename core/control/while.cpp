@@ -18,12 +18,6 @@ struct Roles {
   std::span<const T> condition, body, carry;
 };
 
-std::vector<int64_t> range(int64_t first, size_t count) {
-  std::vector<int64_t> out;
-  for (size_t i = 0; i < count; ++i) out.push_back(first + static_cast<int64_t>(i));
-  return out;
-}
-
 TensorList run_while(ParamsRef params, Inputs inputs) {
   return single_node_program(while_primitive(), params, inputs)->run(inputs);
 }

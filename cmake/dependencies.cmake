@@ -9,7 +9,3 @@ find_package(OneDNN 2.6 REQUIRED)
 find_package(Highway REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(nlohmann_json REQUIRED)
-
-if(LINNET_CUDA)
-  message(FATAL_ERROR "LINNET_CUDA=ON, but this source tree has no CUDA back end in kernels/cuda")
-endif()

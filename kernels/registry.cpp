@@ -1,8 +1,16 @@
 // The back ends that are linked in. Core calls this and knows none of them.
 #include "kernels/cpu/back_end.h"
+#if defined(LINNET_WITH_CUDA)
+#include "kernels/cuda/back_end.h"
+#endif
 
 namespace linnet {
 
-void register_linked_back_ends() { register_back_end(DeviceType::kCpu, cpu_back_end()); }
+void register_linked_back_ends() {
+  register_back_end(DeviceType::kCpu, cpu_back_end());
+#if defined(LINNET_WITH_CUDA)
+  register_back_end(DeviceType::kCuda, cuda::back_end());
+#endif
+}
 
 }  // namespace linnet

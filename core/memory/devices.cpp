@@ -77,6 +77,11 @@ Allocator* set_allocator(Device device, Allocator* allocator) {
   return allocator_slot(device).exchange(allocator);
 }
 
+int device_count(DeviceType type) {
+  BackEnd* found = find_back_end(Device{type, 0});
+  return found ? found->device_count() : 0;
+}
+
 MemoryStats memory_stats(Device device) { return allocator_of(device).stats(); }
 
 void synchronize(Device device) { back_end_of(device).synchronize(device); }

@@ -406,7 +406,10 @@ std::string to_string(const TensorType& type) {
 }
 
 std::string to_string(Device device) {
-  return fmt::format("{}:{}", device.host() ? "cpu" : "cuda", device.index);
+  const char* name = "ext";
+  if (device.type == DeviceType::kCpu) name = "cpu";
+  if (device.type == DeviceType::kCuda) name = "cuda";
+  return fmt::format("{}:{}", name, device.index);
 }
 
 }  // namespace linnet

@@ -87,7 +87,7 @@ DType TextReader::dtype() {
 }
 
 Device TextReader::device() {
-  for (const DeviceType type : {DeviceType::kCpu, DeviceType::kCuda}) {
+  for (const DeviceType type : {DeviceType::kCpu, DeviceType::kCuda, DeviceType::kExtension}) {
     const std::string first = to_string(Device{type, 0});  // "cpu:0"
     if (!accept(std::string_view(first).substr(0, first.size() - 1))) continue;
     const size_t begin = at_;

@@ -84,7 +84,7 @@ TEST(Allocator, devices_without_a_back_end_are_named) {
       [] {
         allocator_of({static_cast<DeviceType>(9), 3});
       },
-      "cuda:3: no back end for this device is linked in or registered");
+      "ext:3: no back end for this device is linked in or registered");
   expect_error<DeviceError>("cpu:9: at most 8 devices of a type are supported", [] {
     allocator_of({DeviceType::kCpu, 9});
   });

@@ -288,11 +288,12 @@ TEST(Tensor, text_of_types_and_devices) {
   EXPECT_EQ(to_string(TensorType{DType::kI64, {}, true}), "~i64[]");
   EXPECT_EQ(to_string(kCpu), "cpu:0");
   EXPECT_EQ(to_string(Device{DeviceType::kCuda, 1}), "cuda:1");
+  EXPECT_EQ(to_string(Device{DeviceType::kExtension, 2}), "ext:2");
   expect_error<DeviceError>(
       [] {
         from_bytes("abcdefghijkl", DType::kU8, {12}, Device{static_cast<DeviceType>(9), 0});
       },
-      "cuda:0: no back end for this device is linked in or registered");
+      "ext:0: no back end for this device is linked in or registered");
 }
 
 }  // namespace

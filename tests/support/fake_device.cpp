@@ -191,6 +191,7 @@ class FakeAllocator final : public Allocator {
 
 class FakeBackEnd final : public BackEnd {
  public:
+  int device_count() override { return 2; }
   KernelTable& kernels() override {
     static KernelTable* table = [] {
       kernel_table(Device{});  // defines every primitive that has a kernel
@@ -260,7 +261,7 @@ class FakeBackEnd final : public BackEnd {
 
  private:
   static size_t check(int index) {
-    if (index > 1) fail<DeviceError>("cuda:{}: there are only cuda:0 and cuda:1", index);
+    if (index > 1) fail<DeviceError>("ext:{}: there are only ext:0 and ext:1", index);
     return static_cast<size_t>(index);
   }
 
@@ -271,7 +272,7 @@ class FakeBackEnd final : public BackEnd {
 FakeBackEnd& fake_back_end() {
   static FakeBackEnd* back_end = [] {
     auto* fresh = new FakeBackEnd;
-    register_back_end(DeviceType::kCuda, *fresh);
+    register_back_end(DeviceType::kExtension, *fresh);
     return fresh;
   }();
   return *back_end;
@@ -281,7 +282,7 @@ FakeBackEnd& fake_back_end() {
 
 Device fake_device(int index) {
   fake_back_end();
-  return {DeviceType::kCuda, static_cast<uint8_t>(index)};
+  return {DeviceType::kExtension, static_cast<uint8_t>(index)};
 }
 
 FakeDeviceCounts fake_device_counts(int index) { return fake_back_end().stream(index).counts(); }

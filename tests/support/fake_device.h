@@ -1,4 +1,4 @@
-// A second kind of device for tests, in two copies, `cuda:0` and `cuda:1` to the library.
+// A second kind of device for tests, in two copies, `ext:0` and `ext:1` to the library.
 //
 // It differs from the CPU in everything that a real accelerator does: host code cannot touch its
 // memory (an address is a segmentation fault), work is queued and done as late as possible, fresh

@@ -2,7 +2,7 @@
 // For people who write back ends (kernels/README.md); nothing of it is needed to use one.
 //
 //   class MyBackEnd final : public BackEnd { … };
-//   register_back_end(DeviceType::kCuda, my_back_end);   // lives for ever
+//   register_back_end(DeviceType::kExtension, my_back_end);   // lives for ever
 //
 // A back end works in order: what it is given for one device, by whichever thread, happens as if
 // one after the other. It may happen late. Only `download` and `synchronize` wait.
@@ -118,6 +118,8 @@ class BackEnd {
  public:
   virtual ~BackEnd() = default;
 
+  /// Devices that can be used now; 0 where the hardware or its driver is missing.
+  virtual int device_count() { return 1; }
   /// The implementation lists.
   virtual KernelTable& kernels() = 0;
   /// Memory of the device with this index. Blocks may be given back while work that uses them is

@@ -14,8 +14,9 @@
 
 namespace linnet {
 
-/// Codes follow DLPack's DLDeviceType.
-enum class DeviceType : uint8_t { kCpu = 1, kCuda = 2 };
+/// Codes follow DLPack's DLDeviceType. `kExtension` is a device of a back end that the program itself
+/// registers (back_end.h).
+enum class DeviceType : uint8_t { kCpu = 1, kCuda = 2, kExtension = 12 };
 
 /// One device of the machine.
 struct Device {
@@ -28,8 +29,12 @@ struct Device {
 
 inline constexpr Device kCpu{};
 
-/// `cpu:0`, `cuda:1`.
+/// `cpu:0`, `cuda:1`, `ext:0`.
 std::string to_string(Device device);
+
+/// How many devices of a type this process can use; 0 if their back end is not built in or finds
+/// none. Never throws for want of a device: `memory_stats(device)` says what was looked for.
+int device_count(DeviceType type);
 
 /// Where functions that make tensors from nothing put them: the device of this thread's innermost
 /// `ScopedDevice`, else the CPU. Literals are always on the CPU and go anywhere.

@@ -1,0 +1,102 @@
+# The CUDA back end: finds the toolkit, compiles kernels to fat binaries and embeds them. Nothing of
+# CUDA is linked: driver and libraries are loaded at run time (kernels/cuda/driver).
+#
+# LINNET_CUDA is AUTO (built if everything is found), ON (an error says what is missing) or OFF.
+# Afterwards LINNET_WITH_CUDA says whether it is built, and LINNET_CUDA_REASON why not.
+set(LINNET_CUDA AUTO CACHE STRING "Build the CUDA back end: AUTO, ON or OFF")
+set(LINNET_CUDA_ARCHITECTURES "80;90a" CACHE STRING "Architectures of the embedded kernels; the last also as PTX")
+set(LINNET_CUDA_PATH "" CACHE PATH "Folder of the CUDA toolkit, if it is not found by itself")
+
+set(LINNET_WITH_CUDA OFF)
+set(LINNET_CUDA_REASON "")
+
+function(linnet_find_cuda)
+  if(NOT LINNET_CUDA)
+    set(LINNET_CUDA_REASON "LINNET_CUDA is OFF" PARENT_SCOPE)
+    return()
+  endif()
+  if(NOT EXISTS "${PROJECT_SOURCE_DIR}/kernels/cuda/back_end.cpp")
+    set(LINNET_CUDA_REASON "there is no back end yet" PARENT_SCOPE)
+    return()
+  endif()
+  file(GLOB python_parts "${PROJECT_SOURCE_DIR}/build/cuda/nvidia/*" "${PROJECT_SOURCE_DIR}/build/cuda/nvidia")
+  set(places "${LINNET_CUDA_PATH}" "$ENV{CUDA_PATH}" "$ENV{CUDA_HOME}" "${PROJECT_SOURCE_DIR}/build/cuda" /usr/local/cuda)
+  find_program(LINNET_NVCC nvcc HINTS ${places} ${python_parts} PATH_SUFFIXES bin)
+  if(NOT LINNET_NVCC)
+    set(LINNET_CUDA_REASON "nvcc was not found" PARENT_SCOPE)
+    return()
+  endif()
+  execute_process(COMMAND "${LINNET_NVCC}" --version OUTPUT_VARIABLE text ERROR_QUIET)
+  string(REGEX MATCH "release ([0-9]+\\.[0-9]+)" matched "${text}")
+  set(version "${CMAKE_MATCH_1}")
+  if(NOT version OR version VERSION_LESS 12.4)
+    set(LINNET_CUDA_REASON "${LINNET_NVCC} is of version '${version}', 12.4 is needed" PARENT_SCOPE)
+    return()
+  endif()
+  get_filename_component(real "${LINNET_NVCC}" REALPATH)
+  get_filename_component(bin "${real}" DIRECTORY)
+  list(APPEND places "${bin}/..")
+  foreach(header cuda.h nvrtc.h cublasLt.h cudnn.h cudnn_frontend.h)
+    string(MAKE_C_IDENTIFIER "LINNET_CUDA_${header}" variable)
+    find_path(${variable} ${header} HINTS ${places} ${python_parts} PATH_SUFFIXES include)
+    if(NOT ${variable})
+      set(LINNET_CUDA_REASON "${header} was not found (scripts/setup-cuda gets what is missing)" PARENT_SCOPE)
+      return()
+    endif()
+    list(APPEND includes "${${variable}}")
+  endforeach()
+  list(REMOVE_DUPLICATES includes)
+  set(LINNET_CUDA_INCLUDES "${includes}" PARENT_SCOPE)
+  set(LINNET_CUDA_VERSION "${version}" PARENT_SCOPE)
+  set(LINNET_WITH_CUDA ON PARENT_SCOPE)
+endfunction()
+
+linnet_find_cuda()
+if(LINNET_WITH_CUDA)
+  message(STATUS "CUDA back end: toolkit ${LINNET_CUDA_VERSION} (${LINNET_NVCC}), architectures ${LINNET_CUDA_ARCHITECTURES}")
+elseif(LINNET_CUDA AND NOT LINNET_CUDA STREQUAL "AUTO")
+  message(FATAL_ERROR "LINNET_CUDA=${LINNET_CUDA}, but ${LINNET_CUDA_REASON}")
+else()
+  message(STATUS "CUDA back end: not built: ${LINNET_CUDA_REASON}")
+endif()
+
+# Compiles every .cu file below kernels/cuda to a fat binary, and adds a source to TARGET in which all
+# of them are embedded.
+function(linnet_embed_kernels target)
+  file(GLOB_RECURSE kernels CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu")
+  set(folder "${PROJECT_BINARY_DIR}/cuda")
+  file(MAKE_DIRECTORY "${folder}")
+  set(codes)
+  foreach(architecture IN LISTS LINNET_CUDA_ARCHITECTURES)
+    list(APPEND codes "-gencode=arch=compute_${architecture},code=sm_${architecture}")
+    set(last "${architecture}")
+  endforeach()
+  string(REGEX REPLACE "[a-z]" "" generic "${last}")
+  list(APPEND codes "-gencode=arch=compute_${generic},code=compute_${generic}")
+  set(text "// Generated: the kernels of the CUDA back end.\n#include <cstddef>\n")
+  set(rows)
+  set(binaries)
+  foreach(kernel IN LISTS kernels)
+    get_filename_component(name "${kernel}" NAME_WE)
+    set(binary "${folder}/${name}.fatbin")
+    add_custom_command(
+      OUTPUT "${binary}"
+      COMMAND ${LINNET_CCACHE} "${LINNET_NVCC}" -std=c++20 -O3 --fatbin ${codes} -Xptxas -v
+              -MD -MF "${binary}.d" -I "${PROJECT_SOURCE_DIR}" "${kernel}" -o "${binary}" > "${binary}.log" 2>&1
+              || (cat "${binary}.log" && false)
+      DEPENDS "${kernel}" DEPFILE "${binary}.d"
+      COMMENT "Compiling kernels ${name}.cu" VERBATIM)
+    list(APPEND binaries "${binary}")
+    string(APPEND text "asm(\".section .rodata\\n.balign 64\\nlinnet_cuda_${name}_begin: .incbin \\\"${binary}\\\"\\n\"\n"
+                       "    \"linnet_cuda_${name}_end: .byte 0\\n.text\\n\");\n"
+                       "extern \"C\" const unsigned char linnet_cuda_${name}_begin[], linnet_cuda_${name}_end[];\n")
+    string(APPEND rows "    {\"${name}\", linnet_cuda_${name}_begin, linnet_cuda_${name}_end},\n")
+  endforeach()
+  string(APPEND text "#include \"kernels/cuda/launch/modules.h\"\nnamespace linnet::cuda {\n"
+                     "static const EmbeddedModule modules[] = {\n${rows}    {}};\n"
+                     "std::span<const EmbeddedModule> embedded_modules() { return {modules, std::size(modules) - 1}; }\n"
+                     "}  // namespace linnet::cuda\n")
+  file(CONFIGURE OUTPUT "${folder}/modules.cpp" CONTENT "${text}" @ONLY)
+  set_source_files_properties("${folder}/modules.cpp" PROPERTIES OBJECT_DEPENDS "${binaries}")
+  target_sources(${target} PRIVATE "${folder}/modules.cpp")
+endfunction()

@@ -154,7 +154,7 @@ TEST_F(Errors, forgotten_member_use) {
 TEST_F(Errors, no_device) {
   message<DeviceError>([] {
     // [no-device]
-    memory_stats(Device{DeviceType::kCuda, 0});
+    memory_stats(Device{DeviceType::kCpu, 1});
     // [no-device]
   });
 }

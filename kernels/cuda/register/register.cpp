@@ -1,0 +1,13 @@
+#include "kernels/cuda/register/register.h"
+
+#include "core/trace/eval.h"
+#include "kernels/cuda/register/families.h"
+
+namespace linnet::cuda {
+
+void register_kernels(KernelTable& table) {
+  kernel_table(Device{});  // defines every primitive that has a kernel
+  register_host(table);
+}
+
+}  // namespace linnet::cuda

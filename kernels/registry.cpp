@@ -4,6 +4,20 @@
 #include "kernels/cuda/back_end.h"
 #endif
 
+#if !defined(LINNET_WITH_CUDA)
+#include "linnet/cuda.h"
+#include "linnet/error.h"
+
+namespace linnet::cuda {
+
+std::string report() { return "CUDA back end: not built: " LINNET_CUDA_REASON "\n"; }
+Statistics statistics(int) {
+  throw DeviceError("cuda: the back end is not built: " LINNET_CUDA_REASON);
+}
+
+}  // namespace linnet::cuda
+#endif
+
 namespace linnet {
 
 void register_linked_back_ends() {

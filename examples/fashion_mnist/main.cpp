@@ -103,14 +103,15 @@ class Run {
   }
 
   void print_header() const {
+    const linnet::Device device = linnet::default_device();
     std::printf(
         "api %s, %lld parameters, %lld training images, %lld steps of %lld, seed %lld, %d "
-        "threads\n",
+        "threads%s\n",
         name_of(options_.api), static_cast<long long>(trainer_->parameter_count()),
         static_cast<long long>(data_.train_size()),
         static_cast<long long>(batches_ * options_.epochs),
         static_cast<long long>(options_.batch_size), static_cast<long long>(options_.seed),
-        linnet::num_threads());
+        linnet::num_threads(), device.host() ? "" : (", " + to_string(device)).c_str());
     std::fflush(stdout);
   }
 
@@ -223,6 +224,14 @@ class Run {
 
 int run(const Options& options) {
   if (options.threads > 0) linnet::set_num_threads(options.threads);
+  const linnet::Device device{options.device, 0};
+  try {
+    linnet::memory_stats(device);
+  } catch (const linnet::DeviceError& error) {
+    throw UsageError(std::string("--device: ") + error.what());
+  }
+  // Data, parameters and keys are made there, and what is computed from them stays there.
+  const linnet::ScopedDevice here(device);
   std::optional<Dataset> data;
   try {
     data.emplace(options.data);

@@ -37,6 +37,11 @@ Parsed parse_options(int argc, char** argv) {
   app.add_option("--threads", o.threads, "CPU threads; 0 for all")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  const std::map<std::string, linnet::DeviceType> devices{{"cpu", linnet::DeviceType::kCpu},
+                                                          {"cuda", linnet::DeviceType::kCuda}};
+  app.add_option("--device", o.device, "cpu (default) or cuda: where everything is computed")
+      ->transform(CLI::CheckedTransformer(devices))
+      ->type_name("DEVICE");
   app.add_option("--data", o.data, "folder of the four IDX files")->capture_default_str();
   app.add_option("--out", o.out, "folder for checkpoint, curves and pictures")
       ->capture_default_str();

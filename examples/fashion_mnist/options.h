@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "linnet/device.h"
+
 namespace demo {
 
 enum class Api { kNnx, kLinen };
@@ -16,6 +18,7 @@ struct Options {
   int64_t seed = 0;
   double learning_rate = 3e-3;  ///< at its peak
   int threads = 0;              ///< 0: as many as the machine has
+  linnet::DeviceType device = linnet::DeviceType::kCpu;
   std::string data;
   std::string out = "out/fashion_mnist";
   bool resume = false;

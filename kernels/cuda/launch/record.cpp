@@ -24,6 +24,7 @@ void launch(const Gpu& gpu, CUstream stream, const Record& r, const uint64_t* ba
                                   static_cast<int>(r.shared_bytes), kernel, gpu.device().index),
           function.name());
   }
+  ++gpu.counters().launches;
   void* parameters[] = {scratch};
   const CUresult result =
       cu.cuLaunchKernel(reinterpret_cast<CUfunction>(kernel), r.grid.x, r.grid.y, r.grid.z,
@@ -56,10 +57,12 @@ void enqueue(const Gpu& gpu, CUstream stream, const Record& r, const uint64_t* b
       return;
     case Record::Kind::kLibrary:
       for (size_t i = 0; i < r.operands.size(); ++i) scratch[i] = r.operands[i].resolve(bases);
+      ++gpu.counters().library_calls;
       r.enqueue(r.prepared, stream, reinterpret_cast<void* const*>(scratch));
       return;
     case Record::Kind::kCopy:
       if (r.bytes == 0 || r.to.resolve(bases) == r.from.resolve(bases)) return;
+      ++gpu.counters().copies;
       return check(cu.cuMemcpyDtoDAsync(address(r.to.resolve(bases)),
                                         address(r.from.resolve(bases)), r.bytes, stream),
                    "copying on the device");

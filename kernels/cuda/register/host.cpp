@@ -83,7 +83,9 @@ class HostKernelOnDevice final : public DeviceKernel {
     const auto& self = *static_cast<const HostKernelOnDevice*>(prepared);
     auto* const queue = static_cast<CUstream>(stream);
     const Driver& cu = driver();
-    Call& call = self.call_for(Gpu::of_stream(queue));
+    Gpu& gpu = Gpu::of_stream(queue);
+    ++gpu.counters().host_kernels;
+    Call& call = self.call_for(gpu);
     const auto address = [&](size_t i) {
       return reinterpret_cast<CUdeviceptr>(operands[i]) +
              static_cast<CUdeviceptr>(self.spans_[i].first);

@@ -99,6 +99,7 @@ void Gpu::make_current() const {
 void Gpu::upload(void* to, const void* host, size_t bytes) {
   if (bytes == 0) return;
   make_current();
+  ++counters_.uploads;
   const auto held = lock();
   const auto* from = static_cast<const std::byte*>(host);
   auto address = reinterpret_cast<CUdeviceptr>(to);
@@ -116,6 +117,7 @@ void Gpu::upload(void* to, const void* host, size_t bytes) {
 void Gpu::download(void* host, const void* from, size_t bytes) {
   if (bytes == 0) return synchronize("download");
   make_current();
+  ++counters_.downloads;
   std::byte* const block = downloads_.take();
   const std::unique_ptr<std::byte, std::function<void(std::byte*)>> give_back(
       block, [this](std::byte* b) { downloads_.give(b); });
@@ -163,6 +165,7 @@ void Gpu::copy(void* to, const Gpu& from_gpu, const void* from, size_t bytes) {
 
 void Gpu::synchronize(const char* why) {
   make_current();
+  ++counters_.waits;
   if (log_enabled("cuda")) log_line("cuda", fmt::format("{}: waits: {}", to_string(device()), why));
   const CUresult result = driver().cuStreamSynchronize(stream_);
   throw_kept_error();
@@ -196,6 +199,12 @@ void Gpu::throw_kept_error() {
     has_error_ = false;
   }
   if (error) std::rethrow_exception(error);
+}
+
+Statistics statistics(int index) {
+  const Counters& c = Gpu::at(index).counters();
+  return {c.launches, c.library_calls, c.host_kernels, c.copies,
+          c.uploads,  c.downloads,     c.waits,        c.graph_runs};
 }
 
 const DeviceProperties& device_properties() {

@@ -16,6 +16,7 @@
 #include "kernels/cuda/driver/driver.h"
 #include "kernels/cuda/runtime/allocator.h"
 #include "kernels/cuda/runtime/pinned.h"
+#include "linnet/cuda.h"
 #include "linnet/device.h"
 
 namespace linnet::cuda {
@@ -28,6 +29,12 @@ struct DeviceProperties {
   size_t memory_bytes = 0;
   /// 90 for 9.0
   int architecture() const { return major * 10 + minor; }
+};
+
+/// Statistics as they are counted.
+struct Counters {
+  std::atomic<uint64_t> launches, library_calls, host_kernels, copies, uploads, downloads, waits,
+      graph_runs;
 };
 
 class Gpu {
@@ -65,6 +72,7 @@ class Gpu {
   /// Pinned memory that kernels of the host work on; what it was is used until work given before is
   /// done, so that addresses stay good.
   std::byte* host_area(size_t bytes);
+  Counters& counters() const { return counters_; }
   /// What went wrong in a function of the stream; the next wait throws it.
   void keep_error(std::exception_ptr error) noexcept;
 
@@ -86,6 +94,7 @@ class Gpu {
   std::mutex error_mutex_;
   std::exception_ptr error_;
   std::atomic<bool> has_error_ = false;
+  mutable Counters counters_{};
   StreamAllocator allocator_{*this};
 };
 

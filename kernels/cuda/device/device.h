@@ -29,7 +29,7 @@ LINNET_DEVICE int warp() { return thread() / kWarp; }
 
 /// N values that are loaded and stored at once; addresses are multiples of their size.
 template <class T, int N>
-struct alignas(sizeof(T) * N) Pack {
+struct alignas(sizeof(T) * N) LINNET_MAY_ALIAS Pack {
   T values[N];
   LINNET_DEVICE T& operator[](int i) { return values[i]; }
   LINNET_DEVICE const T& operator[](int i) const { return values[i]; }
@@ -41,13 +41,14 @@ inline constexpr int kPack = 16 / static_cast<int>(sizeof(T));
 
 /// @param at a multiple of the pack's size.
 template <int N, class T>
-LINNET_DEVICE Pack<T, N> load_pack(const T* at) {
-  check_alignment(at, sizeof(Pack<T, N>));
+LINNET_DEVICE Pack<T, N> load_pack(const T* at, const Caller& caller = Caller::current()) {
+  check_alignment(at, sizeof(Pack<T, N>), caller);
   return *reinterpret_cast<const Pack<T, N>*>(at);
 }
 template <int N, class T>
-LINNET_DEVICE void store_pack(T* at, const Pack<T, N>& pack) {
-  check_alignment(at, sizeof(Pack<T, N>));
+LINNET_DEVICE void store_pack(T* at, const Pack<T, N>& pack,
+                              const Caller& caller = Caller::current()) {
+  check_alignment(at, sizeof(Pack<T, N>), caller);
   *reinterpret_cast<Pack<T, N>*>(at) = pack;
 }
 

@@ -18,6 +18,7 @@ using size_t = unsigned long;
 
 #define LINNET_DEVICE __device__ __forceinline__
 #define LINNET_UNROLL _Pragma("unroll")
+#define LINNET_MAY_ALIAS
 
 /// Defines a kernel; the body follows and sees `args`.
 #define LINNET_KERNEL(name, Args, threads) \
@@ -27,6 +28,11 @@ using size_t = unsigned long;
 #define LINNET_SHARED(T, name, count) __shared__ T name[count]
 
 namespace linnet::cuda {
+
+/// Where an operation is called: known to the emulator alone.
+struct Caller {
+  static LINNET_DEVICE Caller current() { return {}; }
+};
 
 LINNET_DEVICE int thread() { return static_cast<int>(threadIdx.x); }
 LINNET_DEVICE int block_x() { return static_cast<int>(blockIdx.x); }
@@ -117,6 +123,6 @@ LINNET_DEVICE T load_read_only(const T* at) {
   return __ldg(at);
 }
 
-LINNET_DEVICE void check_alignment(const void*, size_t) {}
+LINNET_DEVICE void check_alignment(const void*, size_t, const Caller&) {}
 
 }  // namespace linnet::cuda

@@ -22,6 +22,7 @@ import jax
 from cases import bridge
 from cases import control_flow
 from cases import demo
+from cases import dynamic_scale
 from cases import layers
 from cases import linen_transforms
 from cases import losses
@@ -51,6 +52,7 @@ MAKERS = {
     "bridge": bridge.make,
     "recurrent": recurrent.make,
     "control_flow": control_flow.make,
+    "dynamic_scale": dynamic_scale.make,
 }
 
 

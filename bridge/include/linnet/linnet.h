@@ -11,6 +11,7 @@
 
 #include "linnet/bridge.h"
 #include "linnet/core.h"
+#include "linnet/dynamic_scale.h"
 #include "linnet/init.h"
 #include "linnet/linen.h"
 #include "linnet/losses.h"

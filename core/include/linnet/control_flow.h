@@ -260,14 +260,25 @@ auto fori_loop(const Tensor& first, const Tensor& last, Body body, const C& init
 
 /// `on_true(operands...)` or `on_false(operands...)`, which return the same type (J-090). Only one
 /// of them runs, but under `vmap` with a predicate for each element, where both do.
+/// Branches without a result are called for the variables that they write.
 /// @param predicate zero-dimensional: bool, or a number, which is true if it is not 0.
 template <class T, class F, class... A>
 auto cond(const Tensor& predicate, T on_true, F on_false, const A&... operands) {
-  using Result = detail::Carried<decltype(on_true(operands...))>;
-  detail::BranchCalls<Result, std::decay_t<const A&>...> calls("cond", operands...);
-  calls.add(on_false);
-  calls.add(on_true);
-  return calls.run(detail::branch_of("cond", predicate));
+  if constexpr (std::is_void_v<decltype(on_true(operands...))>) {
+    const auto nothing = [](auto& branch) {
+      return [&branch](const A&... x) {
+        branch(x...);
+        return std::tuple<>();
+      };
+    };
+    cond(predicate, nothing(on_true), nothing(on_false), operands...);
+  } else {
+    using Result = detail::Carried<decltype(on_true(operands...))>;
+    detail::BranchCalls<Result, std::decay_t<const A&>...> calls("cond", operands...);
+    calls.add(on_false);
+    calls.add(on_true);
+    return calls.run(detail::branch_of("cond", predicate));
+  }
 }
 
 /// The branch with this number, clamped to those there are (J-090): `branches` is a tuple or a

@@ -97,7 +97,7 @@ LINNET_INTEGER_FUNCTION bitwise_and(V a, V b) { return static_cast<V>(a & b); }
 LINNET_INTEGER_FUNCTION bitwise_or(V a, V b) { return static_cast<V>(a | b); }
 LINNET_INTEGER_FUNCTION bitwise_xor(V a, V b) { return static_cast<V>(a ^ b); }
 LINNET_INTEGER_FUNCTION popcount(V x) {
-  return static_cast<V>(__builtin_popcountll(static_cast<std::make_unsigned_t<V>>(x)));
+  return static_cast<V>(count_ones(static_cast<std::make_unsigned_t<V>>(x)));
 }
 
 // A shift by at least the number of bits, or by a negative number, shifts everything out.

@@ -2,7 +2,15 @@
 // offer so that the *_inl.h texts of this folder can be written once for them and for SIMD vectors.
 //
 // Included inside a namespace; LINNET_SCALAR must be defined as the prefix of an inline function.
-// The including file provides <type_traits> and "kernels/scalar/library.h".
+// The including file provides <type_traits> (or kernels/cuda/device/standard.h) and a namespace
+// `library` with the functions of "kernels/scalar/library.h".
+
+// LINNET_BUILTIN(sqrtf): a function of <math.h> that is one instruction where the machine has it.
+#if defined(__CUDACC__)
+#define LINNET_BUILTIN(name) ::name
+#else
+#define LINNET_BUILTIN(name) __builtin_##name
+#endif
 
 template <class V>
 struct Traits {
@@ -68,24 +76,32 @@ LINNET_SCALAR V select_by_sign(V s, V yes, V no) {
   return (bits(s) >> (8 * sizeof(V) - 1)) != 0 ? yes : no;
 }
 
-LINNET_SCALAR float float_abs(float x) { return __builtin_fabsf(x); }
-LINNET_SCALAR double float_abs(double x) { return __builtin_fabs(x); }
+LINNET_SCALAR float float_abs(float x) { return LINNET_BUILTIN(fabsf)(x); }
+LINNET_SCALAR double float_abs(double x) { return LINNET_BUILTIN(fabs)(x); }
 LINNET_SCALAR float copy_sign(float magnitude, float sign) {
-  return __builtin_copysignf(magnitude, sign);
+  return LINNET_BUILTIN(copysignf)(magnitude, sign);
 }
 LINNET_SCALAR double copy_sign(double magnitude, double sign) {
-  return __builtin_copysign(magnitude, sign);
+  return LINNET_BUILTIN(copysign)(magnitude, sign);
 }
-LINNET_SCALAR float sqrt(float x) { return __builtin_sqrtf(x); }
-LINNET_SCALAR double sqrt(double x) { return __builtin_sqrt(x); }
-LINNET_SCALAR float floor(float x) { return __builtin_floorf(x); }
-LINNET_SCALAR double floor(double x) { return __builtin_floor(x); }
-LINNET_SCALAR float ceil(float x) { return __builtin_ceilf(x); }
-LINNET_SCALAR double ceil(double x) { return __builtin_ceil(x); }
-LINNET_SCALAR float trunc(float x) { return __builtin_truncf(x); }
-LINNET_SCALAR double trunc(double x) { return __builtin_trunc(x); }
-LINNET_SCALAR float round(float x) { return __builtin_rintf(x); }
-LINNET_SCALAR double round(double x) { return __builtin_rint(x); }
+LINNET_SCALAR float sqrt(float x) { return LINNET_BUILTIN(sqrtf)(x); }
+LINNET_SCALAR double sqrt(double x) { return LINNET_BUILTIN(sqrt)(x); }
+LINNET_SCALAR float floor(float x) { return LINNET_BUILTIN(floorf)(x); }
+LINNET_SCALAR double floor(double x) { return LINNET_BUILTIN(floor)(x); }
+LINNET_SCALAR float ceil(float x) { return LINNET_BUILTIN(ceilf)(x); }
+LINNET_SCALAR double ceil(double x) { return LINNET_BUILTIN(ceil)(x); }
+LINNET_SCALAR float trunc(float x) { return LINNET_BUILTIN(truncf)(x); }
+LINNET_SCALAR double trunc(double x) { return LINNET_BUILTIN(trunc)(x); }
+LINNET_SCALAR float round(float x) { return LINNET_BUILTIN(rintf)(x); }
+LINNET_SCALAR double round(double x) { return LINNET_BUILTIN(rint)(x); }
+
+LINNET_SCALAR int count_ones(uint64_t word) {
+#if defined(__CUDACC__)
+  return ::__popcll(word);
+#else
+  return __builtin_popcountll(word);
+#endif
+}
 
 /// a * b + c, rounded once or twice, whichever is faster.
 template <class V>
@@ -133,3 +149,4 @@ LINNET_SCALAR float in_double(F function, V... x) {
 LINNET_LIBRARY_FUNCTIONS(LINNET_LIBRARY_1, LINNET_LIBRARY_2)
 #undef LINNET_LIBRARY_1
 #undef LINNET_LIBRARY_2
+#undef LINNET_BUILTIN

@@ -25,7 +25,7 @@ namespace linnet::cpu::HWY_NAMESPACE {
 
 #include "kernels/cpu/elementwise/loops_inl.h"
 
-#include "kernels/cpu/elementwise/convert_inl.h"
+#include "kernels/scalar/convert_inl.h"
 
 template <class To>
 struct Convert {

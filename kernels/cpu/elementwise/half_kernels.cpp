@@ -25,7 +25,9 @@ namespace linnet::cpu::HWY_NAMESPACE {
 
 #include "kernels/cpu/elementwise/loops_inl.h"
 
-#include "kernels/cpu/elementwise/convert_inl.h"
+#include "kernels/scalar/convert_inl.h"
+
+#include "kernels/scalar/half_inl.h"
 
 struct Bfloat16Words {
   static LINNET_SCALAR uint16_t narrow(float x) {
@@ -62,17 +64,9 @@ struct CopyWord {
   static LINNET_SCALAR uint16_t call(uint16_t word) { return word; }
 };
 
-/// The neighbour of a 16-bit number, on words widened to f32.
 template <class Words>
 struct Nextafter {
-  static LINNET_SCALAR float call(float a, float b) {
-    const uint16_t word = Words::narrow(a);
-    if (a != a || b != b) return a + b;
-    if (a == b) return b;
-    if (a == 0) return copy_sign(Words::widen(1), b);
-    const bool grows = (a < b) == (a > 0);
-    return Words::widen(static_cast<uint16_t>(grows ? word + 1 : word - 1));
-  }
+  static LINNET_SCALAR float call(float a, float b) { return nextafter_of_words<Words>(a, b); }
 };
 
 #if HWY_TARGET != HWY_SCALAR

@@ -1,32 +1,17 @@
 #include "kernels/scalar/library.h"
 
 #include <cmath>
-#include <limits>
 
 namespace linnet::library {
 namespace {
 
-// Recurrence up to x >= 10, then the asymptotic series with Bernoulli numbers B_2k / (2k)
-// (NIST DLMF 5.5.2 and 5.11.2); left of 1/2 the reflection formula 5.5.4.
-double digamma_value(double x) {
-  if (x <= 0 && x == std::floor(x)) return std::numeric_limits<double>::quiet_NaN();
-  double result = 0;
-  if (x < 0.5) {
-    // The tangent has period one here; the reduced argument keeps it accurate.
-    const double fraction = x - std::round(x);
-    result = -M_PI / std::tan(M_PI * fraction);
-    x = 1 - x;
-  }
-  for (; x < 10; x += 1) result -= 1 / x;
-  if (std::isinf(x)) return x;
-  const double z = 1 / (x * x);
-  const double series =
-      z * (1.0 / 12 -
-           z * (1.0 / 120 -
-                z * (1.0 / 252 -
-                     z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760 - z * (1.0 / 12)))))));
-  return result + (std::log(x) - 0.5 / x - series);
-}
+using std::floor;
+using std::log;
+using std::round;
+using std::tan;
+#define LINNET_SCALAR inline
+#include "kernels/scalar/digamma_inl.h"
+#undef LINNET_SCALAR
 
 }  // namespace
 

@@ -1,5 +1,4 @@
-// Conversions between numbers, one at a time. Included inside namespace linnet::cpu::HWY_NAMESPACE,
-// after plain_inl.h.
+// Conversions between numbers, one at a time. Included inside a namespace that provides the basis.
 
 /// float to integer: truncates, saturates, NaN becomes 0. Anything to bool: whether it is not zero.
 template <class To, class From>

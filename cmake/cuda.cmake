@@ -81,6 +81,11 @@ function(linnet_embed_kernels target)
   set(binaries)
   foreach(kernel IN LISTS kernels)
     get_filename_component(name "${kernel}" NAME_WE)
+    if(LINNET_SANITIZE)
+      # Sanitized builds run on the emulated device alone, which has kernels of its own.
+      string(APPEND rows "    {\"${name}\", sanitized, sanitized + sizeof sanitized},\n")
+      continue()
+    endif()
     set(binary "${folder}/${name}.fatbin")
     add_custom_command(
       OUTPUT "${binary}"
@@ -96,6 +101,7 @@ function(linnet_embed_kernels target)
     string(APPEND rows "    {\"${name}\", linnet_cuda_${name}_begin, linnet_cuda_${name}_end},\n")
   endforeach()
   string(APPEND text "#include \"kernels/cuda/launch/modules.h\"\nnamespace linnet::cuda {\n"
+                     "[[maybe_unused]] static const unsigned char sanitized[] = \"no kernels in sanitized builds\";\n"
                      "static const EmbeddedModule modules[] = {\n${rows}    {}};\n"
                      "std::span<const EmbeddedModule> embedded_modules() { return {modules, std::size(modules) - 1}; }\n"
                      "}  // namespace linnet::cuda\n")

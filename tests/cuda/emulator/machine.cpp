@@ -58,6 +58,8 @@ class Machine {
   void* dynamic_shared() { return memory_.array(this, shared_bytes_, "dynamic shared memory"); }
   void fence() { release(&fence_), acquire(&fence_); }
   [[noreturn]] void fail_alignment(const void* at, size_t bytes, const Where& where);
+  /// The thread uses an address that it may not.
+  [[noreturn]] void fail_address(const char* what) { fail(threads_[position.thread], what); }
 
   std::mutex mutex;
   std::optional<Schedule> chosen;
@@ -549,8 +551,12 @@ void set_translation(Translate translate) { translation = translate; }
 }  // namespace emulator
 
 void* emulated_memory(unsigned long long address) {
-  if (emulator::translation != nullptr) return emulator::translation(address);
-  return reinterpret_cast<void*>(address);
+  if (emulator::translation == nullptr) return reinterpret_cast<void*>(address);
+  try {
+    return emulator::translation(address);
+  } catch (const emulator::LaunchError& error) {
+    emulator::machine().fail_address(error.what());  // may not leave the thread's stack
+  }
 }
 
 }  // namespace linnet::cuda

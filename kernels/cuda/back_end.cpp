@@ -5,6 +5,7 @@
 #include "kernels/cuda/register/register.h"
 #include "kernels/cuda/runtime/gpu.h"
 #include "linnet/parallel.h"
+#include "linnet/precision.h"
 
 namespace linnet::cuda {
 namespace {
@@ -59,8 +60,10 @@ class CudaBackEnd final : public BackEnd {
   FusionLimits fusion_limits() const override {
     return {.instructions = 200, .operands = 24, .results = 8};
   }
-  /// `host` prepares kernels of the CPU.
-  uint64_t configuration() const override { return static_cast<uint64_t>(num_threads()); }
+  /// `host` prepares kernels of the CPU; libraries follow the precision.
+  uint64_t configuration() const override {
+    return static_cast<uint64_t>(num_threads()) << 8 | static_cast<uint64_t>(matmul_precision());
+  }
 };
 
 }  // namespace

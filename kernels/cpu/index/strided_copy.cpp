@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "kernels/cpu/insertion_sort.h"
 #include "kernels/cpu/reduce/element.h"
+#include "kernels/layout/insertion_sort.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 #include "linnet/shape.h"

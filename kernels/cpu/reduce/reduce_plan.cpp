@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <limits>
 
-#include "kernels/cpu/insertion_sort.h"
+#include "kernels/layout/insertion_sort.h"
 #include "linnet/error.h"
 #include "linnet/shape.h"
 

@@ -4,18 +4,18 @@
 #include "core/ops/fused.h"
 #include "kernels/cpu/elementwise/elementwise.h"
 #include "kernels/cpu/gemm/gemm.h"
+#include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/reference/matmul.h"
-#include "kernels/cpu/register/dot_layout.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
 #include "kernels/cpu/workspace.h"
+#include "kernels/layout/dot_layout.h"
 #include "linnet/detail/format.h"
 #include "linnet/parallel.h"
 
 namespace linnet {
 namespace {
 
-using cpu::DotLayout;
 using cpu::StagedKernel;
 using cpu::StagedOperand;
 using cpu::Staging;
@@ -79,7 +79,14 @@ std::unique_ptr<Kernel> DotPlan::prepare(bool packed, std::string& reason) const
   if (packed || converts || !layout.rhs_is_matrix()) {
     operands[1].staging = staging_of(layout.pack_rhs(), operand_dtype(), compute);
   }
-  cpu::onednn::MatmulSpec spec = layout.spec();
+  const MatrixProduct product = layout.product();
+  cpu::onednn::MatmulSpec spec;
+  spec.batch = product.batch;
+  spec.m = product.m;
+  spec.n = product.n;
+  spec.k = product.k;
+  spec.a_strides = product.a_strides;
+  spec.b_strides = product.b_strides;
   spec.dtype = compute;
   spec.out_dtype = spec.bias_dtype = stored_dtype();
   spec.has_bias = epilogue.has_bias;

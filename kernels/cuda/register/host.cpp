@@ -3,6 +3,7 @@
 // hold it; but a device stands still meanwhile, so it serves what nobody else takes.
 #include <cstring>
 
+#include "core/ops/fused.h"
 #include "core/trace/eval.h"
 #include "kernels/cuda/register/device_kernel.h"
 #include "kernels/cuda/register/families.h"
@@ -163,10 +164,16 @@ std::unique_ptr<Kernel> prepare_host(const KernelRequest& request, std::string& 
   return std::make_unique<HostKernelOnDevice>(request, std::move(chosen));
 }
 
+/// What the compiler only makes where a kernel takes it; its parts are better done on the device.
+bool is_fusion(const Primitive& primitive) {
+  return &primitive == &linear_bias_activation_primitive();
+}
+
 }  // namespace
 
 void register_host(KernelTable& table) {
   for (const Primitive* primitive : all_primitives()) {
+    if (is_fusion(*primitive)) continue;
     if (kernel_table(Device{}).implementations(*primitive).empty()) continue;
     for (const bool strided : {true, false}) {
       table.add(*primitive, {.name = strided ? "host" : "host on dense operands",

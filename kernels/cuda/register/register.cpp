@@ -7,6 +7,7 @@ namespace linnet::cuda {
 
 void register_kernels(KernelTable& table) {
   kernel_table(Device{});  // defines every primitive that has a kernel
+  register_matmul(table);
   register_host(table);
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "linnet/core.h"
+#include "linnet/precision.h"
 #include "ops/op_checks.h"
 #include "ops/op_table.h"
 
@@ -62,7 +63,11 @@ void expect_equal(const TensorList& got, const TensorList& expected, const OpCas
 
 class OnCuda : public ::testing::TestWithParam<const OpCase*> {
  protected:
-  void SetUp() override { ASSERT_GT(device_count(DeviceType::kCuda), 0); }
+  void SetUp() override {
+    ASSERT_GT(device_count(DeviceType::kCuda), 0);
+    set_matmul_precision(Precision::kHighest);
+  }
+  void TearDown() override { set_matmul_precision(Precision::kDefault); }
 
   template <class F>
   void for_each_sample(DType dtype, const F& check) const {
@@ -93,7 +98,7 @@ TEST_P(OnCuda, views) {
   for_each_sample(dtype, [&](const OpCase& row, const TensorList& x) {
     TensorList views;
     for (const Tensor& t : x) {
-      if (t.ndim() == 0) {
+      if (t.rank() == 0) {
         views.push_back(t.to(kGpu));
         continue;
       }

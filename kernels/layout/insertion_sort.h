@@ -3,7 +3,7 @@
 
 #include <utility>
 
-namespace linnet::cpu {
+namespace linnet {
 
 template <class Iterator, class Less>
 void insertion_sort(Iterator begin, Iterator end, const Less& less) {
@@ -12,4 +12,4 @@ void insertion_sort(Iterator begin, Iterator end, const Less& less) {
   }
 }
 
-}  // namespace linnet::cpu
+}  // namespace linnet

@@ -2,10 +2,9 @@
 #pragma once
 
 #include "core/ops/dot.h"
-#include "kernels/cpu/onednn/onednn.h"
 #include "linnet/kernel.h"
 
-namespace linnet::cpu {
+namespace linnet {
 
 /// Dimensions of one role (batch, rows, columns, contracted) with their strides in both operands;
 /// an operand that lacks the dimension has stride 0.
@@ -17,6 +16,15 @@ struct DotRole {
   int64_t count() const { return element_count(sizes); }
   /// Merges neighbours that are one dimension to both operands, and drops sizes of 1.
   void merge();
+};
+
+/// A batch of products of strided matrices. Strides count elements and have the rank of `batch`
+/// plus two, outermost first: (batch..., m, k) and (batch..., k, n). A batch stride of 0 repeats
+/// the operand; the result is dense.
+struct MatrixProduct {
+  Shape batch;
+  int64_t m = 0, n = 0, k = 0;
+  Strides a_strides, b_strides;
 };
 
 struct DotLayout {
@@ -42,7 +50,7 @@ struct DotLayout {
   Packing pack_rhs();
 
   /// Sizes and strides; both operands are matrices.
-  onednn::MatmulSpec spec() const;
+  MatrixProduct product() const;
 };
 
-}  // namespace linnet::cpu
+}  // namespace linnet

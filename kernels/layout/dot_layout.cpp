@@ -1,11 +1,12 @@
-#include "kernels/cpu/register/dot_layout.h"
-#include "kernels/cpu/insertion_sort.h"
+#include "kernels/layout/dot_layout.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
 
-namespace linnet::cpu {
+#include "kernels/layout/insertion_sort.h"
+
+namespace linnet {
 namespace {
 
 /// Order in which contracted dimensions may merge: by falling stride in one operand.
@@ -150,8 +151,8 @@ DotLayout::Packing DotLayout::pack_rhs() {
   return p;
 }
 
-onednn::MatmulSpec DotLayout::spec() const {
-  onednn::MatmulSpec s;
+MatrixProduct DotLayout::product() const {
+  MatrixProduct s;
   s.batch = batch.sizes;
   s.m = m();
   s.n = n();
@@ -169,4 +170,4 @@ onednn::MatmulSpec DotLayout::spec() const {
   return s;
 }
 
-}  // namespace linnet::cpu
+}  // namespace linnet

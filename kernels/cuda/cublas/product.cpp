@@ -1,0 +1,298 @@
+#include "kernels/cuda/cublas/product.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <limits>
+
+#include "linnet/detail/format.h"
+
+namespace linnet::cuda {
+namespace {
+
+cudaDataType type_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+      return CUDA_R_64F;
+    case DType::kF16:
+      return CUDA_R_16F;
+    case DType::kBF16:
+      return CUDA_R_16BF;
+    default:
+      return CUDA_R_32F;
+  }
+}
+
+/// Types of products that the library has, and of those the ones it computes as we do.
+bool has_types(DType operands, DType result) {
+  const bool narrow = operands == DType::kF16 || operands == DType::kBF16;
+  return (narrow && (result == operands || result == DType::kF32)) ||
+         (operands == result && (result == DType::kF32 || result == DType::kF64));
+}
+
+/// Numbers from column to column if `rows` numbers lie side by side; 0 if they do not.
+int64_t leading_dimension(int64_t rows, int64_t row_stride, int64_t columns,
+                          int64_t column_stride) {
+  if (rows > 1 && row_stride != 1) return 0;
+  const int64_t ld = columns > 1 ? column_stride : rows;
+  return ld >= rows ? ld : 0;
+}
+
+/// A matrix [outer, inner] of which `outer` is what the library calls rows.
+std::optional<StoredMatrix> stored(int64_t outer, int64_t outer_stride, int64_t inner,
+                                   int64_t inner_stride) {
+  if (const int64_t ld = leading_dimension(outer, outer_stride, inner, inner_stride))
+    return StoredMatrix{.rows = outer, .columns = inner, .ld = ld};
+  if (const int64_t ld = leading_dimension(inner, inner_stride, outer, outer_stride))
+    return StoredMatrix{.rows = inner, .columns = outer, .ld = ld, .transposed = true};
+  return std::nullopt;
+}
+
+template <class T>
+void set(cublasLtMatrixLayoutOpaque_t& layout, cublasLtMatrixLayoutAttribute_t attribute, T value) {
+  check(cublaslt().cublasLtMatrixLayoutSetAttribute(&layout, attribute, &value, sizeof value),
+        "describing a matrix");
+}
+template <class T>
+void set(cublasLtMatmulDescOpaque_t& operation, cublasLtMatmulDescAttributes_t attribute, T value) {
+  check(cublaslt().cublasLtMatmulDescSetAttribute(&operation, attribute, &value, sizeof value),
+        "describing a product");
+}
+template <class T>
+void set(cublasLtMatmulPreferenceOpaque_t& preference,
+         cublasLtMatmulPreferenceAttributes_t attribute, T value) {
+  check(
+      cublaslt().cublasLtMatmulPreferenceSetAttribute(&preference, attribute, &value, sizeof value),
+      "asking for algorithms");
+}
+
+cublasLtMatrixLayoutOpaque_t layout_of(DType dtype, const StoredMatrix& x, int64_t batch) {
+  cublasLtMatrixLayoutOpaque_t layout;
+  check(cublaslt().cublasLtMatrixLayoutInit_internal(&layout, sizeof layout, type_of(dtype),
+                                                     static_cast<uint64_t>(x.rows),
+                                                     static_cast<uint64_t>(x.columns), x.ld),
+        "describing a matrix");
+  if (batch > 1) {
+    set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<int32_t>(batch));
+    set(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, x.batch_stride);
+  }
+  return layout;
+}
+
+/// The alignment of every address `offset` elements away from one that is so aligned.
+size_t lowered(size_t alignment, int64_t offset, DType dtype) {
+  const auto bytes = static_cast<uint64_t>(std::abs(offset)) * size_of(dtype);
+  return bytes == 0 ? alignment : std::min(alignment, size_t{1} << std::countr_zero(bytes));
+}
+
+/// An address of this alignment and no more; it is looked at, not followed.
+void* example_address(size_t alignment) { return reinterpret_cast<void*>(4096 + alignment); }
+
+}  // namespace
+
+std::optional<Product> Product::describe(const ProductSpec& spec, std::string& reason) {
+  const MatrixProduct& p = spec.product;
+  if (!has_types(spec.operands, spec.result)) {
+    reason = fmt::format("{} operands for {}", name_of(spec.operands), name_of(spec.result));
+    return std::nullopt;
+  }
+  const bool has_epilogue = spec.has_bias || spec.activation != ProductActivation::kNone;
+  if (has_epilogue && spec.result == DType::kF64) {
+    reason = "f64 has neither bias nor activation";
+    return std::nullopt;
+  }
+  if (spec.has_residual && spec.activation != ProductActivation::kNone) {
+    reason = "a residual is added before the activation";
+    return std::nullopt;
+  }
+  if (std::max({p.m, p.n, p.k}) > std::numeric_limits<int32_t>::max()) {
+    reason = fmt::format("a size beyond 2^31: {} x {} x {}", p.m, p.n, p.k);
+    return std::nullopt;
+  }
+  Product out;
+  out.spec_ = spec;
+  const size_t rank = p.batch.size();
+  const auto a = stored(p.n, p.b_strides[rank + 1], p.k, p.b_strides[rank]);
+  const auto b = stored(p.k, p.a_strides[rank + 1], p.m, p.a_strides[rank]);
+  if (!a || !b) {
+    reason = fmt::format("the {} operand has strides {} in rows and columns", a ? "left" : "right",
+                         to_string(Shape((a ? p.a_strides : p.b_strides))));
+    return std::nullopt;
+  }
+  out.a_ = *a;
+  out.b_ = *b;
+  if (!out.split_batch(reason)) return std::nullopt;
+  out.lower_alignments();
+  out.text_ = out.described();
+  return out;
+}
+
+bool Product::split_batch(std::string& reason) {
+  const MatrixProduct& p = spec_.product;
+  const auto longest = std::max_element(p.batch.begin(), p.batch.end());
+  const size_t along = static_cast<size_t>(longest - p.batch.begin());
+  calls_ = {CallOffsets{}};
+  int64_t out_stride = p.m * p.n;
+  for (size_t d = p.batch.size(); d-- > 0;) {
+    const int64_t size = p.batch[d];
+    if (d == along) {
+      batch_ = size;
+      a_.batch_stride = p.b_strides[d];
+      b_.batch_stride = p.a_strides[d];
+      out_batch_stride_ = out_stride;
+    } else {
+      if (static_cast<int64_t>(calls_.size()) * size > kMostCalls) {
+        reason = fmt::format("a batch {} of several strides", to_string(p.batch));
+        return false;
+      }
+      std::vector<CallOffsets> more;
+      for (int64_t i = 0; i < size; ++i) {
+        for (const CallOffsets& at : calls_)
+          more.push_back(
+              {at.lhs + i * p.a_strides[d], at.rhs + i * p.b_strides[d], at.out + i * out_stride});
+      }
+      calls_ = std::move(more);
+    }
+    out_stride *= size;
+  }
+  if (batch_ <= std::numeric_limits<int32_t>::max()) return true;
+  reason = fmt::format("a batch of {}", batch_);
+  return false;
+}
+
+void Product::lower_alignments() {
+  for (const CallOffsets& at : calls_) {
+    spec_.lhs_alignment = lowered(spec_.lhs_alignment, at.lhs, spec_.operands);
+    spec_.rhs_alignment = lowered(spec_.rhs_alignment, at.rhs, spec_.operands);
+    spec_.out_alignment = lowered(spec_.out_alignment, at.out, spec_.result);
+    spec_.residual_alignment = lowered(spec_.residual_alignment, at.out, spec_.result);
+  }
+}
+
+double Product::work() const {
+  const MatrixProduct& p = spec_.product;
+  return static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) *
+         static_cast<double>(batch_) * static_cast<double>(calls_.size());
+}
+
+std::string Product::described() const {
+  const auto matrix = [](const StoredMatrix& x, size_t alignment) {
+    return fmt::format("[{}x{} ld {}{} every {} at {}]", x.rows, x.columns, x.ld,
+                       x.transposed ? " transposed" : "", x.batch_stride, alignment);
+  };
+  return fmt::format(
+      "{} {} {} * {} batch {} -> {} at {} compute {} epilogue {} bias at {} residual {} at {}",
+      name_of(spec_.operands), spec_.tf32 ? "tf32" : "exact", matrix(a_, spec_.rhs_alignment),
+      matrix(b_, spec_.lhs_alignment), batch_, name_of(spec_.result), spec_.out_alignment,
+      spec_.result == DType::kF64 ? "f64" : "f32", epilogue(),
+      spec_.has_bias ? spec_.bias_alignment : 0, spec_.has_residual,
+      spec_.has_residual ? spec_.residual_alignment : 0);
+}
+
+uint32_t Product::epilogue() const {
+  switch (spec_.activation) {
+    case ProductActivation::kRelu:
+      return spec_.has_bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+    case ProductActivation::kGeluTanh:
+      return spec_.has_bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+    case ProductActivation::kNone:
+      break;
+  }
+  return spec_.has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+}
+
+cublasLtMatmulDescOpaque_t Product::operation(const void* bias) const {
+  cublasLtMatmulDescOpaque_t out;
+  const bool wide = spec_.result == DType::kF64;
+  const bool fast = spec_.operands == DType::kF32 && spec_.tf32;
+  check(cublaslt().cublasLtMatmulDescInit_internal(&out, sizeof out,
+                                                   wide   ? CUBLAS_COMPUTE_64F
+                                                   : fast ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                          : CUBLAS_COMPUTE_32F,
+                                                   wide ? CUDA_R_64F : CUDA_R_32F),
+        "describing a product");
+  const auto transpose = [](const StoredMatrix& x) -> int32_t {
+    return x.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+  };
+  set(out, CUBLASLT_MATMUL_DESC_TRANSA, transpose(a_));
+  set(out, CUBLASLT_MATMUL_DESC_TRANSB, transpose(b_));
+  if (const uint32_t code = epilogue(); code != CUBLASLT_EPILOGUE_DEFAULT)
+    set(out, CUBLASLT_MATMUL_DESC_EPILOGUE, code);
+  if (spec_.has_bias) set(out, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  return out;
+}
+
+Product::Layouts Product::layouts() const {
+  const MatrixProduct& p = spec_.product;
+  const StoredMatrix d{.rows = p.n, .columns = p.m, .ld = p.n, .batch_stride = out_batch_stride_};
+  return {layout_of(spec_.operands, a_, batch_), layout_of(spec_.operands, b_, batch_),
+          layout_of(spec_.result, d, batch_)};
+}
+
+std::vector<Product::Candidate> Product::candidates(cublasLtHandle_t handle,
+                                                    size_t workspace_bytes) const {
+  const CublasLt& lt = cublaslt();
+  cublasLtMatmulPreferenceOpaque_t preference;
+  check(lt.cublasLtMatmulPreferenceInit_internal(&preference, sizeof preference),
+        "asking for algorithms");
+  const size_t c_alignment = spec_.has_residual ? spec_.residual_alignment : spec_.out_alignment;
+  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{workspace_bytes});
+  const std::pair<cublasLtMatmulPreferenceAttributes_t, size_t> alignments[] = {
+      {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, spec_.rhs_alignment},
+      {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, spec_.lhs_alignment},
+      {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, c_alignment},
+      {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, spec_.out_alignment}};
+  for (const auto& [attribute, alignment] : alignments)
+    set(preference, attribute, static_cast<uint32_t>(alignment));
+  Layouts x = layouts();
+  cublasLtMatmulDescOpaque_t desc = operation(example_address(spec_.bias_alignment));
+  std::array<cublasLtMatmulHeuristicResult_t, 8> results;
+  int count = 0;
+  const cublasStatus_t status =
+      lt.cublasLtMatmulAlgoGetHeuristic(handle, &desc, &x.a, &x.b, &x.d, &x.d, &preference,
+                                        static_cast<int>(results.size()), results.data(), &count);
+  std::vector<Candidate> out;
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return out;
+  check(status, "asking for algorithms");
+  for (const auto& result : std::span(results).first(static_cast<size_t>(count))) {
+    if (result.state == CUBLAS_STATUS_SUCCESS) out.push_back({result.algo, result.workspaceSize});
+  }
+  return out;
+}
+
+std::optional<Product::Candidate> Product::checked(cublasLtHandle_t handle,
+                                                   const cublasLtMatmulAlgo_t& algorithm) const {
+  Layouts x = layouts();
+  cublasLtMatmulDescOpaque_t desc = operation(example_address(spec_.bias_alignment));
+  cublasLtMatmulHeuristicResult_t result;
+  const cublasStatus_t status = cublaslt().cublasLtMatmulAlgoCheck(handle, &desc, &x.a, &x.b, &x.d,
+                                                                   &x.d, &algorithm, &result);
+  if (status != CUBLAS_STATUS_SUCCESS || result.state != CUBLAS_STATUS_SUCCESS) return std::nullopt;
+  return Candidate{algorithm, result.workspaceSize};
+}
+
+cublasStatus_t Product::run(cublasLtHandle_t handle, CUstream stream, const Candidate& candidate,
+                            const Operands& operands) const {
+  const bool wide = spec_.result == DType::kF64;
+  const float one = 1, beta = spec_.has_residual ? 1 : 0;
+  const double wide_one = 1, wide_beta = beta;
+  const void* const alpha_at = wide ? static_cast<const void*>(&wide_one) : &one;
+  const void* const beta_at = wide ? static_cast<const void*>(&wide_beta) : &beta;
+  Layouts x = layouts();
+  cublasLtMatmulDescOpaque_t desc = operation(operands.bias);
+  const auto size = static_cast<int64_t>(size_of(spec_.operands));
+  const auto out_size = static_cast<int64_t>(size_of(spec_.result));
+  for (const CallOffsets& at : calls_) {
+    std::byte* const d = operands.out + at.out * out_size;
+    const std::byte* const c = spec_.has_residual ? operands.residual + at.out * out_size : d;
+    const cublasStatus_t status = cublaslt().cublasLtMatmul(
+        handle, &desc, alpha_at, operands.rhs + at.rhs * size, &x.a, operands.lhs + at.lhs * size,
+        &x.b, beta_at, c, &x.d, d, &x.d, &candidate.algorithm, operands.workspace,
+        candidate.workspace_bytes, stream);
+    if (status != CUBLAS_STATUS_SUCCESS) return status;
+  }
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+}  // namespace linnet::cuda

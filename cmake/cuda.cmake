@@ -89,9 +89,10 @@ function(linnet_embed_kernels target)
     set(binary "${folder}/${name}.fatbin")
     add_custom_command(
       OUTPUT "${binary}"
-      COMMAND ${LINNET_CCACHE} "${LINNET_NVCC}" -std=c++20 -O3 --fatbin ${codes} -Xptxas -v
-              -MD -MF "${binary}.d" -I "${PROJECT_SOURCE_DIR}" "${kernel}" -o "${binary}" > "${binary}.log" 2>&1
-              || (cat "${binary}.log" && false)
+      # The words of ptxas go to a file; they are shown if the compilation fails.
+      COMMAND sh -c [=["$@" > "$0" 2>&1 || { cat "$0"; exit 1; }]=] "${binary}.log"
+              ${LINNET_CCACHE} "${LINNET_NVCC}" -std=c++20 -O3 --fatbin ${codes} -Xptxas -v
+              -MD -MF "${binary}.d" -I "${PROJECT_SOURCE_DIR}" "${kernel}" -o "${binary}"
       DEPENDS "${kernel}" DEPFILE "${binary}.d"
       COMMENT "Compiling kernels ${name}.cu" VERBATIM)
     list(APPEND binaries "${binary}")

@@ -73,25 +73,75 @@ LINNET_DEVICE unsigned ballot(bool predicate, unsigned mask = 0xffffffffu) {
   return __ballot_sync(mask, predicate);
 }
 
+/// CUDA's names for types of the same size, which its overloads are declared for.
+template <bool kReal, bool kSigned, int kBytes>
+struct AtomicType;
+template <>
+struct AtomicType<true, true, 4> {
+  using type = float;
+};
+template <>
+struct AtomicType<true, true, 8> {
+  using type = double;
+};
+template <>
+struct AtomicType<false, true, 4> {
+  using type = int;
+};
+template <>
+struct AtomicType<false, false, 4> {
+  using type = unsigned;
+};
+template <>
+struct AtomicType<false, true, 8> {
+  using type = long long;
+};
+template <>
+struct AtomicType<false, false, 8> {
+  using type = unsigned long long;
+};
+template <class T>
+using Atomic = typename AtomicType<static_cast<T>(0.5) != T(0), (static_cast<T>(-1) < T(0)),
+                                   static_cast<int>(sizeof(T))>::type;
+/// The unsigned type of T's size.
+template <class T>
+using AtomicWord = typename AtomicType<false, false, static_cast<int>(sizeof(T))>::type;
+
+/// T is float, double, or an integer of 32 or 64 bits.
 template <class T>
 LINNET_DEVICE T atomic_add(T* at, T value) {
-  return atomicAdd(at, value);
+  if constexpr (static_cast<T>(0.5) != T(0)) {
+    return atomicAdd(at, value);
+  } else {
+    using Word = AtomicWord<T>;
+    return static_cast<T>(atomicAdd(reinterpret_cast<Word*>(at), static_cast<Word>(value)));
+  }
 }
+/// T is an integer of 32 or 64 bits.
 template <class T>
 LINNET_DEVICE T atomic_max(T* at, T value) {
-  return atomicMax(at, value);
+  static_assert(static_cast<T>(0.5) == T(0));
+  return atomicMax(reinterpret_cast<Atomic<T>*>(at), static_cast<Atomic<T>>(value));
 }
 template <class T>
 LINNET_DEVICE T atomic_min(T* at, T value) {
-  return atomicMin(at, value);
+  static_assert(static_cast<T>(0.5) == T(0));
+  return atomicMin(reinterpret_cast<Atomic<T>*>(at), static_cast<Atomic<T>>(value));
 }
+/// T has 4 or 8 bytes.
 template <class T>
 LINNET_DEVICE T atomic_exchange(T* at, T value) {
-  return atomicExch(at, value);
+  using Word = AtomicWord<T>;
+  return __builtin_bit_cast(
+      T, atomicExch(reinterpret_cast<Word*>(at), __builtin_bit_cast(Word, value)));
 }
+/// Compares bits. @return what was there.
 template <class T>
 LINNET_DEVICE T atomic_compare_exchange(T* at, T expected, T value) {
-  return atomicCAS(at, expected, value);
+  using Word = AtomicWord<T>;
+  return __builtin_bit_cast(
+      T, atomicCAS(reinterpret_cast<Word*>(at), __builtin_bit_cast(Word, expected),
+                   __builtin_bit_cast(Word, value)));
 }
 /// What this thread wrote is seen by other blocks before what it writes from now on.
 LINNET_DEVICE void fence_device() { __threadfence(); }
@@ -117,10 +167,22 @@ LINNET_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) { return __umulhi(a
 LINNET_DEVICE int leading_zeros(uint32_t x) { return __clz(static_cast<int>(x)); }
 LINNET_DEVICE int count_bits(uint32_t x) { return __popc(x); }
 
-/// Device memory that no thread of the launch writes.
+/// Device memory that no thread of the launch writes. T has 1, 2, 4, 8 or 16 bytes, and `at` is a
+/// multiple of its size.
 template <class T>
-LINNET_DEVICE T load_read_only(const T* at) {
-  return __ldg(at);
+LINNET_DEVICE T load_read_only(const T* at, const Caller& = {}) {
+  if constexpr (sizeof(T) == 16) {
+    return __builtin_bit_cast(T, __ldg(reinterpret_cast<const uint4*>(at)));
+  } else if constexpr (sizeof(T) == 8) {
+    return __builtin_bit_cast(T, __ldg(reinterpret_cast<const uint2*>(at)));
+  } else if constexpr (sizeof(T) == 4) {
+    return __builtin_bit_cast(T, __ldg(reinterpret_cast<const unsigned*>(at)));
+  } else if constexpr (sizeof(T) == 2) {
+    return __builtin_bit_cast(T, __ldg(reinterpret_cast<const unsigned short*>(at)));
+  } else {
+    static_assert(sizeof(T) == 1);
+    return __builtin_bit_cast(T, __ldg(reinterpret_cast<const unsigned char*>(at)));
+  }
 }
 
 LINNET_DEVICE void check_alignment(const void*, size_t, const Caller&) {}

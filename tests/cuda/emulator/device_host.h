@@ -85,12 +85,12 @@ T shuffle_from(T value, int from, unsigned mask, const Caller& caller) {
   return __builtin_bit_cast(T, static_cast<Word<T>>(result));
 }
 inline int lane_of_warp() { return position.thread % 32; }
-/// Of the lanes of a warp; a lane that is not there is replaced by the own one.
+/// A lane that is not there is replaced by the own one.
 inline int lane_or_own(int lane) { return lane >= 0 && lane < 32 ? lane : lane_of_warp(); }
 
 }  // namespace emulator
 
-/// T has 4 or 8 bytes.
+/// T has 4 or 8 bytes. Of a lane, or of a number of lanes, the lowest five bits count, as in PTX.
 template <class T>
 LINNET_DEVICE T shuffle(T value, int from_lane, unsigned mask = 0xffffffffu,
                         const Caller& caller = Caller::current()) {
@@ -99,19 +99,19 @@ LINNET_DEVICE T shuffle(T value, int from_lane, unsigned mask = 0xffffffffu,
 template <class T>
 LINNET_DEVICE T shuffle_xor(T value, int lanes, unsigned mask = 0xffffffffu,
                             const Caller& caller = Caller::current()) {
-  const int from = emulator::lane_or_own(emulator::lane_of_warp() ^ lanes);
+  const int from = emulator::lane_or_own(emulator::lane_of_warp() ^ (lanes & 31));
   return emulator::shuffle_from(value, from, mask, caller);
 }
 template <class T>
 LINNET_DEVICE T shuffle_up(T value, int lanes, unsigned mask = 0xffffffffu,
                            const Caller& caller = Caller::current()) {
-  const int from = emulator::lane_or_own(emulator::lane_of_warp() - lanes);
+  const int from = emulator::lane_or_own(emulator::lane_of_warp() - (lanes & 31));
   return emulator::shuffle_from(value, from, mask, caller);
 }
 template <class T>
 LINNET_DEVICE T shuffle_down(T value, int lanes, unsigned mask = 0xffffffffu,
                              const Caller& caller = Caller::current()) {
-  const int from = emulator::lane_or_own(emulator::lane_of_warp() + lanes);
+  const int from = emulator::lane_or_own(emulator::lane_of_warp() + (lanes & 31));
   return emulator::shuffle_from(value, from, mask, caller);
 }
 LINNET_DEVICE unsigned ballot(bool predicate, unsigned mask = 0xffffffffu,
@@ -203,14 +203,17 @@ LINNET_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) {
 LINNET_DEVICE int leading_zeros(uint32_t x) { return x == 0 ? 32 : __builtin_clz(x); }
 LINNET_DEVICE int count_bits(uint32_t x) { return __builtin_popcount(x); }
 
-/// Device memory that no thread of the launch writes.
-template <class T>
-LINNET_DEVICE T load_read_only(const T* at) {
-  return *at;
-}
-
 LINNET_DEVICE void check_alignment(const void* at, size_t bytes, const Caller& caller) {
   if (reinterpret_cast<uintptr_t>(at) % bytes != 0) emulator::fail_alignment(at, bytes, caller);
+}
+
+/// Device memory that no thread of the launch writes. T has 1, 2, 4, 8 or 16 bytes, and `at` is a
+/// multiple of its size.
+template <class T>
+LINNET_DEVICE T load_read_only(const T* at, const Caller& caller = Caller::current()) {
+  static_assert(sizeof(T) <= 16 && (sizeof(T) & (sizeof(T) - 1)) == 0);
+  check_alignment(at, sizeof(T), caller);
+  return *at;
 }
 
 }  // namespace linnet::cuda

@@ -485,16 +485,6 @@ void Machine::launch(const KernelEntry& kernel, Grid grid, uint32_t threads, con
   for (uint64_t i = 0; i < count; ++i) run_block(order[i], grid);
 }
 
-Schedule schedule_of_environment() {
-  const char* name = std::getenv("LINNET_EMULATOR_SCHEDULE");
-  if (name == nullptr) return Schedule::kInOrder;
-  for (Schedule schedule : kSchedules) {
-    if (std::strcmp(name, name_of(schedule)) == 0) return schedule;
-  }
-  throw LaunchError(std::string("LINNET_EMULATOR_SCHEDULE=") + name +
-                    ", expected in_order, reversed, warp or random");
-}
-
 Translate translation = nullptr;
 
 }  // namespace
@@ -530,6 +520,16 @@ Schedule schedule() {
     set_schedule(schedule_of_environment(), seed == nullptr ? 0 : std::strtoull(seed, nullptr, 10));
   }
   return *machine().chosen;
+}
+
+Schedule schedule_of_environment() {
+  const char* name = std::getenv("LINNET_EMULATOR_SCHEDULE");
+  if (name == nullptr) return Schedule::kInOrder;
+  for (Schedule schedule : kSchedules) {
+    if (std::strcmp(name, name_of(schedule)) == 0) return schedule;
+  }
+  throw LaunchError(std::string("LINNET_EMULATOR_SCHEDULE=") + name +
+                    ", expected in_order, reversed, warp or random");
 }
 
 const char* name_of(Schedule schedule) {

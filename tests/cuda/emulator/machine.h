@@ -70,6 +70,7 @@ inline constexpr Schedule kSchedules[] = {Schedule::kInOrder, Schedule::kReverse
 void set_schedule(Schedule schedule, uint64_t seed = 0);
 /// @throws LaunchError if the environment names none.
 Schedule schedule();
+Schedule schedule_of_environment();
 const char* name_of(Schedule schedule);
 
 /// Where the bytes of a device's address can be reached; by default there. A driver whose addresses

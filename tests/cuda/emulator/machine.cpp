@@ -24,6 +24,8 @@ Position position;
 namespace {
 
 constexpr int kWarp = 32, kMostThreads = 1024;
+// How much further each block begins among the threads of the thread sanitizer.
+constexpr int kStep = 61;
 constexpr uint32_t kMostParameterBytes = 32764, kMostBlocksX = 0x7fffffff, kMostBlocksYZ = 65535;
 using Where = std::source_location;
 
@@ -77,6 +79,7 @@ class Machine {
   void wait();
   void leave();
   Fibre& free_fibre(int thread);
+  int stacks() const { return watches_races() ? count_ + kStep : count_; }
   void finish_barrier(const Thread& last);
   bool all_agree(const Thread& last);
   void finish_meeting(const Thread& last);
@@ -101,14 +104,17 @@ class Machine {
   BlockMemory memory_;
 
   Fibre host_;
-  Fibre fibres_[kMostThreads];
+  Fibre fibres_[kMostThreads + kStep];
   std::vector<Fibre*> free_fibres_;
   Fibre* running_ = nullptr;
 
-  // Of the thread sanitizer: a thread for each of a block, and what stands for the order that the
-  // start, the end and fences make.
+  // Of the thread sanitizer: a thread for each of a block, another one in the next block, so that
+  // the same thread of two blocks is not ordered; and what stands for the order that the start, the
+  // end and fences make.
+  int race_index(int thread) const { return (thread + first_race_thread_) % (count_ + kStep); }
   void* host_thread_ = nullptr;
-  void* race_threads_[kMostThreads] = {};
+  void* race_threads_[kMostThreads + kStep] = {};
+  int first_race_thread_ = 0;
   char start_ = 0, end_ = 0, fence_ = 0;
   // The same for the barriers of the block and of each warp, fresh for each block: an order between
   // blocks must not come of them. They change between two words, so that who is late in leaving one
@@ -210,7 +216,7 @@ Fibre& Machine::free_fibre(int thread) {
   // Under the thread sanitizer each thread has its own stack: two of them in the same place would
   // look like a race.
   if (watches_races()) {
-    fibre = &fibres_[thread];
+    fibre = &fibres_[race_index(thread)];
   } else {
     fibre = free_fibres_.back();
     free_fibres_.pop_back();
@@ -231,7 +237,7 @@ void Machine::leave() {
     position.thread = next;
     Thread& thread = threads_[next];
     running_ = thread.state == Thread::kNew ? &free_fibre(next) : thread.fibre;
-    become(race_threads_[next]);
+    become(race_threads_[race_index(next)]);
   }
   if (running_ != from) change(*from, *running_);
 }
@@ -401,7 +407,7 @@ void Machine::check_block() {
 
 // Threads that wait are forgotten where they are.
 void Machine::abandon_block() {
-  for (int i = 0; i < count_; ++i) {
+  for (int i = 0; i < stacks(); ++i) {
     fibres_[i].prepared = false;
     if (!watches_races()) continue;
     become(race_threads_[i]);
@@ -429,6 +435,7 @@ void Machine::run_block(uint64_t index, Grid grid) {
   barriers_ = 0;
   if (watches_races())
     turns_.reset(new Turns[static_cast<size_t>(1 + (count_ + kWarp - 1) / kWarp)]);
+  first_race_thread_ = (first_race_thread_ + kStep) % (count_ + kStep);
   ready_.start(*chosen, count_);
   running_ = &host_;
   leave();
@@ -468,8 +475,8 @@ void Machine::prepare_launch(const KernelEntry& kernel, Grid grid, uint32_t thre
   position.blocks[2] = static_cast<int>(grid.z);
   if (watches_races()) host_thread_ = __tsan_get_current_fiber();
   free_fibres_.clear();
-  free_fibres_.reserve(kMostThreads);
-  for (int i = count_; i-- > 0;) {
+  free_fibres_.reserve(kMostThreads + kStep);
+  for (int i = stacks(); i-- > 0;) {
     if (fibres_[i].bottom == nullptr) allocate_stack(fibres_[i], static_cast<size_t>(i));
     if (watches_races() && race_threads_[i] == nullptr) race_threads_[i] = __tsan_create_fiber(0);
     free_fibres_.push_back(&fibres_[i]);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdlib>
@@ -209,7 +210,7 @@ TEST(MachineEnvironment, NamesTheSchedule) {
   unsetenv("LINNET_EMULATOR_SCHEDULE");
 }
 
-uint64_t translated = 0;
+std::atomic<uint64_t> translated = 0;
 
 TEST(MachineMemory, AddressesAreTranslated) {
   static std::vector<int> bytes(256, 1);
@@ -242,15 +243,14 @@ TEST(MachineDeathTest, TheAddressSanitizerNamesTheLine) {
 #if defined(__SANITIZE_THREAD__)
 TEST(MachineDeathTest, TheThreadSanitizerSeesRaces) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
-  for (Schedule schedule : kSchedules) {
+  const auto race = testing::ExitedWithCode(66);
+  for (Schedule schedule : kSchedules) {  // whether or not the result is right
     emulator::set_schedule(schedule);
-    EXPECT_EXIT((mistake(linnet_kernel_mistake_missing_barrier), std::exit(0)),
-                testing::ExitedWithCode(66), "data race");
-    EXPECT_EXIT((mistake(linnet_kernel_mistake_shuffle_as_barrier), std::exit(0)),
-                testing::ExitedWithCode(66), "data race");
-    EXPECT_EXIT((mistake(linnet_kernel_mistake_racing_blocks, {.x = 2}), std::exit(0)),
-                testing::ExitedWithCode(66), "data race");
+    EXPECT_EXIT((mistake(linnet_kernel_mistake_missing_barrier), std::exit(0)), race, "data race");
   }
+  EXPECT_EXIT((mistake(linnet_kernel_mistake_shuffle_as_barrier), std::exit(0)), race, "data race");
+  EXPECT_EXIT((mistake(linnet_kernel_mistake_racing_blocks, {.x = 2}), std::exit(0)), race,
+              "data race");
 }
 #endif
 

@@ -87,7 +87,8 @@ LINNET_KERNEL(mistake_left_by_other_block, MistakeArgs, 32) {
 }
 LINNET_KERNEL(mistake_beyond_shared, MistakeArgs, 32) {
   LINNET_SHARED(int, values, 32);
-  values[thread() + args.in.get()[0]] = 1;
+  int* at = values;
+  at[thread() + args.in.get()[0]] = 1;
 }
 LINNET_KERNEL(mistake_beyond_dynamic, MistakeArgs, 32) {
   shared_memory<int>()[thread() + args.in.get()[0]] = 1;

@@ -14,17 +14,26 @@ struct MistakeArgs {
 
 }  // namespace linnet::cuda
 
-#define LINNET_MISTAKES(X)                                                                       \
-  X(right_sum)                                                                                   \
-  X(mistake_missing_barrier)                                                                     \
-  X(mistake_two_barriers)                                                                        \
-  X(mistake_ended_before_barrier) X(mistake_barrier_of_some) X(mistake_two_operations)           \
-      X(mistake_outside_mask) X(mistake_reads_outside_mask) X(mistake_ended_lane)                \
-          X(mistake_half_a_warp) X(mistake_misaligned_load) X(mistake_misaligned_store)          \
-              X(mistake_misaligned_read) X(mistake_uninitialised) X(mistake_left_by_other_block) \
-                  X(mistake_beyond_shared) X(mistake_beyond_dynamic) X(mistake_beyond_memory)    \
-                      X(mistake_order_of_blocks) X(mistake_shuffle_as_barrier)                   \
-                          X(mistake_racing_blocks)
-#define X(name) extern "C" const linnet::cuda::emulator::KernelEntry linnet_kernel_##name;
-LINNET_MISTAKES(X)
-#undef X
+extern "C" {
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_right_sum;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_missing_barrier;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_two_barriers;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_ended_before_barrier;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_barrier_of_some;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_two_operations;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_outside_mask;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_reads_outside_mask;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_ended_lane;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_half_a_warp;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_misaligned_load;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_misaligned_store;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_misaligned_read;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_uninitialised;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_left_by_other_block;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_beyond_shared;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_beyond_dynamic;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_beyond_memory;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_order_of_blocks;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_shuffle_as_barrier;
+extern const linnet::cuda::emulator::KernelEntry linnet_kernel_mistake_racing_blocks;
+}

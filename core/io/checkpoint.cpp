@@ -183,7 +183,7 @@ TensorList read_values(const std::string& directory, const Leaves& leaves, const
           "{}: '{}' is damaged or of another checkpoint: checksum {}, the manifest says {}", path,
           name, checkpoint::checksum_text(checksum), checkpoint::checksum_text(expected));
     }
-    values.push_back(to_tensor(array));
+    values.push_back(to_tensor(array).to(like.device()));
   }
   return values;
 }
@@ -202,7 +202,7 @@ HostArray to_host_array(const Tensor& tensor) {
 }
 
 Tensor to_tensor(const HostArray& array) {
-  return from_external(array.data, array.dtype, array.shape, array.owner);
+  return from_external(array.data, array.dtype, array.shape, array.owner).to(default_device());
 }
 
 Json checkpoint_manifest(const std::string& directory, FileSystem& file_system) {

@@ -6,7 +6,7 @@ namespace linnet::nnx {
 
 RngStream::RngStream(const Key& key, std::string tag)
     : key_(key.data(), Metadata{{"tag", tag}}),
-      count_(scalar_integer(0, DType::kU32), Metadata{{"tag", tag}}),
+      count_(scalar_integer(0, DType::kU32).to(key_.value().device()), Metadata{{"tag", tag}}),
       tag_(std::move(tag)) {}
 
 Key RngStream::next() {
@@ -20,7 +20,7 @@ RngStream RngStream::fork() { return RngStream(next(), tag_); }
 
 void RngStream::reset(const Key& key) {
   key_.set_value(key.data());
-  count_.set_value(scalar_integer(0, DType::kU32));
+  count_.set_value(scalar_integer(0, DType::kU32).to(key_.value().device()));
 }
 
 Rngs::Rngs(int64_t seed) { add("default", Key(seed)); }

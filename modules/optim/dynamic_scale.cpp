@@ -7,7 +7,7 @@
 namespace linnet::optim {
 
 Tensor all_finite(const TensorList& tensors) {
-  Tensor out(true);
+  Tensor out = Tensor(true).to(tensors.empty() ? default_device() : tensors[0].device());
   for (const Tensor& t : tensors) {
     if (is_floating(t.dtype())) out = logical_and(out, all(is_finite(t)));
   }
@@ -16,8 +16,8 @@ Tensor all_finite(const TensorList& tensors) {
 
 DynamicScale::DynamicScale(const DynamicScaleOptions& options)
     : options_(options),
-      factor_(astype(Tensor(options.initial), DType::kF32)),
-      finite_steps_(Tensor(0)) {
+      factor_(astype(Tensor(options.initial), DType::kF32).to(default_device())),
+      finite_steps_(Tensor(0).to(default_device())) {
   if (!(options.growth_factor > 1) || !(options.backoff_factor < 1) ||
       !(options.backoff_factor > 0)) {
     fail<ValueError>(

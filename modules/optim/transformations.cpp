@@ -6,13 +6,23 @@
 namespace linnet::optim {
 namespace {
 
+/// Like a parameter, where the parameter lies.
+Tensor filled_beside(const Tensor& p, double value) {
+  const ScopedDevice there(p.device());
+  return full(p.shape(), value, p.dtype());
+}
+
 TensorList zeros_of(const TensorList& params) {
   TensorList out;
-  for (const Tensor& p : params) out.push_back(zeros(p.shape(), p.dtype()));
+  for (const Tensor& p : params) out.push_back(filled_beside(p, 0));
   return out;
 }
 
-Tensor zero_count() { return scalar_integer(0, DType::kI32); }
+/// Beside the parameters: a step must not fetch it from another device.
+Tensor zero_count(const TensorList& params) {
+  const Tensor zero = scalar_integer(0, DType::kI32);
+  return zero.to(params.empty() ? default_device() : params[0].device());
+}
 
 /// @throws TreeError if the state was made by another transformation.
 TensorList& list_of(TransformState& state, const char* name) {
@@ -150,9 +160,9 @@ GradientTransformation scale_by_learning_rate(Rate rate) {
   if (rate.constant()) return scale(-rate.value());
   GradientTransformation out;
   out.description = fmt::format("scale_by_learning_rate({})", rate.text());
-  out.init_list = [](const TensorList&) {
+  out.init_list = [](const TensorList& params) {
     TransformState state;
-    state.lists["count"] = {zero_count()};
+    state.lists["count"] = {zero_count(params)};
     return state;
   };
   out.update_list = [rate](const TensorList& grads, TransformState& state, const TensorList&) {
@@ -172,7 +182,7 @@ GradientTransformation scale_by_adam(AdamOptions o) {
       fmt::format("scale_by_adam({}, {}, {}, {}, {})", o.b1, o.b2, o.eps, o.eps_root, o.nesterov);
   out.init_list = [](const TensorList& params) {
     TransformState state;
-    state.lists["count"] = {zero_count()};
+    state.lists["count"] = {zero_count(params)};
     state.lists["mu"] = zeros_of(params);
     state.lists["nu"] = zeros_of(params);
     return state;
@@ -205,8 +215,8 @@ GradientTransformation scale_by_rms(double decay, double eps, double initial_sca
   out.description = fmt::format("scale_by_rms({}, {}, {})", decay, eps, initial_scale);
   out.init_list = [initial_scale](const TensorList& params) {
     TransformState state;
-    state.lists["nu"] = map(
-        params, [&](size_t, const Tensor& p) { return full(p.shape(), initial_scale, p.dtype()); });
+    state.lists["nu"] =
+        map(params, [&](size_t, const Tensor& p) { return filled_beside(p, initial_scale); });
     return state;
   };
   out.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
@@ -397,9 +407,8 @@ GradientTransformation adagrad(Rate rate, double initial_accumulator, double eps
   sums.description = fmt::format("scale_by_rss({}, {})", initial_accumulator, eps);
   sums.init_list = [=](const TensorList& params) {
     TransformState state;
-    state.lists["sum_of_squares"] = map(params, [&](size_t, const Tensor& p) {
-      return full(p.shape(), initial_accumulator, p.dtype());
-    });
+    state.lists["sum_of_squares"] =
+        map(params, [&](size_t, const Tensor& p) { return filled_beside(p, initial_accumulator); });
     return state;
   };
   sums.update_list = [=](const TensorList& grads, TransformState& state, const TensorList&) {
@@ -474,9 +483,12 @@ TensorList chosen_values(const std::vector<nnx::detail::NodeLeaf>& leaves, const
 
 Optimizer::Optimizer(GradientTransformation tx, nnx::Filter wrt,
                      const std::vector<nnx::detail::NodeLeaf>& leaves)
-    : tx_(std::move(tx)), wrt_(std::move(wrt)), step_(scalar_integer(0, DType::kI32)) {
+    : Optimizer(std::move(tx), wrt, chosen_values(leaves, wrt)) {}
+
+Optimizer::Optimizer(GradientTransformation tx, nnx::Filter wrt, const TensorList& params)
+    : tx_(std::move(tx)), wrt_(std::move(wrt)), step_(zero_count(params)) {
   tx_.description = described(std::move(tx_.description));
-  state_.write(tx_.init_list(chosen_values(leaves, wrt_)));
+  state_.write(tx_.init_list(params));
 }
 
 Optimizer& Optimizer::operator=(const Optimizer& other) {

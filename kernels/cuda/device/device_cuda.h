@@ -11,6 +11,10 @@ using uint16_t = unsigned short;
 using uint32_t = unsigned;
 using uint64_t = unsigned long long;
 using size_t = unsigned long;
+// Builtins of other compilers that NVRTC lacks.
+#define __builtin_huge_val() __builtin_bit_cast(double, 0x7ff0000000000000ull)
+#define __builtin_inf() __builtin_huge_val()
+#define __builtin_nan(text) __builtin_bit_cast(double, 0x7ff8000000000000ull)
 #else
 #include <cstddef>
 #include <cstdint>

@@ -38,10 +38,12 @@ struct Global {
 #endif
 };
 
+#if !defined(__CUDACC_RTC__)
 /// A pointer argument from an `Address` of the host.
 template <class T, class HostAddress>
 Global<T> global(HostAddress address) {
   return {address.word};
 }
+#endif
 
 }  // namespace linnet::cuda

@@ -86,6 +86,7 @@ Gpu::Gpu(int index) : index_(index) {
   check(cu.cuCtxSetCurrent(context_), "making a context current");
   check(cu.cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "making a stream");
   check(cu.cuStreamCreate(&capture_stream_, CU_STREAM_NON_BLOCKING), "making a stream");
+  check(cu.cuStreamCreate(&bus_, CU_STREAM_NON_BLOCKING), "making a stream");
   check(cu.cuDeviceGetDefaultMemPool(&pool_, handle_), "asking for the memory pool");
   cuuint64_t keep = ~cuuint64_t{0};
   check(cu.cuMemPoolSetAttribute(pool_, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &keep),
@@ -105,9 +106,7 @@ void Gpu::upload(void* to, const void* host, size_t bytes) {
   auto address = reinterpret_cast<CUdeviceptr>(to);
   while (bytes > 0) {
     const size_t part = std::min(bytes, kPinnedBlock);
-    std::byte* const pinned = uploads_.reserve(part, stream_);
-    std::memcpy(pinned, from, part);
-    check(driver().cuMemcpyHtoDAsync(address, pinned, part, stream_), "copying to the device");
+    uploads_.upload(address, from, part, stream_, bus_);
     from += part;
     address += part;
     bytes -= part;

@@ -1,8 +1,8 @@
 // One device of the driver: its context, its stream, its memory.
 //
-// All work of a device goes to one stream, so that it happens in the order in which it was given.
-// Who enqueues several pieces that belong together, or uses `uploads` or `host_area`, holds
-// `lock()`.
+// All work of a device goes to one stream, so that it happens in the order in which it was given;
+// only the way of large uploads over the bus runs beside it (pinned.h). Who enqueues several pieces
+// that belong together, or uses `uploads` or `host_area`, holds `lock()`.
 #pragma once
 
 #include <cuda.h>
@@ -83,7 +83,7 @@ class Gpu {
   int index_;
   CUdevice handle_ = 0;
   CUcontext context_ = nullptr;
-  CUstream stream_ = nullptr, capture_stream_ = nullptr;
+  CUstream stream_ = nullptr, capture_stream_ = nullptr, bus_ = nullptr;
   CUmemoryPool pool_ = nullptr;
   DeviceProperties properties_;
   std::recursive_mutex mutex_;

@@ -1,5 +1,7 @@
 #include "kernels/cuda/runtime/pinned.h"
 
+#include <cstring>
+
 #include "kernels/cuda/driver/driver.h"
 #include "linnet/detail/format.h"
 
@@ -29,22 +31,18 @@ UploadRing::Block UploadRing::next_block() {
   }
   Block block{};
   check(cu.cuEventCreate(&block.free, CU_EVENT_DISABLE_TIMING), "making an event");
-  try {
-    block.data = allocate_pinned(kPinnedBlock);
-  } catch (...) {
-    cu.cuEventDestroy(block.free);
-    throw;
-  }
+  check(cu.cuEventCreate(&block.arrived, CU_EVENT_DISABLE_TIMING), "making an event");
+  block.data = allocate_pinned(kPinnedBlock);
   ++blocks_;
   return block;
 }
 
-std::byte* UploadRing::reserve(size_t bytes, CUstream stream) {
+size_t UploadRing::reserve(size_t bytes, CUstream stream) {
   constexpr size_t kAlignment = 64;
   const size_t begin = (filled_ + kAlignment - 1) / kAlignment * kAlignment;
   if (begin + bytes <= kPinnedBlock) {
     filled_ = begin + bytes;
-    return current_.data + begin;
+    return begin;
   }
   if (current_.data) {
     check(driver().cuEventRecord(current_.free, stream), "recording an event");
@@ -54,7 +52,25 @@ std::byte* UploadRing::reserve(size_t bytes, CUstream stream) {
   }
   current_ = next_block();
   filled_ = bytes;
-  return current_.data;
+  return 0;
+}
+
+void UploadRing::upload(CUdeviceptr to, const std::byte* from, size_t bytes, CUstream stream,
+                        CUstream bus) {
+  const Driver& cu = driver();
+  const size_t at = reserve(bytes, stream);
+  std::memcpy(current_.data + at, from, bytes);
+  if (bytes < kOverlapped) {
+    return check(cu.cuMemcpyHtoDAsync(to, current_.data + at, bytes, stream),
+                 "copying to the device");
+  }
+  if (!current_.there)
+    check(cu.cuMemAllocAsync(&current_.there, kPinnedBlock, bus), "memory for uploads");
+  check(cu.cuMemcpyHtoDAsync(current_.there + at, current_.data + at, bytes, bus),
+        "copying to the device");
+  check(cu.cuEventRecord(current_.arrived, bus), "recording an event");
+  check(cu.cuStreamWaitEvent(stream, current_.arrived, 0), "waiting for an upload");
+  check(cu.cuMemcpyDtoDAsync(to, current_.there + at, bytes, stream), "copying on the device");
 }
 
 std::byte* DownloadBlocks::take() {

@@ -255,6 +255,7 @@ class Optimizer {
  private:
   Optimizer(GradientTransformation tx, nnx::Filter wrt,
             const std::vector<nnx::detail::NodeLeaf>& leaves);
+  Optimizer(GradientTransformation tx, nnx::Filter wrt, const TensorList& params);
   void update_state(const nnx::State& params, const nnx::State& grads);
   GradientTransformation tx_;
   nnx::Filter wrt_;

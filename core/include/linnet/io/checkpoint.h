@@ -24,7 +24,7 @@ namespace linnet {
 
 /// Host copy of a concrete tensor, sharing its memory where it is dense.
 HostArray to_host_array(const Tensor& tensor);
-/// A tensor over the array's memory.
+/// A tensor over the array's memory, or a copy of it on the default device.
 Tensor to_tensor(const HostArray& array);
 
 namespace detail {

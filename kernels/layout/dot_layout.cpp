@@ -123,6 +123,16 @@ bool DotLayout::rhs_is_matrix() const {
          non_negative(batch.rhs);
 }
 
+void DotLayout::move_rows_to_batch() {
+  DotRole inner;
+  for (size_t i = 0; i < rows.sizes.size(); ++i) {
+    DotRole& to = i + 1 == rows.sizes.size() ? inner : batch;
+    to.add(rows.sizes[i], rows.lhs[i], 0);
+  }
+  rows = inner;
+  batch.merge();
+}
+
 DotLayout::Packing DotLayout::pack_lhs() {
   Packing p;
   append(p, batch.sizes, batch.lhs);

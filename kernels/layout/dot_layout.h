@@ -39,6 +39,9 @@ struct DotLayout {
   /// Whether strides alone can describe the operand as matrices.
   bool lhs_is_matrix() const;
   bool rhs_is_matrix() const;
+  /// Makes all but the innermost rows dimensions of the batch, along which the right operand
+  /// repeats. The result is the same.
+  void move_rows_to_batch();
   /// Replaces the operand by a dense copy [batch…, m, k] or [batch…, k, n]; batch dimensions along
   /// which it repeats are not copied. Gives sizes and strides of what is copied from and to.
   struct Packing {

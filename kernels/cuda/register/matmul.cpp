@@ -59,7 +59,8 @@ bool describe_epilogue(const KernelRequest& request, const Epilogue& epilogue, P
 std::optional<Product> describe(const KernelRequest& request, const DotParams& params,
                                 const Epilogue& epilogue, std::string& reason) {
   const OperandView &lhs = request.inputs[0], &rhs = request.inputs[1];
-  const DotLayout layout(params, lhs, rhs);
+  DotLayout layout(params, lhs, rhs);
+  if (!layout.lhs_is_matrix()) layout.move_rows_to_batch();
   if (!layout.lhs_is_matrix() || !layout.rhs_is_matrix()) {
     reason = fmt::format("the strides of the {} operand are not those of matrices",
                          layout.lhs_is_matrix() ? "right" : "left");

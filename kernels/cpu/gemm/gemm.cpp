@@ -31,8 +31,6 @@ constexpr int64_t kBlockColumns = 384;
 template <class T>
 constexpr int64_t kBlockDepth = 1536 / sizeof(T);
 
-// Multiply-adds below which a second thread costs more than it brings.
-constexpr int64_t kParallelWork = int64_t{1} << 19;
 // Elements of B up to which it is read in place.
 constexpr int64_t kInPlaceElements = 64 * 64;
 

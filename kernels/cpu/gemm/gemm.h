@@ -41,6 +41,9 @@ struct GemmProblem {
   int64_t work() const { return batch_count() * m * n * k; }
 };
 
+/// Multiply-adds below which a second thread costs more than it brings.
+inline constexpr int64_t kParallelWork = int64_t{1} << 19;
+
 /// The same problem with batch dimensions of size 1 removed, neighbouring ones merged where the
 /// strides allow, the innermost one folded into the rows if B does not depend on it, and a single
 /// column turned into a single row. Strides of dimensions of size 1 become ordinary ones.

@@ -4,10 +4,13 @@
 #include <array>
 #include <limits>
 
+#include "kernels/cpu/gemm/parallel.h"
 #include "kernels/cpu/onednn/compat.h"
 #include "kernels/cpu/onednn/epilogue.h"
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/onednn/pipeline.h"
+#include "kernels/cpu/onednn/thread_scope.h"
+#include "linnet/deterministic.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 
@@ -148,6 +151,7 @@ PrepareResult prepare(const ConvSpec& spec, const char* what, int64_t least_wino
   if (std::string reason = reason_to_decline(spec); !reason.empty())
     return {nullptr, std::move(reason)};
   apply_num_threads();
+  const ThreadScope scope(is_deterministic() ? 1 : available_threads());
   if (prefer_winograd(spec, least_winograd)) {
     try {
       return {make(true), {}};

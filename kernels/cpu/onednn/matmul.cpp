@@ -9,6 +9,8 @@
 #include "kernels/cpu/onednn/epilogue.h"
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/onednn/pipeline.h"
+#include "kernels/cpu/onednn/thread_scope.h"
+#include "linnet/deterministic.h"
 #include "linnet/parallel.h"
 
 namespace linnet::cpu::onednn {
@@ -202,6 +204,8 @@ std::unique_ptr<Prepared> make_linear_matmul(const MatmulSpec& s, const GemmProb
 }
 
 std::unique_ptr<Prepared> make_library_matmul(const MatmulSpec& s, const GemmProblem& p) {
+  const bool alone = p.work() < kParallelWork || is_deterministic();
+  const ThreadScope scope(alone ? 1 : available_threads());
   if (!s.activation) return make_linear_matmul(s, p);
   MatmulSpec product = s;
   product.has_residual = false;
@@ -218,7 +222,8 @@ PrepareResult own_matmul(const MatmulSpec& spec) {
 
 PrepareResult prepare_f32(const MatmulSpec& spec) {
   const GemmProblem merged = merge_batches(problem_of(spec));
-  if (!library_can(merged) || own_is_faster(canonical(merged))) return own_matmul<float>(spec);
+  if (!library_can(merged) || own_is_faster(canonical(merged)) || is_deterministic())
+    return own_matmul<float>(spec);
   try {
     return {make_library_matmul(spec, merged), {}};
   } catch (const dnnl::error&) {

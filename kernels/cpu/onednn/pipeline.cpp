@@ -7,6 +7,7 @@
 #include <atomic>
 #include <thread>
 
+#include "kernels/cpu/onednn/thread_scope.h"
 #include "linnet/error.h"
 
 namespace linnet::cpu::onednn {
@@ -102,7 +103,7 @@ class CallStates {
 class Pipeline final : public Prepared {
  public:
   Pipeline(PipelinePlan plan, std::string implementation)
-      : plan_(std::move(plan)), states_(plan_), parallel_(omp_get_max_threads() > 1) {
+      : plan_(std::move(plan)), states_(plan_), threads_(omp_get_max_threads()) {
     implementation_ = std::move(implementation);
   }
 
@@ -110,11 +111,12 @@ class Pipeline final : public Prepared {
 
   void execute(std::span<const void* const> inputs, std::span<void* const> outputs,
                void* workspace) const override {
-    if (parallel_ && omp_in_parallel()) {
+    if (threads_ > 1 && omp_in_parallel()) {
       throw DeviceError(fmt::format(
           "oneDNN ({}): called inside an OpenMP parallel region. Hint: prepare it with one thread",
           implementation_));
     }
+    const ThreadScope as_prepared(threads_);
     const Lease lease{states_, states_.take()};
     for (size_t i = 0; i < plan_.places.size(); ++i) {
       const Place place = plan_.places[i];
@@ -136,7 +138,7 @@ class Pipeline final : public Prepared {
 
   PipelinePlan plan_;
   mutable CallStates states_;
-  bool parallel_;
+  int threads_;
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "core/trace/graph_trace.h"
 #include "core/trace/rules.h"
 #include "linnet/detail/format.h"
+#include "linnet/ops.h"
 
 namespace linnet {
 
@@ -162,6 +163,12 @@ ProgramPtr batched_results(const Program::Batched& batch, const Flags& always, i
     }
     return results;
   });
+}
+
+Tensor chosen_elements(const Tensor& mask, const Tensor& a, const Tensor& b) {
+  Shape shape = mask.shape();
+  while (shape.size() < a.rank()) shape.push_back(1);
+  return where(broadcast_to(reshape(mask, shape).to(a.device()), a.shape()), a, b);
 }
 
 Graph rearranged(const Graph& graph, const std::vector<int64_t>& inputs,

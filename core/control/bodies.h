@@ -32,6 +32,10 @@ std::string batch_key(const BatchTrace& trace);
 /// Its program again, of which the marked results have the batch dimension in any case.
 ProgramPtr batched_results(const Program::Batched& batch, const Flags& always, int64_t size);
 
+/// Of a batch: `a` where `mask` says so, else `b`. The mask goes where they are, since what a loop
+/// carries may be numbers of the host.
+Tensor chosen_elements(const Tensor& mask, const Tensor& a, const Tensor& b);
+
 /// first, first + 1, … : positions of so many operands or results.
 std::vector<int64_t> range(int64_t first, size_t count);
 

@@ -1,6 +1,7 @@
 // cond: branches, of which one runs, and their derivative and batching rules.
 #include "core/control/loops.h"
 #include "core/ops/creation.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
@@ -181,13 +182,11 @@ TensorList select_of_all(BatchTrace& trace, const CondParams& p, const BatchedOp
     TensorList results = call(batch.program, Inputs(operands.values).subspan(1));
     const Tensor mine = index == static_cast<int32_t>(b);
     for (size_t k = 0; k < results.size(); ++k) {
-      if (!batch.results[k]) results[k] = repeated(results[k], trace.size());
-      Shape shape = mine.shape();
-      while (shape.size() < results[k].shape().size()) shape.push_back(1);
+      if (!batch.results[k]) results[k] = repeated(beside(results[k], mine), trace.size());
       if (b == 0)
         out.push_back(results[k]);
       else
-        out[k] = where(broadcast_to(reshape(mine, shape), results[k].shape()), results[k], out[k]);
+        out[k] = chosen_elements(mine, results[k], out[k]);
     }
   }
   return lift_results(trace, out, Flags(out.size(), 1));

@@ -26,13 +26,34 @@ bool same_type(const TensorType& a, const TensorType& b) {
   return a.dtype == b.dtype && a.shape == b.shape && a.device == b.device;
 }
 
-/// Gives weak elements of the carry the types that the body makes of them. @return whether any
-/// changed, so that the body must be recorded anew.
+/// One number of the host, which goes to whatever device needs it.
+bool goes_anywhere(const TensorType& type) { return type.device.host() && type.shape.empty(); }
+
+/// Results that are numbers of the host on the devices where they are wanted.
+TensorList on_devices(TensorList results, std::span<const Device> devices) {
+  for (size_t k = 0; k < devices.size() && k < results.size(); ++k) {
+    if (results[k].defined() && goes_anywhere(results[k].type()))
+      results[k] = results[k].to(devices[k]);
+  }
+  return results;
+}
+
+std::string text_of(const TensorType& type, bool with_device) {
+  return with_device ? fmt::format("{} on {}", to_string(type), to_string(type.device))
+                     : to_string(type);
+}
+
+/// Gives weak elements of the carry the types that the body makes of them, and numbers of the host
+/// the device. @return whether any changed, so that the body must be recorded anew.
 /// @throws ShapeError or DTypeError naming the first element that does not keep its type.
 bool promote_carry(const char* name, TensorList& carry, const TypeList& got,
                    const LeafName& name_of_leaf) {
   bool changed = false;
   for (size_t k = 0; k < carry.size(); ++k) {
+    if (goes_anywhere(carry[k].type()) && !got[k].device.host()) {
+      carry[k] = carry[k].to(got[k].device);
+      changed = true;
+    }
     const TensorType from = carry[k].type();
     const bool weak_only =
         from.weak && from.shape == got[k].shape && (from.dtype != got[k].dtype || !got[k].weak);
@@ -41,10 +62,12 @@ bool promote_carry(const char* name, TensorList& carry, const TypeList& got,
       carry[k] = astype(carry[k], got[k].dtype);
       changed = true;
     } else if (!same_type(from, got[k])) {
+      const bool moved = from.device != got[k].device;
       const std::string text = fmt::format(
           "{}: the carry must keep its types: {} is {} at the beginning and {} after a step", name,
-          leaf_text(name_of_leaf, k), to_string(from), to_string(got[k]));
+          leaf_text(name_of_leaf, k), text_of(from, moved), text_of(got[k], moved));
       if (from.shape != got[k].shape) throw ShapeError(text);
+      if (moved) throw DeviceError(text + "\n  hint: x.to(device) moves a tensor");
       throw DTypeError(text + "\n  hint: convert it with astype, before the loop or in the body");
     }
   }
@@ -168,57 +191,94 @@ int64_t scan_length(const char* name, const TensorList& xs, const ScanOptions& o
   return *length;
 }
 
+/// The recorded body of a loop: constants, carry and carried variables, in this order, are its
+/// first operands, carry and carried variables its first results.
+class LoopBody {
+ public:
+  /// @param xs sequences, whose elements follow the carry when the body is recorded.
+  LoopBody(const char* name, const TensorList& init, const TensorList& xs, const ScanStep& step,
+           const LeafName& name_of_leaf)
+      : carry_(init) {
+    require_defined(init, name, "a leaf of the carry");
+    record(name, xs, step, name_of_leaf);
+    cells_ = carried_cells(name, recorded_, init.size() + xs.size());
+    Constants constants = constants_of(recorded_, init.size() + xs.size(), cells_);
+    constants_ = std::move(constants.values);
+    inputs_ = std::move(constants.positions);
+    append_range(inputs_, 0, init.size());
+    append_range(outputs_, 0, init.size());
+    leaves_ = carry_;
+    for (const CarriedCell& cell : cells_) {
+      inputs_.insert(inputs_.end(), cell.sources.begin(), cell.sources.end());
+      append_range(outputs_, cell.written->first, cell.written->first + cell.written->count);
+      carry_.insert(carry_.end(), cell.values.begin(), cell.values.end());
+    }
+  }
+
+  /// Operands and results of the recording that come after those.
+  void inputs_are_followed_by(size_t first, size_t last) { append_range(inputs_, first, last); }
+  void outputs_are_followed_by(size_t first, size_t last) { append_range(outputs_, first, last); }
+
+  const Recorded& recorded() const { return recorded_; }
+  ProgramPtr program() const {
+    return shared_program(rearranged(recorded_.graph, inputs_, outputs_));
+  }
+  Inputs constants() const { return constants_; }
+  /// The carry without variables, as the body wants it.
+  const TensorList& leaves() const { return leaves_; }
+  /// With them.
+  Inputs carry() const { return carry_; }
+  const std::vector<CarriedCell>& cells() const { return cells_; }
+
+ private:
+  void record(const char* name, const TensorList& xs, const ScanStep& step,
+              const LeafName& name_of_leaf) {
+    do {
+      Stage stage(name);
+      TensorList carry_in, x_in;
+      std::vector<Device> devices;
+      for (const Tensor& value : carry_) {
+        carry_in.push_back(stage.input(value.type()));
+        devices.push_back(value.device());
+      }
+      for (const Tensor& x : xs) {
+        TensorType type = x.type();
+        type.shape.erase(0);
+        x_in.push_back(stage.input(type));
+      }
+      recorded_ = stage.record([&] { return on_devices(step(carry_in, x_in), devices); });
+    } while (promote_carry(name, carry_, result_types(recorded_.graph), name_of_leaf));
+  }
+
+  Recorded recorded_;
+  TensorList carry_, leaves_, constants_;
+  std::vector<CarriedCell> cells_;
+  std::vector<int64_t> inputs_, outputs_;
+};
+
 }  // namespace
 
 TensorList scan_call(const char* name, const TensorList& init, const TensorList& xs,
                      const ScanOptions& options, const ScanStep& step,
                      const LeafName& name_of_leaf) {
-  require_defined(init, name, "a leaf of the carry");
   require_defined(xs, name, "a leaf of the sequences");
   const int64_t length = scan_length(name, xs, options);
   if (options.unroll < 1)
     fail<ValueError>("{}: expected to unroll one step or more, got {}", name, options.unroll);
-  TensorList carry = init;
-  const size_t given = init.size() + xs.size();
-  Recorded recorded;
-  do {
-    Stage stage(name);
-    TensorList carry_in, x_in;
-    for (const Tensor& value : carry) carry_in.push_back(stage.input(value.type()));
-    for (const Tensor& x : xs) {
-      TensorType type = x.type();
-      type.shape.erase(0);
-      x_in.push_back(stage.input(type));
-    }
-    recorded = stage.record([&] { return step(carry_in, x_in); });
-  } while (promote_carry(name, carry, result_types(recorded.graph), name_of_leaf));
-
-  const std::vector<CarriedCell> cells = carried_cells(name, recorded, given);
-  const Constants constants = constants_of(recorded, given, cells);
-  std::vector<int64_t> inputs = constants.positions, outputs;
-  append_range(inputs, 0, init.size());
-  append_range(outputs, 0, init.size());
-  TensorList operands = joined<Tensor>({constants.values, carry});
-  for (const CarriedCell& cell : cells) {
-    inputs.insert(inputs.end(), cell.sources.begin(), cell.sources.end());
-    append_range(outputs, cell.written->first, cell.written->first + cell.written->count);
-    operands.insert(operands.end(), cell.values.begin(), cell.values.end());
-  }
-  append_range(inputs, init.size(), given);
-  append_range(outputs, init.size(), recorded.results);
-  operands.insert(operands.end(), xs.begin(), xs.end());
-
-  const size_t cell_tensors = tensors_of(cells);
-  const ScanParams params{.body = shared_program(rearranged(recorded.graph, inputs, outputs)),
+  LoopBody body(name, init, xs, step, name_of_leaf);
+  body.inputs_are_followed_by(init.size(), init.size() + xs.size());
+  body.outputs_are_followed_by(init.size(), body.recorded().results);
+  const ScanParams params{.body = body.program(),
                           .length = length,
-                          .constants = static_cast<int64_t>(constants.values.size()),
-                          .carries = static_cast<int64_t>(init.size() + cell_tensors),
+                          .constants = static_cast<int64_t>(body.constants().size()),
+                          .carries = static_cast<int64_t>(body.carry().size()),
                           .reverse = options.reverse,
                           .unroll = options.unroll};
-  const TensorList results = emit(scan_primitive(), operands, params);
+  const TensorList results =
+      emit(scan_primitive(), joined<Tensor>({body.constants(), body.carry(), Inputs(xs)}), params);
   Reader reader(results);
   const Inputs last = reader.take(init.size());
-  write_cells(cells, reader.take(cell_tensors));
+  write_cells(body.cells(), reader.take(body.carry().size() - init.size()));
   return joined<Tensor>({last, reader.rest()});
 }
 
@@ -263,35 +323,18 @@ StagedCondition stage_condition(const char* name, const TensorList& carry,
 TensorList while_call(const char* name, const TensorList& init,
                       const std::function<Tensor(const TensorList&)>& condition,
                       const FlatFunction& body, const LeafName& name_of_leaf) {
-  require_defined(init, name, "a leaf of the carry");
-  TensorList carry = init;
-  Recorded recorded;
-  do {
-    Stage stage(name);
-    TensorList carry_in;
-    for (const Tensor& value : carry) carry_in.push_back(stage.input(value.type()));
-    recorded = stage.record([&] { return body(carry_in); });
-  } while (promote_carry(name, carry, result_types(recorded.graph), name_of_leaf));
-
-  const std::vector<CarriedCell> cells = carried_cells(name, recorded, init.size());
-  const Constants constants = constants_of(recorded, init.size(), cells);
-  std::vector<int64_t> inputs = constants.positions, outputs;
-  append_range(inputs, 0, init.size());
-  append_range(outputs, 0, init.size());
-  TensorList values = carry;
-  for (const CarriedCell& cell : cells) {
-    inputs.insert(inputs.end(), cell.sources.begin(), cell.sources.end());
-    append_range(outputs, cell.written->first, cell.written->first + cell.written->count);
-    values.insert(values.end(), cell.values.begin(), cell.values.end());
-  }
-  const StagedCondition test = stage_condition(name, carry, cells, condition);
+  const LoopBody loop(
+      name, init, {}, [&](const TensorList& carry, const TensorList&) { return body(carry); },
+      name_of_leaf);
+  const StagedCondition test = stage_condition(name, loop.leaves(), loop.cells(), condition);
   const WhileParams params{.condition = test.program,
-                           .body = shared_program(rearranged(recorded.graph, inputs, outputs)),
+                           .body = loop.program(),
                            .condition_constants = static_cast<int64_t>(test.constants.size()),
-                           .body_constants = static_cast<int64_t>(constants.values.size())};
+                           .body_constants = static_cast<int64_t>(loop.constants().size())};
   const TensorList results =
-      emit(while_primitive(), joined<Tensor>({test.constants, constants.values, values}), params);
-  write_cells(cells, Inputs(results).subspan(init.size()));
+      emit(while_primitive(),
+           joined<Tensor>({Inputs(test.constants), loop.constants(), loop.carry()}), params);
+  write_cells(loop.cells(), Inputs(results).subspan(init.size()));
   return TensorList(results.begin(), results.begin() + static_cast<int64_t>(init.size()));
 }
 
@@ -303,6 +346,11 @@ class Branches {
   Branches(const char* name, const TensorList& operands, const std::vector<FlatFunction>& functions)
       : name_(name), given_(operands.size()), operands_(operands) {
     for (const FlatFunction& function : functions) record(function);
+    if (devices_differ()) {
+      recorded_.clear();
+      for (const FlatFunction& function : functions) record(function);
+    }
+    for (const Recorded& branch : recorded_) require_same_results(branch);
     for (const Recorded& branch : recorded_) collect(branch);
     for (const Recorded::Written* written : written_) require_value(*written);
   }
@@ -331,26 +379,46 @@ class Branches {
     Stage stage(name_);
     TensorList inputs;
     for (size_t i = 0; i < given_; ++i) inputs.push_back(stage.input(operands_[i].type()));
-    recorded_.push_back(stage.record([&] { return function(inputs); }));
-    require_same_results(recorded_.back());
+    recorded_.push_back(stage.record([&] { return on_devices(function(inputs), devices_); }));
   }
 
-  /// A number of weak type takes the type that another branch gives; everything else must agree.
+  /// Whether a branch gives a number of the host where another gives one of a device, on which all
+  /// are then wanted.
+  bool devices_differ() {
+    bool differ = false;
+    for (const Recorded& branch : recorded_) {
+      const TypeList types = result_types(branch.graph);
+      devices_.resize(std::max(devices_.size(), branch.results));
+      for (size_t k = 0; k < branch.results; ++k) {
+        if (!types[k].device.host()) devices_[k] = types[k].device;
+      }
+    }
+    for (const Recorded& branch : recorded_) {
+      const TypeList types = result_types(branch.graph);
+      for (size_t k = 0; k < branch.results; ++k)
+        differ |= goes_anywhere(types[k]) && types[k].device != devices_[k];
+    }
+    return differ;
+  }
+
   void require_same_results(const Recorded& branch) const {
     const Recorded& first = recorded_[0];
     const TypeList a = result_types(first.graph), b = result_types(branch.graph);
-    bool same = first.results == branch.results;
-    for (size_t k = 0; same && k < first.results; ++k) same = same_type(a[k], b[k]);
+    bool same = first.results == branch.results, moved = false;
+    for (size_t k = 0; same && k < first.results; ++k) {
+      same = same_type(a[k], b[k]);
+      moved |= a[k].device != b[k].device;
+    }
     if (same) return;
-    const auto text = [](const TypeList& types, size_t count) {
+    const auto text = [&](const TypeList& types, size_t count) {
       std::string out;
-      for (size_t k = 0; k < count; ++k) out += (k ? ", " : "") + to_string(types[k]);
+      for (size_t k = 0; k < count; ++k) out += (k ? ", " : "") + text_of(types[k], moved);
       return out;
     };
     fail<ShapeError>(
         "{}: all branches must give the same types: the first gives ({}), branch {} "
         "gives ({})",
-        name_, text(a, first.results), recorded_.size() - 1, text(b, branch.results));
+        name_, text(a, first.results), &branch - recorded_.data(), text(b, branch.results));
   }
 
   size_t add_operand(const Recorded::Source& source) {
@@ -437,6 +505,7 @@ class Branches {
 
   const char* name_;
   size_t given_;
+  std::vector<Device> devices_;  ///< of the results, once branches have been found to differ
   TensorList operands_;
   std::vector<Recorded> recorded_;
   std::vector<Recorded::Source> sources_;

@@ -112,11 +112,6 @@ struct BatchedWhile {
 /// As long as one element goes on, all turn; those that are done keep their carry.
 BatchedWhile turn_together(const WhileParams& p, const Program::Batched& condition,
                            const Program::Batched& body, Flags carry, int64_t size) {
-  const auto select = [&](const Tensor& going, const Tensor& next, const Tensor& last) {
-    Shape shape = going.shape();
-    while (shape.size() < next.shape().size()) shape.push_back(1);
-    return where(broadcast_to(reshape(going, shape), next.shape()), next, last);
-  };
   const size_t conditions = static_cast<size_t>(p.condition_constants);
   const Graph& test = condition.program->graph();
   const TypeList test_types = input_types(test), body_types = input_types(body.program->graph());
@@ -135,7 +130,7 @@ BatchedWhile turn_together(const WhileParams& p, const Program::Batched& conditi
         TensorList next = run_graph(step->graph(), rest);
         for (size_t k = 0; k < next.size(); ++k) {
           if (!body.results[k]) next[k] = repeated(next[k], size);
-          next[k] = select(going, next[k], last[k]);
+          next[k] = chosen_elements(going, next[k], last[k]);
         }
         return next;
       });

@@ -106,14 +106,15 @@ class Carry {
 
 class ScanStep final : public ControlStep {
  public:
-  ScanStep(const ScanParams& p, Device device, bool reuse_memory)
+  ScanStep(const ScanParams& p, Device device, size_t alignment, bool reuse_memory)
       : length_(p.length),
         constants_(static_cast<size_t>(p.constants)),
         carries_(static_cast<size_t>(p.carries)),
         reverse_(p.reverse),
         inputs_(input_types(p.body->graph())),
         results_(result_types(p.body->graph())),
-        body_(p.body->graph(), body_options(device, alignment(device), reuse_memory), reuse_memory),
+        body_(p.body->graph(), body_options(device, alignment_of_turns(alignment), reuse_memory),
+              reuse_memory),
         carry_(body_, TypeList(results_.begin(), results_.begin() + p.carries), constants_) {
     const size_t aligned = body_.back_end().arena_alignment();
     for (Carry::Element& element : carry_.elements())
@@ -145,11 +146,11 @@ class ScanStep final : public ControlStep {
   }
 
  private:
-  size_t alignment(Device device) const {
+  size_t alignment_of_turns(size_t outside) const {
     TypeList elements(inputs_.begin() + static_cast<int64_t>(constants_ + carries_), inputs_.end());
     elements.insert(elements.end(), results_.begin() + static_cast<int64_t>(carries_),
                     results_.end());
-    return alignment_of_elements(elements, back_end_of(device).widest_alignment());
+    return alignment_of_elements(elements, outside);
   }
 
   void advance(const Run& run, uint64_t workspace, uint64_t* bases) const {
@@ -173,15 +174,12 @@ class ScanStep final : public ControlStep {
 
 class WhileStep final : public ControlStep {
  public:
-  WhileStep(const WhileParams& p, Device device, bool reuse_memory)
+  WhileStep(const WhileParams& p, Device device, size_t alignment, bool reuse_memory)
       : condition_constants_(static_cast<size_t>(p.condition_constants)),
         body_constants_(static_cast<size_t>(p.body_constants)),
-        condition_(p.condition->graph(),
-                   body_options(device, back_end_of(device).widest_alignment(), reuse_memory),
+        condition_(p.condition->graph(), body_options(device, alignment, reuse_memory),
                    reuse_memory),
-        body_(p.body->graph(),
-              body_options(device, back_end_of(device).widest_alignment(), reuse_memory),
-              reuse_memory),
+        body_(p.body->graph(), body_options(device, alignment, reuse_memory), reuse_memory),
         carry_(body_, result_types(p.body->graph()), body_constants_) {
     const size_t aligned = body_.back_end().arena_alignment();
     for (Carry::Element& element : carry_.elements())
@@ -228,13 +226,11 @@ class WhileStep final : public ControlStep {
 
 class CondStep final : public ControlStep {
  public:
-  CondStep(const CondParams& p, Device device, bool reuse_memory) {
+  CondStep(const CondParams& p, Device device, size_t alignment, bool reuse_memory) {
     size_t arena = 0;
     for (const ProgramPtr& branch : p.branches) {
       branches_.push_back(std::make_unique<Code>(
-          branch->graph(),
-          body_options(device, back_end_of(device).widest_alignment(), reuse_memory),
-          reuse_memory));
+          branch->graph(), body_options(device, alignment, reuse_memory), reuse_memory));
       arena = std::max(arena, branches_.back()->storage().arena_bytes);
       words_ = std::max(words_, branches_.back()->words());
       may_throw_ |= branches_.back()->may_throw();
@@ -261,14 +257,14 @@ class CondStep final : public ControlStep {
 }  // namespace
 
 std::shared_ptr<const ControlStep> make_control_step(const Graph::Node& node, Device device,
-                                                     bool reuse_memory) {
+                                                     size_t alignment, bool reuse_memory) {
   const Primitive* p = node.primitive;
-  if (p == &scan_primitive())
-    return std::make_shared<ScanStep>(node.params.as<ScanParams>(), device, reuse_memory);
-  if (p == &while_primitive())
-    return std::make_shared<WhileStep>(node.params.as<WhileParams>(), device, reuse_memory);
-  if (p == &cond_primitive())
-    return std::make_shared<CondStep>(node.params.as<CondParams>(), device, reuse_memory);
+  const auto make = [&]<class Step, class P>() {
+    return std::make_shared<const Step>(node.params.as<P>(), device, alignment, reuse_memory);
+  };
+  if (p == &scan_primitive()) return make.operator()<ScanStep, ScanParams>();
+  if (p == &while_primitive()) return make.operator()<WhileStep, WhileParams>();
+  if (p == &cond_primitive()) return make.operator()<CondStep, CondParams>();
   return nullptr;
 }
 

@@ -46,7 +46,8 @@ class ControlStep {
 
 /// For a node that holds programs, or null if it is evaluated some other way. `node` must outlive
 /// the step. Operands and results are dense.
+/// @param alignment of the addresses of all operands and results.
 std::shared_ptr<const ControlStep> make_control_step(const Graph::Node& node, Device device,
-                                                     bool reuse_memory);
+                                                     size_t alignment, bool reuse_memory);
 
 }  // namespace linnet

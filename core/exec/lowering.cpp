@@ -162,7 +162,8 @@ class Lowering {
   void choose(const Graph::Node& node, LoweredStep& step, const std::vector<Place>& outputs) {
     if (node.primitive->control()) {
       make_dense(step.inputs);
-      step.control = make_control_step(node, device_, options_.reuse_memory);
+      step.control =
+          make_control_step(node, device_, alignment_of_all(step.inputs), options_.reuse_memory);
       return;
     }
     std::string declined;
@@ -184,6 +185,14 @@ class Lowering {
     TensorList operands;
     for (ValueId id : node.inputs) operands.push_back(abstract(graph_.types[id]));
     fail_no_kernel(*node.primitive, operands, declined);
+  }
+
+  /// What all these addresses are multiples of.
+  size_t alignment_of_all(const std::vector<Place>& places) const {
+    size_t out = widest_;
+    for (const Place& place : places)
+      out = std::min(out, alignment_of(static_cast<uint64_t>(place.offset), widest_));
+    return out;
   }
 
   bool make_dense(std::vector<Place>& places) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <random>
 
+#include "support/fake_device.h"
 #include "tests/core/core_support.h"
 
 namespace linnet {
@@ -182,7 +183,7 @@ double largest_difference(const Tensor& a, const Tensor& b) {
   return worst;
 }
 
-class RandomPrograms : public testing::TestWithParam<uint32_t> {};
+class RandomPrograms : public ::testing::TestWithParam<uint32_t> {};
 
 TEST_P(RandomPrograms, agree_with_themselves) {
   constexpr uint32_t kEach = 50;
@@ -216,7 +217,32 @@ TEST_P(RandomPrograms, agree_with_themselves) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Thousand, RandomPrograms, testing::Range(uint32_t{0}, uint32_t{20}));
+class RandomProgramsOnDevice : public ::testing::TestWithParam<uint32_t> {};
+
+/// Compiled for a second device, whose work is late: the CPU's bits.
+TEST_P(RandomProgramsOnDevice, agree_with_the_host) {
+  constexpr uint32_t kEach = 50;
+  for (uint32_t seed = GetParam() * kEach; seed < (GetParam() + 1) * kEach; ++seed) {
+    SCOPED_TRACE(seed);
+    const Expression program = Generator(seed).expression(4, 2);
+    const auto values_on = [&](Device device) {
+      const ScopedDevice here(device);
+      const Tensor u = tensor(std::vector<double>{0.4, -0.6, 0.9});
+      const Tensor k = tensor(std::vector<double>{-0.2, 0.7, 0.3});
+      const auto loss = [&](const Tensor& x) { return sum(program({x, k}, false) * k); };
+      const auto both = jit([&](const Tensor& x) { return value_and_grad(loss)(x); });
+      const auto [value, gradient] = both(u);
+      EXPECT_EQ(gradient.device(), device);
+      return std::pair(value.item<double>(), gradient.to_vector<double>());
+    };
+    EXPECT_EQ(values_on(linnet::testing::fake_device()), values_on(kCpu));
+    if (HasFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Hundred, RandomProgramsOnDevice,
+                         ::testing::Range(uint32_t{0}, uint32_t{2}));
+INSTANTIATE_TEST_SUITE_P(Thousand, RandomPrograms, ::testing::Range(uint32_t{0}, uint32_t{20}));
 
 }  // namespace
 }  // namespace linnet

@@ -22,6 +22,9 @@ struct HostWork {
         layouts.push_back({view.dtype, Shape(view.shape), Strides(view.strides)});
     }
     for (const TensorLayout& x : layouts) views.push_back({x.dtype, x.shape, x.strides});
+    for (const auto& given : {from.inputs, from.outputs}) {
+      for (const OperandView& view : given) alignments.push_back(view.alignment);
+    }
     inputs = from.inputs.size();
   }
 
@@ -44,6 +47,7 @@ struct HostWork {
   ChosenKernel chosen;
   std::vector<TensorLayout> layouts;
   std::vector<OperandView> views;
+  std::vector<size_t> alignments;
   size_t inputs = 0;
 };
 
@@ -68,6 +72,12 @@ class LateKernel final : public DeviceKernel {
   static void enqueue(const void* prepared, void* stream, void* const* operands) {
     auto& queue = *static_cast<FakeStream*>(stream);
     const auto& work = static_cast<const LateKernel*>(prepared)->work_;
+    for (size_t i = 0; i < work->alignments.size(); ++i) {
+      if (reinterpret_cast<uintptr_t>(operands[i]) % work->alignments[i] != 0) {
+        fail<DeviceError>("{}: operand {} at {} is not aligned to the {} bytes that were promised",
+                          work->primitive.name, i, operands[i], work->alignments[i]);
+      }
+    }
     queue.push([&queue, work, kept = std::vector(operands, operands + work->views.size() + 1)] {
       std::vector<void*> here;
       for (void* operand : kept)

@@ -1,6 +1,8 @@
 #include "core/exec/executable.h"
 
+#include <atomic>
 #include <mutex>
+#include <vector>
 
 #include "core/exec/plan.h"
 #include "core/passes/options.h"
@@ -25,37 +27,49 @@ class CompiledGraph final : public Executable {
         output_types_(types_of_outputs(graph)),
         graph_(optimize(graph, options_)) {
     if (log_enabled("graph")) log_line("graph", to_string(graph_));
-    plan_ = make_plan();
+    keep_plan();
   }
 
   TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
                  const Ready& ready) const override {
     check(inputs);
-    return current_plan()->run(inputs, donated, ready);
+    return current_plan().run(inputs, donated, ready);
   }
   const Graph& graph() const override { return graph_; }
-  size_t arena_bytes() const override { return current_plan()->arena_bytes(); }
+  size_t arena_bytes() const override { return current_plan().arena_bytes(); }
 
  private:
-  std::shared_ptr<const Plan> make_plan() const {
+  void keep_plan() const {
     const TraceScope isolated(nullptr);
-    return std::make_shared<const Plan>(graph_, output_types_, options_.memory_plan);
+    plans_.push_back(std::make_unique<const Plan>(graph_, output_types_, options_.memory_plan));
+    plan_.store(plans_.back().get(), std::memory_order_release);
   }
 
   /// If the back end has changed its mind, say, about threads, kernels are prepared again.
-  std::shared_ptr<const Plan> current_plan() const {
+  const Plan& current_plan() const {
+    const Plan* plan = plan_.load(std::memory_order_acquire);
+    return plan->current() ? *plan : other_plan();
+  }
+
+  const Plan& other_plan() const {
     std::lock_guard lock(mutex_);
-    if (!plan_->current()) plan_ = make_plan();
-    return plan_;
+    for (const std::unique_ptr<const Plan>& plan : plans_) {
+      if (!plan->current()) continue;
+      plan_.store(plan.get(), std::memory_order_release);
+      return *plan;
+    }
+    keep_plan();
+    return *plans_.back();
   }
 
   void check(const TensorList& inputs) const {
     bool fits = inputs.size() == graph_.inputs.size();
     for (size_t i = 0; fits && i < inputs.size(); ++i) {
       const TensorType& wanted = graph_.types[graph_.inputs[i]];
-      fits = inputs[i].dtype() == wanted.dtype && inputs[i].shape() == wanted.shape &&
-             inputs[i].device() == wanted.device;
-      if (!inputs[i].impl()->concrete()) require_concrete(inputs[i], "jit");
+      const TensorImpl& given = *inputs[i].impl();
+      fits = given.dtype == wanted.dtype && given.shape == wanted.shape &&
+             given.device == wanted.device;
+      if (!given.concrete()) require_concrete(inputs[i], "jit");
     }
     if (fits) return;
     std::string given, wanted;
@@ -72,7 +86,9 @@ class CompiledGraph final : public Executable {
   TypeList output_types_;
   Graph graph_;
   mutable std::mutex mutex_;
-  mutable std::shared_ptr<const Plan> plan_;
+  /// One for each configuration of the back end there was: each may be running.
+  mutable std::vector<std::unique_ptr<const Plan>> plans_;
+  mutable std::atomic<const Plan*> plan_{nullptr};
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/memory/owners.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/detail/format.h"
@@ -34,11 +35,13 @@ class Plan::Call {
       : plan_(plan), device_(plan.code_.device()), inputs_(inputs), donated_(donated) {
     // Results that leave the device are moved at the end, which may fail.
     if (plan.moves_results_) donated_ = {};
+    allocating_for = "intermediate values of a compiled program";
     take_memory();
     bases_[Code::kAbsolute] = 0;
     moved_.reserve(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) add_input(i);
     outputs_.reserve(plan.code_.storage().outputs.size());
+    if (!donated_.empty()) taken_.reserve(outputs_.capacity());
     for (size_t k = 0; k < plan.code_.storage().outputs.size(); ++k) add_output(k);
   }
 
@@ -124,22 +127,16 @@ class Plan::Call {
   }
 
   Tensor fresh(const OutputStorage& storage, bool weak) {
+    allocating_for = "results of a compiled program";
     const size_t bytes = plan_.code_.program().roots[storage.place.root].bytes;
     for (int32_t donor : storage.donors) {
-      if (donated_.empty() || !donated_[donor] || !inputs_[donor].defined() || is_taken(donor))
-        continue;
+      // What another result has taken already is no longer held by the input alone.
+      if (donated_.empty() || !donated_[donor] || !inputs_[donor].defined()) continue;
       if (inputs_[donor].device() != device_ || !may_take(inputs_[donor], bytes)) continue;
       taken_.push_back(donor);
       return over(inputs_[donor].impl()->buffer, storage.place, weak);
     }
     return make_uninitialized(storage.place.dtype, storage.place.shape, device_, weak);
-  }
-
-  bool is_taken(int32_t donor) const {
-    for (int32_t other : taken_) {
-      if (other == donor) return true;
-    }
-    return false;
   }
 
   /// Another result that lies in the memory of an earlier one.

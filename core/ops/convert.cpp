@@ -172,12 +172,12 @@ Tensor beside(const Tensor& x, const Tensor& other) {
 Tensor broadcast_trailing(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   const size_t offset = shape.size() - x.rank();
-  if (current_trace() == nullptr && x.impl()->concrete()) {
+  const TensorImpl& from = *x.impl();
+  if (current_trace() == nullptr && from.concrete()) {
     checked_element_count("broadcast", shape);
     Strides strides(shape.size());
-    for (size_t i = 0; i < shape.size(); ++i) {
-      const bool repeats = i < offset || x.shape()[i - offset] != shape[i];
-      strides[i] = repeats ? 0 : x.impl()->strides[i - offset];
+    for (size_t i = offset; i < shape.size(); ++i) {
+      if (from.shape[i - offset] == shape[i]) strides[i] = from.strides[i - offset];
     }
     return make_view(x, shape, strides, 0);
   }
@@ -216,7 +216,6 @@ namespace {
 /// A literal that does not fit is an error: wrapped it would be another number.
 Tensor promoted_operand(const char* operation, const Tensor& x, const Tensor& other,
                         WeakDType type) {
-  if (x.dtype() == type.dtype) return x;
   if (is_integer(type.dtype) && is_whole_literal(x) && !fits_integer(x, type.dtype)) {
     fail<ValueError>(
         "{}: the literal {} is out of range of {}\n  hint: convert the tensor to a wider dtype, or "
@@ -242,8 +241,13 @@ std::pair<Tensor, Tensor> promote_and_broadcast(const char* operation, const Ten
   }
   const WeakDType type =
       promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
+  // Most operands need nothing, and every handle that is copied is two atomic operations.
   const auto fit = [&](const Tensor& x, const Tensor& other) {
-    return broadcast_trailing(beside(promoted_operand(operation, x, other, type), other), shape);
+    const bool here = x.impl()->device == other.impl()->device;
+    if (x.impl()->dtype == type.dtype && here) return broadcast_trailing(x, shape);
+    Tensor y = x.impl()->dtype == type.dtype ? x : promoted_operand(operation, x, other, type);
+    if (!here) y = beside(y, other);
+    return broadcast_trailing(y, shape);
   };
   return {fit(a, b), fit(b, a)};
 }

@@ -1,4 +1,5 @@
 #include "core/ops/creation.h"
+#include "core/memory/owners.h"
 
 #include <algorithm>
 #include <cmath>
@@ -57,6 +58,7 @@ void fill_words(std::byte* out, const std::byte* value, int64_t count) {
 
 /// Dense memory instead of a view, since most such tensors are state that is about to be updated.
 Tensor fill_dense(const Tensor& value, const Shape& shape) {
+  allocating_for = "full";
   Tensor out = make_uninitialized(value.dtype(), shape, value.device(), value.weak());
   const std::byte* bits = value.impl()->data;
   const int64_t count = out.size();
@@ -77,6 +79,7 @@ Tensor fill_dense(const Tensor& value, const Shape& shape) {
 }
 
 Tensor from_doubles(const std::vector<double>& values, DType dtype) {
+  allocating_for = "arange";
   Tensor out = make_uninitialized(dtype, {static_cast<int64_t>(values.size())}, kCpu);
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);

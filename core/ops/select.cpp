@@ -96,9 +96,13 @@ void define_identities() {
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
-  const Tensor chosen = condition.dtype() == DType::kBool ? condition : not_equal(condition, 0);
-  auto [x, y] = promote_and_broadcast("where", a, b);
-  if (chosen.shape() == x.shape()) return emit_one(select_primitive(), {chosen, x, y});
+  if (condition.dtype() != DType::kBool) return where(not_equal(condition, 0), a, b);
+  const Tensor& chosen = condition;
+  if (a.dtype() == b.dtype() && a.shape() == b.shape() && chosen.shape() == a.shape())
+    return emit_one(select_primitive(), BorrowedTensors<3>(chosen, a, b));
+  const auto [x, y] = promote_and_broadcast("where", a, b);
+  if (chosen.shape() == x.shape())
+    return emit_one(select_primitive(), BorrowedTensors<3>(chosen, x, y));
   const Shape shape = broadcast_shapes("where", chosen.shape(), x.shape());
   const auto fit = [&](const Tensor& t, const Tensor& other) {
     return broadcast_trailing(beside(t, other), shape);

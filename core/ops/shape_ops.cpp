@@ -36,7 +36,12 @@ Axes inverse(const Axes& permutation) {
   return out;
 }
 
-bool is_in_order(const Axes& axes) { return axes == all_axes(axes.size()); }
+bool is_in_order(const Axes& axes) {
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i] != static_cast<int64_t>(i)) return false;
+  }
+  return true;
+}
 
 Shape with_batch(const Shape& shape, int64_t size) {
   Shape out = shape;
@@ -90,11 +95,14 @@ std::optional<TensorLayout> reshape_view(const ReshapeParams& p, const TensorLay
   return TensorLayout{x.dtype, p.shape, strides, x.offset};
 }
 
+void check_fills(const Tensor& x, const Shape& shape) {
+  if (checked_element_count("reshape", shape) == x.size()) return;
+  fail<ShapeError>("reshape: {} has {} elements, which do not fill {}", type_of(x), x.size(),
+                   to_string(shape));
+}
+
 TypeList infer_reshape(const ReshapeParams& p, Inputs x) {
-  if (checked_element_count("reshape", p.shape) != x[0].size()) {
-    fail<ShapeError>("reshape: {} has {} elements, which do not fill {}", type_of(x[0]),
-                     x[0].size(), to_string(p.shape));
-  }
+  check_fills(x[0], p.shape);
   return {{x[0].dtype(), p.shape, x[0].weak(), x[0].device()}};
 }
 
@@ -105,13 +113,12 @@ TypeList infer_transpose(const TransposeParams& p, Inputs x) {
 }
 
 std::optional<TensorLayout> transpose_view(const TransposeParams& p, const TensorLayout& x) {
-  Shape shape;
-  Strides strides;
-  for (int64_t axis : p.permutation) {
-    shape.push_back(x.shape[axis]);
-    strides.push_back(x.strides[axis]);
+  TensorLayout out{x.dtype, Shape(p.permutation.size()), Strides(p.permutation.size()), x.offset};
+  for (size_t i = 0; i < p.permutation.size(); ++i) {
+    out.shape[i] = x.shape[p.permutation[i]];
+    out.strides[i] = x.strides[p.permutation[i]];
   }
-  return TensorLayout{x.dtype, shape, strides, x.offset};
+  return out;
 }
 
 DimMap transpose_dims(const TransposeParams& p, Inputs x) {
@@ -299,12 +306,21 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
     resolved[unknown] = x.size() / known.value();
   }
   if (resolved == x.shape()) return x;
-  const ReshapeParams params{resolved};
-  infer_reshape(params, Inputs(&x, 1));
-  return emit_one(reshape_primitive(), {x}, params);
+  check_fills(x, resolved);
+  return emit_one(reshape_primitive(), Inputs(&x, 1), ReshapeParams{resolved});
 }
 
 Tensor ravel(const Tensor& x) { return reshape(x, {x.size()}); }
+
+namespace {
+
+/// `transpose` by a permutation that is one.
+Tensor permuted(const Tensor& x, const Axes& permutation) {
+  if (is_in_order(permutation)) return x;
+  return emit_one(transpose_primitive(), Inputs(&x, 1), TransposeParams{permutation});
+}
+
+}  // namespace
 
 Tensor transpose(const Tensor& x, const Axes& permutation) {
   const Axes axes = normalize_axes(permutation, x.rank(), "transpose");
@@ -312,21 +328,20 @@ Tensor transpose(const Tensor& x, const Axes& permutation) {
     fail<ShapeError>("transpose: permutation {} does not list every axis of {} once",
                      to_string(permutation), type_of(x));
   }
-  if (axes == all_axes(x.rank())) return x;
-  return emit_one(transpose_primitive(), {x}, TransposeParams{axes});
+  return permuted(x, axes);
 }
 
 Tensor transpose(const Tensor& x) {
-  Axes axes = all_axes(x.rank());
-  std::reverse(axes.begin(), axes.end());
-  return transpose(x, axes);
+  Axes axes(x.rank());
+  for (size_t i = 0; i < axes.size(); ++i) axes[i] = static_cast<int64_t>(axes.size() - 1 - i);
+  return permuted(x, axes);
 }
 
 Tensor swapaxes(const Tensor& x, int64_t a, int64_t b) {
   Axes axes = all_axes(x.rank());
   std::swap(axes[normalize_axis(a, x.rank(), "swapaxes")],
             axes[normalize_axis(b, x.rank(), "swapaxes")]);
-  return transpose(x, axes);
+  return permuted(x, axes);
 }
 
 Tensor moveaxis(const Tensor& x, int64_t source, int64_t destination) {
@@ -335,7 +350,7 @@ Tensor moveaxis(const Tensor& x, int64_t source, int64_t destination) {
   Axes axes = all_axes(x.rank());
   axes.erase(static_cast<size_t>(from));
   axes.insert(static_cast<size_t>(to), from);
-  return transpose(x, axes);
+  return permuted(x, axes);
 }
 
 Tensor expand_dims(const Tensor& x, const Axes& axes) {

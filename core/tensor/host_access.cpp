@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/memory/devices.h"
+#include "core/memory/owners.h"
 #include "core/tensor/tensor_impl.h"
 
 namespace linnet {
@@ -33,6 +34,7 @@ void download_bytes(void* host, Device device, const void* from, size_t bytes) {
 
 Tensor downloaded(const Tensor& tensor) {
   const Tensor flat = tensor.contiguous();
+  allocating_for = "copies of other devices";
   Tensor out = make_uninitialized(flat.dtype(), flat.shape(), kCpu, flat.weak());
   download_bytes(mutable_data(out), flat.device(), flat.impl()->data, bytes_of(flat));
   out.impl()->exact_literal = flat.impl()->exact_literal;
@@ -47,6 +49,7 @@ Tensor host_view(const Tensor& tensor) {
 }
 
 Tensor upload(const void* bytes, DType dtype, const Shape& shape, Device device, bool weak) {
+  allocating_for = "values of the host";
   Tensor out = make_uninitialized(dtype, shape, device, weak);
   upload_bytes(device, mutable_data(out), bytes, bytes_of(out));
   return out;
@@ -63,6 +66,7 @@ Tensor transferred(const Tensor& tensor, Device device) {
     return out;
   }
   const Tensor flat = tensor.contiguous();
+  allocating_for = "copies of other devices";
   Tensor out = make_uninitialized(flat.dtype(), flat.shape(), device, flat.weak());
   out.impl()->exact_literal = flat.impl()->exact_literal;
   back_end_of(device).copy(device, mutable_data(out), from, flat.impl()->data, bytes_of(flat));

@@ -1,12 +1,12 @@
 #include "linnet/shape.h"
 
 #include "core/tensor/checked_size.h"
+#include "core/tensor/tensor_impl.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
 
-Strides dense_strides(std::span<const int64_t> shape) {
-  Strides strides(shape.size());
+void fill_dense_strides(std::span<const int64_t> shape, std::span<int64_t> strides) {
   int64_t step = 1;
   for (size_t i = shape.size(); i-- > 0;) {
     strides[i] = step;
@@ -15,6 +15,11 @@ Strides dense_strides(std::span<const int64_t> shape) {
     step = static_cast<int64_t>(static_cast<uint64_t>(step) *
                                 static_cast<uint64_t>(std::max<int64_t>(shape[i], 1)));
   }
+}
+
+Strides dense_strides(std::span<const int64_t> shape) {
+  Strides strides(shape.size());
+  fill_dense_strides(shape, {strides.data(), strides.size()});
   return strides;
 }
 

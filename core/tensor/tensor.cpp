@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include "core/memory/free_blocks.h"
+#include "core/memory/limit.h"
+#include "core/memory/owners.h"
 #include "core/tensor/checked_size.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
@@ -18,9 +20,10 @@ void TensorImpl::operator delete(void* block) noexcept { ObjectPool<TensorImpl>:
 Buffer* Buffer::allocate(size_t bytes, Device device) {
   Allocator& allocator = allocator_of(device);
   auto buffer = std::unique_ptr<Buffer, void (*)(Buffer*)>(new Buffer, [](Buffer* b) { delete b; });
-  buffer->data_ = static_cast<std::byte*>(allocator.allocate(bytes));
+  buffer->data_ = static_cast<std::byte*>(allocate_within_limit(allocator, device, bytes));
   buffer->allocator_ = &allocator;
   buffer->bytes_ = bytes;
+  if (bytes >= kOwnedBytes) note_owner(buffer.get(), device, bytes);
   return buffer.release();
 }
 
@@ -33,7 +36,10 @@ Buffer* Buffer::wrap(void* data, size_t bytes, std::shared_ptr<const void> owner
 }
 
 void Buffer::destroy() {
-  if (allocator_) allocator_->deallocate(data_, bytes_);
+  if (allocator_) {
+    if (bytes_ >= kOwnedBytes) forget_owner(this);
+    allocator_->deallocate(data_, bytes_);
+  }
   delete this;
 }
 
@@ -147,7 +153,8 @@ Tensor make_uninitialized(DType dtype, const Shape& shape, Device device, bool w
   impl->weak = weak;
   impl->device = device;
   impl->shape = shape;
-  impl->strides = dense_strides(shape);
+  impl->strides.resize(shape.size());
+  fill_dense_strides(impl->shape, {impl->strides.data(), impl->strides.size()});
   if (bytes <= 8 && device == Device{}) {
     impl->data = impl->inline_value;
   } else {
@@ -157,19 +164,19 @@ Tensor make_uninitialized(DType dtype, const Shape& shape, Device device, bool w
   return out;
 }
 
-Tensor make_view(const Tensor& base, TensorLayout layout) {
-  const TensorImpl& from = *base.impl();
+namespace {
+
+/// Another look at the memory of `from`, `elements` from its first element, without a layout yet.
+TensorImpl* make_look(const TensorImpl& from, DType dtype, int64_t elements) {
   TensorImpl* impl = new TensorImpl;
-  impl->dtype = layout.dtype;
+  impl->dtype = dtype;
   impl->device = from.device;
-  impl->shape = std::move(layout.shape);
-  impl->strides = std::move(layout.strides);
-  if (layout.dtype == from.dtype) {
+  if (dtype == from.dtype) {
     impl->weak = from.weak;
     impl->exact_literal = from.exact_literal;
   }
   impl->buffer = from.buffer;
-  const int64_t offset = layout.offset * static_cast<int64_t>(size_of(from.dtype));
+  const int64_t offset = elements * static_cast<int64_t>(size_of(from.dtype));
   if (from.buffer) {
     impl->data = from.data + offset;
   } else {
@@ -177,11 +184,23 @@ Tensor make_view(const Tensor& base, TensorLayout layout) {
     std::memcpy(impl->inline_value, from.inline_value, sizeof impl->inline_value);
     impl->data = impl->inline_value + (from.data - from.inline_value) + offset;
   }
-  return Tensor(impl);
+  return impl;
+}
+
+}  // namespace
+
+Tensor make_view(const Tensor& base, TensorLayout&& layout) {
+  Tensor out(make_look(*base.impl(), layout.dtype, layout.offset));
+  out.impl()->shape = std::move(layout.shape);
+  out.impl()->strides = std::move(layout.strides);
+  return out;
 }
 
 Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides, int64_t offset) {
-  return make_view(base, TensorLayout{base.dtype(), shape, strides, offset});
+  Tensor out(make_look(*base.impl(), base.impl()->dtype, offset));
+  out.impl()->shape = shape;
+  out.impl()->strides = strides;
+  return out;
 }
 
 Tensor with_weak(const Tensor& tensor, bool weak) {

@@ -124,11 +124,13 @@ class BorrowedTensors {
 /// A dense, uninitialised tensor.
 Tensor make_uninitialized(DType dtype, const Shape& shape, Device device = kCpu, bool weak = false);
 /// Another look at the same memory, laid out so.
-Tensor make_view(const Tensor& base, TensorLayout layout);
+Tensor make_view(const Tensor& base, TensorLayout&& layout);
 /// Another look at the same memory; `offset` in elements from the first element of `base`.
 Tensor make_view(const Tensor& base, const Shape& shape, const Strides& strides, int64_t offset);
 /// A handle with another weak flag (same memory); traced tensors are not touched.
 Tensor with_weak(const Tensor& tensor, bool weak);
+/// `dense_strides` into memory that is there.
+void fill_dense_strides(std::span<const int64_t> shape, std::span<int64_t> strides);
 /// First element for writing; only for tensors just made by `make_uninitialized`.
 inline std::byte* mutable_data(const Tensor& tensor) { return tensor.impl()->data; }
 inline bool dense(const TensorImpl& impl) { return is_dense(impl.shape, impl.strides); }

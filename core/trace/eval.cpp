@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 
+#include "core/memory/owners.h"
 #include "core/ops/placement.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
@@ -16,19 +17,23 @@ namespace linnet {
 RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs, const BackEnd& back_end)
     : input_count_(inputs.size()) {
   const size_t widest = back_end.widest_alignment();
+  size_t dimensions = 0;
+  for (const TensorType& y : outputs) dimensions += y.shape.size();
+  // At their final size at once, so that what the views point to stays where it is.
+  output_strides_.resize(dimensions);
+  views_.resize(inputs.size() + outputs.size());
+  OperandView* view = views_.data();
   for (const Tensor& x : inputs) {
-    views_.push_back({x.dtype(), x.shape(), x.impl()->strides,
-                      alignment_of(reinterpret_cast<uintptr_t>(x.impl()->data), widest)});
+    const TensorImpl& impl = *x.impl();
+    *view++ = {impl.dtype, impl.shape, impl.strides,
+               alignment_of(reinterpret_cast<uintptr_t>(impl.data), widest)};
   }
+  int64_t* strides = output_strides_.data();
   for (const TensorType& y : outputs) {
-    const Strides strides = dense_strides(y.shape);
-    output_strides_.append(strides.begin(), strides.end());
-  }
-  // Only now do the strides stay where they are.
-  const int64_t* strides = output_strides_.data();
-  for (const TensorType& y : outputs) {
-    views_.push_back({y.dtype, y.shape, {strides, y.shape.size()}, widest});
-    strides += y.shape.size();
+    const std::span<int64_t> own(strides, y.shape.size());
+    fill_dense_strides(y.shape, own);
+    *view++ = {y.dtype, y.shape, own, widest};
+    strides += own.size();
   }
 }
 
@@ -124,6 +129,7 @@ TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsR
   }
   TensorList outputs;
   outputs.reserve(types.size());
+  allocating_for = primitive.name.c_str();
   for (const TensorType& type : types) {
     outputs.push_back(make_uninitialized(type.dtype, type.shape, type.device, type.weak));
   }
@@ -195,6 +201,7 @@ Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef para
     weak = weak && (x.weak || i < (primitive.nondifferentiable & 1u));
   }
   const DType dtype = primitive.all_boolean_result ? DType::kBool : last.dtype;
+  allocating_for = primitive.name.c_str();
   Tensor result = make_uninitialized(dtype, last.shape, last.device, weak);
   const TensorImpl& y = *result.impl();
   const OperandView output{dtype, y.shape, y.strides};

@@ -62,15 +62,20 @@ class RequestKey {
  public:
   RequestKey(std::initializer_list<uint64_t> question, Device device, const BackEnd& back_end,
              const KernelRequest& request) {
-    for (uint64_t word : question) words_.push_back(word);
-    words_.push_back(static_cast<uint64_t>(device.type) << 8 | device.index);
-    words_.push_back(back_end.configuration());
-    words_.push_back(request.inputs.size() << 32 | request.outputs.size());
+    size_t count = question.size() + 3;
+    for (const OperandView& operand : request.inputs) count += 1 + 2 * operand.shape.size();
+    for (const OperandView& operand : request.outputs) count += 1 + operand.shape.size();
+    words_.resize(count);
+    uint64_t* next = words_.data();
+    for (uint64_t word : question) *next++ = word;
+    *next++ = static_cast<uint64_t>(device.type) << 8 | device.index;
+    *next++ = back_end.configuration();
+    *next++ = request.inputs.size() << 32 | request.outputs.size();
     for (const OperandView& operand : request.inputs) {
-      add_type(operand);
-      for (int64_t stride : operand.strides) words_.push_back(static_cast<uint64_t>(stride));
+      next = add_type(next, operand);
+      for (int64_t stride : operand.strides) *next++ = static_cast<uint64_t>(stride);
     }
-    for (const OperandView& operand : request.outputs) add_type(operand);  // dense
+    for (const OperandView& operand : request.outputs) next = add_type(next, operand);  // dense
     hash_ = request.params.hash();
     for (uint64_t word : words_) hash_ = std::rotl(hash_, 7) ^ word * 0x9E3779B97F4A7C15ull;
     hash_ ^= hash_ >> 32;
@@ -82,10 +87,11 @@ class RequestKey {
   }
 
  private:
-  void add_type(const OperandView& operand) {
-    words_.push_back(static_cast<uint64_t>(operand.dtype) | operand.shape.size() << 8 |
-                     operand.alignment << 32);
-    for (int64_t size : operand.shape) words_.push_back(static_cast<uint64_t>(size));
+  static uint64_t* add_type(uint64_t* next, const OperandView& operand) {
+    *next++ =
+        static_cast<uint64_t>(operand.dtype) | operand.shape.size() << 8 | operand.alignment << 32;
+    for (int64_t size : operand.shape) *next++ = static_cast<uint64_t>(size);
+    return next;
   }
 
   SmallVector<uint64_t, 32> words_;

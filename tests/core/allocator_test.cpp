@@ -1,4 +1,5 @@
 // Memory: the CPU allocator's promises, and what is left when an allocation fails anywhere.
+#include <atomic>
 #include <cstring>
 #include <set>
 #include <thread>
@@ -77,6 +78,116 @@ TEST(Allocator, R_043_impossible_sizes_are_an_error_with_numbers_that_changes_no
                             [&] { zeros({size}, DType::kI8); });
   EXPECT_EQ(memory_stats().live_bytes, before.live_bytes);
   EXPECT_EQ(memory_stats().allocations, before.allocations);
+}
+
+/// A limit for a scope.
+class Limited {
+ public:
+  Limited(Device device, size_t bytes) : device_(device) { set_memory_limit(device, bytes); }
+  ~Limited() { set_memory_limit(device_, 0); }
+
+ private:
+  Device device_;
+};
+
+TEST(Allocator, R_033_memory_beyond_the_limit_is_an_error_that_names_sizes_and_limit) {
+  allocator_of(kCpu).trim();
+  const MemoryStats before = memory_stats();
+  const size_t limit = before.live_bytes + (size_t{8} << 20);
+  const Limited scope(kCpu, limit);
+  EXPECT_EQ(memory_limit(), limit);
+  const Tensor fits = zeros({1 << 20});
+  EXPECT_EQ(sum(fits).item<float>(), 0);
+  const size_t live = memory_stats().live_bytes;
+  expect_error<DeviceError>([] { zeros({2 << 20}); },
+                            "cpu:0: cannot allocate 8388608 bytes within the limit of " +
+                                std::to_string(limit) + " bytes; " + std::to_string(live) +
+                                " bytes are live");
+  EXPECT_EQ(memory_stats().live_bytes, live);
+  set_memory_limit(kCpu, 0);
+  EXPECT_EQ(zeros({2 << 20}).size(), 2 << 20);
+}
+
+TEST(Allocator, R_033_kept_blocks_are_given_back_before_the_limit_is_passed) {
+  allocator_of(kCpu).trim();
+  const Limited scope(kCpu, memory_stats().live_bytes + (size_t{10} << 20));
+  for (const int64_t mebibytes : {6, 7, 8, 9}) {
+    EXPECT_EQ(zeros({mebibytes << 20}, DType::kI8).size(), mebibytes << 20);
+    EXPECT_LE(memory_stats().reserved_bytes, memory_limit() + (size_t{2} << 20))
+        << "but for size classes";
+  }
+}
+
+TEST(Allocator, R_033_a_step_beyond_the_limit_leaves_its_state) {
+  Tensor state = full({1 << 18}, 2.f);
+  const auto step = jit([](Tensor& s, const Tensor& x) {
+    s = s * 0.5;
+    return matmul(x, x.T());
+  });
+  step(state, ones({8, 4}));
+  ASSERT_EQ(state[0].item<float>(), 1);
+  const void* memory = state.impl()->data;
+  const Tensor x = ones({2048, 1});
+  const Limited scope(kCpu, memory_stats().live_bytes + (size_t{4} << 20));
+  EXPECT_THROW(step(state, x), DeviceError);
+  EXPECT_EQ(state.to_vector<float>(), std::vector<float>(1 << 18, 1.f));
+  EXPECT_EQ(state.impl()->data, memory);
+  set_memory_limit(kCpu, 0);
+  step(state, x);
+  EXPECT_EQ(state[0].item<float>(), 0.5f);
+}
+
+TEST(Allocator, R_033_threads_do_not_pass_the_limit_together) {
+  allocator_of(kCpu).trim();
+  const size_t limit = memory_stats().live_bytes + (size_t{10} << 20);
+  const Limited scope(kCpu, limit);
+  allocator_of(kCpu).reset_peak();
+  std::atomic<int> refused{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        try {
+          zeros({1 << 20});
+        } catch (const DeviceError&) {
+          ++refused;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(memory_stats().peak_bytes, limit + (size_t{2} << 20)) << "but for size classes";
+  EXPECT_LT(refused, 200);
+}
+
+TEST(Allocator, R_043_the_largest_owners_are_named) {
+  Tensor weights, more, hidden;
+  {
+    const ModulePathScope encoder("encoder");
+    const ModulePathScope layer("dense");
+    weights = full({3 << 20}, 1.f);
+    more = full({1 << 20}, 1.f);
+  }
+  hidden = exp(ones({2 << 20}));
+  const std::vector<float> values(size_t{1} << 19, 1.f);
+  const Tensor host = from_vector(values, {1 << 19});
+  const Limited scope(kCpu, memory_stats().live_bytes + 1000);
+  const auto refusal = [] {
+    try {
+      zeros({16 << 20});
+    } catch (const DeviceError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  const std::string text = refusal();
+  EXPECT_NE(text.find("the largest owners:\n  encoder/dense (full): 16.0 MiB in 2 blocks"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\n  exp: 8.0 MiB in 1 block"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  values of the host: 2.0 MiB in 1 block"), std::string::npos) << text;
+  weights = more = Tensor();
+  EXPECT_EQ(refusal().find("encoder"), std::string::npos);
 }
 
 TEST(Allocator, devices_without_a_back_end_are_named) {

@@ -11,6 +11,7 @@
 
 #include "linnet/collectives.h"
 #include "linnet/control_flow.h"
+#include "linnet/deterministic.h"
 #include "linnet/device.h"
 #include "linnet/dtype.h"
 #include "linnet/error.h"
@@ -18,6 +19,7 @@
 #include "linnet/function.h"
 #include "linnet/jit.h"
 #include "linnet/log.h"
+#include "linnet/memory_limit.h"
 #include "linnet/ops.h"
 #include "linnet/placement.h"
 #include "linnet/random.h"

@@ -195,7 +195,7 @@ class Jitted {
   }
   /// Traces without running.
   Lowered lower(P... args) const {
-    std::vector<JitArgument> arguments{argument<P>(args)...};
+    std::vector<JitArgument> arguments = all_arguments(args...);
     return Lowered(
         JitCore::program_of(entry_for(std::index_sequence_for<P...>{}, arguments, args...)));
   }
@@ -219,6 +219,13 @@ class Jitted {
   static JitArgument argument(A& object) {
     tree::Flattened flat = tree::flatten(const_cast<std::remove_const_t<A>&>(object));
     return {std::move(flat.leaves), std::move(flat.structure), is_state_parameter<Q>};
+  }
+
+  static std::vector<JitArgument> all_arguments(std::add_lvalue_reference_t<P>... args) {
+    std::vector<JitArgument> out;
+    out.reserve(sizeof...(P));
+    (out.push_back(argument<P>(args)), ...);
+    return out;
   }
 
   /// State arguments are traced in place, inputs as copies with traced leaves.
@@ -337,14 +344,17 @@ class Jitted {
   template <size_t... I>
   std::decay_t<R> call(std::index_sequence<I...> indices,
                        std::add_lvalue_reference_t<P>... args) const {
-    std::vector<JitArgument> arguments{argument<P>(args)...};
+    std::vector<JitArgument> arguments = all_arguments(args...);
     const JitCore::EntryPtr entry = entry_for(indices, arguments, args...);
     const Prototypes& prototypes = *static_cast<const Prototypes*>(JitCore::prototypes(entry));
     std::optional<Result> result;
     Copies changed;
     const auto fill = [&](const JitCore::Results& results) {
       (prepare_changed<P, I>(results, prototypes, changed), ...);
-      result.emplace(tree::unflatten(*prototypes.result, results.of_function()));
+      if constexpr (std::is_same_v<Result, Tensor>)
+        result.emplace(results.of_function()[0]);
+      else
+        result.emplace(tree::unflatten(*prototypes.result, results.of_function()));
     };
     JitCore::run(entry, arguments, std::ref(fill));
     (assign_changed<P, I>(args, changed), ...);

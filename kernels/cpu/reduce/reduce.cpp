@@ -206,6 +206,13 @@ int64_t cut(LoopDimension& loop, int64_t split, int64_t splits) {
   return begin * loop.in_stride;
 }
 
+/// What the accumulators of one part of a unit's work take.
+size_t part_bytes(const ReduceFunctions& functions, const ReducePlan& plan) {
+  const int64_t width = plan.inner.reduced ? 1 : std::min(kReduceTile, plan.inner.size);
+  return static_cast<size_t>(width) * functions.accumulator_size;
+}
+
+/// A run on one operand.
 class Reduction {
  public:
   Reduction(const ReduceFunctions& functions, const ReducePlan& plan, const void* data, void* out)
@@ -214,13 +221,8 @@ class Reduction {
         data_(static_cast<const char*>(data)),
         out_(static_cast<char*>(out)) {}
 
-  /// What the parts of a unit's work give, side by side; nothing if there is one part only.
-  size_t partial_bytes() const {
-    if (plan_.splits == 1) return 0;
-    return part_bytes() * static_cast<size_t>(plan_.units * plan_.splits);
-  }
-
-  void execute(int64_t grain, char* partial) {
+  /// @param partial what the parts of a unit's work give, side by side; unused if there is one.
+  void execute(int64_t grain, char* partial) const {
     if (plan_.splits == 1) {
       parallel_for(plan_.units, grain, [&](int64_t begin, int64_t end) {
         alignas(64) char accumulators[kReduceTile * 8];
@@ -231,7 +233,7 @@ class Reduction {
       });
       return;
     }
-    const size_t bytes = part_bytes();
+    const size_t bytes = part_bytes(f_, plan_);
     parallel_for(plan_.units * plan_.splits, 1, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
         accumulate(task / plan_.splits, task % plan_.splits,
@@ -249,11 +251,6 @@ class Reduction {
   }
 
  private:
-  size_t part_bytes() const {
-    const int64_t width = plan_.inner.reduced ? 1 : std::min(kReduceTile, plan_.inner.size);
-    return static_cast<size_t>(width) * f_.accumulator_size;
-  }
-
   void accumulate(int64_t unit, int64_t split, char* accumulators) const {
     const int64_t tile = unit % plan_.tiles;
     int64_t offset = kept_offset(plan_.kept, unit / plan_.tiles).in;
@@ -303,19 +300,47 @@ class Reduction {
 
 }  // namespace
 
+/// What does not depend on where the operand lies.
+struct PlannedReduction::Parts {
+  Parts(ReduceKind kind, DType dtype, std::span<const int64_t> shape,
+        std::span<const int64_t> strides, uint64_t axes_mask)
+      : functions(functions_of(kind, dtype)), plan(plan_reduction(shape, strides, axes_mask)) {
+    if (plan.units == 0) return;
+    const int64_t per_unit = std::max<int64_t>(1, element_count(shape) / plan.units);
+    grain = std::max<int64_t>(1, 32768 / per_unit);
+  }
+
+  size_t workspace_bytes() const {
+    if (plan.splits == 1) return 0;
+    return part_bytes(functions, plan) * static_cast<size_t>(plan.units * plan.splits);
+  }
+  void run(const void* data, void* out, void* workspace) const {
+    if (plan.units == 0) return;
+    Reduction(functions, plan, data, out).execute(grain, static_cast<char*>(workspace));
+  }
+
+  ReduceFunctions functions;
+  ReducePlan plan;
+  int64_t grain = 1;
+};
+
+PlannedReduction::PlannedReduction(ReduceKind kind, DType dtype, std::span<const int64_t> shape,
+                                   std::span<const int64_t> strides, uint64_t axes_mask)
+    : parts_(std::make_unique<const Parts>(kind, dtype, shape, strides, axes_mask)) {}
+PlannedReduction::~PlannedReduction() = default;
+size_t PlannedReduction::workspace_bytes() const { return parts_->workspace_bytes(); }
+void PlannedReduction::run(const void* data, void* out, void* workspace) const {
+  parts_->run(data, out, workspace);
+}
+
 void reduce(ReduceKind kind, DType dtype, const void* data, std::span<const int64_t> shape,
             std::span<const int64_t> strides, uint64_t axes_mask, void* out, void* workspace) {
-  const ReducePlan plan = plan_reduction(shape, strides, axes_mask);
-  if (plan.units == 0) return;
-  const int64_t per_unit = std::max<int64_t>(1, element_count(shape) / plan.units);
-  Reduction(functions_of(kind, dtype), plan, data, out)
-      .execute(std::max<int64_t>(1, 32768 / per_unit), static_cast<char*>(workspace));
+  PlannedReduction(kind, dtype, shape, strides, axes_mask).run(data, out, workspace);
 }
 
 size_t reduce_workspace(ReduceKind kind, DType dtype, std::span<const int64_t> shape,
                         std::span<const int64_t> strides, uint64_t axes_mask) {
-  const ReducePlan plan = plan_reduction(shape, strides, axes_mask);
-  return Reduction(functions_of(kind, dtype), plan, nullptr, nullptr).partial_bytes();
+  return PlannedReduction(kind, dtype, shape, strides, axes_mask).workspace_bytes();
 }
 
 namespace {

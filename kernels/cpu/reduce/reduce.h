@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "linnet/dtype.h"
@@ -29,6 +30,22 @@ void reduce(ReduceKind kind, DType dtype, const void* data, std::span<const int6
             std::span<const int64_t> strides, uint64_t axes_mask, void* out, void* workspace);
 size_t reduce_workspace(ReduceKind kind, DType dtype, std::span<const int64_t> shape,
                         std::span<const int64_t> strides, uint64_t axes_mask);
+
+/// `reduce` for operands of one kind and layout, planned once for any number of runs.
+class PlannedReduction {
+ public:
+  PlannedReduction(ReduceKind kind, DType dtype, std::span<const int64_t> shape,
+                   std::span<const int64_t> strides, uint64_t axes_mask);
+  ~PlannedReduction();
+
+  size_t workspace_bytes() const;
+  /// May be called from several threads at once.
+  void run(const void* data, void* out, void* workspace) const;
+
+ private:
+  struct Parts;
+  const std::unique_ptr<const Parts> parts_;
+};
 
 /// Sum of the squares of `count` dense elements, the piece of a global norm. Accumulated as in
 /// `reduce`; independent of the number of threads.

@@ -21,16 +21,24 @@ uint64_t mask_of(const KernelRequest& request) {
   return mask;
 }
 
+class ReduceKernel final : public HostKernel {
+ public:
+  ReduceKernel(cpu::ReduceKind kind, const KernelRequest& request)
+      : planned_(kind, request.inputs[0].dtype, request.inputs[0].shape, request.inputs[0].strides,
+                 mask_of(request)) {}
+
+  size_t workspace_bytes() const override { return planned_.workspace_bytes(); }
+  void run(const void* const* in, void* const* out, void* workspace) const override {
+    planned_.run(in[0], out[0], workspace);
+  }
+
+ private:
+  cpu::PlannedReduction planned_;
+};
+
 template <cpu::ReduceKind kKind>
-void run_reduce(const KernelRequest& request, const void* const* in, void* const* out,
-                void* workspace) {
-  const OperandView& x = request.inputs[0];
-  cpu::reduce(kKind, x.dtype, in[0], x.shape, x.strides, mask_of(request), out[0], workspace);
-}
-template <cpu::ReduceKind kKind>
-size_t reduce_bytes(const KernelRequest& request) {
-  const OperandView& x = request.inputs[0];
-  return cpu::reduce_workspace(kKind, x.dtype, x.shape, x.strides, mask_of(request));
+std::unique_ptr<Kernel> prepare_reduce(const KernelRequest& request, std::string&) {
+  return std::make_unique<ReduceKernel>(kKind, request);
 }
 
 template <cpu::ArgReduceKind kKind>
@@ -152,8 +160,7 @@ void register_reduce(KernelTable& table) {
   const auto add_reduce = [&]<ReduceKind kKind>(const Primitive& primitive) {
     table.add(primitive, {.name = "blocks",
                           .strided = true,
-                          .run = run_reduce<kKind>,
-                          .workspace_bytes = reduce_bytes<kKind>,
+                          .prepare = prepare_reduce<kKind>,
                           .never_throws = true});
   };
   add_reduce.operator()<ReduceKind::kSum>(reduce_sum_primitive());

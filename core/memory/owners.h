@@ -1,0 +1,29 @@
+// Private: for whom large blocks were allocated, so that a report of exhausted memory can say it.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "linnet/device.h"
+
+namespace linnet {
+
+class Buffer;
+
+/// Blocks below this are not worth remembering one by one.
+inline constexpr size_t kOwnedBytes = size_t{1} << 20;
+
+/// What the thread is about to allocate for: the name of an operation, or another literal. It lasts
+/// until the next, so that setting it costs one store.
+inline constinit thread_local const char* allocating_for = nullptr;
+
+/// Remembers a block of at least `kOwnedBytes` under the path of modules and `allocating_for`;
+/// without memory for that it is forgotten.
+void note_owner(const Buffer* buffer, Device device, size_t bytes) noexcept;
+void forget_owner(const Buffer* buffer) noexcept;
+
+/// A line for each of the largest owners on a device, those of one name together, in front of which
+/// stands a line break: `\n  encoder/dense (dot_general): 64.0 MiB in 2 blocks`.
+std::string largest_owners(Device device);
+
+}  // namespace linnet

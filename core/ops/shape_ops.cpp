@@ -317,8 +317,11 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
   }
   if (resolved == x.shape()) return x;
   check_fills(x, resolved);
-  const Tensor& placed = x.rank() == 0 ? where_arrays_are_made(x) : x;
-  return emit_one(reshape_primitive(), Inputs(&placed, 1), ReshapeParams{resolved});
+  if (x.rank() == 0) {
+    const Tensor placed = where_arrays_are_made(x);
+    return emit_one(reshape_primitive(), Inputs(&placed, 1), ReshapeParams{resolved});
+  }
+  return emit_one(reshape_primitive(), Inputs(&x, 1), ReshapeParams{resolved});
 }
 
 Tensor ravel(const Tensor& x) { return reshape(x, {x.size()}); }

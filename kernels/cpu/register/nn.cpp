@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "kernels/axis_split.h"
 #include "kernels/cpu/elementwise/elementwise.h"
 #include "kernels/cpu/norm/batch_norm.h"
 #include "kernels/cpu/norm/cross_entropy.h"
@@ -14,15 +15,6 @@
 
 namespace linnet {
 namespace {
-
-/// A shape seen as [outer, axis, inner] around a run of axes.
-struct AxisSplit {
-  int64_t outer = 1, axis = 1, inner = 1;
-  AxisSplit(std::span<const int64_t> shape, size_t begin, size_t end) {
-    for (size_t i = 0; i < shape.size(); ++i)
-      (i < begin ? outer : i < end ? axis : inner) *= shape[i];
-  }
-};
 
 AxisSplit split_at(const KernelRequest& request) {
   const size_t axis = static_cast<size_t>(request.params.as<AxisParams>().axis);

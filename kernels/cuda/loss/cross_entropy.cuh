@@ -1,0 +1,95 @@
+// Softmax cross-entropy with integer labels over rows: loss = log(sum(exp(x))) - x[label].
+#pragma once
+
+#include "kernels/cuda/loss/cross_entropy_args.h"
+#include "kernels/cuda/softmax/exponential.cuh"
+
+namespace linnet::cuda {
+
+template <class Label>
+LINNET_DEVICE int64_t label_at(const void* labels, int64_t row) {
+  return static_cast<int64_t>(static_cast<const Label*>(labels)[row]);
+}
+
+/// The label of a row, counted from the end if negative, or -1 if it is out of range.
+LINNET_DEVICE int label_of(const void* labels, LabelType type, int64_t row, int classes) {
+  int64_t label = 0;
+  switch (type.bytes * 2 + type.is_signed) {
+    case 2:
+      label = label_at<uint8_t>(labels, row);
+      break;
+    case 3:
+      label = label_at<int8_t>(labels, row);
+      break;
+    case 4:
+      label = label_at<uint16_t>(labels, row);
+      break;
+    case 5:
+      label = label_at<int16_t>(labels, row);
+      break;
+    case 8:
+      label = label_at<uint32_t>(labels, row);
+      break;
+    case 9:
+      label = label_at<int32_t>(labels, row);
+      break;
+    default:
+      label = label_at<int64_t>(labels, row);
+      if (!type.is_signed && label < 0) return -1;
+  }
+  if (label < 0) label += classes;
+  return label >= 0 && label < classes ? static_cast<int>(label) : -1;
+}
+
+template <class T, int kBlock, int kThreads, int kWidth>
+LINNET_DEVICE void cross_entropy_rows(const CrossEntropyArgs& args) {
+  using W = Wide<T>;
+  const int64_t row = int64_t{block_x()} * (kBlock / kThreads) + thread() / kThreads;
+  if (row >= args.rows) return;
+  const int at = thread() % kThreads;
+  const T* x = static_cast<const T*>(args.x.get()) + row * args.columns;
+  const auto part = exponential_sum_of_row<T, kThreads, kWidth>(x, args.columns, at);
+  if (at != 0) return;
+  const W sum = scalar::log(part.sum) + finite_shift(part.high);
+  const int label = label_of(args.labels.get(), args.label_type, row, args.columns);
+  static_cast<W*>(args.sum.get())[row] = sum;
+  static_cast<W*>(args.loss.get())[row] = label < 0 ? not_a_number<W>() : sum - to_wide(x[label]);
+}
+
+/// dx = (exp(x - sum) - onehot(label)) dloss, without the onehot for a label out of range. `dx` may
+/// be `x`.
+template <class T, int kBlock, int kThreads, int kWidth>
+LINNET_DEVICE void cross_entropy_backward_rows(const CrossEntropyBackwardArgs& args) {
+  using W = Wide<T>;
+  const int64_t row = int64_t{block_x()} * (kBlock / kThreads) + thread() / kThreads;
+  if (row >= args.rows) return;
+  const int columns = args.columns;
+  const T* x = static_cast<const T*>(args.x.get()) + row * columns;
+  T* dx = static_cast<T*>(args.dx.get()) + row * columns;
+  const W sum = static_cast<const W*>(args.sum.get())[row];
+  const W gradient = static_cast<const W*>(args.dloss.get())[row];
+  const int label = label_of(args.labels.get(), args.label_type, row, columns);
+  constexpr int kBatch = 4;
+  for (int64_t first = thread() % kThreads * kWidth; first < columns;
+       first += kBatch * kThreads * kWidth) {
+    Pack<T, kWidth> packs[kBatch];
+    LINNET_UNROLL
+    for (int i = 0; i < kBatch; ++i) {
+      const int64_t from = first + i * kThreads * kWidth;
+      if (from < columns) packs[i] = load_pack<kWidth>(x + from);
+    }
+    LINNET_UNROLL
+    for (int i = 0; i < kBatch; ++i) {
+      const int64_t to = first + i * kThreads * kWidth;
+      if (to >= columns) continue;
+      LINNET_UNROLL
+      for (int j = 0; j < kWidth; ++j) {
+        const W e = shifted_exponential<T>(to_wide(packs[i][j]), sum) * gradient;
+        packs[i][j] = from_wide<T>(to + j == label ? e - gradient : e);
+      }
+      store_pack<kWidth>(dx + to, packs[i]);
+    }
+  }
+}
+
+}  // namespace linnet::cuda

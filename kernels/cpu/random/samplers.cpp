@@ -5,7 +5,9 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/norm/real_rows.h"
 #include "kernels/cpu/random/normal_vector.h"
+#include "kernels/cpu/random/sampler_range.h"
 #include "kernels/cpu/reduce/element.h"
 #include "kernels/cpu/workspace.h"
 #include "kernels/scalar/host.h"
@@ -43,43 +45,15 @@ struct Unit<bfloat16> {
   static constexpr int kDrawn = 8, kMantissa = 7;
 };
 
-// Rounds a double to T once: by way of a float rounded to odd, which cannot spoil the second
-// rounding.
-template <class T>
-T round_once(double value) {
-  if constexpr (!kIsHalf<T>) {
-    return static_cast<T>(value);
-  } else {
-    float near = static_cast<float>(value);
-    if (static_cast<double>(near) != value && (std::bit_cast<uint32_t>(near) & 1u) == 0 &&
-        std::isfinite(near)) {
-      const bool up = static_cast<double>(near) < value;
-      near = std::nextafter(near, up ? std::numeric_limits<float>::infinity()
-                                     : -std::numeric_limits<float>::infinity());
-    }
-    return T(near);
-  }
-}
-
-// The neighbour of `value` towards +infinity (up) or -infinity.
-template <class T>
-T next(T value, bool up) {
-  using Word = std::conditional_t<sizeof(T) == 2, uint16_t,
-                                  std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>;
-  Word word = std::bit_cast<Word>(value);
-  constexpr Word kSign = Word(Word(1) << (sizeof(T) * 8 - 1));
-  if ((word & Word(~kSign)) == 0) return std::bit_cast<T>(Word(up ? 1 : kSign | 1));
-  const bool negative = (word & kSign) != 0;
-  word = Word(negative == up ? word - 1 : word + 1);
-  return std::bit_cast<T>(word);
-}
-
+// Of numbers of T.
 template <class T>
 struct Range {
-  T low, span;
-  Range(T low_bound, T high_bound) : low(low_bound) {
-    span = narrow<T>(widen(high_bound) - widen(low_bound));
-  }
+  T low, span, least, most;
+  explicit Range(const SamplerRange& range)
+      : low(narrow<T>(range.low)),
+        span(narrow<T>(range.span)),
+        least(narrow<T>(range.least)),
+        most(narrow<T>(range.most)) {}
 };
 
 template <class T>
@@ -147,8 +121,7 @@ void sample(const Draw& draw, T* out, Convert&& convert) {
 }
 
 template <class T>
-void uniform(const Draw& draw, double low, double high, T* out) {
-  const Range<T> range(round_once<T>(low), round_once<T>(high));
+void uniform(const Draw& draw, const Range<T>& range, T* out) {
   sample(draw, out, [&](const auto* bits, int64_t size, T* to) {
     if constexpr (std::is_same_v<T, float>) {
       uniform_from_bits_f32(size, bits, range.low, range.span, to);
@@ -160,7 +133,8 @@ void uniform(const Draw& draw, double low, double high, T* out) {
 
 // sqrt(2) * erf_inv(uniform on [low, high)), clamped.
 template <class T>
-void inverted_normal(const Draw& draw, Range<T> range, T least, T most, T* out) {
+void inverted_normal(const Draw& draw, const Range<T>& range, T* out) {
+  const T least = range.least, most = range.most;
   sample(draw, out, [&](const auto* bits, int64_t size, T* to) {
     if constexpr (std::is_same_v<T, float>) {
       normal_from_bits_f32(size, bits, range.low, range.span, least, most, to);
@@ -182,41 +156,6 @@ void inverted_normal(const Draw& draw, Range<T> range, T least, T most, T* out) 
   });
 }
 
-template <class T>
-void normal(const Draw& draw, T* out) {
-  const T infinity = narrow<T>(std::numeric_limits<float>::infinity());
-  const T minus_infinity = narrow<T>(-std::numeric_limits<float>::infinity());
-  inverted_normal<T>(draw, Range<T>(next(narrow<T>(-1.0f), true), narrow<T>(1.0f)), minus_infinity,
-                     infinity, out);
-}
-
-template <class T>
-T erf_of_scaled(T bound) {
-  if constexpr (std::is_same_v<T, double>)
-    return scalar::erf(bound / std::sqrt(2.0));
-  else
-    return narrow<T>(
-        scalar::erf(widen(narrow<T>(widen(bound) / widen(round_once<T>(std::sqrt(2.0)))))));
-}
-
-template <class T>
-void truncated_normal(const Draw& draw, double lower, double upper, T* out) {
-  const T low = round_once<T>(lower), high = round_once<T>(upper);
-  inverted_normal<T>(draw, Range<T>(erf_of_scaled(low), erf_of_scaled(high)), next(low, true),
-                     next(high, false), out);
-}
-
-template <class F>
-void visit_floating(const char* operation, DType dtype, F&& f) {
-  visit_dtype(dtype, [&](auto zero) {
-    if constexpr (kIsFloating<decltype(zero)>)
-      f(zero);
-    else
-      throw DTypeError(std::string(operation) + ": expected a floating type, got " +
-                       std::string(name_of(dtype)));
-  });
-}
-
 }  // namespace
 
 size_t sampler_workspace(DType dtype, int64_t key_count, int64_t count, KeyLayout layout) {
@@ -230,25 +169,29 @@ size_t sampler_workspace(DType dtype, int64_t key_count, int64_t count, KeyLayou
 
 void random_uniform(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count, double low,
                     double high, KeyLayout layout, void* out, void* workspace) {
-  visit_floating("random_uniform", dtype, [&](auto zero) {
-    uniform({keys, key_count, count, layout, workspace}, low, high,
-            static_cast<decltype(zero)*>(out));
+  visit_real("random_uniform", dtype, [&](auto zero) {
+    using T = decltype(zero);
+    uniform({keys, key_count, count, layout, workspace}, Range<T>(uniform_range(dtype, low, high)),
+            static_cast<T*>(out));
   });
 }
 
 void random_normal(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count,
                    KeyLayout layout, void* out, void* workspace) {
-  visit_floating("random_normal", dtype, [&](auto zero) {
-    normal({keys, key_count, count, layout, workspace}, static_cast<decltype(zero)*>(out));
+  visit_real("random_normal", dtype, [&](auto zero) {
+    using T = decltype(zero);
+    inverted_normal({keys, key_count, count, layout, workspace}, Range<T>(normal_range(dtype)),
+                    static_cast<T*>(out));
   });
 }
 
 void random_truncated_normal(DType dtype, const uint32_t* keys, int64_t key_count, int64_t count,
                              double lower, double upper, KeyLayout layout, void* out,
                              void* workspace) {
-  visit_floating("random_truncated_normal", dtype, [&](auto zero) {
-    truncated_normal({keys, key_count, count, layout, workspace}, lower, upper,
-                     static_cast<decltype(zero)*>(out));
+  visit_real("random_truncated_normal", dtype, [&](auto zero) {
+    using T = decltype(zero);
+    inverted_normal({keys, key_count, count, layout, workspace},
+                    Range<T>(truncated_normal_range(dtype, lower, upper)), static_cast<T*>(out));
   });
 }
 

@@ -8,8 +8,11 @@ namespace linnet::cuda {
 void register_kernels(KernelTable& table) {
   kernel_table(Device{});  // defines every primitive that has a kernel
   register_matmul(table);
-  register_elementwise(table);
-  register_shape(table);
+  register_softmax(table);
+  register_loss(table);
+  register_norm(table);
+  register_random(table);
+  register_optim(table);
   register_host(table);
 }
 

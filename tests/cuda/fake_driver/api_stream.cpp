@@ -246,14 +246,8 @@ namespace {
 void reset() {
   const std::lock_guard lock(state_mutex());
   forget_captures();
-  const bool failed = has_failed();
-  reset_calls();
-  try {
-    for (int device = 0; !failed && device < device_count(); ++device) finish_device(device);
-  } catch (const Failure&) {
-    reset_calls();
-  }
   drop_work();
+  reset_calls();
 }
 
 bool set_fault(const char* fault) {

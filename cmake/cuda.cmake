@@ -92,7 +92,8 @@ function(linnet_embed_kernels target)
       # The words of ptxas go to a file; they are shown if the compilation fails.
       COMMAND sh -c [=["$@" > "$0" 2>&1 || { cat "$0"; exit 1; }]=] "${binary}.log"
               ${LINNET_CCACHE} "${LINNET_NVCC}" -std=c++20 -O3 --fatbin ${codes} -Xptxas -v
-              -MD -MF "${binary}.d" -I "${PROJECT_SOURCE_DIR}" "${kernel}" -o "${binary}"
+              -MD -MF "${binary}.d" -I "${PROJECT_SOURCE_DIR}" -I "${PROJECT_SOURCE_DIR}/core/include"
+              "${kernel}" -o "${binary}"
       DEPENDS "${kernel}" DEPFILE "${binary}.d"
       COMMENT "Compiling kernels ${name}.cu" VERBATIM)
     list(APPEND binaries "${binary}")
@@ -109,4 +110,25 @@ function(linnet_embed_kernels target)
   file(CONFIGURE OUTPUT "${folder}/modules.cpp" CONTENT "${text}" @ONLY)
   set_source_files_properties("${folder}/modules.cpp" PROPERTIES OBJECT_DEPENDS "${binaries}")
   target_sources(${target} PRIVATE "${folder}/modules.cpp")
+endfunction()
+
+# Adds a source to TARGET that holds the texts which generated kernels include.
+function(linnet_embed_texts target)
+  file(GLOB texts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/scalar/*_inl.h"
+       "${PROJECT_SOURCE_DIR}/kernels/cuda/device/*.h" "${PROJECT_SOURCE_DIR}/kernels/cuda/jit/cluster*.h")
+  set(code "// Generated: the texts that generated kernels include.\n#include \"kernels/cuda/jit/texts.h\"\n")
+  set(rows)
+  foreach(text IN LISTS texts)
+    file(RELATIVE_PATH name "${PROJECT_SOURCE_DIR}" "${text}")
+    string(MAKE_C_IDENTIFIER "linnet_text_${name}" symbol)
+    string(APPEND code "asm(\".section .rodata\\n${symbol}: .incbin \\\"${text}\\\"\\n.byte 0\\n.text\\n\");\n"
+                       "extern \"C\" const char ${symbol}[];\n")
+    string(APPEND rows "    {\"${name}\", ${symbol}},\n")
+  endforeach()
+  string(APPEND code "namespace linnet::cuda {\nstatic const EmbeddedText texts[] = {\n${rows}};\n"
+                     "std::span<const EmbeddedText> embedded_texts() { return texts; }\n}  // namespace linnet::cuda\n")
+  set(file "${PROJECT_BINARY_DIR}/cuda/texts.cpp")
+  file(CONFIGURE OUTPUT "${file}" CONTENT "${code}" @ONLY)
+  set_source_files_properties("${file}" PROPERTIES OBJECT_DEPENDS "${texts}")
+  target_sources(${target} PRIVATE "${file}")
 endfunction()

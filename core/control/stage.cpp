@@ -43,12 +43,26 @@ void Stage::preset(const state::CellPtr& cell, state::Value value) {
   presets_[cell.get()] = std::move(value);
 }
 
+namespace {
+
+/// The first device that is not the host, else the default.
+Device device_of(const TypeList& types) {
+  for (const TensorType& type : types) {
+    if (!type.device.host()) return type.device;
+  }
+  return default_device();
+}
+
+}  // namespace
+
 Recorded Stage::record(const std::function<TensorList()>& body) {
   const size_t given = trace_.graph().inputs.size();
   Recorded out;
   TensorList outputs;
   Scope scope(*this);
   {
+    // Arrays that the function makes from nothing go where its operands are.
+    const ScopedDevice there(device_of(input_types(trace_.graph())));
     TraceScope tracing(&trace_);
     outputs = body();
     require_defined(outputs, construct_, "a result");

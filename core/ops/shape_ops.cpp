@@ -284,6 +284,16 @@ void define_shape_ops() {
   pad_primitive();
 }
 
+namespace {
+
+/// An array that is made of a number of the host is made on the default device.
+Tensor where_arrays_are_made(const Tensor& x) {
+  const bool number = x.device().host() && x.shape().empty();
+  return number && !default_device().host() ? x.to(default_device()) : x;
+}
+
+}  // namespace
+
 Tensor reshape(const Tensor& x, const Shape& shape) {
   Shape resolved = shape;
   int64_t unknown = -1;
@@ -307,6 +317,10 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
   }
   if (resolved == x.shape()) return x;
   check_fills(x, resolved);
+  if (x.rank() == 0) {
+    const Tensor placed = where_arrays_are_made(x);
+    return emit_one(reshape_primitive(), Inputs(&placed, 1), ReshapeParams{resolved});
+  }
   return emit_one(reshape_primitive(), Inputs(&x, 1), ReshapeParams{resolved});
 }
 
@@ -387,7 +401,7 @@ Tensor broadcast_in_dim(const Tensor& x, const Shape& shape, const Axes& dimensi
   if (x.shape() == shape && dimensions == all_axes(x.rank())) return x;
   const BroadcastInDimParams params{shape, dimensions};
   infer_broadcast_in_dim(params, Inputs(&x, 1));
-  return emit_one(broadcast_in_dim_primitive(), {x}, params);
+  return emit_one(broadcast_in_dim_primitive(), {where_arrays_are_made(x)}, params);
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
@@ -406,7 +420,8 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
         type_of(x), to_string(shape));
   }
   checked_element_count("broadcast_to", shape);
-  return emit_one(broadcast_in_dim_primitive(), {x}, BroadcastInDimParams{shape, dimensions});
+  return emit_one(broadcast_in_dim_primitive(), {where_arrays_are_made(x)},
+                  BroadcastInDimParams{shape, dimensions});
 }
 
 Tensor flip(const Tensor& x, const Axes& axes) {

@@ -4,6 +4,7 @@
 #include "kernels/cuda/launch/runner.h"
 #include "kernels/cuda/register/register.h"
 #include "kernels/cuda/runtime/gpu.h"
+#include "linnet/deterministic.h"
 #include "linnet/parallel.h"
 #include "linnet/precision.h"
 
@@ -62,7 +63,9 @@ class CudaBackEnd final : public BackEnd {
   }
   /// `host` prepares kernels of the CPU; libraries follow the precision.
   uint64_t configuration() const override {
-    return static_cast<uint64_t>(num_threads()) << 8 | static_cast<uint64_t>(matmul_precision());
+    return static_cast<uint64_t>(num_threads()) << 8 |
+           static_cast<uint64_t>(is_deterministic()) << 4 |
+           static_cast<uint64_t>(matmul_precision());
   }
 };
 

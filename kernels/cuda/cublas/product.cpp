@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "linnet/detail/format.h"
+#include "linnet/detail/log.h"
 
 namespace linnet::cuda {
 namespace {
@@ -142,7 +143,7 @@ bool Product::split_batch(std::string& reason) {
       b_.batch_stride = p.a_strides[d];
       out_batch_stride_ = out_stride;
     } else {
-      if (static_cast<int64_t>(calls_.size()) * size > kMostCalls) {
+      if (static_cast<int64_t>(calls_.size()) * size > spec_.most_calls) {
         reason = fmt::format("a batch {} of several strides", to_string(p.batch));
         return false;
       }
@@ -230,14 +231,17 @@ Product::Layouts Product::layouts() const {
           layout_of(spec_.result, d, batch_)};
 }
 
-std::vector<Product::Candidate> Product::candidates(cublasLtHandle_t handle,
-                                                    size_t workspace_bytes) const {
+std::vector<Product::Candidate> Product::candidates(cublasLtHandle_t handle, size_t workspace_bytes,
+                                                    std::string& reason) const {
   const CublasLt& lt = cublaslt();
   cublasLtMatmulPreferenceOpaque_t preference;
   check(lt.cublasLtMatmulPreferenceInit_internal(&preference, sizeof preference),
         "asking for algorithms");
   const size_t c_alignment = spec_.has_residual ? spec_.residual_alignment : spec_.out_alignment;
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{workspace_bytes});
+  // Not in place: those are atomic additions, which come in any order.
+  set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE});
   const std::pair<cublasLtMatmulPreferenceAttributes_t, size_t> alignments[] = {
       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, spec_.rhs_alignment},
       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, spec_.lhs_alignment},
@@ -253,11 +257,16 @@ std::vector<Product::Candidate> Product::candidates(cublasLtHandle_t handle,
       lt.cublasLtMatmulAlgoGetHeuristic(handle, &desc, &x.a, &x.b, &x.d, &x.d, &preference,
                                         static_cast<int>(results.size()), results.data(), &count);
   std::vector<Candidate> out;
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return out;
-  check(status, "asking for algorithms");
-  for (const auto& result : std::span(results).first(static_cast<size_t>(count))) {
-    if (result.state == CUBLAS_STATUS_SUCCESS) out.push_back({result.algo, result.workspaceSize});
+  if (status == CUBLAS_STATUS_SUCCESS) {
+    for (const auto& result : std::span(results).first(static_cast<size_t>(count))) {
+      if (result.state == CUBLAS_STATUS_SUCCESS) out.push_back({result.algo, result.workspaceSize});
+    }
   }
+  if (!out.empty()) return out;
+  reason = fmt::format("cuBLASLt has no algorithm ({}): {}", cuda::text_of(status), text_);
+  // Something else than that it cannot: it should not have been asked so.
+  if (status != CUBLAS_STATUS_SUCCESS && status != CUBLAS_STATUS_NOT_SUPPORTED)
+    log_warning("cuda: " + reason);
   return out;
 }
 

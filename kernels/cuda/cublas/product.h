@@ -25,6 +25,8 @@ struct ProductSpec {
   bool has_bias = false, has_residual = false;
   ProductActivation activation = ProductActivation::kNone;
   bool tf32 = false;  ///< operands of f32 may be rounded
+  /// Of the library for one product whose batch has several strides.
+  int64_t most_calls = 64;
   /// Bytes that addresses are multiples of.
   size_t lhs_alignment = 16, rhs_alignment = 16, bias_alignment = 16, residual_alignment = 16,
          out_alignment = 16;
@@ -45,9 +47,6 @@ struct CallOffsets {
 /// A product with everything the library has to know but addresses.
 class Product {
  public:
-  /// Most calls for one product whose batch has several strides.
-  static constexpr int64_t kMostCalls = 64;
-
   /// None, and why, if strides or types are not the library's.
   static std::optional<Product> describe(const ProductSpec& spec, std::string& reason);
 
@@ -61,8 +60,10 @@ class Product {
     cublasLtMatmulAlgo_t algorithm;
     size_t workspace_bytes;
   };
-  /// The library's proposals, best first, for workspaces of at most so many bytes.
-  std::vector<Candidate> candidates(cublasLtHandle_t handle, size_t workspace_bytes) const;
+  /// The library's proposals, best first, for workspaces of at most so many bytes. None, and why,
+  /// if it does not compute such products.
+  std::vector<Candidate> candidates(cublasLtHandle_t handle, size_t workspace_bytes,
+                                    std::string& reason) const;
   /// The algorithm with the workspace it needs, if the library takes it for this product.
   std::optional<Candidate> checked(cublasLtHandle_t handle,
                                    const cublasLtMatmulAlgo_t& algorithm) const;

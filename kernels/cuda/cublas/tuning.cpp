@@ -8,11 +8,13 @@
 #include "kernels/cuda/runtime/gpu.h"
 #include "linnet/detail/format.h"
 #include "linnet/detail/log.h"
+#include "linnet/deterministic.h"
 
 namespace linnet::cuda {
 namespace {
 
 bool tuning_is_on() {
+  if (is_deterministic()) return false;
   const char* text = std::getenv("LINNET_CUDA_TUNING");
   const std::string_view choice = text ? text : "1";
   if (choice == "0" || choice == "heuristic") return false;
@@ -73,19 +75,10 @@ std::unique_ptr<TunedProduct> TunedProduct::prepare(Product product, std::string
   cublasLtHandle_t handle = handle_of(gpu);
   std::unique_ptr<TunedProduct> out(new TunedProduct(std::move(product)));
   const Product& described = out->product_;
-  out->candidates_ = described.candidates(handle, kMostWorkspace);
-  if (out->candidates_.empty()) {
-    reason = "cuBLASLt has no algorithm for " + described.text();
-    return nullptr;
-  }
-  if (tuning_is_on() && described.work() >= kLeastTunedWork) {
-    const auto known = find_tuned(gpu.properties(), described.text());
-    const auto usable = known ? described.checked(handle, *known) : std::nullopt;
-    if (usable && usable->workspace_bytes <= kMostWorkspace)
-      out->candidates_.insert(out->candidates_.begin(), *usable);
-    else
-      out->to_be_tuned_ = out->candidates_.size() > 1;
-  }
+  out->candidates_ = described.candidates(handle, kMostWorkspace, reason);
+  if (out->candidates_.empty()) return nullptr;
+  out->to_be_tuned_ = tuning_is_on() && described.work() >= kLeastTunedWork;
+  out->use_known(gpu, kMostWorkspace);
   for (const Product::Candidate& candidate : out->candidates_)
     out->workspace_bytes_ = std::max(out->workspace_bytes_, candidate.workspace_bytes);
   return out;
@@ -94,8 +87,18 @@ std::unique_ptr<TunedProduct> TunedProduct::prepare(Product product, std::string
 void TunedProduct::enqueue(CUstream stream, const Product::Operands& operands) const {
   Gpu& gpu = Gpu::of_stream(stream);
   const std::lock_guard lock(mutex_);
+  use_known(gpu, workspace_bytes_);
   if (to_be_tuned_ && stream == gpu.stream()) tune(gpu, operands);
   enqueue_first(gpu, stream, operands);
+}
+
+void TunedProduct::use_known(const Gpu& gpu, size_t workspace_bytes) const {
+  if (!to_be_tuned_) return;
+  const auto known = find_tuned(gpu.properties(), product_.text());
+  const auto usable = known ? product_.checked(handle_of(gpu), *known) : std::nullopt;
+  if (!usable || usable->workspace_bytes > workspace_bytes) return;
+  candidates_.insert(candidates_.begin(), *usable);
+  to_be_tuned_ = false;
 }
 
 void TunedProduct::enqueue_first(const Gpu& gpu, CUstream stream,

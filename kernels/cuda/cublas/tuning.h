@@ -2,7 +2,8 @@
 //
 // The heuristics propose several. At the first run of a large product each is timed on the
 // product's own operands, and the fastest is kept: in memory, and on disk for later processes.
-// LINNET_CUDA_TUNING=heuristic (or 0) takes the first one that runs instead.
+// LINNET_CUDA_TUNING=heuristic (or 0), and the deterministic mode, take the first one that runs
+// instead.
 #pragma once
 
 #include <mutex>
@@ -33,7 +34,10 @@ class TunedProduct {
   void enqueue(CUstream stream, const Product::Operands& operands) const;
 
  private:
-  TunedProduct(Product product) : product_(std::move(product)) {}
+  explicit TunedProduct(Product product) : product_(std::move(product)) {}
+  /// Puts first what was found before, by an equal product too, so that all of them give the same
+  /// bits.
+  void use_known(const Gpu& gpu, size_t workspace_bytes) const;
   /// Enqueues the first candidate that runs and forgets those before it. Locked.
   void enqueue_first(const Gpu& gpu, CUstream stream, const Product::Operands& operands) const;
   void tune(Gpu& gpu, const Product::Operands& operands) const;

@@ -13,21 +13,21 @@ LINNET_DEVICE uint32_t quotient(uint32_t n, const Divisor& divisor) {
   return (multiply_high(n, divisor.multiplier) + n) >> divisor.shift;
 }
 
-/// Where the element `index` of each operand lies, from its first one.
-template <int kOperands>
+/// Where the element `index` of each of the first kWanted operands lies, from its first one.
+template <int kOperands, int kWanted>
 LINNET_DEVICE void locate(const IndexSpace<kOperands>& space, uint32_t index,
-                          int64_t (&offsets)[kOperands]) {
+                          int64_t (&offsets)[kWanted]) {
   LINNET_UNROLL
-  for (int k = 0; k < kOperands; ++k) offsets[k] = 0;
+  for (int k = 0; k < kWanted; ++k) offsets[k] = 0;
   for (int d = space.rank - 1; d > 0; --d) {
     const uint32_t next = quotient(index, space.sizes[d]);
     const int64_t rest = index - next * space.sizes[d].value;
     LINNET_UNROLL
-    for (int k = 0; k < kOperands; ++k) offsets[k] += rest * space.strides[d][k];
+    for (int k = 0; k < kWanted; ++k) offsets[k] += rest * space.strides[d][k];
     index = next;
   }
   LINNET_UNROLL
-  for (int k = 0; k < kOperands; ++k) offsets[k] += int64_t{index} * space.strides[0][k];
+  for (int k = 0; k < kWanted; ++k) offsets[k] += int64_t{index} * space.strides[0][k];
 }
 
 }  // namespace linnet::cuda

@@ -1,4 +1,4 @@
-// A kernel of the modules that are embedded in the library, by its name.
+// A kernel of the modules that are embedded in the library, by its name, or a loaded one.
 //
 //   const Function scale("scale_f32", 256);      // of LINNET_KERNEL(scale_f32, ScaleArgs, 256)
 //   sink.launch(scale, {blocks}, ScaleArgs{…});
@@ -15,6 +15,10 @@ class Function final : public DeviceFunction {
  public:
   /// `name` must outlive the function; `threads` is the size of a block.
   Function(const char* name, uint32_t threads) : name_(name), threads_(threads) {}
+
+  /// One that is loaded already.
+  Function(const char* name, uint32_t threads, void* handle)
+      : name_(name), threads_(threads), handle_(handle) {}
 
   const char* name() const { return name_; }
   uint32_t threads() const { return threads_; }

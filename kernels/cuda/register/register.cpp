@@ -8,6 +8,8 @@ namespace linnet::cuda {
 void register_kernels(KernelTable& table) {
   kernel_table(Device{});  // defines every primitive that has a kernel
   register_matmul(table);
+  register_elementwise(table);
+  register_shape(table);
   register_softmax(table);
   register_loss(table);
   register_norm(table);

@@ -61,7 +61,10 @@ class Machine {
   void fence() { release(&fence_), acquire(&fence_); }
   [[noreturn]] void fail_alignment(const void* at, size_t bytes, const Where& where);
   /// The thread uses an address that it may not.
-  [[noreturn]] void fail_address(const char* what) { fail(threads_[position.thread], what); }
+  [[noreturn]] void fail_address(const std::string& what) {
+    describe(nullptr, "thread " + std::to_string(position.thread) + ": " + what);
+    give_up();
+  }
 
   std::mutex mutex;
   std::optional<Schedule> chosen;

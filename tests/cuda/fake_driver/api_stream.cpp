@@ -246,8 +246,14 @@ namespace {
 void reset() {
   const std::lock_guard lock(state_mutex());
   forget_captures();
-  drop_work();
+  const bool failed = has_failed();
   reset_calls();
+  try {
+    for (int device = 0; !failed && device < device_count(); ++device) finish_device(device);
+  } catch (const Failure&) {
+    reset_calls();
+  }
+  drop_work();
 }
 
 bool set_fault(const char* fault) {

@@ -126,6 +126,7 @@ uint64_t calls_of(const std::string& name) {
   return Calls::get().count(name);
 }
 
+bool has_failed() { return Calls::get().sticky != CUDA_SUCCESS; }
 void reset_calls() { Calls::get().reset(); }
 bool plan_fault(const std::string& fault) { return Calls::get().plan(fault); }
 const std::string& last_message() { return Calls::get().message; }

@@ -53,6 +53,8 @@ class Function {
 
 uint64_t calls_of(const std::string& name);
 void reset_calls();
+/// Whether an error stays.
+bool has_failed();
 bool plan_fault(const std::string& fault);
 /// What went wrong last.
 const std::string& last_message();

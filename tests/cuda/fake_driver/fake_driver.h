@@ -18,12 +18,16 @@
 
 namespace linnet::fake_cuda {
 
+/// Begins an image that `cuLibraryLoadData` understands: the path of a shared object with kernels
+/// that g++ compiled follows, or nothing for those of the program itself, and a null byte.
+inline constexpr char kEmulatedImage[] = "linnet emulated kernels\n";
+
 struct Functions {
   /// Calls of a function of the driver, without version (`cuMemAlloc`), since the last reset; of
   /// all of them for "*".
   uint64_t (*calls)(const char* name);
-  /// Sets counts to 0, drops planned faults, errors that stay, work that waits. Memory, streams and
-  /// graphs stay.
+  /// Sets counts to 0, forgets planned faults and errors that stay, does the work that waits or,
+  /// if it fails, drops it. Memory, streams and graphs stay.
   void (*reset)();
   /// `random`, `random:7`, `oldest`, `newest` or `turns`. Returns whether it knows the policy.
   bool (*set_policy)(const char* policy);

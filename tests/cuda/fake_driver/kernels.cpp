@@ -64,12 +64,14 @@ bool elf_has(const void* image, const std::string& name) {
 }
 
 thread_local int running_device = -1;
+thread_local bool wrong_address = false;
 
-/// Throws what the machine knows to attribute to a line of the kernel.
+/// Throws what the machine can attribute to a kernel.
 void* translate(uint64_t address) {
   try {
     return checked_bytes(address, 0, running_device);
   } catch (const Failure& failure) {
+    wrong_address = true;
     throw cuda::emulator::LaunchError(failure.text);
   }
 }
@@ -134,7 +136,7 @@ Library& load_library(const void* image) {
   const auto* text = static_cast<const char*>(image);
   if (std::strncmp(text, kEmulatedImage, sizeof kEmulatedImage - 1) == 0) {
     const std::string path = text + sizeof kEmulatedImage - 1;
-    library->object = dlopen(path.c_str(), RTLD_NOW);
+    library->object = dlopen(path.empty() ? nullptr : path.c_str(), RTLD_NOW);
     if (!library->object) fail(CUDA_ERROR_INVALID_IMAGE, dlerror());
   } else if (std::memcmp(image, ELFMAG, SELFMAG) == 0) {
     const auto* header = static_cast<const Elf64_Ehdr*>(image);
@@ -197,15 +199,13 @@ void run_kernel(const KernelAction& action, int device) {
   if (kernel.library->unloaded)
     fail(CUDA_ERROR_INVALID_HANDLE, kernel.name + ": its library was unloaded before it ran");
   running_device = device;
+  wrong_address = false;
   try {
     cuda::emulator::launch(*kernel.entry, {action.grid[0], action.grid[1], action.grid[2]},
                            action.threads, action.parameters.data(), action.shared_bytes);
   } catch (const cuda::emulator::LaunchError& error) {
     running_device = -1;
-    const std::string text = error.what();
-    fail(text.find("use of 0x") != std::string::npos ? CUDA_ERROR_ILLEGAL_ADDRESS
-                                                     : CUDA_ERROR_LAUNCH_FAILED,
-         text);
+    fail(wrong_address ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_ERROR_LAUNCH_FAILED, error.what());
   }
   running_device = -1;
 }

@@ -12,6 +12,7 @@
 
 #include "cuda/emulator/machine.h"
 #include "cuda/fake_driver/action.h"
+#include "cuda/fake_driver/fake_driver.h"
 
 namespace linnet::fake_cuda {
 
@@ -34,9 +35,6 @@ struct Library {
   bool unloaded = false;
   std::unordered_map<std::string, std::unique_ptr<Kernel>> kernels;
 };
-
-/// The image of a library that is a shared object of emulated kernels: this line, then its path.
-inline constexpr char kEmulatedImage[] = "linnet emulated kernels\n";
 
 Library& load_library(const void* image);
 Library& checked_library(CUlibrary library);

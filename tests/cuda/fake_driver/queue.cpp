@@ -210,7 +210,11 @@ size_t pending_work() {
 
 void drop_work() {
   for (const auto& stream : queues().streams) {
-    for (Work& work : stream->queue) work.mark->reached = true;
+    for (Work& work : stream->queue) {
+      // What memory is there, and what has been waited for, stays true.
+      if (const auto* internal = std::get_if<InternalAction>(&work.action)) internal->run();
+      work.mark->reached = true;
+    }
     stream->queue.clear();
   }
   forget_finished_streams();

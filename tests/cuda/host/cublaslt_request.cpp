@@ -21,9 +21,11 @@ std::string& logged() {
 
 void keep_sentence(int, const char*, const char* message) { logged() = message; }
 
+void* opened() { return dlopen(cublaslt().path.c_str(), RTLD_NOW); }
+
 void listen() {
   static const bool once = [] {
-    void* library = dlopen(cublaslt().path.c_str(), RTLD_NOW);
+    void* const library = opened();
     auto* set = reinterpret_cast<decltype(&cublasLtLoggerSetCallback)>(
         dlsym(library, "cublasLtLoggerSetCallback"));
     auto* level = reinterpret_cast<decltype(&cublasLtLoggerSetLevel)>(
@@ -219,6 +221,8 @@ void run_request(const Request& r, const Memory& m, Answer& answer) {
 }
 
 }  // namespace
+
+bool is_double() { return dlsym(opened(), "linnet_fake_cublaslt") != nullptr; }
 
 Answer submit(const Request& request, Data* data) {
   Gpu& gpu = Gpu::at(0);

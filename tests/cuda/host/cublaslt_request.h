@@ -73,6 +73,9 @@ struct Answer {
   std::vector<cublasStatus_t> runs;  ///< what each of those that were tried returned
 };
 
+/// Whether the library is the double, which has sentences for its rules.
+bool is_double();
+
 /// Asks for algorithms and runs the first one that runs. Operands of `data` that are empty are
 /// memory of the device with any content.
 Answer submit(const Request& request, Data* data = nullptr);

@@ -15,6 +15,7 @@
 #include "kernels/cuda/cublas/tuning.h"
 #include "kernels/cuda/cublas/tuning_cache.h"
 #include "kernels/cuda/runtime/gpu.h"
+#include "linnet/deterministic.h"
 #include "linnet/error.h"
 #include "linnet/io/json.h"
 #include "linnet/log.h"
@@ -228,6 +229,31 @@ TEST_F(Tuning, heuristic_takes_the_first_that_runs) {
     EXPECT_TRUE(has_logged("algorithm 66 does not run")) << log_;
   }
   EXPECT_FALSE(files::exists(folder_));
+}
+
+TEST_F(Tuning, deterministic_mode_takes_the_first_that_runs) {
+  set_deterministic(true);
+  EXPECT_TRUE(runs(square()));
+  set_deterministic(false);
+  EXPECT_FALSE(has_logged("fastest")) << log_;
+}
+
+TEST_F(Tuning, no_algorithm_adds_in_any_order) {
+  std::string reason;
+  const Product product = *Product::describe(square(), reason);
+  const auto candidates = product.candidates(handle_of(Gpu::at(0)), kMostWorkspace, reason);
+  EXPECT_EQ(candidates.size(), 4u);  // one more if they were let
+}
+
+/// Equal products give equal bits, whichever of them was tuned.
+TEST_F(Tuning, products_prepared_before_one_of_them_ran_agree) {
+  const auto first = prepared(square()), second = prepared(square());
+  Operands operands(*first);
+  first->enqueue(Gpu::at(0).stream(), operands.addresses());
+  EXPECT_TRUE(has_logged("fastest")) << log_;
+  log_.clear();
+  second->enqueue(Gpu::at(0).stream(), operands.addresses());
+  EXPECT_FALSE(has_logged("fastest")) << log_;
 }
 
 TEST_F(Tuning, small_products_are_not_timed) {

@@ -2,9 +2,10 @@
 // 0 and 1.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
-#include <mutex>
+#include <thread>
 
 #include "linnet/core.h"
 #include "linnet/log.h"
@@ -267,6 +268,28 @@ TEST_F(Products, batches_of_several_strides) {
         return einsum("abij,abjk->abik", {x[0], transpose(x[1], {1, 0, 2, 3})});
       },
       {numbers({70, 71, 2, 3}), numbers({71, 70, 3, 2}, DType::kF32, 0.61f)});
+}
+
+TEST_F(Products, every_device_and_several_threads) {
+  const Tensor x = numbers({24, 40}), w = numbers({40, 32}, DType::kF32, 0.61f);
+  const std::vector<float> expected = matmul(x, w).to_vector<float>();
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      const Device device{DeviceType::kCuda,
+                          static_cast<uint8_t>(t % device_count(DeviceType::kCuda))};
+      const Tensor a = x.to(device), b = w.to(device);
+      for (int i = 0; i < 10; ++i) {
+        const Tensor y = matmul(a, b);
+        if (y.device() != device) ++wrong;
+        const std::vector<float> got = y.to(kCpu).to_vector<float>();
+        for (size_t e = 0; e < got.size(); ++e) wrong += !(std::fabs(got[e] - expected[e]) < 1e-5f);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace

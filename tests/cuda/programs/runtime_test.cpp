@@ -9,6 +9,7 @@
 #include "linnet/cuda.h"
 #include "linnet/io/checkpoint.h"
 #include "linnet/linnet.h"
+#include "linnet/precision.h"
 
 namespace linnet {
 namespace {
@@ -121,6 +122,8 @@ TEST(CudaRuntime, a_training_step_waits_for_nothing) {
 }
 
 TEST(CudaRuntime, models_and_checkpoints_move_between_devices) {
+  const Precision before = matmul_precision();
+  set_matmul_precision(Precision::kHighest);
   nnx::Rngs rngs(0);
   Model model(rngs);
   const Tensor x = random::normal(Key(1), {4, 8});
@@ -139,6 +142,7 @@ TEST(CudaRuntime, models_and_checkpoints_move_between_devices) {
   move_to(device, kGpu);
   load_checkpoint(folder, device);
   EXPECT_EQ(floats(device(x.to(kGpu))), there);
+  set_matmul_precision(before);
   std::filesystem::remove_all(folder);
 }
 

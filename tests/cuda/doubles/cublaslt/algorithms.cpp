@@ -12,6 +12,12 @@ uint64_t workspace_of(const Problem& p, int32_t id) {
   return (4 * elements * sizeof(float) + 255) / 256 * 256;
 }
 
+/// How parts of sums come together.
+uint32_t scheme_of(int32_t id) {
+  if (id == kSplit) return CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  return id == kAtomic ? CUBLASLT_REDUCTION_SCHEME_INPLACE : CUBLASLT_REDUCTION_SCHEME_NONE;
+}
+
 /// The bias has no entry among the preferences: its address tells.
 uint16_t bias_alignment(const Operation& o) {
   if (!has_bias(o.epilogue)) return 1;
@@ -36,8 +42,9 @@ std::vector<Algorithm> algorithms_for(const Problem& problem, const Preference& 
   const bool vectors =
       std::min({base.alignment_a, base.alignment_b, base.alignment_c, base.alignment_d}) >= 16;
   std::vector<Algorithm> out;
-  for (const int32_t id : {kUnsupported, kTiles, kSplit, kPlain}) {
+  for (const int32_t id : {kUnsupported, kTiles, kSplit, kAtomic, kPlain}) {
     if (id == kTiles && !vectors) continue;
+    if ((scheme_of(id) & preference.reductions) != scheme_of(id)) continue;
     Algorithm algorithm = base;
     algorithm.id = id;
     algorithm.workspace_bytes = workspace_of(problem, id);
@@ -48,7 +55,7 @@ std::vector<Algorithm> algorithms_for(const Problem& problem, const Preference& 
 
 std::optional<Algorithm> complete(const Problem& problem, const Algorithm& algorithm) {
   const bool known = algorithm.id == kUnsupported || algorithm.id == kTiles ||
-                     algorithm.id == kSplit || algorithm.id == kPlain;
+                     algorithm.id == kSplit || algorithm.id == kAtomic || algorithm.id == kPlain;
   if (algorithm.mark != Algorithm::kMark || algorithm.kind != problem.kind() || !known)
     return std::nullopt;
   Algorithm out = algorithm;

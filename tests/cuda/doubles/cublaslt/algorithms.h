@@ -12,6 +12,7 @@ enum AlgorithmId : int32_t {
   kUnsupported = 66,  ///< looks well, and is refused when it is to run
   kTiles = 21,        ///< needs 16 bytes of alignment
   kSplit = 24,        ///< needs as much workspace as four results of f32
+  kAtomic = 25,       ///< adds parts of the sums in place, in any order
   kPlain = 0,         ///< takes everything
 };
 

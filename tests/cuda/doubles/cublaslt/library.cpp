@@ -136,6 +136,9 @@ using namespace linnet::fake_cublaslt;
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
+/// So that tests know whom they ask.
+EXPORT const char linnet_fake_cublaslt[] = "the double";
+
 EXPORT cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   if (!handle) return refuse("cublasLtCreate", "the handle has no address");
   *handle = reinterpret_cast<cublasLtHandle_t>(new char);

@@ -1,0 +1,7 @@
+#include "kernels/cuda/elementwise/operations.cuh"
+
+namespace linnet::cuda {
+
+LINNET_POINTWISE_DOUBLE(LINNET_POINTWISE_KERNEL)
+
+}  // namespace linnet::cuda

@@ -11,7 +11,6 @@
 #include "kernels/cuda/driver/cache_folder.h"
 #include "linnet/detail/format.h"
 #include "linnet/detail/log.h"
-#include "linnet/detail/sha1.h"
 #include "linnet/io/json.h"
 
 namespace linnet::cuda {
@@ -53,11 +52,7 @@ cublasLtMatmulAlgo_t parse_hex(const std::string& text) {
 
 std::string file_of(const std::string& key) {
   const std::string folder = cache_folder();
-  if (folder.empty()) return {};
-  const auto* bytes = reinterpret_cast<const uint8_t*>(key.data());
-  std::string name;
-  for (const uint8_t byte : sha1({bytes, key.size()})) name += fmt::format("{:02x}", byte);
-  return folder + "/products/" + name + ".json";
+  return folder.empty() ? "" : folder + "/products/" + hex_digest(key) + ".json";
 }
 
 std::optional<cublasLtMatmulAlgo_t> read(const std::string& path, const std::string& key) {

@@ -7,29 +7,21 @@
 #include "kernels/cuda/driver/cache_folder.h"
 #include "linnet/detail/format.h"
 #include "linnet/detail/log.h"
-#include "linnet/detail/sha1.h"
 #include "linnet/io/atomic_file.h"
 
 namespace linnet::cuda {
 namespace {
 
-std::string hash_of(const std::string& text) {
-  std::string out;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
-  for (const uint8_t byte : sha1({bytes, text.size()})) out += fmt::format("{:02x}", byte);
-  return out;
-}
-
 /// The first line of a file; the image follows.
 std::string header_of(const std::string& image) {
-  return fmt::format("linnet kernel 1 {} {}\n", image.size(), hash_of(image));
+  return fmt::format("linnet kernel 1 {} {}\n", image.size(), hex_digest(image));
 }
 
 }  // namespace
 
 std::string compiled_file(const std::string& key) {
   const std::string folder = cache_folder();
-  return folder.empty() ? "" : folder + "/kernels/" + hash_of(key) + ".bin";
+  return folder.empty() ? "" : folder + "/kernels/" + hex_digest(key) + ".bin";
 }
 
 std::optional<std::string> find_compiled(const std::string& key) {

@@ -1,5 +1,6 @@
 // Kernels of contractions.
 #include "core/ops/fused.h"
+#include "kernels/cuda/copy/copy.h"
 #include "kernels/cuda/cublas/tuning.h"
 #include "kernels/cuda/driver/driver.h"
 #include "kernels/cuda/register/device_kernel.h"
@@ -9,6 +10,13 @@
 
 namespace linnet::cuda {
 namespace {
+
+/// What the library wants of its workspace.
+constexpr size_t kWorkspaceAlignment = 256;
+/// Of copies in the workspace, as far as kernels gain from it.
+constexpr size_t kPackedAlignment = 16;
+/// Calls of the library for one product, before the CPU is faster.
+constexpr int64_t kManyCalls = 4096;
 
 /// What follows the product.
 struct Epilogue {
@@ -56,45 +64,127 @@ bool describe_epilogue(const KernelRequest& request, const Epilogue& epilogue, P
   return true;
 }
 
-std::optional<Product> describe(const KernelRequest& request, const DotParams& params,
-                                const Epilogue& epilogue, std::string& reason) {
+/// An operand that is copied into the workspace first.
+struct PackedOperand {
+  size_t index;
+  DotLayout::Packing packing;
+};
+
+/// How a contraction becomes a product.
+struct Plan {
+  std::optional<Product> product;
+  std::vector<PackedOperand> packed;
+};
+
+/// Which operands are copied where their strides are not the library's.
+enum class Packs : uint8_t { kNothing, kWhatMustBe, kBoth };
+
+Plan plan_product(const KernelRequest& request, const DotParams& params, const Epilogue& epilogue,
+                  Packs packs, std::string& reason) {
   const OperandView &lhs = request.inputs[0], &rhs = request.inputs[1];
   DotLayout layout(params, lhs, rhs);
-  if (!layout.lhs_is_matrix()) layout.move_rows_to_batch();
-  if (!layout.lhs_is_matrix() || !layout.rhs_is_matrix()) {
-    reason = fmt::format("the strides of the {} operand are not those of matrices",
-                         layout.lhs_is_matrix() ? "right" : "left");
-    return std::nullopt;
+  if (packs != Packs::kBoth && !layout.lhs_is_matrix()) layout.move_rows_to_batch();
+  ProductSpec spec;
+  spec.operands = lhs.dtype;
+  spec.result = request.outputs[0].dtype;
+  spec.tf32 = matmul_precision() != Precision::kHighest;
+  spec.lhs_alignment = lhs.alignment;
+  spec.rhs_alignment = rhs.alignment;
+  spec.out_alignment = request.outputs[0].alignment;
+  Plan plan;
+  const auto must_pack = [&](bool is_matrix) {
+    return packs == Packs::kBoth || (packs == Packs::kWhatMustBe && !is_matrix);
+  };
+  const bool lhs_is_matrix = layout.lhs_is_matrix(), rhs_is_matrix = layout.rhs_is_matrix();
+  if (must_pack(lhs_is_matrix)) {
+    plan.packed.push_back({0, layout.pack_lhs()});
+    spec.lhs_alignment = kPackedAlignment;
   }
-  ProductSpec spec{.product = layout.product(),
-                   .operands = lhs.dtype,
-                   .result = request.outputs[0].dtype,
-                   .tf32 = matmul_precision() != Precision::kHighest,
-                   .lhs_alignment = lhs.alignment,
-                   .rhs_alignment = rhs.alignment,
-                   .out_alignment = request.outputs[0].alignment};
-  if (!describe_epilogue(request, epilogue, spec, reason)) return std::nullopt;
-  return Product::describe(spec, reason);
+  if (must_pack(rhs_is_matrix)) {
+    plan.packed.push_back({1, layout.pack_rhs()});
+    spec.rhs_alignment = kPackedAlignment;
+  }
+  if (packs == Packs::kNothing && !(lhs_is_matrix && rhs_is_matrix)) {
+    reason = fmt::format("the strides of the {} operand are not those of matrices",
+                         lhs_is_matrix ? "right" : "left");
+    return plan;
+  }
+  layout.batch.merge();
+  spec.product = layout.product();
+  if (packs == Packs::kBoth) spec.most_calls = kManyCalls;
+  if (describe_epilogue(request, epilogue, spec, reason))
+    plan.product = Product::describe(spec, reason);
+  return plan;
 }
 
-/// Operands: those of the primitive, the result, the workspace.
-struct Enqueued {
-  std::unique_ptr<TunedProduct> product;
-  bool has_bias, has_residual;
+/// A product, the copies before it, and where everything lies in the workspace.
+class MatmulKernel final : public DeviceKernel {
+ public:
+  MatmulKernel(const KernelRequest& request, std::unique_ptr<TunedProduct> product,
+               const Plan& plan, const Epilogue& epilogue)
+      : product_(std::move(product)),
+        has_bias_(epilogue.has_bias),
+        has_residual_(epilogue.has_residual),
+        workspace_bytes_(rounded(product_->workspace_bytes())) {
+    for (const PackedOperand& packed : plan.packed) {
+      const OperandView& x = request.inputs[packed.index];
+      const DotLayout::Packing& p = packed.packing;
+      copies_.push_back({packed.index, workspace_bytes_,
+                         CopyPlan(size_of(x.dtype), p.shape, {p.from, 0, x.alignment},
+                                  {p.to, 0, kPackedAlignment})});
+      workspace_bytes_ += rounded(static_cast<size_t>(p.size) * size_of(x.dtype));
+    }
+  }
 
-  static void run(const void* prepared, void* stream, void* const* operands) {
-    const auto& self = *static_cast<const Enqueued*>(prepared);
+  /// Why it cannot be run; empty if it can.
+  std::string reason() const {
+    for (const Copy& copy : copies_) {
+      if (!copy.plan.reason().empty()) return copy.plan.reason();
+    }
+    return {};
+  }
+
+  size_t workspace_bytes() const override { return workspace_bytes_; }
+  void emit(LaunchSink& sink, Operands in, Operands out, Address workspace) const override {
+    SmallVector<Address, 8> operands(in.begin(), in.end());
+    for (const Copy& copy : copies_) {
+      const Address to{workspace.word + copy.at};
+      copy.plan.emit(sink, in[copy.index], to);
+      operands[copy.index] = to;
+    }
+    operands.push_back(out[0]);
+    operands.push_back(workspace);
+    sink.library(this, enqueue, {operands.data(), operands.size()});
+  }
+
+ private:
+  struct Copy {
+    size_t index, at;
+    CopyPlan plan;
+  };
+
+  static size_t rounded(size_t bytes) {
+    return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
+  }
+  /// Operands: those of the primitive, the result, the workspace.
+  static void enqueue(const void* prepared, void* stream, void* const* operands) {
+    const auto& self = *static_cast<const MatmulKernel*>(prepared);
     const auto at = [&](size_t i) { return static_cast<std::byte*>(operands[i]); };
     size_t next = 2;
-    const std::byte* const bias = self.has_bias ? at(next++) : nullptr;
-    const std::byte* const residual = self.has_residual ? at(next++) : nullptr;
-    self.product->enqueue(static_cast<CUstream>(stream),
-                          {at(0), at(1), bias, residual, at(next), operands[next + 1]});
+    const std::byte* const bias = self.has_bias_ ? at(next++) : nullptr;
+    const std::byte* const residual = self.has_residual_ ? at(next++) : nullptr;
+    self.product_->enqueue(static_cast<CUstream>(stream),
+                           {at(0), at(1), bias, residual, at(next), operands[next + 1]});
   }
+
+  std::unique_ptr<TunedProduct> product_;
+  bool has_bias_, has_residual_;
+  size_t workspace_bytes_;
+  std::vector<Copy> copies_;
 };
 
 std::unique_ptr<Kernel> prepare_product(const KernelRequest& request, const DotParams& params,
-                                        const Epilogue& epilogue, std::string& reason) {
+                                        const Epilogue& epilogue, bool packs, std::string& reason) {
   if (!find_driver()) {
     reason = driver_reason();
     return nullptr;
@@ -103,48 +193,57 @@ std::unique_ptr<Kernel> prepare_product(const KernelRequest& request, const DotP
     reason = cublaslt_reason();
     return nullptr;
   }
-  std::optional<Product> described = describe(request, params, epilogue, reason);
-  if (!described) return nullptr;
-  std::unique_ptr<TunedProduct> tuned = TunedProduct::prepare(std::move(*described), reason);
+  Plan plan =
+      plan_product(request, params, epilogue, packs ? Packs::kWhatMustBe : Packs::kNothing, reason);
+  if (!plan.product && packs) {
+    reason.clear();
+    plan = plan_product(request, params, epilogue, Packs::kBoth, reason);
+  }
+  if (!plan.product) return nullptr;
+  std::unique_ptr<TunedProduct> tuned = TunedProduct::prepare(std::move(*plan.product), reason);
   if (!tuned) return nullptr;
-  const size_t workspace_bytes = tuned->workspace_bytes();
-  auto enqueued = std::make_shared<const Enqueued>(
-      Enqueued{std::move(tuned), epilogue.has_bias, epilogue.has_residual});
-  return make_device_kernel(
-      [enqueued](LaunchSink& sink, Operands in, Operands out, Address workspace) {
-        SmallVector<Address, 8> operands(in.begin(), in.end());
-        operands.push_back(out[0]);
-        operands.push_back(workspace);
-        sink.library(enqueued.get(), Enqueued::run, {operands.data(), operands.size()});
-      },
-      workspace_bytes);
+  auto kernel = std::make_unique<MatmulKernel>(request, std::move(tuned), plan, epilogue);
+  reason = kernel->reason();
+  if (!reason.empty()) return nullptr;
+  return kernel;
 }
 
+template <bool packs>
 std::unique_ptr<Kernel> prepare_dot(const KernelRequest& request, std::string& reason) {
   if (is_empty(request)) return make_zeros(request.outputs[0]);
-  return prepare_product(request, request.params.as<DotParams>(), {}, reason);
+  return prepare_product(request, request.params.as<DotParams>(), {}, packs, reason);
 }
 
+template <bool packs>
 std::unique_ptr<Kernel> prepare_linear(const KernelRequest& request, std::string& reason) {
   if (is_empty(request)) {
     reason = "an empty operand";
     return nullptr;
   }
   const auto& p = request.params.as<LinearBiasActivationParams>();
-  return prepare_product(request, p.dot, {p.has_bias, p.has_residual, p.activation}, reason);
+  return prepare_product(request, p.dot, {p.has_bias, p.has_residual, p.activation}, packs, reason);
 }
 
 }  // namespace
 
 void register_matmul(KernelTable& table) {
-  // Where the strides of operands are not the library's, those of dense copies may be.
-  for (const bool strided : {true, false}) {
-    const char* const name = strided ? "cublaslt" : "cublaslt on dense operands";
-    table.add(dot_general_primitive(),
-              {.name = name, .strided = strided, .prepare = prepare_dot, .never_throws = true});
-    table.add(linear_bias_activation_primitive(),
-              {.name = name, .strided = strided, .prepare = prepare_linear, .never_throws = true});
-  }
+  const Primitive &dot = dot_general_primitive(), &linear = linear_bias_activation_primitive();
+  table.add(
+      dot,
+      {.name = "cublaslt", .strided = true, .prepare = prepare_dot<false>, .never_throws = true});
+  table.add(dot, {.name = "cublaslt on packed operands",
+                  .strided = true,
+                  .prepare = prepare_dot<true>,
+                  .never_throws = true});
+  table.add(linear, {.name = "cublaslt",
+                     .strided = true,
+                     .prepare = prepare_linear<false>,
+                     .never_throws = true});
+  // Also of biases and residuals, which must be dense.
+  table.add(linear, {.name = "cublaslt on packed operands",
+                     .strided = false,
+                     .prepare = prepare_linear<true>,
+                     .never_throws = true});
 }
 
 }  // namespace linnet::cuda

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <sstream>
 #include <thread>
 
 #include "linnet/core.h"
@@ -36,6 +37,18 @@ class Choices {
     return found;
   }
   const std::string& text() const { return text_; }
+  /// Who took the contractions, in order, without those of the CPU.
+  std::vector<std::string> of_contractions() const {
+    std::vector<std::string> out;
+    std::istringstream lines(text_);
+    for (std::string line; std::getline(lines, line);) {
+      const size_t from = line.find("}: ");
+      if (!line.starts_with("dot_general(") || from == std::string::npos) continue;
+      const std::string name = line.substr(from + 3, line.find(';', from) - from - 3);
+      if (name != "matmul") out.push_back(name);
+    }
+    return out;
+  }
 
  private:
   std::string text_;
@@ -159,7 +172,10 @@ TEST_F(Products, views) {
   };
   for (const auto& [name, f] : rows) {
     SCOPED_TRACE(name);
+    const Choices choices;
     expect_same(f, {wide, other});
+    for (const std::string& kernel : choices.of_contractions())
+      EXPECT_TRUE(kernel.starts_with("cublaslt")) << kernel;
   }
 }
 
@@ -258,6 +274,7 @@ TEST_F(Products, what_follows_them) {
 
 /// A batch with more strides than the library has, in more calls than are worth it.
 TEST_F(Products, batches_of_several_strides) {
+  const Choices choices;
   expect_same(
       [](const TensorList& x) {
         return einsum("abij,abjk->abik", {x[0], transpose(x[1], {1, 0, 2, 3})});
@@ -268,6 +285,8 @@ TEST_F(Products, batches_of_several_strides) {
         return einsum("abij,abjk->abik", {x[0], transpose(x[1], {1, 0, 2, 3})});
       },
       {numbers({70, 71, 2, 3}), numbers({71, 70, 3, 2}, DType::kF32, 0.61f)});
+  const std::vector<std::string> expected{"cublaslt", "cublaslt on packed operands"};
+  EXPECT_EQ(choices.of_contractions(), expected) << choices.text();
 }
 
 TEST_F(Products, every_device_and_several_threads) {

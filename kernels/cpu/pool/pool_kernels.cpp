@@ -179,7 +179,8 @@ HWY_INLINE void max_gradient_group(const Geometry& g, const Window& w, const T* 
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       const auto value = load<kGroup == 0>(d, x + pixel * g.channels + v * lanes, count);
-      const auto take = replaces(value, best[v]);
+      // The first of several NaN keeps the gradient.
+      const auto take = hn::AndNot(hn::IsNaN(best[v]), replaces(value, best[v]));
       best[v] = hn::IfThenElse(take, value, best[v]);
       position[v] = hn::IfThenElse(take, here, position[v]);
     }

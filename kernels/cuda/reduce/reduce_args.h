@@ -32,12 +32,24 @@ struct ReduceArgs {
 #define LINNET_REDUCE_FIXED(X) \
   X(sum_f32, float, kSum)      \
   X(max_f32, float, kMax)      \
-  X(sum_bf16, Bf16, kSum) X(max_bf16, Bf16, kMax) X(sum_f16, Half, kSum) X(max_f16, Half, kMax)
+  X(sum_bf16, Bf16, kSum)      \
+  X(max_bf16, Bf16, kMax)      \
+  X(sum_f16, Half, kSum)       \
+  X(max_f16, Half, kMax)
+
 /// X(name, T): kernels that are told.
-#define LINNET_REDUCE_GIVEN(X)                                                              \
-  X(f32, float)                                                                             \
-  X(bf16, Bf16)                                                                             \
-  X(f16, Half) X(f64, double) X(i8, int8_t) X(i16, int16_t) X(i32, int32_t) X(i64, int64_t) \
-      X(u8, uint8_t) X(u16, uint16_t) X(u32, uint32_t) X(u64, uint64_t)
+#define LINNET_REDUCE_GIVEN(X) \
+  X(f32, float)                \
+  X(bf16, Bf16)                \
+  X(f16, Half)                 \
+  X(f64, double)               \
+  X(i8, int8_t)                \
+  X(i16, int16_t)              \
+  X(i32, int32_t)              \
+  X(i64, int64_t)              \
+  X(u8, uint8_t)               \
+  X(u16, uint16_t)             \
+  X(u32, uint32_t)             \
+  X(u64, uint64_t)
 
 }  // namespace linnet::cuda

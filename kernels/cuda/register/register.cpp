@@ -7,6 +7,11 @@ namespace linnet::cuda {
 
 void register_kernels(KernelTable& table) {
   kernel_table(Device{});  // defines every primitive that has a kernel
+  register_reduce(table);
+  register_scan(table);
+  register_sort(table);
+  register_index(table);
+  register_pool(table);
   register_matmul(table);
   register_elementwise(table);
   register_shape(table);

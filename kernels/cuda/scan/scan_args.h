@@ -35,12 +35,13 @@ struct ScanArgs {
 };
 
 /// X(name, T)
-#define LINNET_SCAN_KERNELS(X)                                                                  \
-  X(f32, float)                                                                                 \
-  X(bf16, Bf16)                                                                                 \
-  X(f16, Half)                                                                                  \
-  X(f64, double)                                                                                \
-  X(i8, int8_t) X(i16, int16_t) X(i32, int32_t) X(i64, int64_t) X(u8, uint8_t) X(u16, uint16_t) \
-      X(u32, uint32_t) X(u64, uint64_t)
+#define LINNET_SCAN_KERNELS(X) \
+  X(f32, float)                \
+  X(bf16, Bf16)                \
+  X(f16, Half)                 \
+  X(f64, double)               \
+  X(i8, int8_t)                \
+  X(i16, int16_t)              \
+  X(i32, int32_t) X(i64, int64_t) X(u8, uint8_t) X(u16, uint16_t) X(u32, uint32_t) X(u64, uint64_t)
 
 }  // namespace linnet::cuda

@@ -20,6 +20,7 @@ void register_kernels(KernelTable& table) {
   register_norm(table);
   register_random(table);
   register_optim(table);
+  register_cudnn(table);
   register_host(table);
 }
 

@@ -4,6 +4,8 @@
 #include <optional>
 
 #include "linnet/detail/format.h"
+#include "linnet/deterministic.h"
+#include "linnet/precision.h"
 
 namespace linnet::cuda::cudnn {
 namespace {
@@ -74,7 +76,8 @@ class ConvGraph {
     const DType dtype = r.request.outputs[0].dtype;
     type_ = type_of(dtype);
     graph_.compute = dtype == DType::kF64 ? Type::kF64 : Type::kF32;
-    graph_.may_round_operands = false;
+    graph_.may_round_operands = matmul_precision() != Precision::kHighest;
+    graph_.may_be_unordered = !is_deterministic();
     graph_.most_workspace = kMostWorkspace;
     find_sizes();
     add_convolution();

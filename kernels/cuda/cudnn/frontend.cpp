@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 
 #include <cstring>
+#include <string>
 #include <unordered_map>
 
 #include "kernels/cuda/cudnn/library.h"
@@ -14,12 +15,12 @@
 #include "linnet/detail/format.h"
 
 namespace linnet::cuda::cudnn {
-void* frontend_library();
+void* frontend_library(const char* name);
 void* frontend_function(void* library, const char* name);
 }  // namespace linnet::cuda::cudnn
 
 #define NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING
-#define dlopen(name, flags) linnet::cuda::cudnn::frontend_library()
+#define dlopen(name, flags) linnet::cuda::cudnn::frontend_library(name)
 #define dlsym(library, name) linnet::cuda::cudnn::frontend_function(library, name)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wall"
@@ -79,9 +80,12 @@ struct Entry {
 
 }  // namespace
 
-void* frontend_library() {
+/// One library for all names; but of the two runtimes that the frontend looks for there is only the
+/// one that its headers are of.
+void* frontend_library(const char* name) {
   static char library;
-  return &library;
+  constexpr int kOther = CUDART_VERSION >= 13000 ? 12 : 13;
+  return name == "libcudart.so." + std::to_string(kOther) ? nullptr : &library;
 }
 
 void* frontend_function(void*, const char* name) {
@@ -338,13 +342,12 @@ std::string BuiltPlan::build(const Graph& graph, const Context& context) {
 }
 
 void BuiltPlan::deselect(const Graph& graph) {
-  std::vector<fe::NumericalNote_t> notes;
-  if (!graph.may_round_operands)
-    notes.insert(notes.end(), {fe::NumericalNote_t::DOWN_CONVERT_INPUTS,
-                               fe::NumericalNote_t::REDUCED_PRECISION_REDUCTION});
-  const auto is_f32 = [](const GraphTensor& t) { return !t.value && t.type == Type::kF32; };
-  if (!graph.may_round_operands && is_f32(graph.tensors[0]))
-    notes.push_back(fe::NumericalNote_t::TENSOR_CORE);
+  std::vector<fe::NumericalNote_t> notes{fe::NumericalNote_t::REDUCED_PRECISION_REDUCTION};
+  const GraphTensor& first = graph.tensors[0];
+  if (!graph.may_round_operands) {
+    notes.push_back(fe::NumericalNote_t::DOWN_CONVERT_INPUTS);
+    if (first.type == Type::kF32) notes.push_back(fe::NumericalNote_t::TENSOR_CORE);
+  }
   if (!graph.may_be_unordered) notes.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
   graph_->deselect_numeric_notes(notes);
   graph_->deselect_workspace_greater_than(graph.most_workspace);

@@ -1,4 +1,5 @@
 // What cuDNN computes: convolutions and attention.
+#include "kernels/cuda/cudnn/attention.h"
 #include "kernels/cuda/cudnn/conv.h"
 #include "kernels/cuda/register/families.h"
 
@@ -43,6 +44,14 @@ void register_cudnn(KernelTable& table) {
   add_conv<conv_request<Wanted::kData>>(table, conv_backward_data_primitive());
   add_conv<conv_request<Wanted::kWeights>>(table, conv_backward_weights_primitive());
   add_conv<fused_request>(table, conv_bias_activation_primitive());
+  table.add(attention_primitive(), {.name = "cudnn",
+                                    .decline = cudnn::decline_attention,
+                                    .prepare = cudnn::prepare_attention,
+                                    .never_throws = true});
+  table.add(attention_backward_primitive(), {.name = "cudnn",
+                                             .decline = cudnn::decline_attention_backward,
+                                             .prepare = cudnn::prepare_attention_backward,
+                                             .never_throws = true});
 }
 
 }  // namespace linnet::cuda

@@ -157,6 +157,22 @@ TEST(CublasLtValues, forward_epilogues) {
   }
 }
 
+/// Not in the documentation: the library could as well take the larger of NaN and 0.
+TEST(CublasLtValues, relu_keeps_nan) {
+  Small s;
+  s.request.epilogue = CUBLASLT_EPILOGUE_RELU;
+  Floats a = numbers(Small::kM * Small::kK, 0.7f);
+  a[1] = NAN;
+  s.data.a = bytes_of(a);
+  Data result = s.data;
+  ASSERT_EQ(submit(s.request, &result).status, CUBLAS_STATUS_SUCCESS);
+  const Floats got = floats_of(result.d);
+  for (size_t j = 0; j < Small::kN; ++j) {
+    EXPECT_TRUE(std::isnan(got[1 + j * Small::kM]));
+    EXPECT_EQ(got[2 + j * Small::kM], std::max(0.f, static_cast<float>(s.sum(2, j))));
+  }
+}
+
 /// C is added before the activation, which is why "activation, then residual" cannot be said.
 TEST(CublasLtValues, activation_comes_last) {
   Small s;

@@ -106,7 +106,7 @@ class Tuning : public ::testing::Test {
     folder_ = files::temp_directory_path() / ("linnet_tuning_" + std::to_string(getpid()));
     files::remove_all(folder_);
     setenv("LINNET_CUDA_CACHE", folder_.c_str(), 1);
-    unsetenv("LINNET_CUDA_TUNING");
+    setenv("LINNET_CUDA_TUNING", "1", 1);
     forget_tuned();
     Gpu::at(0).make_current();
     set_log_topics("cuda,warning");
@@ -117,7 +117,7 @@ class Tuning : public ::testing::Test {
     set_log_sink({});
     set_log_topics("");
     setenv("LINNET_CUDA_CACHE", "", 1);
-    unsetenv("LINNET_CUDA_TUNING");
+    setenv("LINNET_CUDA_TUNING", "heuristic", 1);
     forget_tuned();
     files::remove_all(folder_);
   }

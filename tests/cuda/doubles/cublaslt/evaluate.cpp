@@ -36,10 +36,15 @@ Doubles lines(const std::byte* from, const Layout& x, bool rows_are_lines, bool 
   return out;
 }
 
+/// Four sums at a time: one waits for itself.
 double dot(const double* x, const double* y, int64_t count) {
-  double sum = 0;
-  for (int64_t i = 0; i < count; ++i) sum += x[i] * y[i];
-  return sum;
+  double sums[4] = {};
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    for (int64_t j = 0; j < 4; ++j) sums[j] += x[i + j] * y[i + j];
+  }
+  for (; i < count; ++i) sums[0] += x[i] * y[i];
+  return sums[0] + sums[1] + (sums[2] + sums[3]);
 }
 
 constexpr double kGeluScale = 0.79788456080286535588;  // sqrt(2 / pi)

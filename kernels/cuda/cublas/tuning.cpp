@@ -39,33 +39,28 @@ bool can_be_survived(cublasStatus_t status) {
          status == CUBLAS_STATUS_INVALID_VALUE || status == CUBLAS_STATUS_ALLOC_FAILED;
 }
 
-/// Events of one timing.
-class Timer {
+class Event {
  public:
-  Timer() {
-    check(driver().cuEventCreate(&begin_, CU_EVENT_DEFAULT), "making an event");
-    check(driver().cuEventCreate(&end_, CU_EVENT_DEFAULT), "making an event");
-  }
-  ~Timer() {
-    for (CUevent event : {begin_, end_}) {
-      if (event) driver().cuEventDestroy(event);
-    }
-  }
-  Timer(const Timer&) = delete;
-  Timer& operator=(const Timer&) = delete;
-  void begin(CUstream stream) { check(driver().cuEventRecord(begin_, stream), "timing a product"); }
-  /// Waits.
-  float end(CUstream stream) {
-    check(driver().cuEventRecord(end_, stream), "timing a product");
-    check(driver().cuEventSynchronize(end_), "timing a product");
-    float milliseconds = 0;
-    check(driver().cuEventElapsedTime(&milliseconds, begin_, end_), "timing a product");
-    return milliseconds;
+  Event() { check(driver().cuEventCreate(&event_, CU_EVENT_DEFAULT), "making an event"); }
+  ~Event() { driver().cuEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  CUevent get() const { return event_; }
+  void record(CUstream stream) const {
+    check(driver().cuEventRecord(event_, stream), "timing a product");
   }
 
  private:
-  CUevent begin_ = nullptr, end_ = nullptr;
+  CUevent event_ = nullptr;
 };
+
+/// Waits for both.
+float milliseconds_between(const Event& begin, const Event& end) {
+  check(driver().cuEventSynchronize(end.get()), "timing a product");
+  float milliseconds = 0;
+  check(driver().cuEventElapsedTime(&milliseconds, begin.get(), end.get()), "timing a product");
+  return milliseconds;
+}
 
 }  // namespace
 
@@ -129,11 +124,12 @@ std::optional<float> TunedProduct::time(Gpu& gpu, const Product::Candidate& cand
   const cublasStatus_t status = product_.run(handle, stream, candidate, operands);
   if (can_be_survived(status)) return std::nullopt;
   check(status, "timing a product");
-  Timer timer;
-  timer.begin(stream);
+  const Event begin, end;
+  begin.record(stream);
   for (int i = 0; i < kRuns; ++i)
     check(product_.run(handle, stream, candidate, operands), "timing a product");
-  return timer.end(stream) / kRuns;
+  end.record(stream);
+  return milliseconds_between(begin, end) / kRuns;
 }
 
 void TunedProduct::tune(Gpu& gpu, const Product::Operands& operands) const {

@@ -335,6 +335,24 @@ TEST_F(Tuning, captured_products_are_not_timed_and_run_in_every_launch) {
   cu.cuGraphDestroy(graph);
 }
 
+TEST_F(Tuning, failure_while_timing_is_an_error_and_changes_nothing) {
+  for (const char* fault : {"cuEventCreate:2", "cuEventRecord:1", "cuEventSynchronize:1"}) {
+    SCOPED_TRACE(fault);
+    forget_tuned();
+    files::remove_all(folder_);
+    const auto product = prepared(square());
+    Operands operands(*product);
+    ASSERT_TRUE(fake_cuda::functions().set_fault(fault));
+    EXPECT_THROW(product->enqueue(Gpu::at(0).stream(), operands.addresses()), DeviceError);
+    fake_cuda::functions().set_fault("");
+    log_.clear();
+    operands.clear();
+    product->enqueue(Gpu::at(0).stream(), operands.addresses());
+    EXPECT_TRUE(operands.are_multiplied());
+    EXPECT_TRUE(has_logged("fastest")) << log_;
+  }
+}
+
 /// The product is done when its stream comes to it, not when it is asked for.
 TEST_F(Tuning, products_are_late) {
   setenv("LINNET_CUDA_TUNING", "0", 1);

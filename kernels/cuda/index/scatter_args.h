@@ -38,7 +38,6 @@ struct ScatterArgs {
   Walk<2> window;               // elements of a window in the result and in the updates, in packs
   PositionDivisor window_count;
   int64_t count;  // of updates
-  uint32_t dropped_key;
   Fold kind;      // kSum adds, kMax is the "or" of bool
   bool ordered;   // targets may be equal
   bool replaces;  // the last update stays

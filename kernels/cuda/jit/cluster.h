@@ -5,6 +5,13 @@
 #include "kernels/cuda/device/storage.h"
 #include "kernels/cuda/jit/cluster_args.h"
 
+/// For loops that run rarely: their code is short.
+#if defined(__CUDACC__)
+#define LINNET_ROLLED _Pragma("unroll 1")
+#else
+#define LINNET_ROLLED
+#endif
+
 namespace linnet::cuda {
 
 /// Which pack of elements a thread has, and where the operands' elements are.
@@ -40,10 +47,8 @@ LINNET_DEVICE ClusterPlace<kInputs, kElements> place_of(const StridedClusterArgs
 
 /// A pack of an operand whose elements are neighbours.
 template <class S, int kElements>
-LINNET_DEVICE void fetch(const char* at, int count, Packs<S, kElements>& raw) {
-  if (count == kElements) return raw.load(at);
-  LINNET_UNROLL
-  for (int i = 0; i < kElements; ++i) raw[i] = reinterpret_cast<const S*>(at)[i < count ? i : 0];
+LINNET_DEVICE void fetch(const char* at, Packs<S, kElements>& raw) {
+  raw.load(at);
 }
 /// A pack of an operand that is one number within a pack.
 template <class S, int kElements>
@@ -52,15 +57,19 @@ LINNET_DEVICE void fetch_one(const char* at, Packs<S, kElements>& raw) {
   LINNET_UNROLL
   for (int i = 1; i < kElements; ++i) raw[i] = raw[0];
 }
-
 template <class S, int kElements>
-LINNET_DEVICE void keep(char* to, uint32_t index, int count, const Packs<S, kElements>& raw) {
-  char* at = to + uint64_t{index} * (kElements * sizeof(S));
-  if (count == kElements) return raw.store(at);
-  LINNET_UNROLL
-  for (int i = 0; i < kElements; ++i) {
-    if (i < count) reinterpret_cast<S*>(at)[i] = raw[i];
-  }
+LINNET_DEVICE void keep(char* to, uint32_t index, const Packs<S, kElements>& raw) {
+  raw.store(to + uint64_t{index} * (kElements * sizeof(S)));
+}
+
+/// One element of a pack that is not whole.
+template <class S>
+LINNET_DEVICE S element(const char* at, int i) {
+  return reinterpret_cast<const S*>(at)[i];
+}
+template <class S>
+LINNET_DEVICE S& element(char* to, uint32_t index, int elements, int i) {
+  return reinterpret_cast<S*>(to)[uint64_t{index} * static_cast<unsigned>(elements) + i];
 }
 
 }  // namespace linnet::cuda

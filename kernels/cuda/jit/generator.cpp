@@ -77,15 +77,15 @@ class Generator {
     ClusterSource source;
     const size_t operands = body_.inputs.size() + body_.outputs.size();
     source.operands = static_cast<int>(std::bit_ceil(std::max<size_t>(operands, 4)));
-    const std::string kernel = kernel_text(source.operands);
-    const auto* bytes = reinterpret_cast<const uint8_t*>(kernel.data());
+    const std::string element = element_function(), kernel = kernel_text(source.operands);
+    const std::string hashed = element + kernel;
+    const auto* bytes = reinterpret_cast<const uint8_t*>(hashed.data());
     source.name = "cluster_";
-    for (const uint8_t byte : sha1({bytes, kernel.size()}))
+    for (const uint8_t byte : sha1({bytes, hashed.size()}))
       source.name += fmt::format("{:02x}", byte);
-    source.text =
-        "#include \"kernels/cuda/jit/cluster.h\"\n\nnamespace linnet::cuda {\n\n"
-        "LINNET_KERNEL(" +
-        source.name + kernel + "\n}  // namespace linnet::cuda\n";
+    source.text = "#include \"kernels/cuda/jit/cluster.h\"\n\nnamespace linnet::cuda {\n\n" +
+                  element + "LINNET_KERNEL(" + source.name + kernel +
+                  "\n}  // namespace linnet::cuda\n";
     return source;
   }
 
@@ -137,54 +137,92 @@ class Generator {
       expression = called(node);
     }
     if (!is_16_bit_float(dtype))
-      return fmt::format("    const {} v{} = {};\n", arithmetic_of(dtype), id, expression);
+      return fmt::format("  [[maybe_unused]] const {} v{} = {};\n", arithmetic_of(dtype), id,
+                         expression);
     return fmt::format(
-        "    const {0} s{1} = from_float<{0}>({2});\n"
-        "    [[maybe_unused]] const float v{1} = to_float(s{1});\n",
+        "  const {0} s{1} = from_float<{0}>({2});\n"
+        "  [[maybe_unused]] const float v{1} = to_float(s{1});\n",
         storage_of(dtype), id, expression);
   }
 
-  std::string loads() const {
-    std::string sizes, text;
-    for (size_t k = 0; k < body_.inputs.size(); ++k) {
-      const DType dtype = dtype_of(body_.inputs[k]);
-      const bool repeated = layout_.repeated[k];
-      sizes += fmt::format("{}{}", k == 0 ? "" : ", ", repeated ? 0 : size_of(dtype));
-      text += fmt::format("  Packs<{}, N> x{};\n", storage_of(dtype), k);
-      const std::string at = fmt::format("args.operands[{0}].get() + place.offsets[{0}]", k);
-      text += repeated ? fmt::format("  fetch_one({}, x{});\n", at, k)
-                       : fmt::format("  fetch({}, place.count, x{});\n", at, k);
-    }
-    return fmt::format(
-               "  constexpr int N = {0};\n"
-               "  const int sizes[] = {{{1}}};\n"
-               "  const ClusterPlace<{2}, N> place = place_of<{2}, N>(args, sizes);\n"
-               "  if (place.count == 0) return;\n",
-               layout_.elements, sizes, body_.inputs.size()) +
-           text;
+  /// The value of a result as it is in memory.
+  std::string kept(ValueId id) const {
+    const DType dtype = dtype_of(id);
+    const bool computed =
+        std::any_of(body_.nodes.begin(), body_.nodes.end(),
+                    [&](const Graph::Node& node) { return node.outputs[0] == id; });
+    if (computed && is_16_bit_float(dtype)) return fmt::format("s{}", id);
+    return fmt::format("narrowed<{}>({})", storage_of(dtype), value(id));
   }
 
-  /// What follows the kernel's name, which is a hash of it.
-  std::string kernel_text(int operands) const {
-    std::string text = fmt::format(", {}ClusterArgs<{}>, kClusterThreads) {{\n",
-                                   layout_.flat ? "Flat" : "Strided", operands);
-    text += loads();
-    for (size_t k = 0; k < body_.outputs.size(); ++k)
-      text += fmt::format("  Packs<{}, N> y{};\n", storage_of(dtype_of(body_.outputs[k])), k);
-    text += "  LINNET_UNROLL\n  for (int i = 0; i < N; ++i) {\n";
+  /// `f(operand 0, operand 1, …, result 0, …)` with `input` and `output` for each, `{0}` a number
+  /// and `{1}` the type in memory.
+  std::string each(const char* input, const char* repeated_input, const char* output,
+                   const char* between) const {
+    std::string text;
+    const auto add = [&](const char* form, size_t k, ValueId id) {
+      if (!text.empty()) text += between;
+      text += fmt::format(fmt::runtime(form), k, storage_of(dtype_of(id)), body_.inputs.size() + k);
+    };
+    for (size_t k = 0; k < body_.inputs.size(); ++k)
+      add(layout_.repeated[k] ? repeated_input : input, k, body_.inputs[k]);
+    for (size_t k = 0; k < body_.outputs.size(); ++k) add(output, k, body_.outputs[k]);
+    return text;
+  }
+
+  /// A function of one element.
+  std::string element_function() const {
+    std::string text =
+        "LINNET_DEVICE void compute(" + each("{1} x{0}", "{1} x{0}", "{1}& y{0}", ", ") + ") {\n";
     for (size_t k = 0; k < body_.inputs.size(); ++k) {
       const ValueId id = body_.inputs[k];
-      text += fmt::format("    [[maybe_unused]] const {0} v{1} = widened<{0}>(x{2}[i]);\n",
+      text += fmt::format("  [[maybe_unused]] const {0} v{1} = widened<{0}>(x{2});\n",
                           arithmetic_of(dtype_of(id)), id, k);
     }
     text += values_;
-    for (size_t k = 0; k < body_.outputs.size(); ++k) {
-      text += fmt::format("    y{}[i] = narrowed<{}>({});\n", k,
-                          storage_of(dtype_of(body_.outputs[k])), value(body_.outputs[k]));
+    for (size_t k = 0; k < body_.outputs.size(); ++k)
+      text += fmt::format("  y{} = {};\n", k, kept(body_.outputs[k]));
+    return text + "}\n\n";
+  }
+
+  std::string place() const {
+    std::string sizes;
+    for (size_t k = 0; k < body_.inputs.size(); ++k) {
+      sizes += fmt::format("{}{}", k == 0 ? "" : ", ",
+                           layout_.repeated[k] ? 0 : size_of(dtype_of(body_.inputs[k])));
     }
-    text += "  }\n";
+    return fmt::format(
+        "  constexpr int N = {0};\n"
+        "  const int sizes[] = {{{1}}};\n"
+        "  const ClusterPlace<{2}, N> place = place_of<{2}, N>(args, sizes);\n"
+        "  if (place.count == 0) return;\n",
+        layout_.elements, sizes, body_.inputs.size());
+  }
+
+  /// What follows the kernel's name.
+  std::string kernel_text(int operands) const {
+    std::string text = fmt::format(", {}ClusterArgs<{}>, kClusterThreads) {{\n",
+                                   layout_.flat ? "Flat" : "Strided", operands);
+    text += place();
+    if (layout_.flat && layout_.elements > 1) {
+      text +=
+          "  if (place.count != N) {\n    LINNET_ROLLED\n"
+          "    for (int i = 0; i < place.count; ++i) {\n      compute(" +
+          each("element<{1}>(args.operands[{0}].get() + place.offsets[{0}], i)",
+               "element<{1}>(args.operands[{0}].get(), 0)",
+               "element<{1}>(args.operands[{2}].get(), place.index, N, i)", ",\n              ") +
+          ");\n    }\n    return;\n  }\n";
+    }
+    text += each(
+        "  Packs<{1}, N> x{0};\n"
+        "  fetch(args.operands[{0}].get() + place.offsets[{0}], x{0});\n",
+        "  Packs<{1}, N> x{0};\n"
+        "  fetch_one(args.operands[{0}].get() + place.offsets[{0}], x{0});\n",
+        "  Packs<{1}, N> y{0};\n", "");
+    text += "  LINNET_UNROLL\n  for (int i = 0; i < N; ++i) compute(" +
+            each("x{0}[i]", "x{0}[i]", "y{0}[i]", ", ") + ");\n";
     for (size_t k = 0; k < body_.outputs.size(); ++k) {
-      text += fmt::format("  keep(args.operands[{}].get(), place.index, place.count, y{});\n",
+      text += fmt::format("  keep(args.operands[{}].get(), place.index, y{});\n",
                           body_.inputs.size() + k, k);
     }
     return text + "}\n";

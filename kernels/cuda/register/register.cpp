@@ -15,6 +15,7 @@ void register_kernels(KernelTable& table) {
   register_matmul(table);
   register_elementwise(table);
   register_shape(table);
+  register_clusters(table);
   register_softmax(table);
   register_loss(table);
   register_norm(table);

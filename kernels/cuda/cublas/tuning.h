@@ -6,6 +6,7 @@
 // instead.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>

@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 
 #include <array>
-#include <mutex>
+#include <stdexcept>
 
 #include "kernels/cuda/cublas/api.h"
 #include "kernels/cuda/runtime/gpu.h"

@@ -8,6 +8,7 @@
 #include <cublasLt.h>
 #include <cuda.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>

@@ -2,8 +2,10 @@
 // 0 and 1.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <sstream>
 #include <thread>

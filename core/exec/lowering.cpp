@@ -184,7 +184,7 @@ class Lowering {
     if (node.primitive->decompose) return;
     TensorList operands;
     for (ValueId id : node.inputs) operands.push_back(abstract(graph_.types[id]));
-    fail_no_kernel(*node.primitive, operands, declined);
+    fail_no_kernel(*node.primitive, node.params, operands, declined);
   }
 
   /// What all these addresses are multiples of.

@@ -387,6 +387,13 @@ Tensor ppermute(const Tensor& x, const NamedAxes& axis,
   return emit_one(ppermute_primitive(), {x}, PermuteAxisParams{name, pairs});
 }
 
+Tensor pbroadcast(const Tensor& x, const NamedAxes& axis, int64_t source) {
+  const int64_t size = size_of("pbroadcast", axis);
+  if (source < 0 || source >= size)
+    fail<ValueError>("pbroadcast: there is no element {} of {}", source, size);
+  return all_gather(x, axis)[source];
+}
+
 Tensor pshuffle(const Tensor& x, const NamedAxes& axis, const std::vector<int64_t>& permutation) {
   const int64_t size = size_of("pshuffle", axis);
   if (static_cast<int64_t>(permutation.size()) != size) {

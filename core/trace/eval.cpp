@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "core/memory/owners.h"
+#include "core/ops/collectives.h"
 #include "core/ops/placement.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
@@ -37,9 +38,18 @@ RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs, const Bac
   }
 }
 
-void fail_no_kernel(const Primitive& primitive, Inputs inputs, const std::string& declined) {
+void fail_no_kernel(const Primitive& primitive, ParamsRef params, Inputs inputs,
+                    const std::string& declined) {
   std::string operands;
   for (const Tensor& x : inputs) operands += (operands.empty() ? "" : ", ") + to_string(x.type());
+  if (collective_of(primitive)) {
+    fail<UnknownAxisError>(
+        "{}({}) {{{}}}: the axis is not bound where this is computed\n"
+        "  hint: the rule of a custom derivative runs outside of a vmap whose elements its "
+        "operands do "
+        "not depend on",
+        primitive.name, operands, params.text());
+  }
   fail<DeviceError>("{}: no kernel takes ({}){}", primitive.name, operands,
                     declined.empty() ? std::string("; none is registered") : ":" + declined);
 }
@@ -125,7 +135,7 @@ TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsR
   const ChosenKernel chosen = choose_kernel(request, device, declined);
   if (!chosen.implementation) {
     if (primitive.decompose) return decomposed(primitive, inputs, params);
-    fail_no_kernel(primitive, inputs, declined);
+    fail_no_kernel(primitive, params, inputs, declined);
   }
   TensorList outputs;
   outputs.reserve(types.size());

@@ -53,9 +53,9 @@ class RequestStorage {
   SmallVector<OperandView, 8> views_;
 };
 
-/// @throws DeviceError naming the primitive, the operand types and why each implementation
-/// declined.
-[[noreturn]] void fail_no_kernel(const Primitive& primitive, Inputs inputs,
+/// @throws UnknownAxisError for a collective; else DeviceError naming the primitive, the operand
+/// types and why each implementation declined.
+[[noreturn]] void fail_no_kernel(const Primitive& primitive, ParamsRef params, Inputs inputs,
                                  const std::string& declined);
 
 }  // namespace linnet

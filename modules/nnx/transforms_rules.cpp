@@ -47,8 +47,9 @@ Pullback::Pullback(ObjectCall&& objects, const Body& body) : places_(objects) {
   objects.finish(results);
 }
 
-TensorList Pullback::operator()(const TensorList& cotangents) const {
-  return call_->pullback(outputs_, cotangents);
+TensorList Pullback::operator()(const TensorList& cotangents, size_t count) const {
+  return call_->pullback(
+      TensorList(outputs_.begin(), outputs_.begin() + static_cast<int64_t>(count)), cotangents);
 }
 
 TensorList jvp_call(std::vector<Visit> arguments, const Body& body,

@@ -181,6 +181,109 @@ TEST(CheckpointPolicy, J_086_in_the_body_of_a_loop) {
   EXPECT_EQ(count(policies::everything_saveable(), "tanh"), 1u);
 }
 
+/// A loop, and one in another, inside of what is checkpointed.
+struct LoopCase {
+  const char* name;
+  std::function<Tensor(const Tensor&, const Tensor&)> f;
+};
+
+std::vector<LoopCase> loops() {
+  const auto turn = [](const Tensor& c, const Tensor& w) {
+    return tanh(checkpoint_name(exp(sin(matmul(c, w))), "e"));
+  };
+  const auto scanned = [turn](const Tensor& c, const Tensor& w) {
+    const auto [last, ys] = scan(
+        [&](const Tensor& h, const Tensor& x) {
+          const Tensor next = turn(h + x, w);
+          return std::pair(next, sum(next * h));
+        },
+        c, stack({c, c * 0.5, c * 2, -c}));
+    return sum(last) + sum(sin(ys));
+  };
+  const auto nested = [turn](const Tensor& c, const Tensor& w) {
+    const auto inner = [&](const Tensor& h) { return std::pair(turn(h, w), Tensor(0.f)); };
+    const auto outer = [&](const Tensor& h) {
+      const Tensor next = scan(inner, h, ScanOptions{.length = 3}).first;
+      return std::pair(next * 0.5 + h, sum(next));
+    };
+    const auto [last, ys] = scan(outer, c, ScanOptions{.length = 2, .reverse = true});
+    return sum(last) + sum(ys);
+  };
+  return {{"scan", scanned}, {"nested", nested}};
+}
+
+TEST(CheckpointPolicy, J_086_looks_into_a_loop) {
+  const TypeList types{type({2, 3}), type({3, 3})};
+  for (const LoopCase& loop : loops()) {
+    const auto count = [&](const CheckpointPolicy& policy, const std::string& name) {
+      return count_everywhere(gradient_program(checkpoint(loop.f, policy), types), name);
+    };
+    // Products: one forward, two backward; and one again, if the results are not kept.
+    EXPECT_EQ(count(policies::nothing_saveable(), "dot_general"), 4u) << loop.name;
+    EXPECT_EQ(count(policies::nothing_saveable(), "exp"), 2u) << loop.name;
+    EXPECT_EQ(count(policies::dots_saveable(), "dot_general"), 3u) << loop.name;
+    EXPECT_EQ(count(policies::dots_saveable(), "exp"), 2u) << loop.name;
+    EXPECT_EQ(count(policies::dots_saveable(), "tanh"), 2u) << loop.name;
+    EXPECT_EQ(count(policies::save_only_these_names({"e"}), "exp"), 1u) << loop.name;
+    EXPECT_EQ(count(policies::save_only_these_names({"e"}), "tanh"), 2u) << loop.name;
+    EXPECT_EQ(count(policies::save_any_names_but_these({"e"}), "exp"), 2u) << loop.name;
+    EXPECT_EQ(count(policies::everything_saveable(), "dot_general"), 3u) << loop.name;
+    EXPECT_EQ(count(policies::everything_saveable(), "tanh"), 1u) << loop.name;
+    // As for a function without a loop: the value is another before it gets the name.
+    EXPECT_EQ(count(policies::save_anything_except_these_names({"e"}), "exp"), 1u) << loop.name;
+    EXPECT_EQ(count(policies::save_anything_except_these_names({"e"}), "dot_general"), 3u)
+        << loop.name;
+  }
+}
+
+TEST(CheckpointPolicy, J_086_loops_inside_have_the_gradients_of_plain_ones) {
+  const Tensor x = sin(test::ramp({2, 3}, DType::kF64)), w = sin(test::ramp({3, 3}, DType::kF64));
+  const auto near = [](const Tensor& a, const Tensor& b, const std::string& what) {
+    const auto p = a.to_vector<double>(), q = b.to_vector<double>();
+    for (size_t i = 0; i < p.size(); ++i) EXPECT_NEAR(p[i], q[i], 1e-12) << what;
+  };
+  for (const LoopCase& loop : loops()) {
+    const auto [gx, gw] = grad<0, 1>(loop.f)(x, w);
+    const Tensor second = jacrev(grad([&](const Tensor& v) { return loop.f(x, v); }))(w);
+    for (const Case& c : cases()) {
+      const std::string what = std::string(loop.name) + ", " + c.name;
+      const auto kept = checkpoint(loop.f, c.policy);
+      const auto [px, pw] = grad<0, 1>(kept)(x, w);
+      near(px, gx, what);
+      near(pw, gw, what);
+      const auto [jx, jw] =
+          jit([&](const Tensor& a, const Tensor& b) { return grad<0, 1>(kept)(a, b); })(x, w);
+      near(jx, gx, what);
+      near(jw, gw, what);
+      const auto both = vmap([&](const Tensor& a) { return grad(kept)(a, w); })(stack({x, x * 2}));
+      near(both[0], gx, what);
+      near(jacrev(grad([&](const Tensor& v) { return kept(x, v); }))(w), second, what);
+    }
+  }
+}
+
+TEST(CheckpointPolicy, J_086_of_a_loop_it_keeps_what_the_policy_says) {
+  constexpr int64_t kTurns = 8, kBytes = 64 * 64 * 4;
+  const Tensor x = sin(test::ramp({64, 64})), w = sin(test::ramp({64, 64}) * 3);
+  const auto f = [&](const Tensor& c) {
+    const auto step = [&](const Tensor& h) {
+      return std::pair(tanh(checkpoint_name(sin(matmul(h, w)), "s")), Tensor(0.f));
+    };
+    return sum(scan(step, c, ScanOptions{.length = kTurns}).first);
+  };
+  const auto kept_by = [&](const CheckpointPolicy& policy) {
+    const size_t before = memory_stats().live_bytes;
+    const auto pulled = vjp(checkpoint(f, policy), x);
+    return static_cast<int64_t>(memory_stats().live_bytes - before);
+  };
+  const int64_t nothing = kept_by(policies::nothing_saveable());
+  EXPECT_LT(nothing, kBytes);
+  const int64_t slab = kTurns * kBytes;
+  EXPECT_NEAR(static_cast<double>(kept_by(policies::dots_saveable()) - nothing), slab, kBytes);
+  EXPECT_NEAR(static_cast<double>(kept_by(policies::save_only_these_names({"s"})) - nothing), slab,
+              kBytes);
+}
+
 TEST(CheckpointPolicy, names_change_nothing) {
   const Tensor x = test::ramp({2, 8});
   EXPECT_EQ(values(checkpoint_name(x, "x")), values(x));

@@ -475,6 +475,76 @@ TEST(Collectives, J_033_names_that_nothing_binds) {
   EXPECT_THROW(vmap([](const Tensor& r) { return psum(r, "i"); })(rows()), UnknownAxisError);
 }
 
+TEST(Collectives, J_033_rules_that_use_an_axis_which_is_not_bound_there) {
+  const auto twice = [](const Tensor& x) { return x * 2; };
+  const auto backward = custom_vjp(
+      twice, [](const Tensor& x) { return std::pair(x * 2, x); },
+      [](const Tensor&, const Tensor& ct) { return psum(ct, "i"); });
+  const auto forward =
+      custom_jvp(twice, [](const std::tuple<Tensor>& x, const std::tuple<Tensor>& t) {
+        return std::pair(std::get<0>(x) * 2, psum(std::get<0>(t), "i"));
+      });
+  const Tensor x = tensor({1.f, 2.f, 3.f});
+  const auto check = [&](const auto& rule) {
+    const auto loss = [&](const Tensor& v) { return sum(rule(v)); };
+    EXPECT_EQ(values(vmap(grad(loss), {.axis_name = "i"})(x)), floats({3, 3, 3}));
+    EXPECT_THROW(grad(loss)(x), UnknownAxisError);
+    EXPECT_THROW(jit([&](const Tensor& v) { return grad(loss)(v); })(x), UnknownAxisError);
+    EXPECT_THROW(vmap(grad(loss), {.axis_name = "k"})(x), UnknownAxisError);
+    EXPECT_THROW(jvp(rule, x, x), UnknownAxisError);
+    // What is differentiated is the same for all elements, so the rule runs outside of the vmap.
+    const auto outside = [&](const Tensor& v) {
+      return sum(vmap([&](const Tensor& y) { return y * rule(sum(v)); }, {.axis_name = "i"})(x));
+    };
+    EXPECT_THROW(grad(outside)(x), UnknownAxisError);
+    EXPECT_THROW(jit([&](const Tensor& v) { return grad(outside)(v); })(x), UnknownAxisError);
+  };
+  check(backward);
+  check(forward);
+}
+
+TEST(Collectives, J_033_one_element_for_all) {
+  const auto f = over_i([](const Tensor& r) { return pbroadcast(r, "i", 2); });
+  const Tensor x = rows();
+  for (int64_t i = 0; i < x.shape(0); ++i) EXPECT_EQ(values(f(x)[i]), values(x[2]));
+  EXPECT_EQ(values(jit([&](const Tensor& v) { return f(v); })(x)), values(f(x)));
+  // The cotangents of all go to the one.
+  const Tensor g = grad([&](const Tensor& v) { return sum(f(v) * x); })(x);
+  EXPECT_EQ(values(g[2]), values(sum(x, 0)));
+  EXPECT_EQ(sum(abs(g[0])).item<float>(), 0);
+  const Tensor same =
+      over_i([](const Tensor& r) { return r * pbroadcast(Tensor(3.f), "i", 1); })(x);
+  EXPECT_EQ(values(same), values(x * 3));
+  expect_error<ValueError>("pbroadcast: there is no element 4 of 4", [&] {
+    over_i([](const Tensor& r) { return pbroadcast(r, "i", 4); })(x);
+  });
+  EXPECT_THROW(pbroadcast(Tensor(1.f), "i", 0), UnknownAxisError);
+}
+
+TEST(Collectives, J_033_trees_under_every_collective) {
+  const Tensor x = rows();
+  using Tree = std::pair<Tensor, std::vector<Tensor>>;
+  const auto tree = [](const Tensor& r) { return Tree(r, {r * 2, -r}); };
+  const auto check = [&](const auto& whole, const auto& single) {
+    const Tree got = vmap([&](const Tensor& r) { return whole(tree(r)); }, {.axis_name = "i"})(x);
+    const auto one = [&](const Tensor& v) { return values(over_i(single)(v)); };
+    EXPECT_EQ(values(got.first), one(x));
+    EXPECT_EQ(values(got.second.at(0)), one(x * 2));
+    EXPECT_EQ(values(got.second.at(1)), one(-x));
+  };
+  const auto both = [&](const auto& f) { check(f, f); };
+  both([](const auto& v) { return psum(v, "i"); });
+  both([](const auto& v) { return pmean(v, "i"); });
+  both([](const auto& v) { return pmax(v, "i"); });
+  both([](const auto& v) { return pmin(v, "i"); });
+  both([](const auto& v) { return all_gather(v, "i"); });
+  both([](const auto& v) { return ppermute(v, "i", {{0, 1}, {1, 0}}); });
+  both([](const auto& v) { return pshuffle(v, "i", {3, 2, 1, 0}); });
+  both([](const auto& v) { return pbroadcast(v, "i", 1); });
+  both([](const auto& v) { return psum_scatter(all_gather(v, "i"), "i"); });
+  both([](const auto& v) { return all_to_all(all_gather(v, "i"), "i", 0, 0); });
+}
+
 TEST(Collectives, J_033_what_does_not_fit_is_refused) {
   const auto refused = [](const std::string& text, auto f) {
     expect_error<ValueError>(text, [&] { over_i(f)(rows()); });

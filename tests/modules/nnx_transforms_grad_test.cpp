@@ -209,6 +209,36 @@ TEST(NnxTransforms, N_097_vjp_with_state) {
   EXPECT_NEAR(dx2.item<float>(), 2 * dx.item<float>(), 1e-6);
 }
 
+TEST(NnxTransforms, N_097_auxiliary_results) {
+  TwoParams m;
+  const auto with_aux = [](TwoParams& model, const Tensor& x) {
+    const Tensor y = triple_c(model, x);
+    return std::pair(y, std::pair(x * 2, std::vector{y + 1}));
+  };
+  const auto [y, pullback, aux] = nnx::vjp_with_aux(with_aux, m, point());
+  expect_transformed(y, "grad/argnums/value");
+  expect_transformed(m.c.value(), "grad/argnums/c");
+  EXPECT_EQ(aux.first.item<float>(), 2 * point().item<float>());
+  EXPECT_EQ(aux.second.at(0).item<float>(), y.item<float>() + 1);
+  EXPECT_FALSE(aux.second.at(0).traced());
+  const auto [dm, dx] = pullback(scalar(1, DType::kF32));
+  expect_transformed_state(dm, "grad/argnums/m");
+  expect_transformed(dx, "grad/argnums/x");
+
+  TwoParams other;
+  nnx::State direction;
+  direction.insert({{"b"}}, {nullptr, scalar(1, DType::kF32)});
+  const auto [value, tangent, more] =
+      nnx::jvp_with_aux(with_aux, std::tuple<TwoParams&, Tensor>(other, point()),
+                        std::tuple(direction, scalar(0, DType::kF32)));
+  expect_transformed(value, "grad/argnums/value");
+  expect_transformed(tangent, "grad/argnums/m/b");
+  expect_transformed(other.c.value(), "grad/argnums/c");
+  EXPECT_EQ(more.first.item<float>(), aux.first.item<float>());
+  EXPECT_EQ(more.second.at(0).item<float>(), aux.second.at(0).item<float>());
+  EXPECT_FALSE(more.first.traced());
+}
+
 TEST(NnxTransforms, N_097_jvp_with_state) {
   TwoParams m;
   nnx::State direction;

@@ -102,6 +102,9 @@ Tensor ppermute(const Tensor& x, const NamedAxes& axis,
                 const std::vector<std::pair<int64_t, int64_t>>& pairs);
 /// Element i gets the value of element `permutation[i]`.
 Tensor pshuffle(const Tensor& x, const NamedAxes& axis, const std::vector<int64_t>& permutation);
+/// Every element gets the value of element `source`. @throws ValueError if there is no such
+/// element.
+Tensor pbroadcast(const Tensor& x, const NamedAxes& axis, int64_t source);
 
 namespace detail {
 template <class T>
@@ -116,6 +119,41 @@ T psum(const T& tree, const NamedAxes& axis, const AxisIndexGroups& axis_index_g
 template <detail::TreeOfTensors T>
 T pmean(const T& tree, const NamedAxes& axis, const AxisIndexGroups& axis_index_groups = {}) {
   return tree::map(tree, [&](const Tensor& x) { return pmean(x, axis, axis_index_groups); });
+}
+template <detail::TreeOfTensors T>
+T pmax(const T& tree, const NamedAxes& axis, const AxisIndexGroups& axis_index_groups = {}) {
+  return tree::map(tree, [&](const Tensor& x) { return pmax(x, axis, axis_index_groups); });
+}
+template <detail::TreeOfTensors T>
+T pmin(const T& tree, const NamedAxes& axis, const AxisIndexGroups& axis_index_groups = {}) {
+  return tree::map(tree, [&](const Tensor& x) { return pmin(x, axis, axis_index_groups); });
+}
+template <detail::TreeOfTensors T>
+T all_gather(const T& tree, const NamedAxes& axis, const AllGatherOptions& options = {}) {
+  return tree::map(tree, [&](const Tensor& x) { return all_gather(x, axis, options); });
+}
+template <detail::TreeOfTensors T>
+T psum_scatter(const T& tree, const NamedAxes& axis, const PsumScatterOptions& options = {}) {
+  return tree::map(tree, [&](const Tensor& x) { return psum_scatter(x, axis, options); });
+}
+template <detail::TreeOfTensors T>
+T all_to_all(const T& tree, const NamedAxes& axis, int64_t split_axis, int64_t concat_axis,
+             const AllToAllOptions& options = {}) {
+  return tree::map(
+      tree, [&](const Tensor& x) { return all_to_all(x, axis, split_axis, concat_axis, options); });
+}
+template <detail::TreeOfTensors T>
+T ppermute(const T& tree, const NamedAxes& axis,
+           const std::vector<std::pair<int64_t, int64_t>>& pairs) {
+  return tree::map(tree, [&](const Tensor& x) { return ppermute(x, axis, pairs); });
+}
+template <detail::TreeOfTensors T>
+T pshuffle(const T& tree, const NamedAxes& axis, const std::vector<int64_t>& permutation) {
+  return tree::map(tree, [&](const Tensor& x) { return pshuffle(x, axis, permutation); });
+}
+template <detail::TreeOfTensors T>
+T pbroadcast(const T& tree, const NamedAxes& axis, int64_t source) {
+  return tree::map(tree, [&](const Tensor& x) { return pbroadcast(x, axis, source); });
 }
 
 }  // namespace linnet

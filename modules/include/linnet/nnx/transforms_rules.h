@@ -26,8 +26,8 @@ class Pullback {
  public:
   Pullback(std::vector<Visit> arguments, const std::vector<AxesPrefix>& axes, const Body& body);
   const GradientPlaces& places() const { return places_; }
-  /// From cotangents of the result to those of the inputs.
-  TensorList operator()(const TensorList& cotangents) const;
+  /// From cotangents of the first `count` tensors of the result to those of the inputs.
+  TensorList operator()(const TensorList& cotangents, size_t count) const;
 
  private:
   Pullback(ObjectCall&& objects, const Body& body);
@@ -109,28 +109,78 @@ auto checkpoint(F f, CheckpointPolicy policy = {}) {
   return nnx::remat(std::move(f), std::move(policy));
 }
 
+namespace detail {
+
+/// @tparam kAuxiliary f gives a pair, of which only the first has cotangents.
+template <bool kAuxiliary, class F, class... A>
+auto vjp(F& f, A&... args) {
+  TypedCall<F, A&...> call(f, args...);
+  const std::vector<AxesPrefix> axes{differentiated_axes<std::remove_cv_t<A>>(of_type<Param>())...};
+  auto pulled = std::make_shared<const Pullback>(call.arguments(), axes, call.body());
+  auto result = call.result();
+  const auto pullback = [&](const auto& value) {
+    using Value = std::decay_t<decltype(value)>;
+    return [pulled, count = tree::leaves(value).size(),
+            prototypes = std::make_tuple(linnet::detail::blank(args)...)](const Value& cotangent) {
+      const TensorList gradients = (*pulled)(tree::leaves(cotangent), count);
+      return [&]<size_t... I>(std::index_sequence<I...>) {
+        auto all = std::make_tuple(
+            gradient_of(std::get<I>(prototypes), I, gradients, pulled->places())...);
+        if constexpr (sizeof...(I) == 1)
+          return std::move(std::get<0>(all));
+        else
+          return all;
+      }(std::index_sequence_for<A...>{});
+    };
+  };
+  if constexpr (kAuxiliary) {
+    auto back = pullback(result.first);
+    return std::make_tuple(std::move(result.first), std::move(back), std::move(result.second));
+  } else {
+    auto back = pullback(result);
+    return std::make_pair(std::move(result), std::move(back));
+  }
+}
+
+template <bool kAuxiliary, class F, class... A, class... T>
+auto jvp(F& f, const std::tuple<A...>& primals, const std::tuple<T...>& tangents) {
+  static_assert(sizeof...(A) == sizeof...(T), "jvp needs as many tangents as primals");
+  return std::apply(
+      [&](auto&... args) {
+        TypedCall<F, decltype(args)...> call(f, args...);
+        const TensorList derivative = jvp_call(
+            call.arguments(), call.body(),
+            std::apply(
+                [](const auto&... each) { return std::vector<Direction>{direction_of(each)...}; },
+                tangents));
+        auto result = call.result();
+        if constexpr (kAuxiliary) {
+          const size_t count = tree::leaves(result.first).size();
+          auto tangent = tree::unflatten(result.first, std::span(derivative).first(count));
+          return std::make_tuple(std::move(result.first), std::move(tangent),
+                                 std::move(result.second));
+        } else {
+          auto tangent = tree::unflatten(result, derivative);
+          return std::make_pair(std::move(result), std::move(tangent));
+        }
+      },
+      primals);
+}
+
+}  // namespace detail
+
 /// f's value and a function from a cotangent of it to those of the arguments: for objects a State
 /// with the paths of their parameters, for variables a variable, for tensors a tree of their type;
 /// a tuple if there are several arguments (N-097). What f writes to variables stays written.
 template <class F, class... A>
 auto vjp(F f, A&&... args) {
-  detail::TypedCall<F, A...> call(f, args...);
-  const std::vector<AxesPrefix> axes{
-      detail::differentiated_axes<std::remove_cvref_t<A>>(of_type<Param>())...};
-  auto pulled = std::make_shared<const detail::Pullback>(call.arguments(), axes, call.body());
-  auto pullback = [pulled, prototypes = std::make_tuple(linnet::detail::blank(args)...)](
-                      const std::decay_t<decltype(call.result())>& cotangent) {
-    const TensorList gradients = (*pulled)(tree::leaves(cotangent));
-    return [&]<size_t... I>(std::index_sequence<I...>) {
-      auto all = std::make_tuple(
-          detail::gradient_of(std::get<I>(prototypes), I, gradients, pulled->places())...);
-      if constexpr (sizeof...(I) == 1)
-        return std::move(std::get<0>(all));
-      else
-        return all;
-    }(std::index_sequence_for<A...>{});
-  };
-  return std::make_pair(call.result(), std::move(pullback));
+  return detail::vjp<false>(f, args...);
+}
+/// The same for a function that gives a pair of its value and an auxiliary tree: `{value, pullback,
+/// auxiliary}`.
+template <class F, class... A>
+auto vjp_with_aux(F f, A&&... args) {
+  return detail::vjp<true>(f, args...);
 }
 
 /// f's value at `primals` and its derivative in the direction `tangents`, both tuples: the tangent
@@ -139,22 +189,13 @@ auto vjp(F f, A&&... args) {
 /// @throws ValueError for a path that the object does not have.
 template <class F, class... A, class... T>
 auto jvp(F f, const std::tuple<A...>& primals, const std::tuple<T...>& tangents) {
-  static_assert(sizeof...(A) == sizeof...(T), "jvp needs as many tangents as primals");
-  return std::apply(
-      [&](auto&... args) {
-        detail::TypedCall<F, decltype(args)...> call(f, args...);
-        const TensorList derivative = detail::jvp_call(
-            call.arguments(), call.body(),
-            std::apply(
-                [](const auto&... each) {
-                  return std::vector<detail::Direction>{detail::direction_of(each)...};
-                },
-                tangents));
-        auto value = call.result();
-        auto tangent = tree::unflatten(value, derivative);
-        return std::make_pair(std::move(value), std::move(tangent));
-      },
-      primals);
+  return detail::jvp<false>(f, primals, tangents);
+}
+/// The same for a function that gives a pair of its value and an auxiliary tree: `{value, tangent,
+/// auxiliary}`.
+template <class F, class... A, class... T>
+auto jvp_with_aux(F f, const std::tuple<A...>& primals, const std::tuple<T...>& tangents) {
+  return detail::jvp<true>(f, primals, tangents);
 }
 
 /// f with its own reverse rule (N-098): `fwd(args...)` gives `{result, residuals}`, and

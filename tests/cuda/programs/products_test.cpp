@@ -274,6 +274,33 @@ TEST_F(Products, what_follows_them) {
   }
 }
 
+/// From the second call on a program is a graph, in which products are child graphs that are
+/// captured again for other addresses.
+TEST_F(Products, programs_give_values_again_and_again) {
+  const auto program = jit([](const TensorList& x) {
+    const Tensor hidden = relu(matmul(x[0], x[1]) + x[2]);
+    return TensorList{hidden, einsum("ij,kj->ik", {hidden, x[3]}),
+                      einsum("abij,abjk->abik", {x[4], transpose(x[5], {1, 0, 2, 3})})};
+  });
+  const auto operands = [](float step) {
+    return TensorList{numbers({6, 16}, DType::kF32, step),
+                      numbers({16, 8}),
+                      numbers({8}),
+                      numbers({5, 8}, DType::kF32, step),
+                      numbers({70, 71, 2, 3}, DType::kF32, step),
+                      numbers({71, 70, 3, 2})};
+  };
+  std::vector<TensorList> kept;
+  for (int i = 0; i < 5; ++i)
+    kept.push_back(program(moved(operands(0.1f * static_cast<float>(i + 1)), kGpu)));
+  for (int i = 0; i < 5; ++i) {
+    const TensorList here = program(operands(0.1f * static_cast<float>(i + 1)));
+    const std::string text = difference(moved(kept[static_cast<size_t>(i)], kCpu), here,
+                                        tolerance_in(DType::kF32, 4e-15));
+    EXPECT_TRUE(text.empty()) << "call " << i << ": " << text;
+  }
+}
+
 /// A batch with more strides than the library has, in more calls than are worth it.
 TEST_F(Products, batches_of_several_strides) {
   const Choices choices;

@@ -357,19 +357,6 @@ TEST(Elementwise, FloatComparisonsWithNan) {
   check(ScalarOp::kIsFinite, {0, 1, 0, 0, 1});
 }
 
-template <class T>
-std::vector<T> all_halves() {
-  std::vector<T> values(65536);
-  for (size_t i = 0; i < values.size(); ++i) values[i].bits = static_cast<uint16_t>(i);
-  return values;
-}
-
-template <class T>
-bool same_half(T a, T b) {
-  return a.bits == b.bits ||
-         (std::isnan(static_cast<float>(a)) && std::isnan(static_cast<float>(b)));
-}
-
 /// All 65536 arguments: the result must be a neighbour of the exact one at most, and nearly always
 /// the nearest, since f32 is so much finer.
 template <class T>

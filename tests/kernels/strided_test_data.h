@@ -1,6 +1,7 @@
-// Shapes and strides of kernel tests as plain lists.
+// Shapes and strides of kernel tests as plain lists, and numbers of 16 bits.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <numeric>
@@ -22,6 +23,21 @@ inline int64_t offset_of(const Dims& shape, const Dims& strides, int64_t i) {
     i /= shape[d];
   }
   return offset;
+}
+
+/// Every value of a type of 16 bits.
+template <class T>
+std::vector<T> all_halves() {
+  std::vector<T> values(65536);
+  for (size_t i = 0; i < values.size(); ++i) values[i].bits = static_cast<uint16_t>(i);
+  return values;
+}
+
+/// Equal bits, or both NaN.
+template <class T>
+bool same_half(T a, T b) {
+  return a.bits == b.bits ||
+         (std::isnan(static_cast<float>(a)) && std::isnan(static_cast<float>(b)));
 }
 
 }  // namespace linnet::cpu

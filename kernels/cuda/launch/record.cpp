@@ -16,14 +16,9 @@ void launch(const Gpu& gpu, CUstream stream, const Record& r, const uint64_t* ba
             uint64_t* scratch) {
   const Driver& cu = driver();
   const Function& function = *r.function;
-  std::memcpy(scratch, r.args.data(), r.args.size());
-  for (uint32_t i = 0; i < r.pointers; ++i) scratch[i] = Address{scratch[i]}.resolve(bases);
+  resolve_args(r, bases, scratch);
+  allow_shared_bytes(gpu, r);
   auto* const kernel = static_cast<CUkernel>(function.handle());
-  if (r.shared_bytes > kPlainSharedBytes) {
-    check(cu.cuKernelSetAttribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                  static_cast<int>(r.shared_bytes), kernel, gpu.device().index),
-          function.name());
-  }
   ++gpu.counters().launches;
   void* parameters[] = {scratch};
   const CUresult result =
@@ -36,6 +31,19 @@ void launch(const Gpu& gpu, CUstream stream, const Record& r, const uint64_t* ba
 }
 
 }  // namespace
+
+void resolve_args(const Record& r, const uint64_t* bases, uint64_t* scratch) {
+  std::memcpy(scratch, r.args.data(), r.args.size());
+  for (uint32_t i = 0; i < r.pointers; ++i) scratch[i] = Address{scratch[i]}.resolve(bases);
+}
+
+void allow_shared_bytes(const Gpu& gpu, const Record& r) {
+  if (r.shared_bytes <= kPlainSharedBytes) return;
+  check(driver().cuKernelSetAttribute(
+            CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, static_cast<int>(r.shared_bytes),
+            static_cast<CUkernel>(r.function->handle()), gpu.device().index),
+        r.function->name());
+}
 
 size_t scratch_words(const Record& r) {
   switch (r.kind) {

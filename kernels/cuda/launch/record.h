@@ -40,6 +40,11 @@ struct Record {
 void enqueue(const Gpu& gpu, CUstream stream, const Record& record, const uint64_t* bases,
              uint64_t* scratch);
 size_t scratch_words(const Record& record);
+/// The parameters of a launch with its addresses, at `scratch`.
+void resolve_args(const Record& record, const uint64_t* bases, uint64_t* scratch);
+/// Lets the function of a launch have as much shared memory as it asks for.
+/// @throws DeviceError if a block cannot have so much.
+void allow_shared_bytes(const Gpu& gpu, const Record& record);
 
 /// Does what it is told at once, that is: enqueues it.
 class EagerSink final : public LaunchSink {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/launch/graph.h"
 #include "kernels/cuda/runtime/gpu.h"
+#include "linnet/detail/format.h"
 
 namespace linnet::cuda {
 
@@ -20,11 +22,24 @@ ListRunner::ListRunner(Gpu& gpu, std::span<const ProgramStep> steps) : gpu_(gpu)
 void ListRunner::run(std::span<const uint64_t> bases, uint64_t* scratch) const {
   gpu_.make_current();
   const auto held = gpu_.lock();
-  for (const Record& record : list_.records())
-    enqueue(gpu_, gpu_.stream(), record, bases.data(), scratch);
+  size_t done = 0;
+  try {
+    for (const Record& record : list_.records()) {
+      enqueue(gpu_, gpu_.stream(), record, bases.data(), scratch);
+      ++done;
+    }
+  } catch (const Error& error) {
+    if (done == 0) throw;
+    // What comes before may have written over inputs that were given up.
+    fail<DeviceError>(
+        "{}\n  {} of {} pieces of work of the program had been started: what it "
+        "changes in place is lost",
+        error.what(), done, list_.records().size());
+  }
 }
 
 std::unique_ptr<ProgramRunner> make_runner(Gpu& gpu, std::span<const ProgramStep> steps) {
+  if (graphs_wanted()) return std::make_unique<GraphRunner>(gpu, steps);
   return std::make_unique<ListRunner>(gpu, steps);
 }
 

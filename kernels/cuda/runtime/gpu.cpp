@@ -46,30 +46,39 @@ int Gpu::count() {
   return 0;
 }
 
+namespace {
+
+/// Those that have been made, for ever.
+std::array<std::atomic<Gpu*>, kMostDevices> made{};
+
+}  // namespace
+
 Gpu& Gpu::at(int index) {
   static std::mutex mutex;
-  static std::array<std::atomic<Gpu*>, kMostDevices> gpus{};
-  static const pid_t process = getpid();
-  driver();
-  if (index < 0 || index >= count()) {
-    fail<DeviceError>("cuda:{}: there are {} CUDA devices", index, count());
-  }
+  static const pid_t process = getpid();  // of the first use
   if (getpid() != process) {
     fail<DeviceError>(
         "cuda:{}: CUDA was used before this process was forked; it cannot be used in the child",
         index);
   }
-  std::atomic<Gpu*>& slot = gpus[static_cast<size_t>(index)];
-  if (Gpu* const gpu = slot.load(std::memory_order_acquire)) return *gpu;
+  if (index >= 0 && index < kMostDevices) {
+    if (Gpu* const gpu = made[static_cast<size_t>(index)].load(std::memory_order_acquire))
+      return *gpu;
+  }
+  driver();
+  if (index < 0 || index >= count()) {
+    fail<DeviceError>("cuda:{}: there are {} CUDA devices", index, count());
+  }
   const std::lock_guard lock(mutex);
+  std::atomic<Gpu*>& slot = made[static_cast<size_t>(index)];
   if (!slot.load()) slot.store(new Gpu(index), std::memory_order_release);
   return *slot.load();
 }
 
 Gpu& Gpu::of_stream(CUstream stream) {
-  for (int i = 0; i < count(); ++i) {
-    Gpu& gpu = at(i);
-    if (gpu.stream() == stream || gpu.capture_stream() == stream) return gpu;
+  for (const std::atomic<Gpu*>& slot : made) {
+    Gpu* const gpu = slot.load(std::memory_order_acquire);
+    if (gpu && (gpu->stream() == stream || gpu->capture_stream() == stream)) return *gpu;
   }
   fail<DeviceError>("cuda: a stream of no device");
 }

@@ -562,11 +562,13 @@ void set_translation(Translate translate) { translation = translate; }
 
 void* emulated_memory(unsigned long long address) {
   if (emulator::translation == nullptr) return reinterpret_cast<void*>(address);
+  std::string what;
   try {
     return emulator::translation(address);
   } catch (const emulator::LaunchError& error) {
-    emulator::machine().fail_address(error.what());  // may not leave the thread's stack
+    what = error.what();  // may not leave the thread's stack
   }
+  emulator::machine().fail_address(what);
 }
 
 }  // namespace linnet::cuda

@@ -68,6 +68,7 @@ thread_local bool wrong_address = false;
 
 /// Throws what the machine can attribute to a kernel.
 void* translate(uint64_t address) {
+  if (address == 0) return nullptr;  // an operand that is not there
   try {
     return checked_bytes(address, 0, running_device);
   } catch (const Failure& failure) {

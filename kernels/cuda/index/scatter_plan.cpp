@@ -163,7 +163,8 @@ void ScatterPlan::emit(LaunchSink& sink, Operands in, Operands out, Address work
   Address keys = pairs;
   Address at = sorts_in_block ? moved(pairs, keys_bytes) : radix.at(pairs, 0);
   ScatterTargetsArgs first = targets;
-  first.indices = global<const void>(in[1]);
+  // Index vectors without numbers have no memory.
+  first.indices = global<const void>(first.vectors.components == 0 ? out[0] : in[1]);
   first.targets = global<int64_t>(workspace);
   first.keys = global<uint32_t>(keys);
   first.at = global<uint32_t>(at);

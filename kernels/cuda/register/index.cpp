@@ -119,7 +119,8 @@ std::unique_ptr<Kernel> prepare_gather(const KernelRequest& request, std::string
     if (blocks == 0) return;
     GatherArgs launched = args;
     launched.x = global<const void>(in[0]);
-    launched.indices = global<const void>(in[1]);
+    // Index vectors without numbers have no memory.
+    launched.indices = global<const void>(launched.vectors.components == 0 ? out[0] : in[1]);
     launched.y = global<void>(out[0]);
     sink.launch(function, {blocks}, launched);
   });

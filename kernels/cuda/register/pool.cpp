@@ -123,7 +123,8 @@ std::unique_ptr<Kernel> prepare_window(const KernelRequest& request, std::string
   return make_device_kernel([=, &function](LaunchSink& sink, Operands in, Operands out, Address) {
     if (blocks == 0) return;
     PoolArgs launched = args;
-    launched.x = global<const void>(in[0]);
+    // An operand without elements has no memory; nothing is read then.
+    launched.x = global<const void>(launched.shape.in_count == 0 ? out[0] : in[0]);
     launched.y = global<void>(out[0]);
     sink.launch(function, {blocks}, launched);
   });
@@ -153,8 +154,10 @@ std::unique_ptr<Kernel> prepare_select(const KernelRequest& request, std::string
   return make_device_kernel([=, &function](LaunchSink& sink, Operands in, Operands out, Address) {
     if (blocks == 0) return;
     SelectArgs launched = args;
-    launched.values = global<const void>(in[0]);
-    launched.x = global<const void>(in[1]);
+    // An operand without elements has no memory; nothing is read then.
+    const bool reads = launched.shape.in_count > 0 && launched.shape.out_count > 0;
+    launched.values = global<const void>(reads ? in[0] : out[0]);
+    launched.x = global<const void>(reads || kScatter ? in[1] : out[0]);
     launched.to = global<void>(out[0]);
     sink.launch(function, {blocks}, launched);
   });

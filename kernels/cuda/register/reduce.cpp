@@ -47,10 +47,10 @@ const ReduceFunctions& functions_of(DType dtype, Fold kind) {
   return kGiven[number];
 }
 
-/// A bool is a number that is 0 or 1: "or" is its maximum, "and" its minimum.
+/// A bool is a number that is 0 or 1: "or" is its maximum, "and" its product.
 Fold fold_of(DType dtype, Fold kind) {
   if (dtype != DType::kBool) return kind;
-  return kind == Fold::kSum ? Fold::kMax : kind == Fold::kProd ? Fold::kMin : kind;
+  return kind == Fold::kSum || kind == Fold::kMax ? Fold::kMax : Fold::kProd;
 }
 
 uint64_t mask_of(const KernelRequest& request) {
@@ -76,7 +76,8 @@ std::unique_ptr<Kernel> prepare_reduce(const KernelRequest& request, std::string
     if (plan.blocks == 0) return;
     const bool two_passes = plan.first.parts > 1;
     ReduceArgs args = plan.first;
-    args.x = global<const void>(in[0]);
+    // An operand without elements has no memory; nothing is read then.
+    args.x = global<const void>(args.length == 0 ? out[0] : in[0]);
     args.y = global<void>(two_passes ? workspace : out[0]);
     sink.launch(first, {plan.blocks, static_cast<uint32_t>(args.parts)}, args);
     if (!two_passes) return;

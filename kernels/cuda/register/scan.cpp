@@ -41,7 +41,7 @@ const Function& function_of(DType dtype) {
 
 Fold fold_of(DType dtype, Fold kind) {
   if (dtype != DType::kBool) return kind;
-  return kind == Fold::kSum ? Fold::kMax : kind == Fold::kProd ? Fold::kMin : kind;
+  return kind == Fold::kProd ? Fold::kProd : Fold::kMax;
 }
 
 int64_t items_of(DType dtype) {

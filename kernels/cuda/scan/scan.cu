@@ -85,7 +85,9 @@ LINNET_DEVICE void scan_segment(const ScanArgs& args, const ScanLine<T>& line, i
   constexpr int kItems = kScanItems<T>;
   const bool by_warps = args.lanes == kWarp;
   const A identity = op.identity<T>();
-  A* const partial = static_cast<A*>(args.partial.get()) + number * args.segments + block_y();
+  A* const partial = args.segments > 1
+                         ? static_cast<A*>(args.partial.get()) + number * args.segments + block_y()
+                         : nullptr;
   const int64_t begin = block_y() * args.segment;
   const int64_t end = begin + args.segment < args.length ? begin + args.segment : args.length;
   A carry = args.step == ScanStep::kScan && block_y() > 0 ? partial[-1] : identity;

@@ -73,6 +73,14 @@ TEST(CudaReduce, every_dtype_and_kind) {
   expect_reduced(reduce_or_primitive(), {0}, test_numbers(DType::kBool, {40, 5}));
 }
 
+TEST(CudaReduce, nothing_gives_the_identity) {
+  for (const DType dtype : kAllDTypes) {
+    for (const Primitive* primitive : kReductions)
+      expect_reduced(*primitive, {1}, test_numbers(dtype, {3, 0}));
+  }
+  expect_reduced(reduce_and_primitive(), {1}, test_numbers(DType::kBool, {3, 0}));
+}
+
 TEST(CudaReduce, any_axes) {
   const Tensor x = test_numbers(DType::kF32, {4, 5, 6, 8});
   for (const Axes& axes : {Axes{0}, Axes{1}, Axes{2}, Axes{3}, Axes{0, 1}, Axes{0, 2}, Axes{0, 3},

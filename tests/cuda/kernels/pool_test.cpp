@@ -118,6 +118,14 @@ TEST(CudaPool, selections) {
   }
 }
 
+TEST(CudaPool, windows_over_nothing) {
+  const WindowParams p = windows({1, 2, 1}, {1, 2, 1}, {0, 2, 0}, {0, 2, 0}, {1, 1, 1});
+  const Tensor x = test_numbers(DType::kF32, {2, 0, 4});
+  expect_as_on_cpu(table(), reduce_window_sum_primitive(), p, {x});
+  expect_as_on_cpu(table(), reduce_window_max_primitive(), p, {x});
+  expect_as_on_cpu(table(), select_and_gather_primitive(), SelectParams{p, true}, {x, x});
+}
+
 TEST(CudaPool, windows_of_padding_select_nothing) {
   const SelectParams p{windows({1, 2, 1}, {1, 2, 1}, {0, 4, 0}, {0, 4, 0}, {1, 1, 1}), true};
   const Tensor x = test_numbers(DType::kF32, {2, 5, 4});

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <unordered_map>
 
 #include "cuda/doubles/nvrtc/host_code.h"
 #include "cuda/doubles/nvrtc/real.h"
@@ -9,23 +11,45 @@
 
 using namespace linnet::fake_nvrtc;
 
-/// A program of this library, with one of the real library for what it was compiled for.
-struct _nvrtcProgram {
-  Source source;
-  nvrtcProgram real = nullptr;
-  bool compiled = false;
-  bool emulated = false;
-  std::string image, log;
-
-  _nvrtcProgram() = default;
-  _nvrtcProgram(const _nvrtcProgram&) = delete;
-  _nvrtcProgram& operator=(const _nvrtcProgram&) = delete;
-  ~_nvrtcProgram() {
-    if (real) LINNET_REAL_NVRTC(nvrtcDestroyProgram, &real);
-  }
-};
+/// What cuDNN calls besides the public functions: handed on as it is, whatever its parameters are.
+extern "C" {
+__attribute__((visibility("hidden"))) void* linnet_real_private = real_function("__nvrtcCPEx");
+}
+#if defined(__x86_64__)
+asm(".globl __nvrtcCPEx\n"
+    ".type __nvrtcCPEx, @function\n"
+    "__nvrtcCPEx: jmp *linnet_real_private(%rip)\n");
+#elif defined(__aarch64__)
+asm(".globl __nvrtcCPEx\n"
+    ".type __nvrtcCPEx, %function\n"
+    "__nvrtcCPEx: adrp x16, linnet_real_private\n"
+    "ldr x16, [x16, :lo12:linnet_real_private]\n"
+    "br x16\n");
+#endif
 
 namespace {
+
+/// Programs are those of the real library. Of the ones for the emulated device there is more.
+struct Emulated {
+  Source source;
+  std::string image, log;
+};
+
+struct Programs {
+  std::mutex mutex;
+  std::unordered_map<nvrtcProgram, std::unique_ptr<Emulated>> emulated;
+};
+Programs& programs() {
+  static Programs& all = *new Programs;
+  return all;
+}
+
+/// Null for a program of somebody else.
+Emulated* find(nvrtcProgram program) {
+  const std::lock_guard lock(programs().mutex);
+  const auto found = programs().emulated.find(program);
+  return found == programs().emulated.end() ? nullptr : found->second.get();
+}
 
 constexpr const char* kArchitectures[] = {"sm_80", "sm_90a"};
 
@@ -58,14 +82,7 @@ bool real_accepts(const Source& source, int count, const char* const* options,
   return result == NVRTC_SUCCESS;
 }
 
-nvrtcResult compile_really(_nvrtcProgram& program, int count, const char* const* options) {
-  nvrtcResult result = NVRTC_SUCCESS;
-  if (!program.real) program.real = make_real_program(program.source, &result);
-  if (result != NVRTC_SUCCESS) return result;
-  return LINNET_REAL_NVRTC(nvrtcCompileProgram, program.real, count, options);
-}
-
-nvrtcResult compile_for_emulator(_nvrtcProgram& program, int count, const char* const* options) {
+nvrtcResult compile_for_emulator(Emulated& program, int count, const char* const* options) {
   const auto accepts = [&](std::string& log) {
     return std::ranges::all_of(kArchitectures, [&](const char* architecture) {
       return real_accepts(program.source, count, options, architecture, log);
@@ -105,83 +122,77 @@ nvrtcResult nvrtcGetSupportedArchs(int* architectures) {
 
 nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* text, const char* name, int count,
                                const char* const* includes, const char* const* include_names) {
-  if (!program || !text || count < 0) return NVRTC_ERROR_INVALID_INPUT;
-  auto made = std::make_unique<_nvrtcProgram>();
+  const nvrtcResult result =
+      LINNET_REAL_NVRTC(nvrtcCreateProgram, program, text, name, count, includes, include_names);
+  if (result != NVRTC_SUCCESS) return result;
+  auto made = std::make_unique<Emulated>();
   made->source.text = text;
   made->source.name = name ? name : "default_program";
   made->source.includes.assign(includes, includes + count);
   for (int i = 0; i < count; ++i)
     made->source.include_names.emplace_back(include_names ? include_names[i] : "");
-  made->emulated = is_for_device_header(made->source);
-  *program = made.release();
-  return NVRTC_SUCCESS;
+  if (!is_for_device_header(made->source)) return result;
+  const std::lock_guard lock(programs().mutex);
+  programs().emulated[*program] = std::move(made);
+  return result;
 }
 
 nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) {
-  if (!program || !*program) return NVRTC_ERROR_INVALID_PROGRAM;
-  delete *program;
-  *program = nullptr;
-  return NVRTC_SUCCESS;
-}
-
-nvrtcResult nvrtcAddNameExpression(nvrtcProgram program, const char* expression) {
-  if (!program) return NVRTC_ERROR_INVALID_PROGRAM;
-  if (program->compiled) return NVRTC_ERROR_NO_NAME_EXPRESSIONS_AFTER_COMPILATION;
-  program->source.expressions.emplace_back(expression);
-  return NVRTC_SUCCESS;
+  if (program) {
+    const std::lock_guard lock(programs().mutex);
+    programs().emulated.erase(*program);
+  }
+  return LINNET_REAL_NVRTC(nvrtcDestroyProgram, program);
 }
 
 nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count, const char* const* options) {
-  if (!program) return NVRTC_ERROR_INVALID_PROGRAM;
-  program->compiled = true;
-  return program->emulated ? compile_for_emulator(*program, count, options)
-                           : compile_really(*program, count, options);
+  Emulated* const emulated = find(program);
+  return emulated ? compile_for_emulator(*emulated, count, options)
+                  : LINNET_REAL_NVRTC(nvrtcCompileProgram, program, count, options);
 }
 
 nvrtcResult nvrtcGetProgramLogSize(nvrtcProgram program, size_t* bytes) {
-  if (!program) return NVRTC_ERROR_INVALID_PROGRAM;
-  if (program->real) return LINNET_REAL_NVRTC(nvrtcGetProgramLogSize, program->real, bytes);
-  *bytes = program->log.size() + 1;
+  const Emulated* const emulated = find(program);
+  if (!emulated) return LINNET_REAL_NVRTC(nvrtcGetProgramLogSize, program, bytes);
+  *bytes = emulated->log.size() + 1;
   return NVRTC_SUCCESS;
 }
 nvrtcResult nvrtcGetProgramLog(nvrtcProgram program, char* log) {
-  if (!program) return NVRTC_ERROR_INVALID_PROGRAM;
-  if (program->real) return LINNET_REAL_NVRTC(nvrtcGetProgramLog, program->real, log);
-  return copy_out(program->log + '\0', log);
+  const Emulated* const emulated = find(program);
+  return emulated ? copy_out(emulated->log + '\0', log)
+                  : LINNET_REAL_NVRTC(nvrtcGetProgramLog, program, log);
 }
 
 nvrtcResult nvrtcGetCUBINSize(nvrtcProgram program, size_t* bytes) {
-  if (!program) return NVRTC_ERROR_INVALID_PROGRAM;
-  if (program->real) return LINNET_REAL_NVRTC(nvrtcGetCUBINSize, program->real, bytes);
-  *bytes = program->image.size();
+  const Emulated* const emulated = find(program);
+  if (!emulated) return LINNET_REAL_NVRTC(nvrtcGetCUBINSize, program, bytes);
+  *bytes = emulated->image.size();
   return NVRTC_SUCCESS;
 }
 nvrtcResult nvrtcGetCUBIN(nvrtcProgram program, char* image) {
-  if (!program) return NVRTC_ERROR_INVALID_PROGRAM;
-  if (program->real) return LINNET_REAL_NVRTC(nvrtcGetCUBIN, program->real, image);
-  return copy_out(program->image, image);
+  const Emulated* const emulated = find(program);
+  return emulated ? copy_out(emulated->image, image)
+                  : LINNET_REAL_NVRTC(nvrtcGetCUBIN, program, image);
 }
 
-// What a program for the emulated device has none of.
-nvrtcResult nvrtcGetPTXSize(nvrtcProgram program, size_t* bytes) {
-  if (!program || !program->real) return NVRTC_ERROR_INVALID_PROGRAM;
-  return LINNET_REAL_NVRTC(nvrtcGetPTXSize, program->real, bytes);
-}
-nvrtcResult nvrtcGetPTX(nvrtcProgram program, char* text) {
-  if (!program || !program->real) return NVRTC_ERROR_INVALID_PROGRAM;
-  return LINNET_REAL_NVRTC(nvrtcGetPTX, program->real, text);
-}
-nvrtcResult nvrtcGetLoweredName(nvrtcProgram program, const char* expression, const char** name) {
-  if (!program || !program->real) return NVRTC_ERROR_INVALID_PROGRAM;
-  return LINNET_REAL_NVRTC(nvrtcGetLoweredName, program->real, expression, name);
-}
-nvrtcResult nvrtcGetLTOIRSize(nvrtcProgram program, size_t* bytes) {
-  if (!program || !program->real) return NVRTC_ERROR_INVALID_PROGRAM;
-  return LINNET_REAL_NVRTC(nvrtcGetLTOIRSize, program->real, bytes);
-}
-nvrtcResult nvrtcGetLTOIR(nvrtcProgram program, char* text) {
-  if (!program || !program->real) return NVRTC_ERROR_INVALID_PROGRAM;
-  return LINNET_REAL_NVRTC(nvrtcGetLTOIR, program->real, text);
-}
+// For programs of others alone: the real library has compiled none of ours.
+#define LINNET_HAND_ON(name, Parameters, ...) \
+  nvrtcResult name Parameters { return LINNET_REAL_NVRTC(name, __VA_ARGS__); }
+LINNET_HAND_ON(nvrtcAddNameExpression, (nvrtcProgram p, const char* name), p, name)
+LINNET_HAND_ON(nvrtcGetLoweredName, (nvrtcProgram p, const char* name, const char** lowered), p,
+               name, lowered)
+LINNET_HAND_ON(nvrtcGetPTXSize, (nvrtcProgram p, size_t* bytes), p, bytes)
+LINNET_HAND_ON(nvrtcGetPTX, (nvrtcProgram p, char* text), p, text)
+LINNET_HAND_ON(nvrtcGetLTOIRSize, (nvrtcProgram p, size_t* bytes), p, bytes)
+LINNET_HAND_ON(nvrtcGetLTOIR, (nvrtcProgram p, char* text), p, text)
+LINNET_HAND_ON(nvrtcGetOptiXIRSize, (nvrtcProgram p, size_t* bytes), p, bytes)
+LINNET_HAND_ON(nvrtcGetOptiXIR, (nvrtcProgram p, char* text), p, text)
+LINNET_HAND_ON(nvrtcGetPCHCreateStatus, (nvrtcProgram p), p)
+LINNET_HAND_ON(nvrtcGetPCHHeapSizeRequired, (nvrtcProgram p, size_t* bytes), p, bytes)
+LINNET_HAND_ON(nvrtcGetPCHHeapSize, (size_t * bytes), bytes)
+LINNET_HAND_ON(nvrtcSetPCHHeapSize, (size_t bytes), bytes)
+LINNET_HAND_ON(nvrtcSetFlowCallback, (nvrtcProgram p, int (*callback)(void*, void*), void* payload),
+               p, callback, payload)
+#undef LINNET_HAND_ON
 
 }  // extern "C"

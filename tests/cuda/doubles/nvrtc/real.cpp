@@ -38,9 +38,6 @@ nvrtcProgram make_real_program(const Source& source, nvrtcResult* result) {
   *result =
       LINNET_REAL_NVRTC(nvrtcCreateProgram, &program, source.text.c_str(), source.name.c_str(),
                         static_cast<int>(texts.size()), texts.data(), names.data());
-  for (const std::string& expression : source.expressions)
-    if (*result == NVRTC_SUCCESS)
-      *result = LINNET_REAL_NVRTC(nvrtcAddNameExpression, program, expression.c_str());
   return program;
 }
 

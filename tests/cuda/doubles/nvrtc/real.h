@@ -23,7 +23,6 @@ void* real_function(const char* name);
 struct Source {
   std::string name, text;
   std::vector<std::string> include_names, includes;
-  std::vector<std::string> expressions;  ///< names to be lowered
 };
 
 /// A program of the real library. @returns null, and the error, if it cannot be made.

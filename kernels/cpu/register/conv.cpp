@@ -7,6 +7,7 @@
 #include "kernels/cpu/register/conv_reference.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
+#include "kernels/layout/conv_layout.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
@@ -98,16 +99,6 @@ std::unique_ptr<Kernel> finish(PrepareResult prepared, std::vector<StagedOperand
                                         std::move(result));
 }
 
-bool all_at_least(const Shape& values, int64_t least) {
-  return std::all_of(values.begin(), values.end(), [&](int64_t value) { return value >= least; });
-}
-bool all_ones(const Shape& values) { return values == Shape(values.size(), 1); }
-
-bool is_ordinary(const ConvParams& p) {
-  return all_ones(p.lhs_dilation) && all_at_least(p.padding_low, 0) &&
-         all_at_least(p.padding_high, 0);
-}
-
 std::unique_ptr<Kernel> prepare_ordinary(const ConvRequest& r, DType compute, std::string& reason) {
   ConvSpec spec = basic_spec(r, compute);
   spec.padding_low = r.params.padding_low;
@@ -116,59 +107,38 @@ std::unique_ptr<Kernel> prepare_ordinary(const ConvRequest& r, DType compute, st
                 converted_result(r, compute), reason);
 }
 
-/// A convolution of a dilated x with stride 1 is the transpose of an ordinary one, from y to x,
-/// whose stride is that dilation and whose kernel is this one backwards with input and output
-/// exchanged. Empty if that one would need negative padding.
+/// The convolution from y to x whose transpose this one is.
 std::optional<ConvSpec> transposed_spec(const ConvRequest& r, DType compute) {
-  const ConvParams& p = r.params;
+  const std::optional<TransposedConv> transposed = transposed_conv(r.params);
+  if (!transposed) return {};
   ConvSpec s = basic_spec(r, compute);
   std::swap(s.in_channels, s.out_channels);
-  s.in_size = p.out_size();
-  s.strides = p.lhs_dilation;
-  for (size_t i = 0; i < r.rank(); ++i) {
-    const int64_t reach = (p.kernel_size[i] - 1) * p.rhs_dilation[i];
-    const int64_t low = reach - p.padding_low[i];
-    const int64_t high = (p.in_size[i] - 1) * p.lhs_dilation[i] + reach + 1 - s.in_size[i] - low;
-    if (low < 0 || high < 0) return {};
-    s.padding_low.push_back(low);
-    s.padding_high.push_back(high);
-  }
+  s.in_size = transposed->in_size;
+  s.strides = transposed->strides;
+  s.padding_low = transposed->padding_low;
+  s.padding_high = transposed->padding_high;
   return s;
 }
 
-/// Strides of one kernel in the order spatial…, in / groups, group, out / groups, from its own
-/// layout and from that of the transposed kernel, which is [spatial…, out / groups, in]; and their
-/// common shape.
-struct KernelTransposition {
-  Shape shape;
-  Strides own, transposed;
-  int64_t own_offset = 0;
-
-  explicit KernelTransposition(const ConvRequest& r) {
-    const int64_t groups = r.params.groups;
-    const int64_t ins = r.x().shape.back() / groups, outs = r.y().shape.back() / groups;
-    const Strides dense =
-        dense_strides(r.w().shape);  // the same for both layouts along spatial dimensions
-    for (size_t i = 0; i < r.rank(); ++i) {
-      shape.push_back(r.params.kernel_size[i]);
-      own.push_back(-dense[i]);
-      own_offset += (r.params.kernel_size[i] - 1) * dense[i];
-      transposed.push_back(dense[i]);
-    }
-    for (int64_t size : {ins, groups, outs}) shape.push_back(size);
-    for (int64_t stride : {groups * outs, outs, int64_t{1}}) own.push_back(stride);
-    for (int64_t stride : {int64_t{1}, ins, groups * ins}) transposed.push_back(stride);
-  }
-};
+/// Strides of the transposed kernel [spatial…, out / groups, in] in the order of a `FlippedKernel`.
+Strides transposed_strides(const ConvRequest& r) {
+  const int64_t ins = r.x().shape.back() / r.params.groups;
+  // The same as this kernel's along spatial dimensions.
+  const Strides dense = dense_strides(r.w().shape);
+  Strides out(dense.begin(), dense.begin() + static_cast<int64_t>(r.rank()));
+  for (int64_t stride : {int64_t{1}, ins, r.params.groups * ins}) out.push_back(stride);
+  return out;
+}
 
 std::unique_ptr<Kernel> prepare_transposed(const ConvRequest& r, DType compute,
                                            std::string& reason) {
   const std::optional<ConvSpec> spec = transposed_spec(r, compute);
   if (!spec) {
-    reason = "padding beyond the kernel";
+    reason = "no transpose of an ordinary convolution";
     return nullptr;
   }
-  const KernelTransposition t(r);
+  const FlippedKernel t(r.params, r.x().shape.back(), r.y().shape.back());
+  const Strides transposed = transposed_strides(r);
   const int64_t size = element_count(t.shape);
   std::vector<StagedOperand> operands = converted_operands(r, compute);
   if (r.wanted == Wanted::kWeights) {
@@ -176,62 +146,26 @@ std::unique_ptr<Kernel> prepare_transposed(const ConvRequest& r, DType compute,
     const Staging result{.from = compute,
                          .to = r.dtype(),
                          .shape = t.shape,
-                         .from_strides = t.transposed,
-                         .to_strides = t.own,
-                         .to_offset = t.own_offset,
+                         .from_strides = transposed,
+                         .to_strides = t.strides,
+                         .to_offset = t.offset,
                          .temporary_size = size};
     return finish(prepare_conv_backward_weights(*spec), std::move(operands), result, reason);
   }
   operands[1].staging = Staging{.from = r.dtype(),
                                 .to = compute,
                                 .shape = t.shape,
-                                .from_strides = t.own,
-                                .to_strides = t.transposed,
-                                .from_offset = t.own_offset,
+                                .from_strides = t.strides,
+                                .to_strides = transposed,
+                                .from_offset = t.offset,
                                 .temporary_size = size};
   PrepareResult prepared =
       r.wanted == Wanted::kResult ? prepare_conv_backward_data(*spec) : prepare_conv_forward(*spec);
   return finish(std::move(prepared), std::move(operands), converted_result(r, compute), reason);
 }
 
-/// x with its padding and dilation written out, or cut off, and where its elements are in there.
-struct PaddedInput {
-  Shape size;   // spatial
-  Shape shape;  // of the elements that are in both
-  Strides own, padded;
-  int64_t own_offset = 0, padded_offset = 0, padded_size = 0;
-
-  explicit PaddedInput(const ConvRequest& r) {
-    const ConvParams& p = r.params;
-    Shape full{r.x().shape[0]};
-    for (size_t i = 0; i < r.rank(); ++i) {
-      size.push_back((p.in_size[i] - 1) * p.lhs_dilation[i] + 1 + p.padding_low[i] +
-                     p.padding_high[i]);
-      full.push_back(size[i]);
-    }
-    full.push_back(r.x().shape.back());
-    own = dense_strides(r.x().shape);
-    padded = dense_strides(full);
-    padded_size = element_count(full);
-    shape = Shape(r.x().shape);
-    for (size_t i = 0; i < r.rank(); ++i) add_dimension(p, i);
-  }
-
- private:
-  void add_dimension(const ConvParams& p, size_t i) {
-    const int64_t step = p.lhs_dilation[i], low = p.padding_low[i];
-    const int64_t first = low >= 0 ? 0 : (-low + step - 1) / step;
-    const int64_t end =
-        size[i] - 1 - low < 0 ? 0 : std::min(p.in_size[i], (size[i] - 1 - low) / step + 1);
-    shape[i + 1] = std::max<int64_t>(end - first, 0);
-    own_offset += first * own[i + 1];
-    padded_offset += (low + first * step) * padded[i + 1];
-    padded[i + 1] *= step;
-  }
-};
-
 std::unique_ptr<Kernel> prepare_padded(const ConvRequest& r, DType compute, std::string& reason) {
-  const PaddedInput in(r);
+  const PaddedInput in(r.params, r.x().shape);
   ConvSpec spec = basic_spec(r, compute);
   spec.in_size = in.size;
   std::vector<StagedOperand> operands = converted_operands(r, compute);
@@ -270,7 +204,7 @@ bool is_empty(const KernelRequest& request) {
 std::unique_ptr<Kernel> prepare_in(const ConvRequest& r, DType compute, std::string& reason) {
   if (is_ordinary(r.params)) return prepare_ordinary(r, compute, reason);
   const bool epilogue = r.has_bias || r.activation;
-  if (all_ones(r.params.strides) && !all_ones(r.params.lhs_dilation) && !epilogue) {
+  if (!epilogue) {
     if (auto kernel = prepare_transposed(r, compute, reason)) return kernel;
   }
   return prepare_padded(r, compute, reason);

@@ -77,7 +77,7 @@ class AttentionGraph {
   Id add(bool is_output, size_t operand, Sizes shape, Sizes strides) {
     const Id id = graph_.tensor(type_of(view(is_output, operand).dtype), std::move(shape),
                                 std::move(strides));
-    bindings_.push_back(bind(id, request_, is_output, operand));
+    bindings_.emplace_back(id, request_, is_output, operand);
     return id;
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kernels/layout/conv_layout.h"
 #include "linnet/detail/format.h"
 #include "linnet/deterministic.h"
 #include "linnet/precision.h"
@@ -16,10 +17,6 @@ using Wanted = Convolution::Wanted;
 constexpr int64_t kMostWorkspace = int64_t{1} << 30;
 /// cuDNN knows images of two and of three dimensions; shorter ones get dimensions of size one.
 constexpr size_t kLeastRank = 2, kMostRank = 3;
-
-bool all(std::span<const int64_t> values, bool (*holds)(int64_t)) {
-  return std::all_of(values.begin(), values.end(), holds);
-}
 
 std::optional<PointwiseMode> mode_of(ScalarOp op) {
   switch (op) {
@@ -68,7 +65,9 @@ Sizes channels_last(const Sizes& shape) {
   return strides;
 }
 
-/// Builds the graph and remembers which of its tensors are which operands.
+/// Builds the graph and remembers which of its tensors are which operands. A convolution of a
+/// dilated input is the transpose of an ordinary one if it can be; otherwise the input is written
+/// out as the convolution sees it.
 class ConvGraph {
  public:
   explicit ConvGraph(const ConvRequest& r)
@@ -79,8 +78,13 @@ class ConvGraph {
     graph_.may_round_operands = matmul_precision() != Precision::kHighest;
     graph_.may_be_unordered = !is_deterministic();
     graph_.most_workspace = kMostWorkspace;
-    find_sizes();
-    add_convolution();
+    if (is_ordinary(r.params)) {
+      add_ordinary(r.params.in_size, r.params.padding_low, r.params.padding_high);
+    } else if (const auto transposed = transposed_conv(r.params); transposed && !has_epilogue()) {
+      add_transposed(*transposed);
+    } else {
+      add_padded();
+    }
     add_epilogue();
   }
 
@@ -91,67 +95,106 @@ class ConvGraph {
  private:
   bool has_epilogue() const { return r_.has_bias || r_.has_residual || r_.activation; }
 
-  void find_sizes() {
-    const ConvParams& p = r_.params;
-    const auto& in = r_.request.inputs;
-    const auto& out = r_.request.outputs;
-    const OperandView& x = r_.wanted == Wanted::kData ? out[0] : in[0];
-    const OperandView& w = r_.wanted == Wanted::kWeights ? out[0] : in[1];
-    x_shape_ = {x.shape[0], x.shape.back()};
-    w_shape_ = {w.shape.back(), w.shape[w.shape.size() - 2]};
-    y_shape_ = {x.shape[0], w.shape.back()};
-    for (const auto& [to, sizes] : {std::pair(&x_shape_, with_ones(p.in_size, 1, rank_)),
-                                    std::pair(&w_shape_, with_ones(p.kernel_size, 1, rank_)),
-                                    std::pair(&y_shape_, with_ones(p.out_size(), 1, rank_))})
-      to->insert(to->end(), sizes.begin(), sizes.end());
+  const OperandView& x() const {
+    return r_.wanted == Wanted::kData ? r_.request.outputs[0] : r_.request.inputs[0];
   }
+  const OperandView& w() const {
+    return r_.wanted == Wanted::kWeights ? r_.request.outputs[0] : r_.request.inputs[1];
+  }
+  int64_t ins() const { return x().shape.back(); }
+  int64_t outs() const { return w().shape.back(); }
 
   Id add(const Sizes& shape) { return graph_.tensor(type_, shape, channels_last(shape)); }
-  Id add_inner() { return graph_.inner(graph_.compute, y_shape_, channels_last(y_shape_)); }
-
-  void bind_operand(Id id, bool is_output, size_t operand) {
-    bindings_.push_back(bind(id, r_.request, is_output, operand));
+  Sizes image(int64_t channels, const Shape& size) const {
+    Sizes out{x().shape[0], channels};
+    const Sizes spatial = with_ones(size, 1, rank_);
+    out.insert(out.end(), spatial.begin(), spatial.end());
+    return out;
   }
-  void bind_filter(Id id, bool is_output, size_t operand) {
-    bind_operand(id, is_output, operand);
-    Binding& b = bindings_.back();
-    b.columns = w_shape_[0];
-    b.rows = static_cast<int64_t>(b.bytes / b.element_bytes) / b.columns;
-    // One of a side: the transpose is the same memory.
-    if (b.rows == 1 || b.columns == 1) b.rows = b.columns = 0;
-    b.is_staged = b.is_staged || b.rows != 0;
+  Sizes filter(int64_t out, int64_t in) const {
+    Sizes shape{out, in};
+    const Sizes spatial = with_ones(r_.params.kernel_size, 1, rank_);
+    shape.insert(shape.end(), spatial.begin(), spatial.end());
+    return shape;
   }
 
-  void add_convolution() {
-    const ConvParams& p = r_.params;
+  Binding& bind(Id id, bool is_output, size_t operand) {
+    return bindings_.emplace_back(id, r_.request, is_output, operand);
+  }
+  Binding& bind_x(Id id) { return bind(id, r_.wanted == Wanted::kData, 0); }
+  Binding& bind_w(Id id) {
+    return bind(id, r_.wanted == Wanted::kWeights, r_.wanted == Wanted::kWeights ? 0 : 1);
+  }
+  void bind_y(Id id) {
+    bind(id, r_.wanted == Wanted::kResult, r_.wanted == Wanted::kWeights ? 1 : 0);
+  }
+
+  void set_geometry(Convolution& c, const Shape& strides, const Shape& low, const Shape& high) {
+    c.strides = with_ones(strides, 1, rank_);
+    c.padding_low = with_ones(low, 0, rank_);
+    c.padding_high = with_ones(high, 0, rank_);
+    c.dilation = with_ones(r_.params.rhs_dilation, 1, rank_);
+  }
+
+  /// The convolution of an input of this size.
+  void add_ordinary(const Shape& in_size, const Shape& low, const Shape& high) {
     Convolution c;
     c.wanted = r_.wanted;
-    c.x = add(x_shape_);
-    c.w = add(w_shape_);
-    c.y = has_epilogue() ? add_inner() : add(y_shape_);
-    c.padding_low = with_ones(p.padding_low, 0, rank_);
-    c.padding_high = with_ones(p.padding_high, 0, rank_);
-    c.strides = with_ones(p.strides, 1, rank_);
-    c.dilation = with_ones(p.rhs_dilation, 1, rank_);
-    graph_.nodes.push_back(c);
-    switch (r_.wanted) {
-      case Wanted::kResult:
-        bind_operand(c.x, false, 0);
-        bind_filter(c.w, false, 1);
-        if (!has_epilogue()) bind_operand(c.y, true, 0);
-        break;
-      case Wanted::kData:
-        bind_operand(c.y, false, 0);
-        bind_filter(c.w, false, 1);
-        bind_operand(c.x, true, 0);
-        break;
-      case Wanted::kWeights:
-        bind_operand(c.x, false, 0);
-        bind_operand(c.y, false, 1);
-        bind_filter(c.w, true, 0);
-        break;
-    }
+    y_shape_ = image(outs(), r_.params.out_size());
+    c.x = add(image(ins(), in_size));
+    c.w = add(filter(outs(), ins() / r_.params.groups));
+    c.y = has_epilogue() ? graph_.inner(graph_.compute, y_shape_, channels_last(y_shape_))
+                         : add(y_shape_);
+    set_geometry(c, r_.params.strides, low, high);
+    bind_x(c.x);
+    if (!has_epilogue()) bind_y(c.y);
+    // [spatial, in, out] as [out, spatial, in]: the transpose of a matrix, or the same memory.
+    const int64_t columns = outs(), rows = element_count(w().shape) / columns;
+    Binding& binding = bind_w(c.w);
+    const int64_t shape[] = {rows, columns}, own[] = {columns, 1}, staged[] = {1, rows};
+    if (rows != 1 && columns != 1) binding.stage(shape, own, 0, staged, 0, rows * columns);
     last_ = c.y;
+    graph_.nodes.emplace_back(c);
+  }
+
+  void add_padded() {
+    const PaddedInput in(r_.params, x().shape);
+    const Shape none(in.size.size(), 0);
+    add_ordinary(in.size, none, none);
+    bindings_.front().stage(in.shape, in.own, in.own_offset, in.padded, in.padded_offset,
+                            in.padded_size);
+  }
+
+  void add_transposed(const TransposedConv& transposed) {
+    Convolution c;
+    c.wanted = r_.wanted == Wanted::kResult ? Wanted::kData
+               : r_.wanted == Wanted::kData ? Wanted::kResult
+                                            : Wanted::kWeights;
+    const int64_t groups = r_.params.groups, group_outs = outs() / groups;
+    c.x = add(image(outs(), r_.params.out_size()));
+    c.w = add(filter(ins(), group_outs));
+    c.y = add(image(ins(), r_.params.in_size));
+    set_geometry(c, transposed.strides, transposed.padding_low, transposed.padding_high);
+    bind_y(c.x);
+    bind_x(c.y);
+    const FlippedKernel flipped(r_.params, ins(), outs());
+    bind_w(c.w).stage(flipped.shape, flipped.strides, flipped.offset, staged_strides(group_outs), 0,
+                      element_count(w().shape));
+    graph_.nodes.emplace_back(c);
+  }
+
+  /// Of the transposed kernel [group, in / groups, spatial…, out / groups] in the order of a
+  /// `FlippedKernel`.
+  Strides staged_strides(int64_t group_outs) const {
+    Strides out(r_.params.kernel_size.size());
+    int64_t run = group_outs;
+    for (size_t i = out.size(); i-- > 0;) {
+      out[i] = run;
+      run *= r_.params.kernel_size[i];
+    }
+    for (const int64_t stride : {run, ins() / r_.params.groups * run, int64_t{1}})
+      out.push_back(stride);
+    return out;
   }
 
   void add_epilogue() {
@@ -159,31 +202,30 @@ class ConvGraph {
     std::vector<Pointwise> steps;
     size_t operand = 2;
     if (r_.has_bias) {
-      const Sizes shape = [&] {
-        Sizes s(rank_ + 2, 1);
-        s[1] = y_shape_[1];
-        return s;
-      }();
+      Sizes shape(rank_ + 2, 1);
+      shape[1] = outs();
       steps.push_back({.mode = PointwiseMode::kAdd, .other = add(shape)});
-      bind_operand(steps.back().other, false, operand++);
+      bind(steps.back().other, false, operand++);
     }
     if (r_.activation) steps.push_back({.mode = *mode_of(*r_.activation)});
     if (r_.has_residual) {
       steps.push_back({.mode = PointwiseMode::kAdd, .other = add(y_shape_)});
-      bind_operand(steps.back().other, false, operand++);
+      bind(steps.back().other, false, operand++);
     }
     for (size_t i = 0; i < steps.size(); ++i) {
       steps[i].x = last_;
-      steps[i].y = last_ = i + 1 == steps.size() ? add(y_shape_) : add_inner();
-      graph_.nodes.push_back(steps[i]);
+      steps[i].y = last_ = i + 1 == steps.size()
+                               ? add(y_shape_)
+                               : graph_.inner(graph_.compute, y_shape_, channels_last(y_shape_));
+      graph_.nodes.emplace_back(steps[i]);
     }
-    bind_operand(last_, true, 0);
+    bind(last_, true, 0);
   }
 
   const ConvRequest& r_;
   size_t rank_;
   Type type_ = Type::kF32;
-  Sizes x_shape_, w_shape_, y_shape_;
+  Sizes y_shape_;
   Graph graph_;
   std::vector<Binding> bindings_;
   Id last_ = kNone;
@@ -203,10 +245,6 @@ std::string decline_conv(const ConvRequest& r) {
   if (!is_floating(dtype)) return fmt::format("dtype {}", name_of(dtype));
   if (is_empty(r.request.outputs[0])) return "an empty result";
   if (p.strides.size() > kMostRank) return fmt::format("{} spatial dimensions", p.strides.size());
-  if (!all(p.lhs_dilation, [](int64_t d) { return d == 1; })) return "a dilated input";
-  if (!all(p.padding_low, [](int64_t d) { return d >= 0; }) ||
-      !all(p.padding_high, [](int64_t d) { return d >= 0; }))
-    return "negative padding";
   return decline_epilogue(r);
 }
 

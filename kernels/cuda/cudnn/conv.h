@@ -1,5 +1,5 @@
 // Convolutions as cuDNN graphs: images are channels-last as they are, filters are transposed on the
-// way.
+// way, dilated inputs turned into strides of the transpose or written out.
 #pragma once
 
 #include "core/ops/fused.h"

@@ -6,9 +6,9 @@
 #include <cuda_runtime.h>
 #include <dlfcn.h>
 
+#include <array>
 #include <cstring>
 #include <string>
-#include <unordered_map>
 
 #include "kernels/cuda/cudnn/library.h"
 #include "kernels/cuda/driver/driver.h"
@@ -278,15 +278,13 @@ class Translation {
   std::vector<Attributes> known_;
 };
 
+/// Tensors with memory: attention has the most.
+constexpr size_t kMostAddresses = 32;
+
 class BuiltPlan final : public Plan {
  public:
-  BuiltPlan(const Graph& graph, const Context& context)
-      : library_(*context.library), graph_(std::make_unique<fe::graph::Graph>()) {
-    for (size_t i = 0; i < graph.tensors.size(); ++i) {
-      const GraphTensor& t = graph.tensors[i];
-      has_address_.push_back(!t.is_inner && !t.value);
-    }
-  }
+  explicit BuiltPlan(const Context& context)
+      : library_(*context.library), graph_(std::make_unique<fe::graph::Graph>()) {}
   ~BuiltPlan() override {
     const Use use(library_);
     graph_.reset();
@@ -305,11 +303,10 @@ class BuiltPlan final : public Plan {
 
   void run(void* handle, std::span<void* const> addresses, void* workspace) const override {
     const Use use(library_);
-    std::unordered_map<int64_t, void*> by_id;
-    for (size_t i = 0; i < addresses.size(); ++i) {
-      if (has_address_[i]) by_id.emplace(unique_id(static_cast<Id>(i)), addresses[i]);
-    }
-    fe::error_t error = graph_->execute(static_cast<cudnnHandle_t>(handle), by_id, workspace);
+    std::array<void*, kMostAddresses> ordered;
+    for (size_t i = 0; i < order_.size(); ++i) ordered[i] = addresses[order_[i]];
+    fe::error_t error = graph_->execute(static_cast<cudnnHandle_t>(handle), ordered.data(),
+                                        static_cast<int>(order_.size()), workspace);
     if (error.is_bad()) fail<DeviceError>("cuda: cuDNN failed: {}", error.get_message());
   }
 
@@ -319,7 +316,7 @@ class BuiltPlan final : public Plan {
 
   const Library& library_;
   std::unique_ptr<fe::graph::Graph> graph_;
-  std::vector<bool> has_address_;
+  std::vector<size_t> order_;  ///< of the addresses, as the frontend takes them
   size_t workspace_bytes_ = 0;
   int64_t offered_ = 0;
 };
@@ -383,13 +380,16 @@ std::string BuiltPlan::build_here(const Graph& graph, const Context& context) {
   if (error.is_good()) error = graph_->get_workspace_size(bytes);
   if (error.is_bad()) return one_line(error.get_message());
   workspace_bytes_ = static_cast<size_t>(bytes);
+  for (const int64_t id : graph_->get_variant_pack_uids_sorted())
+    order_.push_back(static_cast<size_t>(id - unique_id(0)));
+  if (order_.size() > kMostAddresses) return "a graph of too many tensors";
   return {};
 }
 
 }  // namespace
 
 BuildResult build(const Graph& graph, const Context& context) {
-  auto plan = std::make_unique<BuiltPlan>(graph, context);
+  auto plan = std::make_unique<BuiltPlan>(context);
   BuildResult result;
   result.declined = plan->build(graph, context);
   if (result.declined.empty()) result.plan = std::move(plan);

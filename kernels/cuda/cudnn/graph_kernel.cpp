@@ -1,35 +1,18 @@
 #include "kernels/cuda/cudnn/graph_kernel.h"
 
-#include "kernels/cuda/cudnn/filter_args.h"
 #include "kernels/cuda/cudnn/session.h"
-#include "kernels/cuda/launch/function.h"
 #include "kernels/cuda/register/device_kernel.h"
 #include "kernels/cuda/runtime/gpu.h"
-#include "linnet/detail/format.h"
 
 namespace linnet::cuda::cudnn {
 namespace {
 
+/// cuDNN reads and writes 16 bytes at once.
+constexpr size_t kGraphAlignment = 16;
 constexpr size_t kWorkspaceAlignment = 256;
 
 size_t rounded(size_t bytes) {
   return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
-}
-
-Address moved(Address address, size_t bytes) { return {address.word + bytes}; }
-
-const Function& filter_function(size_t element_bytes) {
-  static const Function two("filter_2", kFilterThreads), four("filter_4", kFilterThreads),
-      eight("filter_8", kFilterThreads);
-  return element_bytes == 2 ? two : element_bytes == 4 ? four : eight;
-}
-
-/// y [columns, rows] = transpose of x [rows, columns].
-void transpose(LaunchSink& sink, Address x, Address y, int64_t rows, int64_t columns,
-               size_t element_bytes) {
-  const auto tiles = [](int64_t size) { return (size + kFilterTile - 1) / kFilterTile; };
-  sink.launch(filter_function(element_bytes), {blocks_for(tiles(rows) * tiles(columns), 1)},
-              FilterArgs{global<const void>(x), global<void>(y), rows, columns});
 }
 
 class GraphKernel final : public DeviceKernel {
@@ -39,37 +22,26 @@ class GraphKernel final : public DeviceKernel {
     bytes_ = rounded(plan_->workspace_bytes());
     for (const Binding& b : bindings_) {
       staged_at_.push_back(bytes_);
-      if (b.is_staged) bytes_ += rounded(b.bytes);
+      bytes_ += rounded(b.staged_bytes());
     }
   }
 
   size_t workspace_bytes() const override { return bytes_; }
 
   void emit(LaunchSink& sink, Operands inputs, Operands outputs, Address workspace) const override {
+    const auto staged = [&](size_t i) { return Address{workspace.word + staged_at_[i]}; };
     std::vector<Address> operands(tensors_ + 1);
     operands.back() = workspace;
     for (size_t i = 0; i < bindings_.size(); ++i) {
       const Binding& b = bindings_[i];
-      const Address own = (b.is_output ? outputs : inputs)[b.operand];
-      const Address staged = moved(workspace, staged_at_[i]);
-      operands[static_cast<size_t>(b.tensor)] = b.is_staged ? staged : own;
-      if (b.is_staged && !b.is_output) stage(sink, b, own, staged, b.rows, b.columns);
+      operands[static_cast<size_t>(b.tensor())] = b.place(inputs, outputs, staged(i));
+      b.before(sink, inputs, staged(i));
     }
     sink.library(this, &GraphKernel::enqueue, operands);
-    for (size_t i = 0; i < bindings_.size(); ++i) {
-      const Binding& b = bindings_[i];
-      if (b.is_staged && b.is_output)
-        stage(sink, b, moved(workspace, staged_at_[i]), outputs[b.operand], b.columns, b.rows);
-    }
+    for (size_t i = 0; i < bindings_.size(); ++i) bindings_[i].after(sink, outputs, staged(i));
   }
 
  private:
-  static void stage(LaunchSink& sink, const Binding& b, Address from, Address to, int64_t rows,
-                    int64_t columns) {
-    if (b.rows == 0) return sink.copy(to, from, b.bytes);
-    transpose(sink, from, to, rows, columns, b.element_bytes);
-  }
-
   static void enqueue(const void* prepared, void* stream, void* const* operands) {
     const auto& self = *static_cast<const GraphKernel*>(prepared);
     self.plan_->run(handle_on(stream), {operands, self.tensors_}, operands[self.tensors_]);
@@ -83,6 +55,44 @@ class GraphKernel final : public DeviceKernel {
 };
 
 }  // namespace
+
+Binding::Binding(Id tensor, const KernelRequest& request, bool is_output, size_t operand)
+    : tensor_(tensor), is_output_(is_output), operand_(operand) {
+  const OperandView& view = (is_output ? request.outputs : request.inputs)[operand];
+  element_ = size_of(view.dtype);
+  alignment_ = view.alignment;
+  own_count_ = element_count(view.shape);
+  if (alignment_ >= kGraphAlignment) return;
+  const int64_t shape[] = {own_count_}, strides[] = {1};
+  stage(shape, strides, 0, strides, 0, own_count_);
+}
+
+void Binding::stage(std::span<const int64_t> shape, std::span<const int64_t> own,
+                    int64_t own_offset, std::span<const int64_t> staged, int64_t staged_offset,
+                    int64_t count) {
+  const CopySide operand{own, own_offset, alignment_};
+  const CopySide copy{staged, staged_offset, kWorkspaceAlignment};
+  staging_.emplace(element_, shape, is_output_ ? copy : operand, is_output_ ? operand : copy);
+  count_ = count;
+  clears_ = element_count(shape) != (is_output_ ? own_count_ : count);
+}
+
+Address Binding::place(std::span<const Address> inputs, std::span<const Address> outputs,
+                       Address staged) const {
+  return staging_ ? staged : (is_output_ ? outputs : inputs)[operand_];
+}
+
+void Binding::before(LaunchSink& sink, std::span<const Address> inputs, Address staged) const {
+  if (!staging_ || is_output_) return;
+  if (clears_) emit_fill(sink, element_, count_, {}, staged);
+  staging_->emit(sink, inputs[operand_], staged);
+}
+
+void Binding::after(LaunchSink& sink, std::span<const Address> outputs, Address staged) const {
+  if (!staging_ || !is_output_) return;
+  if (clears_) emit_fill(sink, element_, own_count_, {}, outputs[operand_]);
+  staging_->emit(sink, staged, outputs[operand_]);
+}
 
 Type type_of(DType dtype) {
   switch (dtype) {
@@ -99,17 +109,12 @@ Type type_of(DType dtype) {
   }
 }
 
-Binding bind(Id tensor, const KernelRequest& request, bool is_output, size_t operand) {
-  const OperandView& view = (is_output ? request.outputs : request.inputs)[operand];
-  Binding out{.tensor = tensor, .is_output = is_output, .operand = operand};
-  out.element_bytes = size_of(view.dtype);
-  out.bytes = static_cast<size_t>(element_count(view.shape)) * out.element_bytes;
-  out.is_staged = view.alignment < kGraphAlignment;
-  return out;
-}
-
 std::unique_ptr<Kernel> make_graph_kernel(const Graph& graph, std::vector<Binding> bindings,
                                           std::string& reason) {
+  for (const Binding& b : bindings) {
+    reason = b.reason();
+    if (!reason.empty()) return nullptr;
+  }
   const Context* const context = find_context(reason);
   if (!context) return nullptr;
   Gpu& gpu = Gpu::at(0);

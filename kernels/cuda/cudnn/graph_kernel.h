@@ -2,38 +2,53 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/copy/copy.h"
 #include "kernels/cuda/cudnn/graph.h"
 #include "linnet/kernel.h"
 
 namespace linnet::cuda::cudnn {
 
-/// Which operand of a kernel a tensor of the graph is.
-struct Binding {
-  Id tensor = kNone;
-  bool is_output = false;
-  size_t operand = 0;
-  size_t bytes = 0;
-  /// Lies elsewhere, in the workspace, while the graph runs: because the operand is not aligned as
-  /// cuDNN wants it, or because the graph wants the transpose of a matrix [rows, columns].
-  bool is_staged = false;
-  int64_t rows = 0, columns = 0;
-  size_t element_bytes = 0;
+/// Which operand of a kernel a tensor of the graph is. It may lie elsewhere, in the workspace,
+/// while the graph runs: because cuDNN wants another layout or padding, or addresses that are
+/// multiples of 16.
+class Binding {
+ public:
+  /// The dense operand as it is, if it is aligned.
+  Binding(Id tensor, const KernelRequest& request, bool is_output, size_t operand);
+
+  /// Element i·own of the operand is element i·staged, for i in `shape`, of the tensor of the
+  /// graph, which has `count` elements. What is not copied is zero.
+  void stage(std::span<const int64_t> shape, std::span<const int64_t> own, int64_t own_offset,
+             std::span<const int64_t> staged, int64_t staged_offset, int64_t count);
+
+  Id tensor() const { return tensor_; }
+  size_t staged_bytes() const { return staging_ ? static_cast<size_t>(count_) * element_ : 0; }
+  /// Why the copy cannot be made; empty if it can.
+  std::string reason() const { return staging_ ? staging_->reason() : std::string(); }
+  /// Where the tensor lies, given where the copy would.
+  Address place(std::span<const Address> inputs, std::span<const Address> outputs,
+                Address staged) const;
+  void before(LaunchSink& sink, std::span<const Address> inputs, Address staged) const;
+  void after(LaunchSink& sink, std::span<const Address> outputs, Address staged) const;
+
+ private:
+  Id tensor_;
+  bool is_output_;
+  size_t operand_, element_, alignment_;
+  int64_t own_count_, count_ = 0;
+  bool clears_ = false;
+  std::optional<CopyPlan> staging_;
 };
-
-/// cuDNN reads and writes 16 bytes at once.
-constexpr size_t kGraphAlignment = 16;
-
-/// The binding of a dense operand as it is.
-Binding bind(Id tensor, const KernelRequest& request, bool is_output, size_t operand);
 
 /// Plans the graph. Null, and why, if cuDNN declines.
 std::unique_ptr<Kernel> make_graph_kernel(const Graph& graph, std::vector<Binding> bindings,
                                           std::string& reason);
 
-/// The type of a tensor of the graph. @throws Nothing: callers decline other dtypes before.
+/// For floating dtypes and i32.
 Type type_of(DType dtype);
 
 }  // namespace linnet::cuda::cudnn

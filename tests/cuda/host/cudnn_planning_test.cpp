@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/cudnn/frontend.h"
 #include "kernels/cuda/cudnn/library.h"
+#include "linnet/error.h"
 
 namespace linnet::cuda::cudnn {
 namespace {
@@ -366,6 +367,56 @@ TEST(CudnnPlanning, properties_that_lack_a_key_are_an_answer) {
             {.library = real_library(), .properties = "{\"deviceVer\": 900}", .architecture = 90});
   EXPECT_FALSE(built.plan);
   EXPECT_NE(built.declined.find("properties of the device"), std::string::npos) << built.declined;
+}
+
+/// The double of the library (tests/cuda/doubles/cudnn).
+const Library& double_library() {
+  static const Library library = [] {
+    const std::string path = LINNET_FAKE_CUDA "/libcudnn.so.9";
+    return library_of(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL), path);
+  }();
+  return library;
+}
+
+TEST(CudnnDouble, plans_as_the_real_library_does) {
+  if (!real_library()) GTEST_SKIP() << "cuDNN is not installed (" << LINNET_REAL_CUDNN << ")";
+  if (!has_driver()) GTEST_SKIP() << "there is no libcuda.so.1";
+  const std::string properties = properties_of({"a100", 80});
+  for (const Graph& graph :
+       {conv({.type = Type::kF32}), conv({.wanted = Wanted::kWeights, .in = 3}),
+        conv_statistics(Type::kBF16), attention({.causal = true})}) {
+    Context context{.library = real_library(), .properties = properties, .architecture = 80};
+    const BuildResult real = build(graph, context);
+    context.library = &double_library();
+    const BuildResult ours = build(graph, context);
+    ASSERT_EQ(real.plan != nullptr, ours.plan != nullptr) << real.declined << ours.declined;
+    if (!real.plan) continue;
+    EXPECT_EQ(ours.plan->name(), real.plan->name());
+    EXPECT_EQ(ours.plan->offered(), real.plan->offered());
+    EXPECT_EQ(ours.plan->workspace_bytes(), real.plan->workspace_bytes());
+  }
+}
+
+TEST(CudnnDouble, refuses_addresses_that_do_not_fit) {
+  const Library& library = double_library();
+  cudnnHandle_t handle = nullptr;
+  ASSERT_EQ(library.cudnnCreate(&handle), CUDNN_STATUS_SUCCESS);
+  const BuildResult built =
+      build(conv({}), {.library = &library, .handle = handle, .architecture = 90});
+  ASSERT_TRUE(built.plan) << built.declined;
+  const auto run = [&](uintptr_t x) -> std::string {
+    void* const addresses[] = {reinterpret_cast<void*>(x), reinterpret_cast<void*>(0x2000),
+                               reinterpret_cast<void*>(0x3000)};
+    try {
+      built.plan->run(handle, addresses, reinterpret_cast<void*>(0x4000));
+    } catch (const DeviceError& error) {
+      return error.what();
+    }
+    return {};
+  };
+  EXPECT_NE(run(0x1002).find("less aligned"), std::string::npos) << run(0x1002);
+  EXPECT_NE(run(0).find("null address"), std::string::npos) << run(0);
+  library.cudnnDestroy(handle);
 }
 
 }  // namespace

@@ -116,6 +116,19 @@ std::vector<ConvCase> conv_cases() {
       {"grouped", {2, 5, 5, 8}, {3, 3, 4, 8}, {.feature_groups = 2}},
       {"depthwise", {1, 5, 5, 8}, {3, 3, 1, 8}, {.feature_groups = 8}},
       {"one_by_one", {2, 4, 4, 8}, {1, 1, 8, 16}, {}},
+      {"transposed",
+       {2, 4, 3, 4},
+       {3, 2, 4, 8},
+       {.padding = {{1, 2}, {1, 1}}, .lhs_dilation = {2, 3}}},
+      {"transposed_grouped",
+       {1, 4, 4, 8},
+       {3, 3, 4, 6},
+       {.padding = {{2, 2}, {1, 1}}, .lhs_dilation = {2, 2}, .feature_groups = 2}},
+      {"dilated_and_strided",
+       {1, 4, 4, 4},
+       {3, 3, 4, 8},
+       {.strides = {2, 1}, .padding = {{1, 1}, {0, 1}}, .lhs_dilation = {3, 1}}},
+      {"cut_off", {1, 6, 5, 4}, {3, 3, 4, 8}, {.padding = {{-1, 1}, {2, -1}}}},
       {"line", {2, 9, 4}, {3, 4, 8}, {.padding = {{1, 1}}}},
       {"volume", {1, 4, 4, 4, 4}, {2, 2, 2, 4, 8}, {}},
   };
@@ -201,16 +214,26 @@ TEST_F(Cudnn, J_024_default_precision_rounds_operands_of_convolutions) {
 }
 
 TEST_F(Cudnn, convolutions_that_are_declined) {
-  const Tensor x = numbers({1, 4, 4, 4}), w = numbers({3, 3, 4, 8});
-  const auto conv = [](ConvOptions options) {
-    return [options](const TensorList& in) {
-      return TensorList{conv_general_dilated(in[0], in[1], options)};
-    };
+  const Function conv = [](const TensorList& in) {
+    return TensorList{conv_general_dilated(in[0], in[1])};
   };
-  expect_declined(conv({.padding = {{1, 1}, {1, 1}}, .lhs_dilation = {2, 2}}), {x, w},
-                  "a dilated input");
-  expect_declined(conv({.padding = {{-1, 1}, {1, 1}}}), {x, w}, "negative padding");
-  expect_declined(conv({}), {numbers({0, 4, 4, 4}), w}, "an empty operand");
+  expect_declined(conv, {numbers({0, 4, 4, 4}), numbers({3, 3, 4, 8})}, "an empty operand");
+  expect_declined(conv, {numbers({1, 2, 4, 4}), numbers({3, 3, 4, 8})}, "an empty result");
+  ConvBiasActivationParams p{.conv = {.strides = {1},
+                                      .padding_low = {0},
+                                      .padding_high = {0},
+                                      .lhs_dilation = {1},
+                                      .rhs_dilation = {1},
+                                      .in_size = {5},
+                                      .kernel_size = {3}},
+                             .activation = ScalarOp::kSoftplus};
+  const Function fused = [&](const TensorList& in) {
+    return emit(conv_bias_activation_primitive(), in, p);
+  };
+  expect_declined(fused, {numbers({2, 5, 8}), numbers({3, 8, 8})}, "softplus inside");
+  p.activation = ScalarOp::kRelu;
+  expect_declined(fused, {numbers({2, 5, 8}, DType::kF64), numbers({3, 8, 8}, DType::kF64)},
+                  "f64 with something after it");
 }
 
 /// Operands that begin where 16 bytes do not.
@@ -303,6 +326,27 @@ TEST_F(Cudnn, attention_that_is_declined) {
   AttentionCase odd = plain;
   odd.q = odd.k = {1, 4, 2, 12};
   expect_declined(attention_of(odd), operands_of(odd, DType::kBF16), "multiple of 8");
+}
+
+/// As a launch list first, then as a graph of which library steps are parts.
+TEST_F(Cudnn, compiled_programs_run_again_and_again) {
+  const Function network = [](const TensorList& x) {
+    const Tensor y = relu(conv_general_dilated(x[0], x[1], {.padding = {{1, 1}, {1, 1}}}) + x[2]);
+    const Tensor rows = reshape(y, {2, 16, 2, 8});
+    return TensorList{dot_product_attention(rows, rows, rows, {}, {}, {.causal = true}), y};
+  };
+  const auto compiled = jit(network);
+  TensorList kept;
+  for (int turn = 0; turn < 4; ++turn) {
+    SCOPED_TRACE(turn);
+    const TensorList x{numbers({2, 4, 4, 8}, DType::kBF16, 0.2f + 0.1f * static_cast<float>(turn)),
+                       numbers({3, 3, 8, 16}, DType::kBF16, 0.61f),
+                       numbers({16}, DType::kBF16, 0.9f)};
+    const TensorList there = compiled(moved(x, kGpu));
+    expect_equal(there, compiled(x), DType::kBF16, 32);
+    kept.push_back(there[0]);
+  }
+  EXPECT_NE(kept[0].to(kCpu).to_vector<float>(), kept[3].to(kCpu).to_vector<float>());
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ std::string decline(const KernelRequest& request) {
   const int64_t classes = request.inputs[0].shape.back();
   if (classes == 0) return "no classes";
   if (classes > kMostColumns) return "2^31 classes";
+  if (rows_and_classes(request).outer > kMostBlocks) return "2^31 rows";
   for (const OperandView& row : request.inputs.subspan(2)) {
     if (row.dtype != wide_dtype(request.inputs[0].dtype)) return "row values of another type";
   }

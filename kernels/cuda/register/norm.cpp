@@ -40,6 +40,7 @@ std::string decline_operands(const KernelRequest& request, size_t first) {
   const AxisSplit s = rows_of(request);
   if (s.outer * s.axis == 0) return "an empty operand";
   if (s.axis > kMostColumns) return "rows of 2^31 elements";
+  if (s.outer > kMostBlocks) return "2^31 rows";
   for (size_t i = first; i < request.inputs.size(); ++i) {
     const std::string reason = decline_parameter(request, i);
     if (!reason.empty()) return reason;

@@ -10,6 +10,7 @@
 #include "kernels/cuda/optim/optim_args.h"
 #include "kernels/cuda/register/device_kernel.h"
 #include "kernels/cuda/register/families.h"
+#include "kernels/cuda/register/row_kernels.h"
 
 namespace linnet::cuda {
 namespace {
@@ -38,8 +39,6 @@ const ListKernel& list_kernel(std::span<const ListKernel> kernels, DType dtype, 
   }
   return *best;
 }
-
-constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
 
 /// A tensor that has elements, by its place in the lists.
 struct ListTensor {

@@ -30,8 +30,8 @@ struct RowKernel {
   Extent grid(int64_t rows) const { return {blocks_for(rows, rows_per_block())}; }
 };
 
-/// Rows are indexed by 32 bits.
-inline constexpr int64_t kMostColumns = (int64_t{1} << 31) - 65536;
+/// Positions in a row have 32 bits, and so have the numbers of blocks.
+inline constexpr int64_t kMostColumns = (int64_t{1} << 31) - 65536, kMostBlocks = kMostColumns;
 
 /// Bytes that the addresses of all operands and results are multiples of; of those with the shape
 /// of the first alone, if `like_first`.

@@ -31,8 +31,12 @@ const Function& function_for(std::span<const ColumnKernel> kernels, DType dtype)
   return kernel->function;
 }
 
+/// Blocks for the columns of all matrices; rows are columns by themselves.
+int64_t column_tiles(const AxisSplit& s) { return s.outer * ((s.inner + kTile - 1) / kTile); }
+
 std::string decline_axis(const KernelRequest& request, const AxisSplit& s) {
   if (s.axis > kMostColumns) return "an axis of 2^31 elements";
+  if (column_tiles(s) > kMostBlocks) return "2^31 rows";
   for (const OperandView& x : request.inputs) {
     if (x.dtype != request.inputs[0].dtype) return "operands of different types";
   }
@@ -52,10 +56,7 @@ std::unique_ptr<Kernel> nothing() {
   return make_device_kernel([](LaunchSink&, Operands, Operands, Address) {});
 }
 
-/// Blocks for the columns of all matrices.
-Extent column_blocks(const AxisSplit& s) {
-  return {blocks_for(s.outer * ((s.inner + kTile - 1) / kTile), 1)};
-}
+Extent column_blocks(const AxisSplit& s) { return {static_cast<uint32_t>(column_tiles(s))}; }
 
 template <bool kLogarithm>
 std::unique_ptr<Kernel> prepare_softmax(const KernelRequest& request, std::string&) {

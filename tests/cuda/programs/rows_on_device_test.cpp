@@ -5,6 +5,7 @@
 #include "core/ops/nn.h"
 #include "core/ops/random.h"
 #include "linnet/core.h"
+#include "linnet/cuda.h"
 #include "linnet/detail/optim.h"
 #include "linnet/random.h"
 #include "ops/op_checks.h"
@@ -24,13 +25,16 @@ Tensor numbers(const Shape& shape, DType dtype, uint32_t seed = 1) {
   return random::normal(random::Key(seed), shape, dtype);
 }
 
-/// `function` on both devices.
+/// `function` on both devices; on the GPU by kernels of its own.
 template <class F>
 void expect_same(const F& function, const TensorList& operands, double tolerance) {
-  const TensorList there = function(moved(operands, kGpu));
+  const TensorList moved_operands = moved(operands, kGpu);
+  const uint64_t on_host = cuda::statistics().host_kernels;
+  const TensorList there = function(moved_operands);
   for (const Tensor& t : there) EXPECT_EQ(t.device(), kGpu);
-  const std::string text = difference(moved(there, kCpu), function(operands), tolerance);
-  EXPECT_EQ(text, "");
+  const TensorList results = moved(there, kCpu);
+  EXPECT_EQ(cuda::statistics().host_kernels, on_host);
+  EXPECT_EQ(difference(results, function(operands), tolerance), "");
 }
 
 /// One element beyond an aligned address.

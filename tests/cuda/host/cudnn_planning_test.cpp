@@ -135,14 +135,16 @@ Graph conv_statistics(Type type) {
 
 struct AttentionRow {
   Type type = Type::kBF16;
-  int64_t size = 64, heads = 4, kv_heads = 4, q_length = 256, kv_length = 256;
+  int64_t batch = 2, size = 64, heads = 4, kv_heads = 4, q_length = 256, kv_length = 256;
   bool causal = false, has_lengths = false, has_bias = false, rounds = false, deterministic = true;
   float dropout = 0;
 };
 
 Attention add_attention(Graph& g, const AttentionRow& row) {
-  const Sizes q{2, row.heads, row.q_length, row.size}, k{2, row.kv_heads, row.kv_length, row.size};
-  const Sizes rows{2, row.heads, row.q_length, 1}, one{1, 1, 1, 1}, batch{2, 1, 1, 1};
+  const Sizes q{row.batch, row.heads, row.q_length, row.size},
+      k{row.batch, row.kv_heads, row.kv_length, row.size};
+  const Sizes rows{row.batch, row.heads, row.q_length, 1}, one{1, 1, 1, 1},
+      batch{row.batch, 1, 1, 1};
   Attention a;
   a.q = g.tensor(row.type, q, heads_inside(q));
   a.k = g.tensor(row.type, k, heads_inside(k));
@@ -367,6 +369,71 @@ TEST(CudnnPlanning, properties_that_lack_a_key_are_an_answer) {
             {.library = real_library(), .properties = "{\"deviceVer\": 900}", .architecture = 90});
   EXPECT_FALSE(built.plan);
   EXPECT_NE(built.declined.find("properties of the device"), std::string::npos) << built.declined;
+}
+
+/// ResNet-50 on 256 images: the first layer, a layer of each kind, with the padding of SAME.
+TEST(CudnnPlanning, convolutions_of_resnet_50) {
+  if (!real_library()) GTEST_SKIP() << "cuDNN is not installed (" << LINNET_REAL_CUDNN << ")";
+  if (!has_driver()) GTEST_SKIP() << "there is no libcuda.so.1";
+  struct Layer {
+    int64_t in, out, size, kernel, stride, low, high;
+  };
+  const Layer layers[] = {{3, 64, 224, 7, 2, 2, 3},
+                          {64, 64, 56, 3, 1, 1, 1},
+                          {128, 128, 56, 3, 2, 0, 1},
+                          {256, 512, 56, 1, 2, 0, 0}};
+  const std::string properties = properties_of({"h100", 90});
+  for (const Layer& l : layers) {
+    for (const Wanted wanted : {Wanted::kResult, Wanted::kData, Wanted::kWeights}) {
+      SCOPED_TRACE(std::to_string(l.in) + " to " + std::to_string(l.out));
+      const int64_t size = (l.size + l.low + l.high - l.kernel) / l.stride + 1;
+      const Sizes x{256, l.in, l.size, l.size}, w{l.out, l.in, l.kernel, l.kernel},
+          y{256, l.out, size, size};
+      Graph g;
+      g.most_workspace = int64_t{1} << 30;
+      Convolution c;
+      c.wanted = wanted;
+      c.x = g.tensor(Type::kBF16, x, channels_last(x));
+      c.w = g.tensor(Type::kBF16, w, channels_last(w));
+      c.y = g.tensor(Type::kBF16, y, channels_last(y));
+      c.padding_low = {l.low, l.low};
+      c.padding_high = {l.high, l.high};
+      c.strides = {l.stride, l.stride};
+      c.dilation = {1, 1};
+      g.nodes.push_back(c);
+      const BuildResult built =
+          build(g, {.library = real_library(), .properties = properties, .architecture = 90});
+      ASSERT_TRUE(built.plan) << built.declined;
+      EXPECT_LE(built.plan->workspace_bytes(), size_t{1} << 30);
+    }
+  }
+}
+
+/// GPT-2 124M on 64 sequences. In any order, gradients of queries are added up in f32; in a fixed
+/// order, cuDNN keeps the gradients of all weights.
+TEST(CudnnPlanning, workspace_of_attention_of_gpt_2) {
+  if (!real_library()) GTEST_SKIP() << "cuDNN is not installed (" << LINNET_REAL_CUDNN << ")";
+  if (!has_driver()) GTEST_SKIP() << "there is no libcuda.so.1";
+  const std::string properties = properties_of({"h100", 90});
+  const auto bytes = [&](const Graph& graph) {
+    const BuildResult built =
+        build(graph, {.library = real_library(), .properties = properties, .architecture = 90});
+    EXPECT_TRUE(built.plan) << built.declined;
+    return built.plan ? built.plan->workspace_bytes() : 0;
+  };
+  AttentionRow row{.batch = 64,
+                   .heads = 12,
+                   .kv_heads = 12,
+                   .q_length = 1024,
+                   .kv_length = 1024,
+                   .causal = true};
+  const size_t queries = 64 * 12 * 1024 * 64, weights = size_t{64} * 12 * 1024 * 1024;
+  EXPECT_LT(bytes(attention(row)), size_t{1} << 20);
+  const size_t fixed = bytes(attention_backward(row));
+  row.deterministic = false;
+  const size_t any = bytes(attention_backward(row));
+  EXPECT_LT(any, 5 * queries);
+  EXPECT_GE(fixed, 2 * weights);
 }
 
 /// The double of the library (tests/cuda/doubles/cudnn).

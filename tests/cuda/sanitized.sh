@@ -14,13 +14,12 @@ shift 3
 fake=$(mktemp -d)
 trap 'rm -rf "$fake"' EXIT
 ln -s "$(realpath "$release/fake_cuda")"/* "$fake"
-ln -sf "$other/liblinnet_emulated_kernels.so" "$fake"
+ln -sf "$other"/{liblinnet_emulated_kernels.so,liblinnet_emulator.so} "$fake"
 case $sanitizer in
   thread) runtime=libtsan.so ;;
   address)
     runtime=libasan.so
-    # The driver says which memory is there, the machine where stacks begin and end.
-    ln -sf "$other"/{libcuda.so.1,liblinnet_emulator.so} "$fake"
+    ln -sf "$other/libcuda.so.1" "$fake"  # which says what memory is there
     ;;
 esac
 

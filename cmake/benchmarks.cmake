@@ -1,5 +1,5 @@
-# Each folder of benchmarks/ is one program, linnet_bench_<folder>. The comparison with a GPU
-# library needs CUDA and is built by hand. benchmarks/peer does the same work in libtorch and is built
+# Each folder of benchmarks/ is one program, linnet_bench_<folder>. benchmarks/gpu
+# needs nothing else, so that it can be carried to a machine with a card. benchmarks/peer does the same work in libtorch and is built
 # where that is installed, without Linnet: run.sh runs the two in turns.
 find_package(benchmark QUIET)
 if(NOT benchmark_FOUND)
@@ -20,6 +20,12 @@ foreach(folder IN LISTS folders)
       benchmark::benchmark_main benchmark::benchmark linnet_flags)
   endif()
 endforeach()
+
+if(LINNET_WITH_CUDA)
+  linnet_glob(sources FOLDERS benchmarks/gpu)
+  add_executable(linnet_bench_gpu ${sources})
+  target_link_libraries(linnet_bench_gpu PRIVATE linnet::linnet linnet_flags)
+endif()
 
 find_package(Torch QUIET)
 if(Torch_FOUND)

@@ -1,6 +1,6 @@
-# Each folder of benchmarks/ is one program, linnet_bench_<folder>. benchmarks/gpu
-# needs nothing else, so that it can be carried to a machine with a card. benchmarks/peer does the same work in libtorch and is built
-# where that is installed, without Linnet: run.sh runs the two in turns.
+# Each folder of benchmarks/ is one program, linnet_bench_<folder>. benchmarks/gpu needs nothing else,
+# so that it can be carried to a machine with a card. benchmarks/peer does the same work in libtorch
+# and is built where that is installed, without Linnet: run.sh runs the two in turns.
 find_package(benchmark QUIET)
 if(NOT benchmark_FOUND)
   message(STATUS "Google Benchmark was not found: the benchmarks are left out")

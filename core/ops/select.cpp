@@ -55,16 +55,26 @@ const Primitive& checkpoint_name_primitive() {
 
 namespace {
 
-/// The defined ones of `tensors` behind a barrier of their own; undefined ones stay so.
+/// The defined ones of `tensors` behind a barrier for each device, where they stay; undefined ones
+/// stay so.
 TensorList barrier_of_defined(Inputs tensors) {
-  TensorList present;
-  for (const Tensor& t : tensors) {
-    if (t.defined()) present.push_back(t);
+  TensorList out(tensors.begin(), tensors.end());
+  std::vector<uint8_t> behind(out.size());
+  for (size_t first = 0; first < out.size(); ++first) {
+    if (behind[first] || !out[first].defined()) continue;
+    TensorList group;
+    std::vector<size_t> places;
+    for (size_t i = first; i < out.size(); ++i) {
+      if (!out[i].defined() || out[i].device() != out[first].device()) continue;
+      group.push_back(out[i]);
+      places.push_back(i);
+    }
+    group = emit(optimization_barrier_primitive(), group);
+    for (size_t i = 0; i < places.size(); ++i) {
+      out[places[i]] = group[i];
+      behind[places[i]] = 1;
+    }
   }
-  if (!present.empty()) present = emit(optimization_barrier_primitive(), present);
-  TensorList out;
-  size_t next = 0;
-  for (const Tensor& t : tensors) out.push_back(t.defined() ? present[next++] : Tensor());
   return out;
 }
 
@@ -118,7 +128,10 @@ Tensor checkpoint_name(const Tensor& x, const std::string& name) {
 
 TensorList optimization_barrier(const TensorList& tensors) {
   if (tensors.empty() || current_trace() == nullptr) return tensors;
-  return emit(optimization_barrier_primitive(), tensors);
+  for (const Tensor& t : tensors) {
+    if (!t.defined()) fail<ValueError>("optimization_barrier: an operand is an undefined tensor");
+  }
+  return barrier_of_defined(tensors);
 }
 
 }  // namespace linnet

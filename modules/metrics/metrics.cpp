@@ -4,7 +4,15 @@
 
 namespace linnet::metrics {
 
-Average::Average() : total(scalar(0, DType::kF32)), count(scalar_integer(0, DType::kI32)) {}
+namespace {
+
+// Beside what is measured, so that a step fetches nothing from another device.
+Tensor zero_total() { return scalar(0, DType::kF32).to(default_device()); }
+Tensor zero_count() { return scalar_integer(0, DType::kI32).to(default_device()); }
+
+}  // namespace
+
+Average::Average() : total(zero_total()), count(zero_count()) {}
 
 void Average::update(const Tensor& values) {
   total.set_value(total.value() + sum(astype(values, DType::kF32)));
@@ -14,8 +22,8 @@ void Average::update(const Tensor& values) {
 Tensor Average::compute() const { return total.value() / astype(count.value(), DType::kF32); }
 
 void Average::reset() {
-  total.set_value(scalar(0, DType::kF32));
-  count.set_value(scalar_integer(0, DType::kI32));
+  total.set_value(zero_total().to(total.value().device()));
+  count.set_value(zero_count().to(count.value().device()));
 }
 
 void Accuracy::update(const Tensor& logits, const Tensor& labels) {

@@ -386,6 +386,7 @@ TEST(J049, ShapesThatDoNotFit) {
 }
 
 TEST(J044, CompiledAndMapped) {
+  const Key kKey(1701);  // made where the test runs
   for (const Initializer& initializer :
        {init::uniform(), init::normal(), init::truncated_normal(), init::lecun_normal(),
         init::he_uniform(), init::orthogonal(), init::delta_orthogonal()}) {

@@ -20,13 +20,14 @@ LINNET_DEVICE Pack<T, kRandomPerThread> load_run(const T* at) {
   }
   return x;
 }
-/// Elements of a thread are stored at once where they are all there: results begin at multiples of
-/// their size.
+/// Elements of a thread are stored at once where they are all there, unless the result is one of many
+/// that lie side by side, which begin anywhere.
 template <class T>
 LINNET_DEVICE void store_run(T* out, int64_t at, int64_t total,
                              const Pack<T, kRandomPerThread>& x) {
   constexpr int kPart = kRandomPerThread < kPack<T> ? kRandomPerThread : kPack<T>;
-  if (at + kRandomPerThread <= total) {
+  const bool aligned = reinterpret_cast<uint64_t>(out) % (sizeof(T) * kPart) == 0;
+  if (aligned && at + kRandomPerThread <= total) {
     LINNET_UNROLL
     for (int i = 0; i < kRandomPerThread; i += kPart) {
       Pack<T, kPart> part;

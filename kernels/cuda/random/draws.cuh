@@ -20,8 +20,8 @@ LINNET_DEVICE Pack<T, kRandomPerThread> load_run(const T* at) {
   }
   return x;
 }
-/// Elements of a thread are stored at once where they are all there, unless the result is one of many
-/// that lie side by side, which begin anywhere.
+/// Elements of a thread are stored at once where they are all there, unless the result is one of
+/// many that lie side by side, which begin anywhere.
 template <class T>
 LINNET_DEVICE void store_run(T* out, int64_t at, int64_t total,
                              const Pack<T, kRandomPerThread>& x) {

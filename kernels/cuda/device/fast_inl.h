@@ -1,6 +1,8 @@
 // Fast: a float on which the texts of kernels/scalar use the approximate instructions. Errors are
-// below 2^-20 of the result, far less than what rounding to 16 bits does; results below 2^-126 may
-// be zero. Quotients inside the texts expect divisors below 2^126; `div` and `reciprocal` take all.
+// below 2^-17 of the result, far less than what rounding to 16 bits does. Values below 2^-126 are
+// zero where exponentials are taken: what follows (silu, the derivatives) may lose up to 2^-118
+// times its operand, and an infinite operand then gives NaN. Quotients inside the texts expect
+// divisors below 2^126; `div` and `reciprocal` take all.
 // Included inside a namespace that provides the basis.
 
 struct Fast {

@@ -75,7 +75,8 @@ const std::string& hash_of_headers() {
   static const std::string hash = [] {
     Hash sum;
     std::vector<files::path> headers;
-    for (const char* folder : {"tests/cuda/emulator", "kernels/cuda/device", "kernels/scalar"})
+    for (const char* folder :
+         {"tests/cuda/emulator", "kernels/cuda/device", "kernels/cuda/jit", "kernels/scalar"})
       for (const auto& file :
            files::directory_iterator(files::path(LINNET_SOURCE_DIRECTORY) / folder))
         if (file.path().extension() == ".h") headers.push_back(file.path());

@@ -1,6 +1,8 @@
 // What was found, for people who ask why something is missing.
 #include <array>
 
+#include "kernels/cuda/cudnn/frontend.h"
+#include "kernels/cuda/cudnn/library.h"
 #include "kernels/cuda/driver/libraries.h"
 #include "kernels/cuda/runtime/gpu.h"
 #include "linnet/detail/format.h"
@@ -46,8 +48,10 @@ std::string report() {
   } else {
     out += "driver: " + driver_reason() + "\n";
   }
-  return out + line_of("cublasLt", kToolkits) + line_of("cudnn", kCudnn) +
-         line_of("nvrtc", kToolkits);
+  out += line_of("cublasLt", kToolkits) + line_of("cudnn", kCudnn);
+  if (const cudnn::Library* found = cudnn::find_library())
+    out += "    " + cudnn::versions(*found) + "\n";
+  return out + line_of("nvrtc", kToolkits);
 }
 
 }  // namespace linnet::cuda

@@ -396,4 +396,11 @@ BuildResult build(const Graph& graph, const Context& context) {
   return result;
 }
 
+std::string versions(const Library& library) {
+  const size_t version = library.cudnnGetVersion();
+  return fmt::format("{}.{}.{}, planned for through cudnn-frontend {}.{}.{}", version / 10000,
+                     version % 10000 / 100, version % 100, CUDNN_FRONTEND_MAJOR_VERSION,
+                     CUDNN_FRONTEND_MINOR_VERSION, CUDNN_FRONTEND_PATCH_VERSION);
+}
+
 }  // namespace linnet::cuda::cudnn

@@ -42,4 +42,7 @@ struct BuildResult {
 };
 BuildResult build(const Graph& graph, const Context& context);
 
+/// `9.19.0, planned for through cudnn-frontend 1.32.0`.
+std::string versions(const Library& library);
+
 }  // namespace linnet::cuda::cudnn

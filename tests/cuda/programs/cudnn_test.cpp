@@ -349,5 +349,10 @@ TEST_F(Cudnn, compiled_programs_run_again_and_again) {
   EXPECT_NE(kept[0].to(kCpu).to_vector<float>(), kept[3].to(kCpu).to_vector<float>());
 }
 
+TEST(CudnnReport, says_the_versions_of_library_and_frontend) {
+  const std::string text = cuda::report();
+  EXPECT_NE(text.find("planned for through cudnn-frontend 1."), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace linnet::testing

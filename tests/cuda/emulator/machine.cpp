@@ -1,5 +1,6 @@
 #include "cuda/emulator/machine.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -44,6 +45,24 @@ struct Thread {
 struct Warp {
   unsigned waiting = 0, ended = 0;  // lanes; those that the block does not have have ended
   unsigned meetings = 0;            // of all lanes
+  uint64_t gathered[kWarp];
+};
+
+// Copies that a thread has started.
+struct AsyncCopies {
+  struct Copy {
+    AsyncCopy what;
+    int group;
+  };
+  std::vector<Copy> copies;
+  size_t done = 0;
+  int group = 0;  // that is open
+
+  bool take(int groups, AsyncCopy& copy) {
+    if (done == copies.size() || copies[done].group >= group - groups) return false;
+    copy = copies[done++].what;
+    return true;
+  }
 };
 
 class Machine {
@@ -58,6 +77,10 @@ class Machine {
     return memory_.array(key, bytes, name);
   }
   void* dynamic_shared() { return memory_.array(this, shared_bytes_, "dynamic shared memory"); }
+  AsyncCopies& copies() {
+    if (copies_.empty()) copies_.resize(static_cast<size_t>(count_));
+    return copies_[static_cast<size_t>(position.thread)];
+  }
   void fence() { release(&fence_), acquire(&fence_); }
   [[noreturn]] void fail_alignment(const void* at, size_t bytes, const Where& where);
   /// The thread uses an address that it may not.
@@ -105,6 +128,7 @@ class Machine {
   int arrived_ = 0, ended_ = 0;  // threads at the barrier; threads at their end
   ReadyThreads ready_;
   BlockMemory memory_;
+  std::vector<AsyncCopies> copies_;
 
   Fibre host_;
   Fibre fibres_[kMostThreads + kStep];
@@ -142,6 +166,8 @@ const char* name_of(Operation operation) {
       return "shuffle";
     case Operation::kBallot:
       return "ballot";
+    case Operation::kGather:
+      return "operation on matrices";
   }
   return "";
 }
@@ -324,8 +350,9 @@ uint64_t Machine::meet_lanes(Operation operation, unsigned mask, uint64_t value,
   self.from = from;
   self.where = where;
   check_lanes(self);
-  // Only sync_warp orders memory: shuffles and ballots exchange their values alone.
-  const bool orders = operation == Operation::kSyncWarp && turns_ != nullptr;
+  // Shuffles and ballots exchange their values alone and order no memory.
+  const bool orders =
+      turns_ != nullptr && (operation == Operation::kSyncWarp || operation == Operation::kGather);
   const unsigned turn = mask == ~0u ? warp.meetings % 2 : 2;
   void* order = orders ? &turns_[1 + index / kWarp].words[turn] : nullptr;
   if (orders) release(order);
@@ -363,13 +390,23 @@ void Machine::finish_meeting(const Thread& last) {
     values[i] = lanes[i].value;
     if ((mask >> i & 1) != 0 && values[i] != 0) votes |= uint64_t{1} << i;
   }
-  const bool ballot = last.operation == Operation::kBallot;
+  Warp& warp = warps_[first / kWarp];
+  uint64_t* gathered = warp.gathered;
+  if (last.operation == Operation::kGather) std::copy(values, values + kWarp, gathered);
   for (int i = 0; i < kWarp; ++i) {
     if ((mask >> i & 1) == 0) continue;
-    lanes[i].value = ballot ? votes : values[lanes[i].from];
+    switch (last.operation) {
+      case Operation::kBallot:
+        lanes[i].value = votes;
+        break;
+      case Operation::kGather:
+        lanes[i].value = reinterpret_cast<uintptr_t>(gathered);
+        break;
+      default:
+        lanes[i].value = values[lanes[i].from];
+    }
     lanes[i].state = Thread::kReady;
   }
-  Warp& warp = warps_[first / kWarp];
   warp.waiting &= ~mask;
   if (mask == ~0u) ++warp.meetings;
   ready_.add(first, first + kWarp, [=](int i) { return (mask >> (i - first) & 1) != 0; });
@@ -436,6 +473,7 @@ void Machine::run_block(uint64_t index, Grid grid) {
   }
   arrived_ = ended_ = 0;
   barriers_ = 0;
+  copies_.clear();
   if (watches_races())
     turns_.reset(new Turns[static_cast<size_t>(1 + (count_ + kWarp - 1) / kWarp)]);
   first_race_thread_ = (first_race_thread_ + kStep) % (count_ + kStep);
@@ -508,6 +546,12 @@ void* shared_array(const void* key, size_t bytes, const char* name) {
   return machine().shared_array(key, bytes, name);
 }
 void* dynamic_shared() { return machine().dynamic_shared(); }
+void start_copy(const AsyncCopy& copy) {
+  AsyncCopies& of = machine().copies();
+  of.copies.push_back({copy, of.group});
+}
+void close_group() { ++machine().copies().group; }
+bool take_copy(int groups, AsyncCopy& copy) { return machine().copies().take(groups, copy); }
 void fence() { machine().fence(); }
 void fail_alignment(const void* at, size_t bytes, const Where& where) {
   machine().fail_alignment(at, bytes, where);

@@ -75,7 +75,8 @@ TensorList on_one_device(const Primitive& primitive, Inputs inputs) {
   return out;
 }
 
-/// Whether all operands are defined and, unless the primitive is about its parts, on one device.
+/// Whether all operands are defined and, unless the primitive is about its parts or hands on each
+/// operand where it is, on one device.
 /// @throws ValueError if one is undefined.
 bool check_operands(const Primitive& primitive, Inputs inputs) {
   const TensorImpl* first = inputs.empty() ? nullptr : inputs[0].impl();
@@ -85,7 +86,7 @@ bool check_operands(const Primitive& primitive, Inputs inputs) {
     if (!impl) fail<ValueError>("{}: an operand is an undefined tensor", primitive.name);
     same &= impl->device == first->device;
   }
-  return same || primitive.control();
+  return same || primitive.control() || primitive.distinct;
 }
 
 }  // namespace

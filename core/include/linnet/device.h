@@ -14,8 +14,8 @@
 
 namespace linnet {
 
-/// Codes follow DLPack's DLDeviceType. `kExtension` is a device of a back end that the program itself
-/// registers (back_end.h).
+/// Codes follow DLPack's DLDeviceType. `kExtension` is a device of a back end that the program
+/// itself registers (back_end.h).
 enum class DeviceType : uint8_t { kCpu = 1, kCuda = 2, kExtension = 12 };
 
 /// One device of the machine.

@@ -19,6 +19,25 @@
 
 namespace linnet::cuda {
 
+/// Of the kernel for a type in a list of instances: floats first, then the integers as DType is
+/// ordered; bool is computed as u8.
+inline size_t number_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return 0;
+    case DType::kBF16:
+      return 1;
+    case DType::kF16:
+      return 2;
+    case DType::kF64:
+      return 3;
+    case DType::kBool:
+      return number_of(DType::kU8);
+    default:
+      return 3 + static_cast<size_t>(dtype);
+  }
+}
+
 template <size_t kOperands>
 struct Dimension {
   int64_t size;

@@ -93,22 +93,6 @@ struct SelectFunctions {
 };
 const SelectFunctions kSelect[] = {LINNET_SELECT_KERNELS(LINNET_SELECT)};
 
-/// Floats first, then the integers as DType is ordered.
-size_t number_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return 0;
-    case DType::kBF16:
-      return 1;
-    case DType::kF16:
-      return 2;
-    case DType::kF64:
-      return 3;
-    default:
-      return 3 + static_cast<size_t>(dtype);
-  }
-}
-
 template <Fold kKind>
 std::unique_ptr<Kernel> prepare_window(const KernelRequest& request, std::string& reason) {
   const OperandView &x = request.inputs[0], &y = request.outputs[0];

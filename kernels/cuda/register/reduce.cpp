@@ -22,24 +22,6 @@ struct ReduceFunctions {
 const ReduceFunctions kFixed[] = {LINNET_REDUCE_FIXED(LINNET_FIXED)};
 const ReduceFunctions kGiven[] = {LINNET_REDUCE_GIVEN(LINNET_GIVEN)};
 
-/// Floats first, then the integers as DType is ordered.
-size_t number_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return 0;
-    case DType::kBF16:
-      return 1;
-    case DType::kF16:
-      return 2;
-    case DType::kF64:
-      return 3;
-    case DType::kBool:
-      return number_of(DType::kU8);
-    default:
-      return 3 + static_cast<size_t>(dtype);
-  }
-}
-
 const ReduceFunctions& functions_of(DType dtype, Fold kind) {
   const size_t number = number_of(dtype);
   if (number < 3 && (kind == Fold::kSum || kind == Fold::kMax))

@@ -4,17 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "linnet/core.h"
+#include "on_device.h"
 #include "op_table.h"
 #include "support/fake_device.h"
 
 namespace linnet::testing {
 namespace {
-
-TensorList moved(const TensorList& tensors, Device device) {
-  TensorList out;
-  for (const Tensor& t : tensors) out.push_back(t.to(device));
-  return out;
-}
 
 /// Bits and types, so that NaN is equal to itself.
 std::string text_of(const TensorList& tensors) {
@@ -26,36 +21,6 @@ std::string text_of(const TensorList& tensors) {
     out.append(static_cast<const char*>(dlpack_view(host).data), bytes);
   }
   return out;
-}
-
-void expect_on(Device device, const TensorList& tensors) {
-  for (const Tensor& t : tensors) EXPECT_EQ(t.device(), device) << to_string(t.type());
-}
-
-/// The sum of all floating results with weights, as a function of the floating operands.
-Tensor weighted_sum(const OpCase& row, const TensorList& operands) {
-  Tensor total;
-  for (const Tensor& y : row.function(operands)) {
-    if (!is_floating(y.dtype())) continue;
-    const Tensor part = sum(astype(y, DType::kF64) * 0.75);
-    total = total.defined() ? total + part : part;
-  }
-  return total;
-}
-
-TensorList gradients(const OpCase& row, const TensorList& operands) {
-  return grad([&](const TensorList& x) {
-    const Tensor total = weighted_sum(row, x);
-    return total.defined() ? total : sum(x[0]) * 0;
-  })(operands);
-}
-
-bool has_gradient(const OpCase& row, const TensorList& operands) {
-  if (row.no_gradient || operands.empty()) return false;
-  for (const Tensor& x : operands) {
-    if (!is_floating(x.dtype())) return false;
-  }
-  return true;
 }
 
 class OnSecondDevice : public ::testing::TestWithParam<const OpCase*> {

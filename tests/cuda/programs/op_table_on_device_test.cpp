@@ -4,6 +4,7 @@
 
 #include "linnet/core.h"
 #include "linnet/precision.h"
+#include "ops/on_device.h"
 #include "ops/op_checks.h"
 #include "ops/op_table.h"
 
@@ -12,43 +13,7 @@ namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
 
-TensorList moved(const TensorList& tensors, Device device) {
-  TensorList out;
-  for (const Tensor& t : tensors) out.push_back(t.to(device));
-  return out;
-}
-
 TensorList on_host(const TensorList& tensors) { return moved(tensors, kCpu); }
-
-void expect_on(Device device, const TensorList& tensors) {
-  for (const Tensor& t : tensors) EXPECT_EQ(t.device(), device) << to_string(t.type());
-}
-
-/// The sum of all floating results with weights, as a function of the floating operands.
-Tensor weighted_sum(const OpCase& row, const TensorList& operands) {
-  Tensor total;
-  for (const Tensor& y : row.function(operands)) {
-    if (!is_floating(y.dtype())) continue;
-    const Tensor part = sum(astype(y, DType::kF64) * 0.75);
-    total = total.defined() ? total + part : part;
-  }
-  return total;
-}
-
-TensorList gradients(const OpCase& row, const TensorList& operands) {
-  return grad([&](const TensorList& x) {
-    const Tensor total = weighted_sum(row, x);
-    return total.defined() ? total : sum(x[0]) * 0;
-  })(operands);
-}
-
-bool has_gradient(const OpCase& row, const TensorList& operands) {
-  if (row.no_gradient || operands.empty()) return false;
-  for (const Tensor& x : operands) {
-    if (!is_floating(x.dtype())) return false;
-  }
-  return true;
-}
 
 /// Sums may be taken in another order, functions may differ in the last place.
 double tolerance(const OpCase& row, DType dtype) {

@@ -92,7 +92,7 @@ Key distribution_key(const std::string& name) {
   return key_of(b << 16 | a);
 }
 
-TEST(Threefry, KnownAnswers) {
+TEST(Threefry, J_055_known_answers) {
   EXPECT_EQ(threefry2x32({0, 0}, {0, 0}), (Key{0x6b200159, 0x99ba4efe}));
   EXPECT_EQ(threefry2x32({~0u, ~0u}, {~0u, ~0u}), (Key{0x1cb996fc, 0xbb002be7}));
   EXPECT_EQ(threefry2x32({0x13198a2e, 0x03707344}, {0x243f6a88, 0x85a308d3}),

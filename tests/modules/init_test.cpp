@@ -55,7 +55,7 @@ struct Vector {
   std::vector<double> expected;
 };
 
-TEST(J044, Section11_1InTheOlderLayout) {
+TEST(Initializers, J_044_section_11_1_in_the_older_layout) {
   const LayoutScope older(Layout::kOriginal);
   const Vector vectors[] = {
       {"uniform",
@@ -100,7 +100,7 @@ TEST(J044, Section11_1InTheOlderLayout) {
   expect_values(delta[2], std::vector<double>(9, 0.0), 0, "behind the centre");
 }
 
-TEST(J049, Section11_4) {
+TEST(Initializers, J_049_section_11_4) {
   expect_ulps(init::lecun_normal()(kKey, {3, 2}, DType::kF32),
               {0xbece3a8c, 0x3e4a3071, 0xbeee16d7, 0xbf3677ec, 0xbbf02b8f, 0x3f819316}, 0,
               "lecun_normal");
@@ -115,7 +115,7 @@ TEST(J049, Section11_4) {
                 1e-6, "orthogonal");
 }
 
-TEST(J044, PathHashesOfSections11_2And11_4) {
+TEST(Initializers, J_044_path_hashes_of_sections_11_2_and_11_4) {
   for (const auto& path :
        {std::vector<std::string>{"A", "B", "C"}, {"AB", "C"}, {"A", "BC"}, {"ABC"}}) {
     EXPECT_EQ(path_hash(path, 1), 947574064u);
@@ -138,7 +138,7 @@ TEST(J044, PathHashesOfSections11_2And11_4) {
   }
 }
 
-TEST(J044, FunctionalKeysOfSections11_2And11_4) {
+TEST(Initializers, J_044_functional_keys_of_sections_11_2_and_11_4) {
   struct Case {
     int64_t seed;
     std::vector<std::string> path;
@@ -162,7 +162,7 @@ TEST(J044, FunctionalKeysOfSections11_2And11_4) {
   for (const Case& c : cases) EXPECT_EQ(words(at(Key(c.seed), c.path, c.count)), c.expected);
 }
 
-TEST(J044, StreamKeysOfSection11_4) {
+TEST(Initializers, J_044_stream_keys_of_section_11_4) {
   const auto next = [](const Key& stream, uint32_t count) {
     return random::fold_in(stream, count);
   };
@@ -175,7 +175,7 @@ TEST(J044, StreamKeysOfSection11_4) {
   EXPECT_EQ(words(next(fallback, 1)), (Words{928981903, 3453687069}));
 }
 
-TEST(J047, FunctionalInitialisersOfSection11_2) {
+TEST(Initializers, J_047_functional_initialisers_of_section_11_2) {
   const auto standard = [](const Key& key, const Shape& shape) {
     return init::normal(1)(key, shape, DType::kF32);
   };
@@ -200,7 +200,7 @@ TEST(J047, FunctionalInitialisersOfSection11_2) {
   for (const Case& c : cases) expect_values(standard(c.key, c.shape), c.expected, 3e-7, "normal");
 }
 
-TEST(J054, EmbeddingsOfSection11_2) {
+TEST(Initializers, J_054_embeddings_of_section_11_2) {
   const Initializer embedding =
       init::variance_scaling(1, init::FanMode::kFanIn, init::Distribution::kNormal, {.out = {0}});
   expect_values(
@@ -215,7 +215,7 @@ TEST(J054, EmbeddingsOfSection11_2) {
                 3e-7, "stateful");
 }
 
-TEST(J051, KernelsOfSection11_2) {
+TEST(Initializers, J_051_kernels_of_section_11_2) {
   const auto kernel = [](const Key& key, const Shape& shape) {
     return init::lecun_normal()(key, shape, DType::kF32);
   };
@@ -235,7 +235,7 @@ TEST(J051, KernelsOfSection11_2) {
                 2e-7, "count 2");
 }
 
-TEST(J051, LiftedKernelsOfSection11_2) {
+TEST(Initializers, J_051_lifted_kernels_of_section_11_2) {
   const auto kernel = [](const Key& key) { return init::lecun_normal()(key, {2, 2}, DType::kF32); };
   const auto pair = [](const Key& key) { return init::normal(1)(key, {2}, DType::kF32); };
   struct Case {
@@ -285,7 +285,7 @@ TEST(J051, LiftedKernelsOfSection11_2) {
   }
 }
 
-TEST(J060, StatefulSamplesOfSection11_2) {
+TEST(RandomSamplers, J_060_stateful_samples_of_section_11_2) {
   const Tensor sample = random::uniform(random::fold_in(Key(0), 0), {2, 5});
   expect_values(sum(sample, Axes{0}), {1.5643291, 0.94782424, 0.37971854, 1.0724319, 0.22112393},
                 2e-7, "column sums");
@@ -294,7 +294,7 @@ TEST(J060, StatefulSamplesOfSection11_2) {
   expect_values(mean(matmul(x, w)), {-1.1782329}, 5e-7, "mean of x w");
 }
 
-TEST(J044, FromJax) {
+TEST(Initializers, J_044_J_046_J_047_J_048_J_051_J_052_J_053_from_jax) {
   struct Case {
     const char* name;
     Initializer initializer;
@@ -324,7 +324,7 @@ TEST(J044, FromJax) {
                 "orthogonal along axis 0");
 }
 
-TEST(J049, EveryModeAndDistributionFromJax) {
+TEST(Initializers, J_049_every_mode_and_distribution_from_jax) {
   using init::Distribution;
   using init::FanMode;
   for (const auto& [mode_name, mode] : {std::pair{"fan_in", FanMode::kFanIn},
@@ -346,7 +346,7 @@ TEST(J049, EveryModeAndDistributionFromJax) {
                 golden().tensor("init_vs_axes/out"), 1.2e-7, "lists of axes");
 }
 
-TEST(J044, OtherDtypesFromJax) {
+TEST(Initializers, J_044_other_dtypes_from_jax) {
   struct Case {
     const char* name;
     DType dtype;
@@ -363,15 +363,35 @@ TEST(J044, OtherDtypesFromJax) {
                    init::lecun_normal()(kKey, {5, 3}, DType::kBF16), "own dtype");
 }
 
-TEST(J045, Constants) {
+TEST(Initializers, J_045_constants) {
   expect_identical(init::zeros()(kKey, {2, 2}, DType::kBF16), zeros({2, 2}, DType::kBF16), "zeros");
   expect_identical(init::ones()(kKey, {2}, DType::kF64), ones({2}, DType::kF64), "ones");
   expect_values(init::constant(0.5)(kKey, {3}, DType::kF32), {0.5, 0.5, 0.5}, 0, "constant");
   expect_values(init::constant(tensor({1.f, 2.f}))(kKey, {2, 2}, DType::kF32), {1, 2, 1, 2}, 0,
                 "row");
+  for (const Initializer& initializer : {init::zeros(), init::ones(), init::constant(0.5)}) {
+    expect_identical(initializer(kKey, {3}, DType::kF32), initializer(Key(5), {3}, DType::kF32),
+                     "the key is not used");
+  }
 }
 
-TEST(J049, ShapesThatDoNotFit) {
+TEST(Initializers, J_046_uniform_starts_at_zero) {
+  const Tensor x = init::uniform()(kKey, {4000}, DType::kF32);
+  EXPECT_GE(min(x).item<float>(), 0);
+  EXPECT_LT(max(x).item<float>(), 0.01f);
+  EXPECT_NEAR(mean(x).item<float>(), 0.005, 2e-4);
+}
+
+TEST(Initializers, J_048_truncated_normal_is_cut_and_loses_variance) {
+  const Tensor x = init::truncated_normal(0.5, -1, 2)(kKey, {40000}, DType::kF32);
+  EXPECT_GT(min(x).item<float>(), -0.5f);
+  EXPECT_LT(max(x).item<float>(), 1.0f);
+  // By phi and Phi of the standard normal distribution, cut to (-1, 2).
+  EXPECT_NEAR(mean(x).item<float>(), 0.5 * 0.22963718, 4e-3);
+  EXPECT_NEAR(var(x).item<float>(), 0.25 * 0.5197625, 4e-3);
+}
+
+TEST(Initializers, J_049_J_052_J_053_shapes_that_do_not_fit) {
   const auto expect_shape_error = [](const Initializer& initializer, const Shape& shape) {
     EXPECT_THROW(initializer(kKey, shape, DType::kF32), ShapeError) << to_string(shape);
   };
@@ -385,7 +405,7 @@ TEST(J049, ShapesThatDoNotFit) {
   EXPECT_EQ(init::orthogonal()(kKey, {0, 3}, DType::kF32).shape(), (Shape{0, 3}));
 }
 
-TEST(J044, CompiledAndMapped) {
+TEST(Initializers, J_044_compiled_and_mapped) {
   const Key kKey(1701);  // made where the test runs
   for (const Initializer& initializer :
        {init::uniform(), init::normal(), init::truncated_normal(), init::lecun_normal(),

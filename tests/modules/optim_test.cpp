@@ -109,7 +109,7 @@ TEST_F(Optimizers, J_098_J_105_identity_and_errors) {
   EXPECT_THROW(optim::apply_updates(TensorList{params.a}, TensorList{}), TreeError);
 }
 
-TEST(Schedules, J_128_to_J_134_values) {
+TEST(Schedules, J_128_J_129_J_130_J_131_J_132_J_133_J_134_values) {
   const GoldenFile golden("optim");
   const std::map<std::string, optim::Schedule> schedules{
       {"constant", optim::constant_schedule(0.3)},
@@ -350,7 +350,7 @@ TEST(Losses, J_143_cosine_similarity_keeps_squares_above_epsilon) {
               {0.04047716, -0.03035787});
 }
 
-TEST(Losses, J_137_to_J_143_values_and_gradients) {
+TEST(Losses, J_137_J_140_J_141_J_142_J_143_values_and_gradients) {
   const GoldenFile golden("losses");
   const std::map<std::string, Loss> losses{
       {"softmax_cross_entropy", [](auto& x, auto& y) { return softmax_cross_entropy(x, y); }},

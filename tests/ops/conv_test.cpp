@@ -79,7 +79,7 @@ ConvOptions options_for(const GoldenCase& c, const Tensor& x, const Tensor& w) {
 
 class ConvGolden : public ::testing::TestWithParam<DType> {};
 
-TEST_P(ConvGolden, J025AgreesWithTheReferenceInValueAndGradients) {
+TEST_P(ConvGolden, J_025_agrees_with_the_reference_in_value_and_gradients) {
   const GoldenFile golden("ops");
   const DType dtype = GetParam();
   const double tolerance = size_of(dtype) == 2 ? 0.1 : 2e-6;
@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, ConvGolden,
                          ::testing::Values(DType::kF32, DType::kF64, DType::kBF16, DType::kF16),
                          [](const auto& tested) { return std::string(name_of(tested.param)); });
 
-TEST(J025, OtherLayoutsAreTransposedViews) {
+TEST(Convolutions, J_025_other_layouts_are_transposed_views) {
   const GoldenFile golden("ops");
   const Tensor x = golden.tensor("conv/2d_nchw/x"), w = golden.tensor("conv/2d_nchw/kernel");
   ConvOptions options{.strides = {1, 2}};
@@ -116,14 +116,14 @@ TEST(J025, OtherLayoutsAreTransposedViews) {
                 "nchw");
 }
 
-TEST(J025, Integers) {
+TEST(Convolutions, J_025_integers) {
   const Tensor x = arange(5).reshape({1, 5, 1}), w = from_vector<int32_t>({1, 2}, {2, 1, 1});
   const Tensor y = conv_general_dilated(x, w);
   EXPECT_EQ(y.dtype(), DType::kI32);
   EXPECT_EQ(y.to_vector<int>(), (std::vector<int>{2, 5, 8, 11}));
 }
 
-TEST(J025, EmptyBatchesAndResults) {
+TEST(Convolutions, J_025_empty_batches_and_results) {
   EXPECT_EQ(conv_general_dilated(zeros({0, 5, 2}), zeros({3, 2, 4})).shape(), (Shape{0, 3, 4}));
   EXPECT_EQ(conv_general_dilated(zeros({2, 2, 2}), zeros({3, 2, 4})).shape(), (Shape{2, 0, 4}));
   const Tensor w = ones({3, 2, 4});
@@ -133,7 +133,7 @@ TEST(J025, EmptyBatchesAndResults) {
   EXPECT_EQ(g.to_vector<float>(), std::vector<float>(24, 0.f));
 }
 
-TEST(J025, LargeConvolutionsAgreeWithF64) {
+TEST(Convolutions, J_025_large_convolutions_agree_with_f64) {
   const Tensor x = distinct({2, 16, 16, 32}, 1e-4), w = distinct({3, 3, 32, 32}, 1e-4);
   const ConvOptions options{.padding = {{1, 1}, {1, 1}}};
   const Tensor y = conv_general_dilated(x, w, options);
@@ -141,7 +141,7 @@ TEST(J025, LargeConvolutionsAgreeWithF64) {
   expect_same(y32.astype(DType::kF64), y, 1e-4, "f32");
 }
 
-TEST(J025, PaddingOfSame) {
+TEST(Convolutions, J_025_padding_of_same) {
   const auto same = [](int64_t n, int64_t k, int64_t s) {
     return resolve_padding("SAME", std::vector<int64_t>{n}, std::vector<int64_t>{k},
                            std::vector<int64_t>{s})[0];
@@ -160,7 +160,7 @@ struct TransformCase {
   ConvOptions options;
 };
 
-TEST(J025, AllTransformations) {
+TEST(Convolutions, J_025_all_transformations) {
   const TransformCase cases[] = {
       {"plain", {1, 4, 2}, {2, 2, 3}, {.padding = {{1, 0}}}},
       {"strided and dilated",
@@ -188,7 +188,7 @@ TEST(J025, AllTransformations) {
   }
 }
 
-TEST(J025, Errors) {
+TEST(Convolutions, J_025_errors) {
   expect_error<ShapeError>(
       [] {
         conv_general_dilated(zeros({2, 5, 5, 3}), zeros({3, 3, 4, 8}));

@@ -44,7 +44,7 @@ const std::map<std::string, DotDims>& golden_dims() {
   return dims;
 }
 
-TEST(J022, DotGeneralAgreesWithTheReferenceInValueAndGradient) {
+TEST(Products, J_022_dot_general_agrees_with_the_reference_in_value_and_gradient) {
   for (const auto& [name, dims] : golden_dims()) {
     const std::string prefix = "dot/" + name + "/";
     const Tensor a = golden().tensor(prefix + "a"), b = golden().tensor(prefix + "b");
@@ -58,7 +58,7 @@ TEST(J022, DotGeneralAgreesWithTheReferenceInValueAndGradient) {
   }
 }
 
-TEST(J022, SixteenBitOperandsAccumulateInF32) {
+TEST(Products, J_022_sixteen_bit_operands_accumulate_in_f32) {
   const Tensor a = golden().tensor("dot/bf16/a"), b = golden().tensor("dot/bf16/b");
   expect_golden(matmul(a, b), golden().tensor("dot/bf16/out"), 4e-3, "bf16");
   const DotDims dims{{1}, {0}, {}, {}};
@@ -69,7 +69,7 @@ TEST(J022, SixteenBitOperandsAccumulateInF32) {
   EXPECT_EQ(matmul(ones16, transpose(ones16)).dtype(), DType::kF16);
 }
 
-TEST(J022, IntegersAndBool) {
+TEST(Products, J_022_integers_and_bool) {
   const Tensor a = golden().tensor("dot/i32/a"), b = golden().tensor("dot/i32/b");
   expect_golden(matmul(a, b), golden().tensor("dot/i32/out"), 0, "i32");
   const Tensor bytes = full({2, 3}, 100, DType::kI8);
@@ -81,7 +81,7 @@ TEST(J022, IntegersAndBool) {
   EXPECT_EQ(matmul(p, p).to_vector<int>(), (std::vector<int>{1, 0, 0, 1}));
 }
 
-TEST(J022, EveryDtypeGivesTheSameSmallProduct) {
+TEST(Products, J_022_every_dtype_gives_the_same_small_product) {
   for (const DType dtype :
        {DType::kI8, DType::kI16, DType::kI32, DType::kI64, DType::kU8, DType::kU16, DType::kU32,
         DType::kU64, DType::kF16, DType::kBF16, DType::kF32, DType::kF64}) {
@@ -92,7 +92,7 @@ TEST(J022, EveryDtypeGivesTheSameSmallProduct) {
   }
 }
 
-TEST(J022, StridedOperandsNeedNoDenseCopyByTheCaller) {
+TEST(Products, J_022_strided_operands_need_no_dense_copy_by_the_caller) {
   const Tensor x = distinct({4, 5, 6}).astype(DType::kF32),
                w = distinct({6, 5, 3}).astype(DType::kF32);
   const DotDims dims{{0, 1}, {0, 1}, {}, {}};
@@ -111,12 +111,12 @@ TEST(J022, StridedOperandsNeedNoDenseCopyByTheCaller) {
               "bf16");
 }
 
-TEST(J022, EmptyContractionsAreZero) {
+TEST(Products, J_022_empty_contractions_are_zero) {
   EXPECT_EQ(matmul(zeros({2, 0}), zeros({0, 3})).to_vector<float>(), std::vector<float>(6, 0.f));
   EXPECT_EQ(matmul(zeros({0, 4}), zeros({4, 3})).shape(), (Shape{0, 3}));
 }
 
-TEST(J022, LargeProductsAgreeWithF64) {
+TEST(Products, J_022_large_products_agree_with_f64) {
   const Tensor a = distinct({70, 130}, 1e-4), b = distinct({130, 90}, 1e-4);
   const Tensor f32 = matmul(a.astype(DType::kF32), b.astype(DType::kF32));
   expect_same(f32.astype(DType::kF64), matmul(a, b), 1e-5, "f32");
@@ -125,7 +125,7 @@ TEST(J022, LargeProductsAgreeWithF64) {
               "transposed view");
 }
 
-TEST(J022, AllTransformations) {
+TEST(Products, J_022_all_transformations) {
   check_transforms([](const TensorList& x) { return matmul(x[0], x[1]); },
                    {distinct({2, 3}), distinct({3, 4})});
   check_transforms(
@@ -135,7 +135,7 @@ TEST(J022, AllTransformations) {
       {distinct({2, 3, 2, 4}), distinct({4, 2, 3})});
 }
 
-TEST(J022, WiderResultsGiveCotangentsOfTheOperandsDtype) {
+TEST(Products, J_022_wider_results_give_cotangents_of_the_operands_dtype) {
   const Tensor a = ones({2, 3}, DType::kBF16), b = ones({3, 2}, DType::kBF16);
   const Tensor g = grad([&](const Tensor& x) {
     return sum(dot_general(x, b, {{1}, {0}, {}, {}}, DType::kF32));
@@ -144,7 +144,7 @@ TEST(J022, WiderResultsGiveCotangentsOfTheOperandsDtype) {
   EXPECT_EQ(g.to_vector<float>(), std::vector<float>(6, 2.f));
 }
 
-TEST(J022, Errors) {
+TEST(Products, J_022_errors) {
   expect_error<ShapeError>(
       [] {
         dot_general(zeros({2, 3}), zeros({4, 5}), {{1}, {0}, {}, {}});
@@ -162,7 +162,7 @@ TEST(J022, Errors) {
       "cannot give bf16");
 }
 
-TEST(J023, MatmulFollowsNumPy) {
+TEST(Products, J_023_matmul_follows_numpy) {
   const Tensor x = distinct({2, 1, 3, 4}), y = distinct({5, 4, 6});
   const Tensor z = matmul(x, y);
   EXPECT_EQ(z.shape(), (Shape{2, 5, 3, 6}));
@@ -177,7 +177,7 @@ TEST(J023, MatmulFollowsNumPy) {
                    {distinct({1, 2, 2}), distinct({3, 2, 2})});
 }
 
-TEST(J023, MatmulNamesTheSizes) {
+TEST(Products, J_023_matmul_names_the_sizes) {
   expect_error<ShapeError>(
       [] {
         matmul(zeros({32, 784}), zeros({512, 10}));
@@ -191,7 +191,7 @@ TEST(J023, MatmulNamesTheSizes) {
   expect_error<ShapeError>([] { matmul(1.f, zeros({2})); }, "at least one dimension");
 }
 
-TEST(J023, DotTensordotOuter) {
+TEST(Products, J_023_dot_tensordot_outer) {
   const Tensor a = distinct({2, 3, 4}), b = distinct({5, 4, 6});
   EXPECT_EQ(dot(a, b).shape(), (Shape{2, 3, 5, 6}));
   EXPECT_EQ(dot(2.f, a).shape(), a.shape());
@@ -200,7 +200,7 @@ TEST(J023, DotTensordotOuter) {
   expect_close(outer(tensor({1.f, 2.f}), tensor({3.f, 4.f, 5.f})), {3, 4, 5, 6, 8, 10}, 0);
 }
 
-TEST(J023, R_018_sums_of_millions_of_ones_go_on_growing) {
+TEST(Products, J_023_R_018_sums_of_millions_of_ones_go_on_growing) {
   constexpr int64_t k = (int64_t{1} << 24) + 1024;
   const Tensor row = broadcast_to(ones({}), {1, k});
   for (const int64_t n : {1, 3}) {
@@ -210,7 +210,7 @@ TEST(J023, R_018_sums_of_millions_of_ones_go_on_growing) {
   }
 }
 
-TEST(J023, LiteralsAndMixedDtypesPromote) {
+TEST(Products, J_023_literals_and_mixed_dtypes_promote) {
   EXPECT_EQ(matmul(ones({2, 2}, DType::kBF16), ones({2, 2})).dtype(), DType::kF32);
   EXPECT_EQ(matmul(ones({2, 2}, DType::kI32), ones({2, 2}, DType::kF16)).dtype(), DType::kF16);
 }

@@ -64,7 +64,7 @@ void check(const std::vector<std::string>& operands, const std::string& result,
   expect_same(einsum(equation, x), naive(operands, result, x), 1e-10, equation.c_str());
 }
 
-TEST(J023, EinsumAgreesWithTheReference) {
+TEST(Products, J_023_einsum_agrees_with_the_reference) {
   const testing::GoldenFile golden("ops");
   const char* equations[] = {"bij,bjk->bik", "bij,bjk->kb", "bij,bjk->ibk"};
   for (int i = 0; i < 3; ++i) {
@@ -77,7 +77,7 @@ TEST(J023, EinsumAgreesWithTheReference) {
   expect_golden(einsum("ii->", {a}), golden.tensor("einsum/diagonal/trace"), 1e-6, "trace");
 }
 
-TEST(J023, EinsumWithExplicitResult) {
+TEST(Products, J_023_einsum_with_explicit_result) {
   check({"ij", "jk"}, "ik", {{2, 3}, {3, 4}});
   check({"ij", "jk"}, "ki", {{2, 3}, {3, 4}});
   check({"ij"}, "ji", {{2, 3}});
@@ -92,14 +92,14 @@ TEST(J023, EinsumWithExplicitResult) {
   check({"iii"}, "i", {{3, 3, 3}});
 }
 
-TEST(J023, EinsumWithImplicitResult) {
+TEST(Products, J_023_einsum_with_implicit_result) {
   const Tensor a = distinct({2, 3}), b = distinct({3, 4});
   expect_same(einsum("ij,jk", {a, b}), matmul(a, b), 1e-12, "matrix product");
   expect_same(einsum("ba", {a}), transpose(a), 0, "alphabetical order");
   expect_same(einsum("ij,ij", {a, a}), sum(a * a), 1e-12, "no labels left");
 }
 
-TEST(J023, EinsumWithEllipsis) {
+TEST(Products, J_023_einsum_with_ellipsis) {
   const Tensor a = distinct({2, 1, 3, 4}), b = distinct({5, 4, 6});
   expect_same(einsum("...ij,...jk->...ik", {a, b}), matmul(a, b), 1e-10, "broadcast in front");
   expect_same(einsum("...ij,...jk", {a, b}), matmul(a, b), 1e-10, "implicit result");
@@ -109,13 +109,13 @@ TEST(J023, EinsumWithEllipsis) {
   expect_same(einsum("...i,i->i...", {a, v}), moveaxis(a * v, -1, 0), 1e-10, "ellipsis behind");
 }
 
-TEST(J023, EinsumKeepsDtypes) {
+TEST(Products, J_023_einsum_keeps_dtypes) {
   EXPECT_EQ(einsum("ij->i", {ones({2, 3}, DType::kBF16)}).dtype(), DType::kBF16);
   EXPECT_EQ(einsum("ii->", {ones({3, 3}, DType::kI8)}).dtype(), DType::kI8);
   EXPECT_EQ(einsum("i,i->i", {ones({3}, DType::kF16), ones({3})}).dtype(), DType::kF32);
 }
 
-TEST(J023, EinsumTransforms) {
+TEST(Products, J_023_einsum_transforms) {
   check_transforms(
       [](const TensorList& x) {
         return einsum("bij,bjk,ik->bk", {x[0], x[1], x[2]});
@@ -125,7 +125,7 @@ TEST(J023, EinsumTransforms) {
                    {distinct({2, 2, 3})});
 }
 
-TEST(J023, EinsumErrors) {
+TEST(Products, J_023_einsum_errors) {
   expect_error<ValueError>(
       [] {
         einsum("ij,jk->ik", {zeros({2, 2})});

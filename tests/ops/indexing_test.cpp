@@ -18,7 +18,7 @@ Tensor counting(const Shape& shape, DType dtype = DType::kF32) {
   return astype(reshape(iota(DType::kI32, {element_count(shape)}), shape), dtype);
 }
 
-TEST(Indexing, J009_SlicesWithStepsAndNegatives) {
+TEST(Indexing, J_009_slices_with_steps_and_negatives) {
   const Tensor x = counting({3, 4});
   expect_tensor(slice(x, {0, 1}, {3, 4}, {2, 2}), {DType::kF32, {2, 2}}, {1, 3, 9, 11});
   expect_tensor(slice_axis(x, -2, 3, 0), {DType::kF32, {2, 4}}, {4, 5, 6, 7, 8, 9, 10, 11});
@@ -32,14 +32,14 @@ TEST(Indexing, J009_SlicesWithStepsAndNegatives) {
   expect_error<ShapeError>([&] { x[3]; }, "index 3 is out of range for axis 0");
 }
 
-TEST(Indexing, J009_WritesOutOfRangeAreDropped) {
+TEST(Indexing, J_009_writes_out_of_range_are_dropped) {
   const Tensor x = zeros({3});
   expect_tensor(index_set(x, tensor({1, 7, -1, -4}), tensor({1.f, 2.f, 3.f, 4.f})),
                 {DType::kF32, {3}}, {0, 1, 3});
   expect_tensor(index_add(x, tensor({5}), 1), {DType::kF32, {3}}, {0, 0, 0});
 }
 
-TEST(Indexing, J010_DuplicatesAccumulateForAddAndTheLastWinsForSet) {
+TEST(Indexing, J_010_duplicates_accumulate_for_add_and_the_last_wins_for_set) {
   const Tensor x = counting({3, 2});
   const Tensor at = tensor({1, 0, 1});
   const Tensor values = tensor({{1.f, 2.f}, {10.f, 20.f}, {3.f, 4.f}});
@@ -51,7 +51,7 @@ TEST(Indexing, J010_DuplicatesAccumulateForAddAndTheLastWinsForSet) {
   expect_error<DTypeError>([&] { index_add(x, tensor({1.f}), 1); }, "indices must be integers");
 }
 
-TEST(Indexing, J010_FloatsAreAddedToIntegersBeforeTheyAreCutOff) {
+TEST(Indexing, J_010_floats_are_added_to_integers_before_they_are_cut_off) {
   const TensorType i32{DType::kI32, {2}};
   expect_tensor(index_add(tensor({1, 2}), tensor({0}), tensor({1.5f})), i32, {2, 2});
   expect_tensor(index_add(tensor({1, 2}), tensor({0, 0}), tensor({0.6f, 0.6f})), i32, {2, 2});
@@ -63,7 +63,7 @@ TEST(Indexing, J010_FloatsAreAddedToIntegersBeforeTheyAreCutOff) {
                 {1, 3});
 }
 
-TEST(Indexing, J011_TakeFillsOutOfRange) {
+TEST(Indexing, J_011_take_fills_out_of_range) {
   const Tensor x = counting({2, 3});
   expect_tensor(take(x, tensor({1, -1, 2, -3}), 0), {DType::kF32, {4, 3}},
                 {3, 4, 5, 3, 4, 5, kNan, kNan, kNan, kNan, kNan, kNan});
@@ -82,7 +82,7 @@ TEST(Indexing, J011_TakeFillsOutOfRange) {
   EXPECT_EQ(take(x, zeros({0}, DType::kI32)).shape(), (Shape{0, 3}));
 }
 
-TEST(Indexing, J011_TakeAlongAxis) {
+TEST(Indexing, J_011_take_along_axis) {
   const Tensor x = counting({2, 3});
   expect_tensor(take_along_axis(x, tensor({{2, 0}, {-1, 1}}), 1), {DType::kF32, {2, 2}},
                 {2, 0, 5, 4});
@@ -90,7 +90,7 @@ TEST(Indexing, J011_TakeAlongAxis) {
   expect_error<ShapeError>([&] { take_along_axis(x, tensor({0}), 0); }, "must have the rank");
 }
 
-TEST(Indexing, J012_DynamicSliceClampsItsStarts) {
+TEST(Indexing, J_012_dynamic_slice_clamps_its_starts) {
   const Tensor x = counting({3, 4});
   expect_tensor(dynamic_slice(x, {1, 1}, {2, 2}), {DType::kF32, {2, 2}}, {5, 6, 9, 10});
   expect_tensor(dynamic_slice(x, {9, 3}, {2, 2}), {DType::kF32, {2, 2}}, {6, 7, 10, 11});
@@ -108,7 +108,7 @@ TEST(Indexing, J012_DynamicSliceClampsItsStarts) {
       "zero-dimensional integers");
 }
 
-TEST(Indexing, J013_GeneralGatherAndScatter) {
+TEST(Indexing, J_013_general_gather_and_scatter) {
   const Tensor x = counting({3, 4, 2});
   GatherDims dims{{1, 2}, {0}, {0, 1}, {}, {}};
   const Tensor at = tensor({{2, 1}, {0, 3}});
@@ -169,7 +169,7 @@ TEST(Indexing, ScattersTransform) {
                    {distinct({4, 2}), distinct({3, 2}), tensor({3, 0, 3})});
 }
 
-TEST(Indexing, J011_GradientOfRowsOutOfRangeIsZero) {
+TEST(Indexing, J_011_gradient_of_rows_out_of_range_is_zero) {
   const Tensor x = counting({3}, DType::kF64);
   const Tensor at = tensor({2, 5, 2, -1});
   const Tensor g = grad([&](const Tensor& z) { return sum(take(z, at)); })(x);

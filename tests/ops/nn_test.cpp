@@ -34,7 +34,7 @@ double tolerance_of(const std::string& suffix) {
   return suffix == "_f64" ? 1e-12 : suffix == "_bf16" ? 2e-2 : 1e-6;
 }
 
-TEST(J039, SoftmaxAgreesWithTheReference) {
+TEST(SoftmaxFamily, J_039_softmax_agrees_with_the_reference) {
   for (const std::string suffix : {"", "_f64", "_bf16"}) {
     for (const bool logarithm : {false, true}) {
       const std::string name = (logarithm ? "log_softmax" : "softmax") + suffix,
@@ -56,7 +56,7 @@ TEST(J039, SoftmaxAgreesWithTheReference) {
   }
 }
 
-TEST(J039, RowsWithInfinitiesAndNaN) {
+TEST(SoftmaxFamily, J_039_rows_with_infinities_and_nan) {
   const Tensor x = golden().tensor("reduce/edge_rows/x");
   expect_golden(softmax(x), golden().tensor("reduce/edge_rows/softmax"), 1e-6, "softmax");
   expect_golden(log_softmax(x), golden().tensor("reduce/edge_rows/log_softmax"), 1e-6,
@@ -71,7 +71,7 @@ TEST(J039, RowsWithInfinitiesAndNaN) {
                 golden().tensor("edge/softmax_first_minus_inf/grad"), 1e-6, "gradient of softmax");
 }
 
-TEST(J039, AxesAndDtypes) {
+TEST(SoftmaxFamily, J_039_axes_and_dtypes) {
   const Tensor x = distinct({2, 3, 4});
   expect_same(softmax(x, 0), transpose(softmax(transpose(x), 2)), 1e-14, "axis 0");
   expect_same(softmax(x, 1), moveaxis(softmax(moveaxis(x, 1, 2), 2), 2, 1), 1e-14, "axis 1");
@@ -83,7 +83,7 @@ TEST(J039, AxesAndDtypes) {
   expect_error<ShapeError>([] { softmax(zeros({2, 3}), 2); }, "axis 2 is out of range");
 }
 
-TEST(J039, AllTransformations) {
+TEST(SoftmaxFamily, J_039_all_transformations) {
   check_transforms([](const TensorList& x) { return softmax(x[0], 0); }, {distinct({3, 2})});
   check_transforms([](const TensorList& x) { return log_softmax(x[0]); }, {distinct({2, 3})});
   check_transforms(
@@ -145,7 +145,7 @@ TEST(Composites, KernelsAgreeWithDecompositions) {
   }
 }
 
-TEST(J139, IntegerLabels) {
+TEST(CrossEntropy, J_139_integer_labels) {
   const GoldenFile losses("losses");
   const Tensor logits = losses.tensor("integer_labels/in/0"),
                labels = losses.tensor("integer_labels/in/1");
@@ -161,7 +161,7 @@ TEST(J139, IntegerLabels) {
   expect_same(cross_entropy(logits, labels), mean(f(logits)), 1e-6, "mean");
 }
 
-TEST(J139, TransformsAndErrors) {
+TEST(CrossEntropy, J_139_transforms_and_errors) {
   const Tensor labels = from_vector<int32_t>({2, 0}, {2});
   check_transforms(
       [](const TensorList& x) { return softmax_cross_entropy_with_integer_labels(x[0], x[1]); },
@@ -180,7 +180,7 @@ TEST(J139, TransformsAndErrors) {
             DType::kBF16);
 }
 
-TEST(J138, SoftLabels) {
+TEST(CrossEntropy, J_138_soft_labels) {
   const GoldenFile losses("losses");
   const Tensor logits = losses.tensor("softmax_cross_entropy/in/0"),
                labels = losses.tensor("softmax_cross_entropy/in/1");
@@ -251,7 +251,7 @@ Tensor naive_attention(const Tensor& q, const Tensor& k, const Tensor& v, double
   return einsum("bnts,bsnh->btnh", {softmax(scores), repeat(v, group, 2)});
 }
 
-TEST(J042, AttentionAgreesWithItsDefinition) {
+TEST(Attention, J_042_attention_agrees_with_its_definition) {
   const Tensor q = distinct({2, 3, 4, 5}, 0.01), k = distinct({2, 6, 2, 5}, 0.02),
                v = distinct({2, 6, 2, 7}, 0.02);
   const double scale = 1 / std::sqrt(5.0);
@@ -269,13 +269,13 @@ TEST(J042, AttentionAgreesWithItsDefinition) {
   expect_same(half.astype(DType::kF64), naive_attention(q, k, v, scale, {}, {}), 2e-2, "bf16");
 }
 
-TEST(J042, RowsWithoutPermittedKeysStayFinite) {
+TEST(Attention, J_042_rows_without_permitted_keys_stay_finite) {
   const Tensor q = ones({1, 2, 1, 2}), v = tensor({1.f, 2.f, 3.f, 4.f}).reshape({1, 2, 1, 2});
   const Tensor y = dot_product_attention(q, q, v, {}, zeros({1, 1, 2, 2}, DType::kBool));
   expect_close(y, {2, 3, 2, 3}, 1e-6);
 }
 
-TEST(J042, TransformsAndErrors) {
+TEST(Attention, J_042_transforms_and_errors) {
   const auto f = [](const TensorList& x) {
     return dot_product_attention(x[0], x[1], x[2], x[3], {}, {.causal = true});
   };
@@ -293,7 +293,7 @@ TEST(J042, TransformsAndErrors) {
       "3 query heads do not divide into groups for 2 key heads");
 }
 
-TEST(J042, GradientsOfRowsWithoutPermittedKeysAreThoseOfTheMean) {
+TEST(Attention, J_042_gradients_of_rows_without_permitted_keys_are_those_of_the_mean) {
   const Tensor q = distinct({1, 2, 1, 2}), k = distinct({1, 3, 1, 2}), v = distinct({1, 3, 1, 2});
   const Tensor mask = from_vector<int>({0, 0, 0, 1, 0, 1}, {1, 1, 2, 3}).astype(DType::kBool);
   for (const DType dtype : {DType::kF32, DType::kF64}) {
@@ -315,7 +315,7 @@ TEST(J042, GradientsOfRowsWithoutPermittedKeysAreThoseOfTheMean) {
   }
 }
 
-TEST(J042, SequenceLengthsAndLocalWindowsMask) {
+TEST(Attention, J_042_sequence_lengths_and_local_windows_mask) {
   const Tensor q = distinct({2, 4, 2, 3}, 0.1), k = distinct({2, 5, 2, 3}, 0.1),
                v = distinct({2, 5, 2, 3}, 0.1);
   const Tensor q_lengths = tensor({3, 4}), kv_lengths = tensor({5, 2});
@@ -340,7 +340,7 @@ TEST(J042, SequenceLengthsAndLocalWindowsMask) {
       "query_seq_lengths");
 }
 
-TEST(J042, WeightsAreThoseTheValuesAreMultipliedBy) {
+TEST(Attention, J_042_weights_are_those_the_values_are_multiplied_by) {
   const Tensor q = distinct({2, 3, 4, 5}, 0.05), k = distinct({2, 6, 2, 5}, 0.05),
                v = distinct({2, 6, 2, 7}, 0.05), bias = distinct({4, 3, 6}, 0.05);
   const AttentionOptions options{.causal = true};
@@ -350,7 +350,7 @@ TEST(J042, WeightsAreThoseTheValuesAreMultipliedBy) {
               dot_product_attention(q, k, v, bias, {}, options), 1e-14, "weights");
 }
 
-TEST(J042, DropoutOfWeightsNeedsAKeyAndScalesWhatIsKept) {
+TEST(Attention, J_042_dropout_of_weights_needs_a_key_and_scales_what_is_kept) {
   const Tensor q = distinct({2, 3, 2, 4}, 0.05), v = ones({2, 3, 2, 4}, DType::kF64);
   expect_error<ValueError>([&] { dot_product_attention(q, q, v, {}, {}, {.dropout_rate = 0.5}); },
                            "needs a key");

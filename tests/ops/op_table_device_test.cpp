@@ -36,7 +36,7 @@ class OnSecondDevice : public ::testing::TestWithParam<const OpCase*> {
   }
 };
 
-TEST_P(OnSecondDevice, values) {
+TEST_P(OnSecondDevice, J_148_values) {
   const Device fake = fake_device();
   for_each_sample([&](const OpCase& row, const TensorList& x) {
     const TensorList there = row.function(moved(x, fake));

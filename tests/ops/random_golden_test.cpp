@@ -36,7 +36,7 @@ void check(const std::vector<Case>& cases) {
   }
 }
 
-TEST(J056, KeysFromJax) {
+TEST(RandomKeys, J_056_J_057_J_058_J_059_J_070_keys_from_jax) {
   const std::vector<int32_t> seeds = input("key/seed").to_vector<int32_t>();
   for (size_t i = 0; i < seeds.size(); ++i) {
     expect_identical(Key(seeds[i]).data(), input("key/out")[static_cast<int64_t>(i)], "key");
@@ -64,7 +64,7 @@ TEST(J056, KeysFromJax) {
           }}});
 }
 
-TEST(J060, FloatsFromJax) {
+TEST(RandomSamplers, J_060_J_061_J_062_J_070_floats_from_jax) {
   struct Kind {
     const char* name;
     DType dtype;
@@ -91,7 +91,7 @@ TEST(J060, FloatsFromJax) {
           1e-7}});
 }
 
-TEST(J064, IntegersFromJax) {
+TEST(RandomSamplers, J_064_J_070_integers_from_jax) {
   struct Range {
     const char* dtype;
     DType type;
@@ -136,7 +136,7 @@ TEST(J064, IntegersFromJax) {
   check(cases);
 }
 
-TEST(J065, OrdersAndChoicesFromJax) {
+TEST(RandomSamplers, J_065_J_070_orders_and_choices_from_jax) {
   check(
       {{"permutation_5", [] { return random::permutation(kKey, 5); }},
        {"permutation_2000", [] { return astype(random::permutation(kKey, 2000), DType::kU16); }},
@@ -164,7 +164,7 @@ TEST(J065, OrdersAndChoicesFromJax) {
   EXPECT_EQ(checksum, input("permutation_rounds_axis/checksum").item<uint32_t>());
 }
 
-TEST(J066, CategoriesFromJax) {
+TEST(RandomSamplers, J_063_J_066_J_070_categories_from_jax) {
   const Tensor logits = input("categorical/logits");
   check({{"bernoulli", [] { return random::bernoulli(kKey, 0.3, Shape{64}); }},
          {"bernoulli_vector",
@@ -186,7 +186,7 @@ TEST(J066, CategoriesFromJax) {
           }}});
 }
 
-TEST(J067, DistributionsFromJax) {
+TEST(RandomSamplers, J_067_distributions_from_jax) {
   using namespace random;
   check({{"gumbel_low", [] { return gumbel(kKey, kS); }, 3e-7},
          {"gumbel_f64", [] { return gumbel(kKey, kS, DType::kF64); }, 1e-15},
@@ -212,7 +212,7 @@ TEST(J067, DistributionsFromJax) {
          {"wald", [] { return wald(kKey, 1.5, kS); }, 2e-6}});
 }
 
-TEST(J067, GammaFamilyFromJax) {
+TEST(RandomSamplers, J_067_gamma_family_from_jax) {
   using namespace random;
   std::vector<Case> cases;
   for (const auto& [text, a] :
@@ -240,7 +240,7 @@ TEST(J067, GammaFamilyFromJax) {
          {"ball", [] { return ball(kKey, 3, 2.0, {4}); }, 1e-6}});
 }
 
-TEST(J067, PoissonFromJax) {
+TEST(RandomSamplers, J_067_poisson_from_jax) {
   using random::poisson;
   std::vector<Case> cases;
   for (const auto& [text, rate] :
@@ -252,7 +252,7 @@ TEST(J067, PoissonFromJax) {
   check(cases);
 }
 
-TEST(J068, MatricesFromJax) {
+TEST(RandomSamplers, J_068_matrices_from_jax) {
   using namespace random;
   check({{"orthogonal_4", [] { return orthogonal(kKey, 4); }, 1e-6},
          {"orthogonal_3x2", [] { return orthogonal(kKey, 3, {}, 2); }, 1e-6},

@@ -22,13 +22,13 @@ using testing::words;
 
 Key key_of_words(uint32_t high, uint32_t low) { return Key(tensor({high, low})); }
 
-TEST(J055, BlockFunction) {
+TEST(RandomKeys, J_055_J_057_J_058_block_function) {
   // fold_in and split expose the block at counters (0, n).
   EXPECT_EQ(words(fold_in(key_of_words(0, 0), 0)), (Words{0x6b200159, 0x99ba4efe}));
   EXPECT_EQ(words(split(key_of_words(0, 0), 1)), (Words{0x6b200159, 0x99ba4efe}));
 }
 
-TEST(J056, SeedsOfSection11_1) {
+TEST(RandomKeys, J_056_seeds_of_section_11_1) {
   struct Case {
     int64_t seed;
     Words narrow, wide;
@@ -53,7 +53,7 @@ TEST(J056, SeedsOfSection11_1) {
   EXPECT_EQ(words(Key(5)), words(Key(5 + (int64_t{1} << 32))));
 }
 
-TEST(J056, RawWords) {
+TEST(RandomKeys, J_056_raw_words) {
   const Key key = key_of_words(3, 4);
   EXPECT_EQ(words(key), (Words{3, 4}));
   EXPECT_EQ(words(Key(key.data())), (Words{3, 4}));
@@ -69,7 +69,7 @@ TEST(J056, RawWords) {
       "expected key data u32[..., 2], got u32[3]");
 }
 
-TEST(J057, FoldIn) {
+TEST(RandomKeys, J_057_fold_in) {
   EXPECT_EQ(words(fold_in(Key(0), 0)), (Words{1797259609, 2579123966}));
   EXPECT_EQ(words(fold_in(Key(0), 1)), (Words{928981903, 3453687069}));
   EXPECT_EQ(words(fold_in(Key(0), 4)), (Words{2285895361, 433833334}));
@@ -93,13 +93,13 @@ TEST(J057, FoldIn) {
                            "fold_in: expected an integer");
 }
 
-TEST(J057, FoldInOfArrays) {
+TEST(RandomKeys, J_057_fold_in_of_arrays) {
   const Key folded = fold_in(Key(1701), tensor({0u, 255u}));
   EXPECT_EQ(words(folded), (Words{741045208, 1847055613, 2795480524, 3482194345}));
   EXPECT_EQ(words(fold_in(split(Key(2), 3), 7)[1]), words(fold_in(split(Key(2), 3)[1], 7)));
 }
 
-TEST(J058, Split) {
+TEST(RandomKeys, J_058_split) {
   EXPECT_EQ(words(split(Key(42))), (Words{1832780943, 270669613, 64467757, 2916123636}));
   EXPECT_EQ(words(split(Key(0), 3)[2]), (Words{4146024105, 2718843009}));
   EXPECT_EQ(words(split(Key(1), 3)),
@@ -110,14 +110,14 @@ TEST(J058, Split) {
   EXPECT_EQ(split(Key(1701), Shape{2, 2}).shape(), (Shape{2, 2}));
 }
 
-TEST(J058, ALongerSplitExtendsAShorterOneAndIsFoldIn) {
+TEST(RandomKeys, J_058_a_longer_split_extends_a_shorter_one_and_is_fold_in) {
   const Words shorter = words(split(Key(72), 3)), longer = words(split(Key(72), 50));
   EXPECT_TRUE(std::equal(shorter.begin(), shorter.end(), longer.begin()));
   const Key keys = split(Key(72), 50);
   for (uint32_t i = 0; i < 50; ++i) EXPECT_EQ(words(keys[i]), words(fold_in(Key(72), i))) << i;
 }
 
-TEST(J058, SplitInTheOlderLayout) {
+TEST(RandomKeys, J_058_split_in_the_older_layout) {
   const LayoutScope older(Layout::kOriginal);
   EXPECT_EQ(words(split(Key(0), 4)), (Words{2285895361, 1501764800, 1518642379, 4090693311,
                                             433833334, 4221794875, 839183663, 3740430601}));
@@ -125,7 +125,7 @@ TEST(J058, SplitInTheOlderLayout) {
                                                2426625787, 580268518, 3136765380, 433355682}));
 }
 
-TEST(J058, TheLayoutEndsWithItsScope) {
+TEST(RandomKeys, J_058_the_layout_ends_with_its_scope) {
   const Words now = words(split(Key(1)));
   {
     const LayoutScope older(Layout::kOriginal);
@@ -135,7 +135,7 @@ TEST(J058, TheLayoutEndsWithItsScope) {
   EXPECT_EQ(words(split(Key(1))), now);
 }
 
-TEST(J059, Bits) {
+TEST(RandomKeys, J_059_bits) {
   EXPECT_EQ(words(bits(Key(0))), (Words{4070199207}));
   EXPECT_EQ(words(bits(Key(10), {4})), (Words{169096361, 1572511259, 2689743692, 2228103506}));
   const Key key(1701);
@@ -157,7 +157,7 @@ TEST(J059, Bits) {
   expect_error<ShapeError>([&] { bits(key, {-2}); }, "must not be negative");
 }
 
-TEST(J059, BitsInTheOlderLayout) {
+TEST(RandomKeys, J_059_bits_in_the_older_layout) {
   const LayoutScope older(Layout::kOriginal);
   const Key key(1701);
   EXPECT_EQ(words(bits(key, {3}, DType::kU8)), (Words{216, 115, 43}));
@@ -168,7 +168,7 @@ TEST(J059, BitsInTheOlderLayout) {
       (std::vector<uint64_t>{3982329540505020460u, 16822122385914693683u, 7882654074788531506u}));
 }
 
-TEST(J059, TheShapeDoesNotMatter) {
+TEST(RandomKeys, J_059_the_shape_does_not_matter) {
   for (DType dtype : {DType::kU8, DType::kU16, DType::kU32, DType::kU64}) {
     expect_identical(reshape(bits(Key(3), {7, 11}, dtype), {77}), bits(Key(3), {77}, dtype),
                      "reshaped");
@@ -177,7 +177,7 @@ TEST(J059, TheShapeDoesNotMatter) {
   }
 }
 
-TEST(J069, KeyArrays) {
+TEST(RandomKeys, J_069_key_arrays) {
   const Key keys = split(Key(5), Shape{2, 3});
   EXPECT_EQ(keys.shape(), (Shape{2, 3}));
   EXPECT_EQ(keys[1].shape(), (Shape{3}));
@@ -189,7 +189,22 @@ TEST(J069, KeyArrays) {
   expect_error<ShapeError>([] { Key(1)[0]; }, "a single key cannot be indexed");
 }
 
-TEST(J069, KeysAreTreesAndMap) {
+TEST(RandomKeys, J_069_keys_stack_compare_and_are_values) {
+  const Key a(1), b(2);
+  const Key both(stack({a.data(), b.data()}));
+  EXPECT_EQ(both.shape(), (Shape{2}));
+  EXPECT_EQ(words(both[1]), words(b));
+  EXPECT_TRUE(all(equal(both[0].data(), a.data())).item<bool>());
+  EXPECT_FALSE(all(equal(both[0].data(), b.data())).item<bool>());
+  // A copy is what jax.random.clone makes: drawing from one leaves the other as it was.
+  const Key copy = a;
+  const Words before = words(bits(a, {3}));
+  EXPECT_EQ(words(bits(copy, {3})), before);
+  EXPECT_EQ(words(copy), words(a));
+  EXPECT_EQ(tree::leaves(both).size(), 1u);
+}
+
+TEST(RandomKeys, J_069_keys_are_trees_and_map) {
   const Key keys = split(Key(8), 6);
   const auto draw = [](const Key& key) { return bits(key, {3}); };
   expect_identical(vmap(draw)(keys), bits(keys, {3}), "vmap over keys");

@@ -11,6 +11,7 @@ namespace {
 using random::Layout;
 using random::LayoutScope;
 using testing::expect_error;
+using testing::expect_identical;
 using testing::expect_ulps;
 using testing::expect_values;
 using testing::float_words;
@@ -108,7 +109,7 @@ std::vector<TableCase> older_table() {
   };
 }
 
-TEST(J067, TableOfSection11_1InTheOlderLayout) {
+TEST(RandomSamplers, J_067_table_of_section_11_1_in_the_older_layout) {
   const LayoutScope older(Layout::kOriginal);
   for (const TableCase& c : older_table()) {
     // One of the Cauchy numbers lies where the tangent is steep.
@@ -123,14 +124,14 @@ TEST(J067, TableOfSection11_1InTheOlderLayout) {
   expect_values(random::loggamma(edge, 0.0), {-4.595436}, 1e-6, "loggamma of 0");
 }
 
-TEST(J064, OlderLayout) {
+TEST(RandomSamplers, J_064_older_layout) {
   const LayoutScope older(Layout::kOriginal);
   expect_values(random::randint(Key(0), {3, 3}, 0, 8), {2, 1, 3, 6, 1, 5, 6, 3, 4}, 0, "i32");
   expect_values(random::randint(Key(0), {3, 3}, 0, 8, DType::kI64), {7, 2, 6, 2, 1, 0, 6, 7, 7}, 0,
                 "i64");
 }
 
-TEST(J060, Uniform) {
+TEST(RandomSamplers, J_060_uniform) {
   expect_values(random::uniform(Key(0), {3}), {0.947667, 0.9785799, 0.33229148}, 1e-7, "key 0");
   expect_values(random::uniform(Key(51), {4}), {0.471269, 0.12344253, 0.17550635, 0.5663593}, 1e-7,
                 "key 51");
@@ -146,7 +147,17 @@ TEST(J060, Uniform) {
       << "bounds that are tensors";
 }
 
-TEST(J060, UniformInOtherDtypes) {
+TEST(RandomSamplers, J_060_uniform_is_half_open) {
+  for (DType dtype : {DType::kF16, DType::kBF16, DType::kF32, DType::kF64}) {
+    const Tensor unit = random::uniform(kKey, {20000}, dtype);
+    EXPECT_GE(min(unit).item<double>(), 0) << name_of(dtype);
+    EXPECT_LT(max(unit).item<double>(), 1) << name_of(dtype);
+    const Tensor shifted = random::uniform(kKey, {20000}, dtype, 3, 3.0625);
+    EXPECT_GE(min(shifted).item<double>(), 3) << name_of(dtype);
+  }
+}
+
+TEST(RandomSamplers, J_060_uniform_in_other_dtypes) {
   expect_values(random::uniform(kKey, {6}, DType::kF16) * 1024, {668, 464, 944, 750, 137, 404}, 0,
                 "f16");
   expect_values(random::uniform(kKey, {6}, DType::kBF16) * 128, {18, 29, 26, 89, 55, 30}, 0,
@@ -161,13 +172,13 @@ TEST(J060, UniformInOtherDtypes) {
                            "do not broadcast");
 }
 
-TEST(J061, Normal) {
+TEST(RandomSamplers, J_061_normal) {
   expect_values(random::normal(Key(0), {3}), {1.6226422, 2.0252647, -0.43359444}, 1e-7, "key 0");
   EXPECT_EQ(float_words(random::normal(kKey, {6})),
             (Words{0xbf25b198, 0x3ea19bb6, 0xbf3fc554, 0xbf956c1f, 0xbc3fad4e, 0x3fdf3496}));
 }
 
-TEST(J062, TruncatedNormal) {
+TEST(RandomSamplers, J_062_truncated_normal) {
   const Words expected{0xbf1d19bc, 0x3e9a05fa, 0xbf355f06, 0xbf8b0020, 0xbc36f4d6, 0x3fc56a05};
   EXPECT_EQ(float_words(random::truncated_normal(kKey, -2, 2, {6})), expected);
   expect_ulps(random::truncated_normal(kKey, full({6}, -2.0), full({6}, 2.0), {6}), expected, 1,
@@ -176,14 +187,16 @@ TEST(J062, TruncatedNormal) {
   for (float value : tail) EXPECT_TRUE(value > 3.0f && value < 3.1f) << value;
 }
 
-TEST(J063, Bernoulli) {
+TEST(RandomSamplers, J_063_bernoulli) {
   expect_values(random::bernoulli(kKey, 0.3, Shape{12}), {1, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1}, 0,
                 "p = 0.3");
+  expect_identical(random::bernoulli(kKey, 0.3, Shape{500}), random::uniform(kKey, {500}) < 0.3,
+                   "a uniform number below p");
   EXPECT_EQ(random::bernoulli(kKey).shape(), Shape{});
   EXPECT_EQ(random::bernoulli(kKey, full({2, 3}, 0.5)).shape(), (Shape{2, 3}));
 }
 
-TEST(J064, Randint) {
+TEST(RandomSamplers, J_064_randint) {
   expect_values(random::randint(Key(1), {5}, 0, 10), {6, 7, 0, 3, 8}, 0, "published");
   expect_values(random::randint(kKey, {10}, 0, 10), {2, 8, 7, 4, 2, 3, 1, 0, 3, 6}, 0, "[0, 10)");
   expect_values(random::randint(kKey, {4}, -5, 1000000007),
@@ -199,7 +212,7 @@ TEST(J064, Randint) {
                            "expected an integer dtype");
 }
 
-TEST(J065, Permutation) {
+TEST(RandomSamplers, J_065_permutation) {
   expect_values(random::permutation(kKey, 10), {9, 1, 8, 6, 5, 4, 0, 2, 7, 3}, 0, "10");
   expect_values(random::permutation(Key(3), arange(5)), {0, 4, 2, 1, 3}, 0, "published");
   const Words many = words(random::permutation(kKey, 2000));
@@ -214,7 +227,7 @@ TEST(J065, Permutation) {
                            "vmap over the keys");
 }
 
-TEST(J065, Choice) {
+TEST(RandomSamplers, J_065_choice) {
   expect_values(random::choice(Key(2), tensor({10, 20, 30, 40}), {3}), {40, 10, 20}, 0,
                 "published");
   expect_values(random::choice(kKey, 10, {4}, false), {9, 1, 8, 6}, 0, "without replacement");
@@ -227,7 +240,7 @@ TEST(J065, Choice) {
   EXPECT_NEAR(static_cast<double>(std::count(drawn.begin(), drawn.end(), 1)), 1000, 100);
 }
 
-TEST(J066, GumbelAndCategorical) {
+TEST(RandomSamplers, J_066_gumbel_and_categorical) {
   expect_ulps(random::gumbel(kKey, {4}), {0xbe9a637d, 0x3f404b24, 0xbec9da0e, 0xbf3edba5}, 4,
               "gumbel");
   const Tensor logits = tensor({0.1f, 0.2f, 0.3f, 0.4f, 0.5f});
@@ -235,6 +248,8 @@ TEST(J066, GumbelAndCategorical) {
   const Key keys = random::split(kKey, 8);
   for (int64_t i = 0; i < 8; ++i)
     EXPECT_EQ(random::categorical(keys[i], logits).item<int32_t>(), expected[i]) << i;
+  expect_identical(random::categorical(kKey, logits, -1, Shape{40}),
+                   argmax(random::gumbel(kKey, {40, 5}) + logits, -1), "the largest noisy logit");
   expect_error<ShapeError>(
       [&] {
         random::categorical(kKey, zeros({2, 5}), -1, Shape{3});
@@ -248,7 +263,7 @@ struct WordCase {
   Words expected;
 };
 
-TEST(J067, VectorsOfSection11_4) {
+TEST(RandomSamplers, J_067_vectors_of_section_11_4) {
   using namespace random;
   const Shape four{4};
   const WordCase cases[] = {
@@ -287,7 +302,7 @@ TEST(J067, VectorsOfSection11_4) {
   expect_values(poisson(kKey, 3.0, Shape{8}), {2, 4, 3, 2, 4, 5, 2, 4}, 0, "poisson");
 }
 
-TEST(J067, GammaLimits) {
+TEST(RandomSamplers, J_067_gamma_limits) {
   expect_error<DTypeError>([] { random::gamma(kKey, ones({2}).astype(DType::kBF16)); },
                            "f32 or f64");
   const Tensor wide = random::gamma(kKey, full({20000}, scalar(3, DType::kF64)));
@@ -296,7 +311,7 @@ TEST(J067, GammaLimits) {
   EXPECT_NEAR(var(wide).item<double>(), 3, 0.15);
 }
 
-TEST(J067, PoissonLimits) {
+TEST(RandomSamplers, J_067_poisson_limits) {
   const Tensor rates = tensor({0.0f, -1.0f, INFINITY, NAN});
   expect_values(random::poisson(kKey, rates), {0, -1, -1, -1}, 0, "special rates");
   const Tensor many = random::poisson(kKey, 50.0, Shape{20000}, DType::kI64);
@@ -305,7 +320,7 @@ TEST(J067, PoissonLimits) {
   EXPECT_NEAR(var(astype(many, DType::kF64)).item<double>(), 50, 2.0);
 }
 
-TEST(J068, Orthogonal) {
+TEST(RandomSamplers, J_068_orthogonal) {
   for (const auto& [n, m] :
        {std::pair<int64_t, int64_t>{7, 7}, {9, 4}, {3, 8}, {1, 1}, {200, 130}}) {
     for (DType dtype : {DType::kF32, DType::kF64}) {
@@ -320,7 +335,7 @@ TEST(J068, Orthogonal) {
   }
 }
 
-TEST(J068, TheFactorIsThatOfAPositiveDiagonal) {
+TEST(RandomSamplers, J_068_the_factor_is_that_of_a_positive_diagonal) {
   // Q' Z = R is upper triangular with a positive diagonal.
   const Tensor z = random::normal(kKey, {6, 4}, DType::kF64);
   const Tensor q = random::orthogonal(kKey, 6, {}, 4, DType::kF64);

@@ -70,7 +70,7 @@ std::vector<Sampler> samplers() {
   };
 }
 
-TEST(J055, MappingOverKeysIsALoop) {
+TEST(RandomKeys, J_055_mapping_over_keys_is_a_loop) {
   const Key keys = random::split(Key(31), 4);
   for (const Sampler& sampler : samplers()) {
     const Tensor mapped = vmap([&](const Key& key) { return sampler.draw(key); })(keys);
@@ -80,7 +80,7 @@ TEST(J055, MappingOverKeysIsALoop) {
   }
 }
 
-TEST(J055, CompiledNumbersAreTheSame) {
+TEST(RandomKeys, J_055_compiled_numbers_are_the_same) {
   for (const Sampler& sampler : samplers()) {
     const std::function<Tensor(const Key&)> f = sampler.draw;
     const auto compiled = jit(f);
@@ -90,14 +90,14 @@ TEST(J055, CompiledNumbersAreTheSame) {
   }
 }
 
-TEST(J055, ShapesWithoutComputing) {
+TEST(RandomKeys, J_055_shapes_without_computing) {
   for (const Sampler& sampler : samplers()) {
     const Tensor shape = eval_shape(sampler.draw, Key(5));
     EXPECT_EQ(to_string(shape.type()), to_string(sampler.draw(Key(5)).type())) << sampler.name;
   }
 }
 
-TEST(J055, ArraysOfKeysWithoutMapping) {
+TEST(RandomKeys, J_055_arrays_of_keys_without_mapping) {
   const Key keys = random::split(Key(31), Shape{2, 2});
   for (const auto& draw : std::vector<std::function<Tensor(const Key&)>>{
            [](const Key& k) { return random::uniform(k, {3}, DType::kF32, zeros({3}), 2); },
@@ -113,7 +113,7 @@ TEST(J055, ArraysOfKeysWithoutMapping) {
   }
 }
 
-TEST(J060, UniformHasDerivativesInItsBounds) {
+TEST(RandomSamplers, J_060_uniform_has_derivatives_in_its_bounds) {
   // out = unit (high - low) + low
   const Key key(9);
   const Tensor unit = random::uniform(key, {4}, DType::kF64);
@@ -130,14 +130,14 @@ TEST(J060, UniformHasDerivativesInItsBounds) {
                             {testing::distinct({3}), testing::distinct({2, 1}) + Tensor(5)});
 }
 
-TEST(J062, TruncatedNormalHasDerivativesInItsBounds) {
+TEST(RandomSamplers, J_062_truncated_normal_has_derivatives_in_its_bounds) {
   const auto draw = [](const TensorList& x) {
     return random::truncated_normal(Key(9), x[0], x[1], {3}, DType::kF64);
   };
   testing::check_transforms(draw, {scalar(-0.7, DType::kF64), scalar(1.3, DType::kF64)});
 }
 
-TEST(J067, SamplersWithoutDerivativeSaySo) {
+TEST(RandomSamplers, J_067_samplers_without_derivative_say_so) {
   const auto draw = [](const Tensor& a) { return sum(random::gamma(Key(1), a)); };
   expect_error<TraceError>([&] { grad(draw)(ones({2})); }, "random_gamma");
 }

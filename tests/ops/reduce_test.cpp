@@ -18,7 +18,7 @@ Tensor counting(const Shape& shape, DType dtype = DType::kF32) {
   return reshape(iota(dtype, {element_count(shape)}), shape);
 }
 
-TEST(Reduce, J021_AxesAndKeepdims) {
+TEST(Reduce, J_021_axes_and_keepdims) {
   const Tensor x = counting({2, 3, 2});
   expect_tensor(sum(x), {DType::kF32, {}}, {66});
   expect_tensor(sum(x, Axes{1}), {DType::kF32, {2, 2}}, {6, 9, 24, 27});
@@ -32,7 +32,7 @@ TEST(Reduce, J021_AxesAndKeepdims) {
   expect_error<ShapeError>([&] { mean(x, Axes{0, 0}); }, "given twice");
 }
 
-TEST(Reduce, J021_IntegersSumIn32BitsAtLeast) {
+TEST(Reduce, J_021_integers_sum_in_32_bits_at_least) {
   expect_tensor(sum(full({300}, scalar(1, DType::kI8))), {DType::kI32, {}}, {300});
   expect_tensor(sum(full({300}, scalar(2, DType::kU8))), {DType::kU32, {}}, {600});
   expect_tensor(sum(tensor({true, true, false})), {DType::kI32, {}}, {2});
@@ -41,7 +41,7 @@ TEST(Reduce, J021_IntegersSumIn32BitsAtLeast) {
   expect_tensor(max(tensor<uint8_t>({3, 200, 5})), {DType::kU8, {}}, {200});
 }
 
-TEST(Reduce, J021_SmallFloatsAccumulateInF32) {
+TEST(Reduce, J_021_small_floats_accumulate_in_f32) {
   const Tensor ones16 = ones({4096}, DType::kBF16);
   expect_tensor(sum(ones16), {DType::kBF16, {}}, {4096});
   const Tensor big = full({100}, scalar(60000, DType::kF16));
@@ -50,7 +50,7 @@ TEST(Reduce, J021_SmallFloatsAccumulateInF32) {
                 {54944}, 1e-2);
 }
 
-TEST(Reduce, J021_EmptyReductions) {
+TEST(Reduce, J_021_empty_reductions) {
   const Tensor empty = zeros({0, 2});
   expect_tensor(sum(empty, Axes{0}), {DType::kF32, {2}}, {0, 0});
   expect_tensor(prod(empty, Axes{0}), {DType::kF32, {2}}, {1, 1});
@@ -63,14 +63,14 @@ TEST(Reduce, J021_EmptyReductions) {
   expect_error<ShapeError>([&] { argmin(empty, 0); }, "argmin: axis 0 of f32[0,2] has no elements");
 }
 
-TEST(Reduce, J020_NanPropagatesThroughMaxAndMin) {
+TEST(Reduce, J_020_nan_propagates_through_max_and_min) {
   const Tensor x = tensor({1.f, std::nanf(""), 2.f});
   expect_tensor(max(x), {DType::kF32, {}}, {kNan});
   expect_tensor(min(x), {DType::kF32, {}}, {kNan});
   expect_tensor(any(x), {DType::kBool, {}}, {1});
 }
 
-TEST(Reduce, J021_VarianceAndDeviation) {
+TEST(Reduce, J_021_variance_and_deviation) {
   const Tensor x = tensor({{1.f, 2.f, 3.f, 4.f}, {2.f, 2.f, 2.f, 2.f}});
   expect_tensor(var(x, Axes{1}), {DType::kF32, {2}}, {1.25, 0}, 1e-6);
   expect_tensor(var(x, Axes{1}, true, 1), {DType::kF32, {2, 1}}, {5.0 / 3, 0}, 1e-6);
@@ -79,7 +79,7 @@ TEST(Reduce, J021_VarianceAndDeviation) {
   expect_tensor(var(tensor({1, 3})), {DType::kF32, {}}, {1});
 }
 
-TEST(Reduce, J021_ArgReductionsTakeTheFirst) {
+TEST(Reduce, J_021_arg_reductions_take_the_first) {
   const Tensor x = tensor({{1.f, 5.f, 5.f}, {0.f, -1.f, -1.f}});
   expect_tensor(argmax(x, 1), {DType::kI32, {2}}, {1, 0});
   expect_tensor(argmin(x, 1), {DType::kI32, {2}}, {0, 1});
@@ -91,7 +91,7 @@ TEST(Reduce, J021_ArgReductionsTakeTheFirst) {
                 {3, 3, 3});
 }
 
-TEST(Reduce, J014_CumulativeBothWays) {
+TEST(Reduce, J_014_cumulative_both_ways) {
   const Tensor x = tensor({{1.f, 2.f, 3.f}, {4.f, 5.f, 6.f}});
   expect_tensor(cumsum(x, 1), {DType::kF32, {2, 3}}, {1, 3, 6, 4, 9, 15});
   expect_tensor(cumsum(x, 0, true), {DType::kF32, {2, 3}}, {5, 7, 9, 4, 5, 6});
@@ -102,7 +102,7 @@ TEST(Reduce, J014_CumulativeBothWays) {
   expect_tensor(cumsum(tensor({true, true}), 0), {DType::kI32, {2}}, {1, 2});
 }
 
-TEST(Reduce, J106_GlobalNorm) {
+TEST(Reduce, J_106_global_norm) {
   const Tensor a = tensor({3.f, 0.f}), b = tensor({{4.f}});
   expect_tensor(global_norm({a, b}), {DType::kF32, {}}, {5}, 1e-6);
   expect_tensor(sum_of_squares({full({300}, scalar(300, DType::kF16))}), {DType::kF32, {}},
@@ -115,12 +115,12 @@ TEST(Reduce, J106_GlobalNorm) {
   expect_tensor(g[1], {DType::kF32, {1, 1}}, {0.8}, 1e-6);
 }
 
-TEST(Reduce, J019_EqualExtremesShareTheDerivative) {
+TEST(Reduce, J_019_equal_extremes_share_the_derivative) {
   const Tensor g = grad([](const Tensor& x) { return max(x); })(tensor({1.f, 2.f, 2.f}));
   expect_tensor(g, {DType::kF32, {3}}, {0, 0.5, 0.5});
 }
 
-TEST(Reduce, J014_EqualRunningMaximaShareTheDerivative) {
+TEST(Reduce, J_014_equal_running_maxima_share_the_derivative) {
   const auto weighted = [](bool reverse) {
     return [=](const Tensor& x) {
       return sum(cummax(x, 0, reverse) * arange(1.0, double(x.size() + 1)));

@@ -16,7 +16,7 @@ Tensor counting(const Shape& shape, DType dtype = DType::kF32) {
   return astype(reshape(iota(DType::kI32, {element_count(shape)}), shape), dtype);
 }
 
-TEST(Shapes, J007_ReshapeIsRowMajorWithOneUnknown) {
+TEST(Shapes, J_007_reshape_is_row_major_with_one_unknown) {
   const Tensor x = counting({2, 6});
   expect_tensor(reshape(x, {3, -1}), {DType::kF32, {3, 4}}, counting({12}).to_vector<double>());
   expect_tensor(reshape(x, {-1}), {DType::kF32, {12}}, ravel(x).to_vector<double>());
@@ -27,7 +27,7 @@ TEST(Shapes, J007_ReshapeIsRowMajorWithOneUnknown) {
   expect_error<ShapeError>([&] { reshape(x, {13}); }, "f32[2,6] has 12 elements");
 }
 
-TEST(Shapes, J007_ReshapeOfViewsSharesMemoryWhereItCan) {
+TEST(Shapes, J_007_reshape_of_views_shares_memory_where_it_can) {
   const Tensor x = counting({4, 6});
   const Tensor rows = slice(x, {0, 0}, {4, 6}, {2, 1});
   const Tensor split_rows = reshape(rows, {2, 2, 3});
@@ -41,7 +41,7 @@ TEST(Shapes, J007_ReshapeOfViewsSharesMemoryWhereItCan) {
   expect_tensor(reshape(flip(counting({4}), {0}), {2, 2}), {DType::kF32, {2, 2}}, {3, 2, 1, 0});
 }
 
-TEST(Shapes, J007_TransposeFamily) {
+TEST(Shapes, J_007_transpose_family) {
   const Tensor x = counting({2, 3});
   expect_tensor(transpose(x), {DType::kF32, {3, 2}}, {0, 3, 1, 4, 2, 5});
   expect_tensor(transpose(counting({1, 2, 3}), {2, 0, -2}), {DType::kF32, {3, 1, 2}},
@@ -54,7 +54,7 @@ TEST(Shapes, J007_TransposeFamily) {
   expect_error<ShapeError>([&] { swapaxes(x, 0, 2); }, "swapaxes: axis 2 is out of range");
 }
 
-TEST(Shapes, J007_ExpandAndSqueeze) {
+TEST(Shapes, J_007_expand_and_squeeze) {
   const Tensor x = counting({1, 3, 1});
   EXPECT_EQ(expand_dims(x, {0, -1}).shape(), (Shape{1, 1, 3, 1, 1}));
   EXPECT_EQ(squeeze(x).shape(), (Shape{3}));
@@ -62,7 +62,7 @@ TEST(Shapes, J007_ExpandAndSqueeze) {
   expect_error<ShapeError>([&] { squeeze(x, {1}); }, "squeeze: axis 1 of f32[1,3,1] has size 3");
 }
 
-TEST(Shapes, J007_Broadcast) {
+TEST(Shapes, J_007_broadcast) {
   const Tensor x = tensor({1.f, 2.f});
   expect_tensor(broadcast_to(x, {2, 2}), {DType::kF32, {2, 2}}, {1, 2, 1, 2});
   expect_tensor(broadcast_in_dim(x, {2, 3}, {0}), {DType::kF32, {2, 3}}, {1, 1, 1, 2, 2, 2});
@@ -77,7 +77,7 @@ TEST(Shapes, J007_Broadcast) {
   expect_error<ShapeError>([&] { broadcast_in_dim(x, {2, 3}, {1}); }, "broadcast_in_dim: f32[2]");
 }
 
-TEST(Shapes, J008_ConcatenateAndStackPromote) {
+TEST(Shapes, J_008_concatenate_and_stack_promote) {
   const Tensor y = concatenate({counting({2, 2}), counting({2, 1}, DType::kI32)}, 1);
   expect_tensor(y, {DType::kF32, {2, 3}}, {0, 1, 0, 2, 3, 1});
   expect_tensor(stack({tensor({1.f, 2.f}), tensor({3.f, 4.f})}, -1), {DType::kF32, {2, 2}},
@@ -99,7 +99,7 @@ TEST(Shapes, J008_ConcatenateAndStackPromote) {
       "stack: parts must have one shape");
 }
 
-TEST(Shapes, J008_SplitByCountAndByIndices) {
+TEST(Shapes, J_008_split_by_count_and_by_indices) {
   const Tensor x = counting({2, 6});
   const std::vector<Tensor> thirds = split(x, 3, 1);
   ASSERT_EQ(thirds.size(), 3u);
@@ -112,7 +112,7 @@ TEST(Shapes, J008_SplitByCountAndByIndices) {
   expect_error<ShapeError>([&] { split(x, 4, 1); }, "does not divide into 4");
 }
 
-TEST(Shapes, J008_TileRepeatFlipRoll) {
+TEST(Shapes, J_008_tile_repeat_flip_roll) {
   const Tensor x = tensor({1.f, 2.f, 3.f});
   expect_tensor(tile(x, {2, 2}), {DType::kF32, {2, 6}}, {1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3});
   expect_tensor(tile(counting({2, 2}), {2}), {DType::kF32, {2, 4}}, {0, 1, 0, 1, 2, 3, 2, 3});
@@ -123,7 +123,7 @@ TEST(Shapes, J008_TileRepeatFlipRoll) {
   expect_tensor(roll(x, -4, 0), {DType::kF32, {3}}, {2, 3, 1});
 }
 
-TEST(Shapes, J008_PadWithInteriorAndNegativeEdges) {
+TEST(Shapes, J_008_pad_with_interior_and_negative_edges) {
   const Tensor x = tensor({1.f, 2.f, 3.f});
   expect_tensor(pad(x, {{1, 2, 0}}), {DType::kF32, {6}}, {0, 1, 2, 3, 0, 0});
   expect_tensor(pad(x, {{0, 1, 2}}, -1), {DType::kF32, {8}}, {1, -1, -1, 2, -1, -1, 3, -1});

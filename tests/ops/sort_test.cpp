@@ -12,7 +12,7 @@ using testing::distinct;
 using testing::expect_error;
 using testing::expect_tensor;
 
-TEST(Sort, J014_AscendingWithNanLast) {
+TEST(Sort, J_014_ascending_with_nan_last) {
   const Tensor x = tensor({3.f, std::nanf(""), -1.f, 2.f});
   expect_tensor(sort(x), {DType::kF32, {4}}, {-1, 2, 3, std::numeric_limits<double>::quiet_NaN()});
   expect_tensor(argsort(x), {DType::kI32, {4}}, {2, 3, 0, 1});
@@ -22,13 +22,13 @@ TEST(Sort, J014_AscendingWithNanLast) {
   expect_error<ShapeError>([] { sort(scalar(1, DType::kF32)); }, "sort: axis -1 is out of range");
 }
 
-TEST(Sort, J014_Stable) {
+TEST(Sort, J_014_stable) {
   const Tensor x = tensor({2, 1, 2, 1, 1});
   expect_tensor(argsort(x), {DType::kI32, {5}}, {1, 3, 4, 0, 2});
   expect_tensor(argsort(tensor({0.f, -0.f, -1.f})), {DType::kI32, {3}}, {2, 0, 1});
 }
 
-TEST(Sort, J014_AnyAxisAndView) {
+TEST(Sort, J_014_any_axis_and_view) {
   const Tensor x = tensor({{3.f, 1.f, 2.f}, {0.f, 5.f, -2.f}});
   expect_tensor(sort(x, 0), {DType::kF32, {2, 3}}, {0, 1, -2, 3, 5, 2});
   expect_tensor(argsort(x, 0), {DType::kI32, {2, 3}}, {1, 0, 1, 0, 1, 0});

@@ -54,7 +54,7 @@ WindowOptions options_for(const Geometry& g, const Tensor& x) {
 
 class WindowGolden : public ::testing::TestWithParam<DType> {};
 
-TEST_P(WindowGolden, J028AgreesWithTheReferenceInValueAndGradient) {
+TEST_P(WindowGolden, J_028_agrees_with_the_reference_in_value_and_gradient) {
   const GoldenFile golden("ops");
   const DType dtype = GetParam();
   const std::pair<const char*, WindowReduction> kinds[] = {{"max", WindowReduction::kMax},
@@ -91,7 +91,7 @@ TEST_P(WindowGolden, J028AgreesWithTheReferenceInValueAndGradient) {
 INSTANTIATE_TEST_SUITE_P(Dtypes, WindowGolden, ::testing::Values(DType::kF32, DType::kF64),
                          [](const auto& tested) { return std::string(name_of(tested.param)); });
 
-TEST(J028, EveryDtypeGivesTheSameSmallPools) {
+TEST(Windows, J_028_every_dtype_gives_the_same_small_pools) {
   const Tensor x = from_vector<int32_t>({3, 1, 2, 2, 0, 5, 4, 4, 1, 1}, {1, 10, 1});
   const WindowOptions options{.window = {1, 3, 1}, .strides = {1, 2, 1}};
   for (const DType dtype : {DType::kI8, DType::kI32, DType::kI64, DType::kU8, DType::kU64,
@@ -114,7 +114,7 @@ TEST(J028, EveryDtypeGivesTheSameSmallPools) {
   }
 }
 
-TEST(J028, PaddingIsTheIdentity) {
+TEST(Windows, J_028_padding_is_the_identity) {
   const Tensor x = tensor({-2.f, -1.f});
   const WindowOptions options{.window = {2}, .padding = {{2, 0}}};
   const double infinity = std::numeric_limits<double>::infinity();
@@ -126,13 +126,13 @@ TEST(J028, PaddingIsTheIdentity) {
             (std::vector<double>{0, -2, -3}));
 }
 
-TEST(J028, NaNWins) {
+TEST(Windows, J_028_nan_wins) {
   const Tensor x = tensor({1.f, std::numeric_limits<float>::quiet_NaN(), 2.f});
   const Tensor y = reduce_window(x, WindowReduction::kMax, {.window = {3}});
   EXPECT_TRUE(std::isnan(y.item<float>()));
 }
 
-TEST(J028, AllTransformations) {
+TEST(Windows, J_028_all_transformations) {
   const std::pair<const char*, WindowOptions> cases[] = {
       {"overlapping", {.window = {1, 2, 2, 1}, .padding = {{0, 0}, {1, 0}, {0, 1}, {0, 0}}}},
       {"strided and dilated",
@@ -156,7 +156,7 @@ TEST(J028, AllTransformations) {
   }
 }
 
-TEST(J028, ForwardModeSelectsTheFirstMaximum) {
+TEST(Windows, J_028_forward_mode_selects_the_first_maximum) {
   const Tensor x = tensor({1.f, 3.f, 3.f, 0.f}), t = tensor({10.f, 20.f, 30.f, 40.f});
   const auto f = [](const Tensor& v) {
     return reduce_window(v, WindowReduction::kMax,
@@ -165,7 +165,7 @@ TEST(J028, ForwardModeSelectsTheFirstMaximum) {
   EXPECT_EQ(jvp(f, x, t).second.to_vector<float>(), (std::vector<float>{20, 20, 30}));
 }
 
-TEST(J028, Errors) {
+TEST(Windows, J_028_errors) {
   expect_error<ShapeError>(
       [] {
         reduce_window(zeros({2, 3}), WindowReduction::kMax, {.window = {2}});

@@ -101,7 +101,7 @@ TEST(Layers, L_118_BatchDimensions) {
              "batch dimensions must be consecutive and start at 0, got [1]");
 }
 
-TEST(Layers, L_119_EinsumEquations) {
+TEST(Layers, L_119_N_119_EinsumEquations) {
   const Tensor x = ones({2, 3, 5});
   const linen::Einsum once{.shape = {5, 2}, .equation = "abc,cd->abd"};
   EXPECT_HAS(message<ValueError>([&] { linen::init(once, Key(0), x, "abc,cd->abd"); }),
@@ -117,6 +117,14 @@ TEST(Layers, L_119_EinsumEquations) {
   nnx::Rngs rngs(0);
   const nnx::Einsum dots("...c, cd -> ...d", {5, 2}, Shape{2}, rngs);
   EXPECT_EQ(dots(x).shape(), (Shape{2, 3, 2}));
+  EXPECT_EQ(dots(x, "abc,cd->bad").shape(), (Shape{3, 2, 2})) << "another equation for a call";
+  EXPECT_HAS(message<ValueError>([&] { dots(x, "abc,cd"); }), "explicit output");
+  EXPECT_HAS(message<ValueError>([&] {
+               nnx::Einsum("abc->ab", {5, 2}, {}, rngs);
+             }),
+             "two operands");
+  const nnx::Einsum none("abc,cd->abd", {5, 2}, {}, rngs);
+  EXPECT_FALSE(none.bias);
 }
 
 TEST(Layers, L_121_Paddings) {
@@ -157,7 +165,7 @@ TEST(Layers, numbers_of_windows_that_do_not_fit_are_refused) {
   EXPECT_THROW(layers::min_pool(x, {2}, 1, {{kHuge, 0}}), ValueError);
 }
 
-TEST(Layers, L_125_EmbedWantsIntegers) {
+TEST(Layers, L_125_N_122_EmbedWantsIntegers) {
   EXPECT_HAS(message<DTypeError>([] {
                linen::init(linen::Embed{5, 3}, Key(0), ones({2}));
              }),

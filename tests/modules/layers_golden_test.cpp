@@ -40,7 +40,7 @@ TEST(Layers, L_125_Embed) {
   check_linen("embed", linen_run(linen::Embed{.num_embeddings = 5, .features = 3}));
 }
 
-TEST(Layers, N_117_LinearFamily) {
+TEST(Layers, N_117_N_118_N_119_N_122_LinearFamily) {
   nnx::Rngs a(0), b(0), c(0), d(0);
   check_nnx("dense", nnx::Linear(3, 4, a));
   check_nnx("dense_general", nnx::LinearGeneral({3, 5}, {2, 3}, {.axis = {1, -1}}, b));
@@ -63,7 +63,7 @@ void check_conv(const std::string& name, const linen::Conv& functional, int64_t 
   check_nnx(name, object);
 }
 
-TEST(Layers, L_120_ConvStridesDilationsGroups) {
+TEST(Layers, L_120_N_120_ConvStridesDilationsGroups) {
   check_conv("conv1d", {.features = 4, .kernel = {3}}, 3);
   check_conv("conv1d_dilated",
              {.features = 3, .kernel = 3, .padding = "VALID", .kernel_dilation = 2}, 2);
@@ -81,7 +81,7 @@ TEST(Layers, L_120_ConvStridesDilationsGroups) {
   check_conv("conv3d", {.features = 3, .kernel = {2, 3, 2}, .strides = {1, 2, 1}}, 2);
 }
 
-TEST(Layers, L_121_ConvPaddings) {
+TEST(Layers, L_121_N_120_ConvPaddings) {
   check_conv("conv1d_causal", {.features = 4, .kernel = {3}, .padding = "CAUSAL"}, 3);
   check_conv("conv2d_circular", {.features = 3, .kernel = {3, 3}, .padding = "CIRCULAR"}, 2);
   check_conv("conv2d_reflect", {.features = 3, .kernel = {3, 3}, .padding = "REFLECT"}, 2);
@@ -100,7 +100,7 @@ void check_conv_transpose(const std::string& name, const linen::ConvTranspose& f
   check_nnx(name, object);
 }
 
-TEST(Layers, L_124_ConvTranspose) {
+TEST(Layers, L_124_N_121_ConvTranspose) {
   check_conv_transpose("conv_transpose1d", {.features = 2, .kernel = {3}, .strides = {2}}, 3);
   check_conv_transpose("conv_transpose2d_same", {.features = 3, .kernel = {3, 3}, .strides = 2}, 2);
   check_conv_transpose("conv_transpose2d_valid",
@@ -143,7 +143,7 @@ TEST(Layers, L_131_OtherNormalisations) {
   check_linen("instance_norm", linen_run(linen::InstanceNorm{}));
 }
 
-TEST(Layers, N_124_OtherNormalisations) {
+TEST(Layers, N_124_N_125_N_126_OtherNormalisations) {
   nnx::Rngs rngs(0);
   check_nnx("layer_norm", nnx::LayerNorm(5, rngs));
   check_nnx("rms_norm", nnx::RMSNorm(5, rngs));
@@ -239,7 +239,7 @@ TEST(Layers, N_129_DropoutDrawsAnewAtEachCall) {
   expect_golden(stack({first, second}), layers_golden("nnx/dropout/out"), 1e-6, "dropout");
 }
 
-TEST(Layers, L_157_Pooling) {
+TEST(Layers, L_157_N_131_Pooling) {
   using Pool = std::function<Tensor(const Tensor&)>;
   const std::map<std::string, Pool> pools = {{"max_pool",
                                               [](const Tensor& x) {

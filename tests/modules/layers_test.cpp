@@ -49,7 +49,7 @@ TEST(Layers, L_120_ConvWithoutAndWithSeveralBatchDimensions) {
   expect_golden(linen::apply(layer, variables, x[1][2]), y[1][2], 1e-6, "none");
 }
 
-TEST(Layers, L_122_ConvMask) {
+TEST(Layers, L_122_N_120_N_121_ConvMask) {
   const Tensor x = random::normal(Key(1), {1, 5, 2});
   const Tensor mask = concatenate({zeros({1, 2, 3}), ones({2, 2, 3})});
   const linen::Conv masked{.features = 3, .kernel = 3, .mask = mask};
@@ -59,6 +59,15 @@ TEST(Layers, L_122_ConvMask) {
   variables.at_path({"params", "kernel"}) = linen::Variables(kernel * mask);
   expect_golden(y, linen::apply(linen::Conv{.features = 3, .kernel = 3}, variables, x), 1e-6,
                 "mask");
+  nnx::Rngs rngs(0);
+  const nnx::Conv object(2, 3, 3, {.mask = mask}, rngs);
+  nnx::Conv unmasked(2, 3, 3, rngs);
+  unmasked.kernel = object.kernel.value() * mask;
+  expect_golden(object(x), unmasked(x), 1e-6, "mask of an object");
+  const nnx::ConvTranspose transposed(2, 3, 3, {.mask = mask}, rngs);
+  nnx::ConvTranspose plain(2, 3, 3, rngs);
+  plain.kernel = transposed.kernel.value() * mask;
+  expect_golden(transposed(x), plain(x), 1e-6, "mask of a transposed convolution");
 }
 
 TEST(Layers, L_121_CircularConvIsPeriodic) {
@@ -68,7 +77,7 @@ TEST(Layers, L_121_CircularConvIsPeriodic) {
   expect_golden(conv(roll(roll(x, 2, 1), 1, 2)), roll(roll(conv(x), 2, 1), 1, 2), 1e-5, "shifted");
 }
 
-TEST(Layers, L_126_EmbedAttendsWithTheSameTable) {
+TEST(Layers, L_126_N_122_EmbedAttendsWithTheSameTable) {
   nnx::Rngs rngs(0);
   const nnx::Embed embed(7, 3, rngs);
   const Tensor query = random::normal(Key(1), {2, 3});
@@ -78,6 +87,11 @@ TEST(Layers, L_126_EmbedAttendsWithTheSameTable) {
   expect_identical(out[2], Tensor(embed.embedding)[6], "negative indices count from the end");
   const nnx::Embed single(1, 3, rngs);
   expect_identical(single(tensor({4, 0}))[0], Tensor(single.embedding)[0], "one row is for all");
+  const nnx::Embed half(7, 3, {.param_dtype = DType::kBF16}, rngs);
+  EXPECT_EQ(half(tensor({1})).dtype(), DType::kBF16) << "that of the table";
+  EXPECT_THROW(half(ones({2})), DTypeError);
+  const nnx::Embed wide(7, 3, {.dtype = DType::kF32, .param_dtype = DType::kBF16}, rngs);
+  EXPECT_EQ(wide(tensor({1})).dtype(), DType::kF32);
 
   struct Tied {
     Tensor operator()(Scope& s, const Tensor& tokens) const {
@@ -119,7 +133,7 @@ TEST(Layers, L_129_BatchNormOnAnotherAxis) {
   EXPECT_EQ(half(zeros({2, 3}, DType::kBF16), true).dtype(), DType::kBF16);
 }
 
-TEST(Layers, L_133_GroupNormChecksItsGroups) {
+TEST(Layers, L_133_N_125_N_126_GroupNormChecksItsGroups) {
   nnx::Rngs rngs(0);
   EXPECT_THROW(nnx::GroupNorm(6, {.num_groups = 4}, rngs), ValueError);
   EXPECT_THROW(nnx::GroupNorm(6, {.num_groups = 3, .group_size = 2}, rngs), ValueError);
@@ -144,7 +158,7 @@ TEST(Layers, L_131_MaskedNormIgnoresWhatIsMasked) {
   expect_golden(slice_axis(y, 0, 4, 1), expected, 2e-6, "statistics of four elements");
 }
 
-TEST(Layers, L_137_AttentionIsOneFormulaWhateverIsAsked) {
+TEST(Layers, L_137_N_135_AttentionIsOneFormulaWhateverIsAsked) {
   const Tensor q = random::normal(Key(1), {2, 3, 5, 4, 8}),
                k = random::normal(Key(2), {2, 3, 6, 2, 8});
   const Tensor v = random::normal(Key(3), {2, 3, 6, 2, 8}),
@@ -170,7 +184,35 @@ TEST(Layers, L_137_AttentionIsOneFormulaWhateverIsAsked) {
   expect_identical(kept, fast, "dropout differs by what is dropped only");
 }
 
-TEST(Layers, L_144_Masks) {
+TEST(Layers, N_135_AttentionOfFewerKeyHeadsRepeatsThem) {
+  const Tensor q = random::normal(Key(1), {2, 5, 4, 8}), k = random::normal(Key(2), {2, 6, 2, 8}),
+               v = random::normal(Key(3), {2, 6, 2, 8});
+  expect_golden(nnx::dot_product_attention(q, k, v),
+                nnx::dot_product_attention(q, repeat(k, 2, 2), repeat(v, 2, 2)), 1e-6, "repeated");
+  const Tensor square = slice_axis(k, 0, 5, 1), values = slice_axis(v, 0, 5, 1);
+  expect_golden(
+      nnx::dot_product_attention(q, square, values, {.causal = true}),
+      nnx::dot_product_attention(q, square, values, {.mask = nnx::make_causal_mask(ones({2, 5}))}),
+      1e-6, "causal");
+  const auto refused = [&](const Tensor& a, const Tensor& b, const Tensor& c) -> std::string {
+    try {
+      nnx::dot_product_attention(a, b, c);
+    } catch (const ShapeError& e) {
+      return e.what();
+    }
+    return "nothing thrown";
+  };
+  const auto expect_text = [](const std::string& text, const char* part) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  };
+  expect_text(refused(slice_axis(q, 0, 3, 2), k, v), "3 query heads do not divide into groups");
+  expect_text(refused(q, k[0], v), "got f32[2,5,4,8], f32[6,2,8] and f32[2,6,2,8]");
+  expect_text(refused(q, slice_axis(k, 0, 1, 0), v), "differ in batch dimensions");
+  expect_text(refused(q, k, slice_axis(v, 0, 5, 1)), "k f32[2,6,2,8] and v f32[2,5,2,8] differ");
+  expect_text(refused(q, slice_axis(k, 0, 7, 3), v), "f32[2,6,2,7]");
+}
+
+TEST(Layers, L_144_N_136_Masks) {
   EXPECT_EQ(linen::make_causal_mask(ones({2, 3})).shape(), (Shape{2, 1, 3, 3}));
   expect_values(linen::make_causal_mask(ones({3})), {1, 0, 0, 1, 1, 0, 1, 1, 1}, 0, "causal");
   EXPECT_EQ(linen::make_causal_mask(ones({3}), 2).shape(), (Shape{1, 1, 1, 3, 3}));
@@ -178,7 +220,14 @@ TEST(Layers, L_144_Masks) {
   const Tensor both =
       linen::combine_masks({tensor({1.f, 1.f, 0.f}), Tensor(), tensor({1.f, 0.f, 1.f})});
   expect_values(both, {1, 0, 0}, 0, "and");
-  EXPECT_THROW(linen::combine_masks({ones({2}), ones({2, 2})}), ValueError);
+  EXPECT_THROW(nnx::combine_masks({ones({2}), ones({2, 2})}), ValueError);
+  const Tensor seen = nnx::make_attention_mask(tensor({1, 1, 0}), tensor({1, 0}));
+  EXPECT_EQ(seen.shape(), (Shape{1, 3, 2}));
+  expect_values(seen, {1, 0, 1, 0, 0, 0}, 0, "pairs");
+  EXPECT_EQ(nnx::make_attention_mask(ones({2, 3}), ones({2, 4}), {}, 1, DType::kBool).type(),
+            (TensorType{DType::kBool, {1, 2, 1, 3, 4}}));
+  expect_values(nnx::make_attention_mask(tensor({0, 2}), tensor({1, 2}), equal), {0, 0, 0, 1}, 0,
+                "another comparison");
 }
 
 TEST(Layers, L_142_AttentionSowsItsWeights) {

@@ -202,11 +202,15 @@ Axes free_axes(size_t rank, const Axes& a, const Axes& b) {
 
 Shape dot_shape(const DotParams& params, const Shape& lhs, const Shape& rhs) {
   Shape shape;
+  const auto add_free = [&](const Shape& operand, const Axes& contract, const Axes& batch) {
+    for (size_t axis = 0; axis < operand.size(); ++axis) {
+      const int64_t a = static_cast<int64_t>(axis);
+      if (!contains(contract, a) && !contains(batch, a)) shape.push_back(operand[axis]);
+    }
+  };
   for (int64_t axis : params.lhs_batch) shape.push_back(lhs[axis]);
-  for (int64_t axis : free_axes(lhs.size(), params.lhs_contract, params.lhs_batch))
-    shape.push_back(lhs[axis]);
-  for (int64_t axis : free_axes(rhs.size(), params.rhs_contract, params.rhs_batch))
-    shape.push_back(rhs[axis]);
+  add_free(lhs, params.lhs_contract, params.lhs_batch);
+  add_free(rhs, params.rhs_contract, params.rhs_batch);
   checked_element_count("dot_general", shape);
   return shape;
 }
@@ -222,16 +226,13 @@ const Primitive& dot_general_primitive() {
 
 namespace {
 
-Axes disjoint_axes(const char* operation, const char* side, const Axes& contract, const Axes& batch,
-                   const Tensor& x) {
-  const Axes a = normalize_axes(contract, x.rank(), operation);
-  for (int64_t axis : normalize_axes(batch, x.rank(), operation)) {
-    if (contains(a, axis)) {
-      fail<ShapeError>("{}: axis {} of {} {} is both contracted and batch", operation, axis, side,
-                       to_string(x.type()));
-    }
+void check_disjoint(const char* operation, const char* side, const Axes& contract,
+                    const Axes& batch, const Tensor& x) {
+  for (int64_t axis : batch) {
+    if (!contains(contract, axis)) continue;
+    fail<ShapeError>("{}: axis {} of {} {} is both contracted and batch", operation, axis, side,
+                     to_string(x.type()));
   }
-  return a;
 }
 
 }  // namespace
@@ -242,10 +243,12 @@ PreparedDot prepare_dot(const char* operation, const Tensor& lhs, const Tensor& 
   PreparedDot out{lhs.dtype() == type.dtype ? lhs : astype(lhs, type.dtype),
                   rhs.dtype() == type.dtype ? rhs : astype(rhs, type.dtype),
                   {}};
-  out.params.lhs_contract = disjoint_axes(operation, "lhs", dims.lhs_contract, dims.lhs_batch, lhs);
-  out.params.rhs_contract = disjoint_axes(operation, "rhs", dims.rhs_contract, dims.rhs_batch, rhs);
+  out.params.lhs_contract = normalize_axes(dims.lhs_contract, lhs.rank(), operation);
   out.params.lhs_batch = normalize_axes(dims.lhs_batch, lhs.rank(), operation);
+  check_disjoint(operation, "lhs", out.params.lhs_contract, out.params.lhs_batch, lhs);
+  out.params.rhs_contract = normalize_axes(dims.rhs_contract, rhs.rank(), operation);
   out.params.rhs_batch = normalize_axes(dims.rhs_batch, rhs.rank(), operation);
+  check_disjoint(operation, "rhs", out.params.rhs_contract, out.params.rhs_batch, rhs);
   out.params.result = preferred_element_type.value_or(type.dtype);
   return out;
 }

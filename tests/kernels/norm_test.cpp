@@ -7,7 +7,7 @@
 #include "kernels/cpu/norm/batch_norm.h"
 #include "kernels/cpu/norm/cross_entropy.h"
 #include "kernels/cpu/norm/layer_norm.h"
-#include "kernels/cpu/norm/softmax.h"
+#include "kernels/cpu/norm/line_kernels.h"
 #include "linnet/error.h"
 #include "tests/kernels/kernel_test_data.h"
 
@@ -50,19 +50,22 @@ void rms_norm_backward(DType dtype, int64_t rows, int64_t length, const void* x,
   cpu::rms_norm_backward(dtype, rows, length, x, scale, rstd, dy, dx, dscale, workspace);
 }
 
+void along_lines(const LineKernel& kernel, DType dtype, int64_t outer, int64_t axis, int64_t inner,
+                 std::initializer_list<const void*> in, void* out) {
+  OwnWorkspace workspace(lines_workspace(kernel, dtype, outer, axis, inner));
+  run_lines(kernel, dtype, outer, axis, inner, in.begin(), out, workspace);
+}
 void softmax(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* x, void* y,
              bool logarithm) {
-  OwnWorkspace workspace(softmax_workspace(dtype, outer, axis, inner));
-  cpu::softmax(dtype, outer, axis, inner, x, y, logarithm, workspace);
+  along_lines(logarithm ? log_softmax_lines : softmax_lines, dtype, outer, axis, inner, {x}, y);
 }
 void softmax_backward(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* y,
                       const void* dy, void* dx, bool logarithm) {
-  OwnWorkspace workspace(softmax_workspace(dtype, outer, axis, inner));
-  cpu::softmax_backward(dtype, outer, axis, inner, y, dy, dx, logarithm, workspace);
+  along_lines(logarithm ? log_softmax_backward_lines : softmax_backward_lines, dtype, outer, axis,
+              inner, {y, dy}, dx);
 }
 void logsumexp(DType dtype, int64_t outer, int64_t axis, int64_t inner, const void* x, void* out) {
-  OwnWorkspace workspace(softmax_workspace(dtype, outer, axis, inner));
-  cpu::logsumexp(dtype, outer, axis, inner, x, out, workspace);
+  along_lines(logsumexp_lines, dtype, outer, axis, inner, {x}, out);
 }
 void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const void* logits,
                            DType label_dtype, const void* labels, void* loss, void* lse) {

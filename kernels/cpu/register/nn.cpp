@@ -9,65 +9,12 @@
 #include "kernels/cpu/norm/batch_norm.h"
 #include "kernels/cpu/norm/cross_entropy.h"
 #include "kernels/cpu/norm/layer_norm.h"
-#include "kernels/cpu/norm/softmax.h"
 #include "kernels/cpu/register/families.h"
+#include "kernels/cpu/register/lines.h"
 #include "kernels/cpu/workspace.h"
 
 namespace linnet {
 namespace {
-
-AxisSplit split_at(const KernelRequest& request) {
-  const size_t axis = static_cast<size_t>(request.params.as<AxisParams>().axis);
-  return {request.inputs[0].shape, axis, axis + 1};
-}
-
-size_t softmax_bytes(const KernelRequest& request) {
-  const AxisSplit s = split_at(request);
-  return cpu::softmax_workspace(request.inputs[0].dtype, s.outer, s.axis, s.inner);
-}
-
-template <bool kLogarithm>
-void run_softmax(const KernelRequest& request, const void* const* in, void* const* out,
-                 void* workspace) {
-  const AxisSplit s = split_at(request);
-  cpu::softmax(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], out[0], kLogarithm,
-               workspace);
-}
-
-template <bool kLogarithm>
-void run_softmax_backward(const KernelRequest& request, const void* const* in, void* const* out,
-                          void* workspace) {
-  const AxisSplit s = split_at(request);
-  cpu::softmax_backward(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], in[1], out[0],
-                        kLogarithm, workspace);
-}
-
-std::string decline_logsumexp(const KernelRequest& request) {
-  const Axes& axes = request.params.as<LogSumExpParams>().axes;
-  if (axes.empty()) return "no axes";
-  for (size_t i = 0; i < axes.size(); ++i) {
-    if (axes[i] != axes[0] + static_cast<int64_t>(i)) return "axes apart";
-    if (request.inputs[0].shape[static_cast<size_t>(axes[i])] == 0) return "an empty axis";
-  }
-  return {};
-}
-
-AxisSplit summed(const KernelRequest& request) {
-  const Axes& axes = request.params.as<LogSumExpParams>().axes;
-  return {request.inputs[0].shape, static_cast<size_t>(axes.front()),
-          static_cast<size_t>(axes.back()) + 1};
-}
-
-size_t logsumexp_bytes(const KernelRequest& request) {
-  const AxisSplit s = summed(request);
-  return cpu::softmax_workspace(request.inputs[0].dtype, s.outer, s.axis, s.inner);
-}
-
-void run_logsumexp(const KernelRequest& request, const void* const* in, void* const* out,
-                   void* workspace) {
-  const AxisSplit s = summed(request);
-  cpu::logsumexp(request.inputs[0].dtype, s.outer, s.axis, s.inner, in[0], out[0], workspace);
-}
 
 /// Classes along the last axis.
 AxisSplit rows_and_classes(const KernelRequest& request) {
@@ -294,29 +241,11 @@ size_t bytes_of(const KernelRequest& request) {
 }  // namespace
 
 void register_nn(KernelTable& table) {
-  table.add(softmax_primitive(), {.name = "rows",
-                                  .in_place = true,
-                                  .run = run_softmax<false>,
-                                  .workspace_bytes = softmax_bytes,
-                                  .never_throws = true});
-  table.add(log_softmax_primitive(), {.name = "rows",
-                                      .in_place = true,
-                                      .run = run_softmax<true>,
-                                      .workspace_bytes = softmax_bytes,
-                                      .never_throws = true});
-  table.add(softmax_backward_primitive(), {.name = "rows",
-                                           .run = run_softmax_backward<false>,
-                                           .workspace_bytes = softmax_bytes,
-                                           .never_throws = true});
-  table.add(log_softmax_backward_primitive(), {.name = "rows",
-                                               .run = run_softmax_backward<true>,
-                                               .workspace_bytes = softmax_bytes,
-                                               .never_throws = true});
-  table.add(logsumexp_primitive(), {.name = "rows",
-                                    .decline = decline_logsumexp,
-                                    .run = run_logsumexp,
-                                    .workspace_bytes = logsumexp_bytes,
-                                    .never_throws = true});
+  add_lines<cpu::softmax_lines, AxisParams>(table, softmax_primitive());
+  add_lines<cpu::log_softmax_lines, AxisParams>(table, log_softmax_primitive());
+  add_lines<cpu::softmax_backward_lines, AxisParams>(table, softmax_backward_primitive());
+  add_lines<cpu::log_softmax_backward_lines, AxisParams>(table, log_softmax_backward_primitive());
+  add_lines<cpu::logsumexp_lines, LogSumExpParams>(table, logsumexp_primitive());
   table.add(integer_cross_entropy_primitive(), {.name = "rows",
                                                 .decline = decline_without_classes,
                                                 .run = run_cross_entropy,

@@ -3,10 +3,12 @@
 //   linnet doctor
 #include <cstdio>
 #include <exception>
+#include <string>
 #include <string_view>
 
 #include "linnet/core.h"
 #include "linnet/cuda.h"
+#include "linnet/instruction_set.h"
 #include "linnet/parallel.h"
 
 namespace {
@@ -26,7 +28,9 @@ void try_device(linnet::Device device) {
 }
 
 int doctor() {
-  std::printf("cpu:0: %d threads\n%s", linnet::num_threads(), linnet::cuda::report().c_str());
+  std::printf("cpu:0: %d threads, %s\n%s", linnet::num_threads(),
+              std::string(name_of(linnet::instruction_set())).c_str(),
+              linnet::cuda::report().c_str());
   for (int i = 0; i < linnet::device_count(linnet::DeviceType::kCuda); ++i)
     try_device({linnet::DeviceType::kCuda, static_cast<uint8_t>(i)});
   return 0;

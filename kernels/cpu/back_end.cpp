@@ -8,6 +8,7 @@
 #include "kernels/cpu/register/families.h"
 #include "linnet/deterministic.h"
 #include "linnet/error.h"
+#include "linnet/instruction_set.h"
 #include "linnet/parallel.h"
 
 namespace linnet {
@@ -62,6 +63,7 @@ class CpuBackEnd final : public BackEnd {
  public:
   KernelTable& kernels() override {
     static KernelTable* table = [] {
+      instruction_set();  // before the first kernel: the environment may ask for one
       define_all_primitives();
       auto* fresh = new KernelTable;
       register_cpu_kernels(*fresh);

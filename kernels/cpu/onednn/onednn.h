@@ -12,6 +12,7 @@
 #include "core/ops/scalar_functions.h"
 #include "kernels/cpu/onednn/prepared.h"
 #include "linnet/dtype.h"
+#include "linnet/instruction_set.h"
 #include "linnet/shape.h"
 
 namespace linnet::cpu::onednn {
@@ -67,5 +68,9 @@ PrepareResult prepare_conv_backward_data(const ConvSpec& spec);
 /// Gradients with respect to w and the bias. Inputs: x, dy. Outputs: dw, then the gradient of the
 /// bias if there is one.
 PrepareResult prepare_conv_backward_weights(const ConvSpec& spec);
+
+/// Lets oneDNN use this instruction set and no wider one. False if it is too late: once, and before
+/// anything else here.
+bool limit_instruction_set(InstructionSet set);
 
 }  // namespace linnet::cpu::onednn

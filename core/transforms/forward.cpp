@@ -207,6 +207,10 @@ TensorList abstract_call(const TensorList& inputs,
   return outputs;
 }
 
+bool is_abstract(const Tensor& tensor) {
+  return tensor.defined() && tensor.impl()->serial == TensorImpl::kAbstract;
+}
+
 TensorList known_results(const char* name, const TypeList& unknown,
                          const std::function<TensorList(const TensorList&)>& f) {
   // Results for a batch of no entries follow from the types alone, and only what depends on a

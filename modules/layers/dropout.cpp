@@ -13,13 +13,4 @@ Tensor dropout(const Tensor& x, double rate, const Axes& broadcast_dims, bool de
   return linnet::dropout(x, key().data(), rate, broadcast_dims);
 }
 
-bool given_once(const char* layer, const char* name, std::optional<bool> of_layer,
-                std::optional<bool> of_call) {
-  if (of_layer.has_value() == of_call.has_value()) {
-    fail<ValueError>("{}: '{}' must be given once, to the layer or to the call; it was given {}",
-                     layer, name, of_layer ? "to both" : "to neither");
-  }
-  return of_layer ? *of_layer : *of_call;
-}
-
 }  // namespace linnet::layers

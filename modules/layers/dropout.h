@@ -13,10 +13,4 @@ namespace linnet::layers {
 Tensor dropout(const Tensor& x, double rate, const Axes& broadcast_dims, bool deterministic,
                const std::function<Key()>& key);
 
-/// The one of two settings that is given, for layers that take it at construction or at call
-/// (merge_param).
-/// @throws ValueError if both or neither are.
-bool given_once(const char* layer, const char* name, std::optional<bool> of_layer,
-                std::optional<bool> of_call);
-
 }  // namespace linnet::layers

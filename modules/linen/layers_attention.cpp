@@ -1,10 +1,10 @@
 #include "linnet/linen/layers_attention.h"
 
 #include "linnet/detail/format.h"
+#include "linnet/layers/merge_param.h"
 #include "linnet/linen/layers_linear.h"
 #include "linnet/linen/layers_norm.h"
 #include "modules/layers/attention.h"
-#include "modules/layers/dropout.h"
 
 namespace linnet::layers {
 namespace {
@@ -67,7 +67,7 @@ Tensor Attention<Api, kName>::attend(typename Api::Scope& s, const Tensor& q,
                              .broadcast_dropout = broadcast_dropout};
   if (dropout_rate > 0) {
     settings.deterministic =
-        given_once(kClassName, "deterministic", deterministic, call.deterministic);
+        merge_param(kClassName, "deterministic", deterministic, call.deterministic);
     settings.dropout_key = [&] {
       return call.dropout_key ? *call.dropout_key : s.make_rng("dropout");
     };

@@ -1,5 +1,6 @@
 #include "linnet/linen/layers_norm.h"
 
+#include "linnet/layers/merge_param.h"
 #include "modules/layers/dropout.h"
 #include "modules/layers/normalization.h"
 
@@ -31,8 +32,8 @@ Tensor BatchNorm<Api>::operator()(typename Api::Scope& s, const Tensor& x,
                                   const Tensor& mask) const
   requires(Api::kFunctional)
 {
-  const bool running = given_once("BatchNorm", "use_running_average", use_running_average,
-                                  use_running_average_of_call);
+  const bool running = merge_param("BatchNorm", "use_running_average", use_running_average,
+                                   use_running_average_of_call);
   const Shape shape = feature_shape(x.shape(), axis);
   const DType of_statistics = statistics_dtype(*this);
   const linen::ScopeVariable mean =
@@ -92,7 +93,7 @@ Tensor Dropout<Api>::operator()(typename Api::Scope& s, const Tensor& x,
                                 const std::optional<Key>& key) const
   requires(Api::kFunctional)
 {
-  const bool off = given_once("Dropout", "deterministic", deterministic, deterministic_of_call);
+  const bool off = merge_param("Dropout", "deterministic", deterministic, deterministic_of_call);
   return dropout(x, rate, broadcast_dims, off,
                  [&] { return key ? *key : s.make_rng(rng_collection); });
 }

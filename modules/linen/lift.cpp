@@ -82,7 +82,7 @@ std::string Pack::mutability() const {
   std::string out;
   for (const auto& node : roots_) {
     out += node->root->initializing ? "init," : "";
-    out += node->root->mutate.text() + ';';
+    out += node->root->mutate.text() + ';' + node->root->capture.text() + ';';
   }
   return out;
 }
@@ -129,6 +129,7 @@ std::shared_ptr<ScopeRoot> Pack::inner_root(size_t r, const VariableGroups& vari
   for (const CollectionFilter& filter : filters_.out) written = written | filter;
   root->mutate = outside.root->mutate & written & mutate;
   root->initializing = outside.root->initializing;
+  root->capture = outside.root->capture;
   root->transformation = name_;
   return root;
 }

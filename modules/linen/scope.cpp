@@ -2,30 +2,18 @@
 
 #include <algorithm>
 #include <atomic>
-#include <iterator>
 #include <set>
 #include <span>
 
 #include "linnet/detail/format.h"
 #include "linnet/detail/sha1.h"
+#include "linnet/linen/errors.h"
 #include "linnet/transforms.h"
 #include "modules/linen/scope_node.h"
 
 namespace linnet::linen {
 
 namespace {
-
-void reserve(ScopeNode& node, const std::string& name, const std::string& collection,
-             const char* kind) {
-  std::set<std::string>& users = node.reserved[name];
-  const bool clash =
-      collection.empty() ? !users.empty() : users.count(collection) || users.count("");
-  if (clash) {
-    fail<ModuleError>("NameInUseError: cannot create {} '{}' in scope {}: the name is in use", kind,
-                      name, node.text());
-  }
-  users.insert(collection);
-}
 
 /// A hint about the transformation around a scope, whose name is put into `text`; nothing where
 /// there is none.
@@ -35,77 +23,28 @@ std::string in_transformation(const ScopeNode& node, std::string text) {
   return text.replace(text.find("{}"), 2, name);
 }
 
+}  // namespace
+
+void reserve(ScopeNode& node, const std::string& name, const std::string& collection,
+             const char* kind) {
+  std::set<std::string>& users = node.reserved[name];
+  const bool clash =
+      collection.empty() ? !users.empty() : users.count(collection) || users.count("");
+  if (clash) {
+    fail<NameInUseError>("NameInUseError: cannot create {} '{}' in scope {}: the name is in use",
+                         kind, name, node.text());
+  }
+  users.insert(collection);
+}
+
 void require_mutable(const ScopeNode& node, const std::string& collection,
                      const std::string& name) {
   if (node.root->mutate.contains(collection)) return;
-  fail<ModuleError>(
+  fail<ModifyScopeVariableError>(
       "ModifyScopeVariableError: cannot write '{}' in scope {}: collection '{}' is immutable\n"
       "  hint: name the collection in apply_with({{.mutate = {{\"{}\"}}}}, ...){}",
       name, node.text(), collection, collection,
       in_transformation(node, ", and among those that {} lets out"));
-}
-
-}  // namespace
-
-CollectionFilter::CollectionFilter(std::vector<std::string> names) : names_(std::move(names)) {
-  std::sort(names_.begin(), names_.end());
-  names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
-}
-
-bool CollectionFilter::contains(const std::string& collection) const {
-  return std::binary_search(names_.begin(), names_.end(), collection) != deny_;
-}
-
-std::string CollectionFilter::text() const {
-  return fmt::format("{}{{{}}}", deny_ ? "all but " : "", fmt::join(names_, ", "));
-}
-
-CollectionFilter CollectionFilter::deny(const CollectionFilter& filter) {
-  CollectionFilter out = filter;
-  out.deny_ = !out.deny_;
-  return out;
-}
-
-namespace {
-
-using Names = std::vector<std::string>;
-
-Names united(const Names& a, const Names& b) {
-  Names out;
-  std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
-  return out;
-}
-Names without(const Names& a, const Names& b) {
-  Names out;
-  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
-  return out;
-}
-Names common(const Names& a, const Names& b) {
-  Names out;
-  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
-  return out;
-}
-
-}  // namespace
-
-CollectionFilter operator&(const CollectionFilter& a, const CollectionFilter& b) {
-  CollectionFilter out;
-  out.deny_ = a.deny_ && b.deny_;
-  if (a.deny_ && b.deny_)
-    out.names_ = united(a.names_, b.names_);
-  else if (a.deny_)
-    out.names_ = without(b.names_, a.names_);
-  else if (b.deny_)
-    out.names_ = without(a.names_, b.names_);
-  else
-    out.names_ = common(a.names_, b.names_);
-  return out;
-}
-CollectionFilter operator|(const CollectionFilter& a, const CollectionFilter& b) {
-  return CollectionFilter::deny(CollectionFilter::deny(a) & CollectionFilter::deny(b));
-}
-CollectionFilter operator-(const CollectionFilter& a, const CollectionFilter& b) {
-  return a & CollectionFilter::deny(b);
 }
 
 std::string class_name(const std::type_info& type) { return short_type_name(type); }
@@ -113,8 +52,9 @@ std::string class_name(const std::type_info& type) { return short_type_name(type
 Tensor ScopeVariable::value() const {
   const Variables* leaf = node_->root->find(node_->full_path(collection_, name_));
   if (!leaf) {
-    fail<ModuleError>("ScopeVariableNotFoundError: no variable '{}' in collection '{}' of scope {}",
-                      name_, collection_, node_->text());
+    fail<ScopeVariableNotFoundError>(
+        "ScopeVariableNotFoundError: no variable '{}' in collection '{}' of scope {}", name_,
+        collection_, node_->text());
   }
   return leaf->value();
 }
@@ -142,6 +82,11 @@ Scope Scope::push(std::string_view name) {
   return ScopeAccess::child(*this, key);
 }
 
+Scope Scope::reopened(const std::string& name) const {
+  node_->check_alive();
+  return ScopeAccess::child(*this, name);
+}
+
 void Scope::rewind() {
   node_->reserved.clear();
   node_->automatic_names.clear();
@@ -160,21 +105,22 @@ Shape abstract_shape(const std::function<Variables(const Key&)>& init) {
       .shape();
 }
 
-[[noreturn]] void parameter_missing(const ScopeNode& node, const std::string& name) {
+}  // namespace
+
+void parameter_missing(const ScopeNode& node, const std::string& name) {
   const Variables* all = node.root->find({"params"});
   if (!all || all->empty()) {
-    fail<ModuleError>(
+    fail<ScopeCollectionNotFound>(
         "ScopeCollectionNotFound: parameter '{}' of scope {} was asked for, but there is no "
         "collection 'params'\n"
         "  hint: pass the variables that init returned{}",
         name, node.text(),
         in_transformation(node, ", and name the collection in the options of {}"));
   }
-  fail<ModuleError>("ScopeParamNotFoundError: no parameter '{}' in scope {}; there is {}", name,
-                    node.text(), fmt::join(all->keys(), ", "));
+  fail<ScopeParamNotFoundError>(
+      "ScopeParamNotFoundError: no parameter '{}' in scope {}; there is {}", name, node.text(),
+      fmt::join(all->keys(), ", "));
 }
-
-}  // namespace
 
 Tensor Scope::param(const std::string& name, const Initializer& init, const Shape& shape,
                     DType dtype) {
@@ -185,7 +131,7 @@ Tensor Scope::param(const std::string& name, const Initializer& init, const Shap
     reserve(*node_, name, "params", "param");
     const Tensor value = existing->value();
     if (value.shape() != shape) {
-      fail<ModuleError>(
+      fail<ScopeParamShapeError>(
           "ScopeParamShapeError: parameter '{}' in scope {}: expected shape {}, got {}", name,
           node_->text(), to_string(shape), to_string(value.type()));
     }
@@ -203,7 +149,7 @@ Tensor Scope::param(const std::string& name, const std::function<Variables(const
     const Tensor value = existing->value();
     const Shape expected = abstract_shape(init);
     if (value.shape() != expected) {
-      fail<ModuleError>(
+      fail<ScopeParamShapeError>(
           "ScopeParamShapeError: parameter '{}' in scope {}: expected shape {}, got {}", name,
           node_->text(), to_string(expected), to_string(value.type()));
     }
@@ -216,18 +162,32 @@ Tensor Scope::param(const std::string& name, const std::function<Variables(const
   return value;
 }
 
+namespace {
+
+[[noreturn]] void variable_missing(const ScopeNode& node, const std::string& collection,
+                                   const std::string& name) {
+  const Variables* all = node.root->find({collection});
+  const std::string hint =
+      in_transformation(node, "\n  hint: name the collection in the options of {}");
+  if (!all || all->empty()) {
+    fail<ScopeCollectionNotFound>(
+        "ScopeCollectionNotFound: no variable '{}' in collection '{}' of scope {}{}", name,
+        collection, node.text(), hint);
+  }
+  fail<ScopeVariableNotFoundError>(
+      "ScopeVariableNotFoundError: no variable '{}' in collection '{}' of scope {}{}", name,
+      collection, node.text(), hint);
+}
+
+}  // namespace
+
 ScopeVariable Scope::variable(const std::string& collection, const std::string& name,
                               const std::function<Tensor()>& init) {
   node_->check_alive();
   reserve(*node_, name, collection, "variable");
   if (!has_variable(collection, name)) {
     if (!node_->root->mutate.contains(collection) || !init) {
-      const Variables* all = node_->root->find({collection});
-      fail<ModuleError>(
-          "{}: no variable '{}' in collection '{}' of scope {}{}",
-          !all || all->empty() ? "ScopeCollectionNotFound" : "ScopeVariableNotFoundError", name,
-          collection, node_->text(),
-          in_transformation(*node_, "\n  hint: name the collection in the options of {}"));
+      variable_missing(*node_, collection, name);
     }
     node_->root->put(node_->full_path(collection, name), Variables(init()));
   }
@@ -235,10 +195,12 @@ ScopeVariable Scope::variable(const std::string& collection, const std::string& 
 }
 
 bool Scope::has_variable(const std::string& collection, const std::string& name) const {
+  node_->check_alive();
   return node_->root->find(node_->full_path(collection, name)) != nullptr;
 }
 
 Tensor Scope::get_variable(const std::string& collection, const std::string& name) const {
+  node_->check_alive();
   const Variables* leaf = node_->root->find(node_->full_path(collection, name));
   return leaf ? leaf->value() : Tensor();
 }
@@ -272,40 +234,13 @@ void Scope::put_leaf(const std::string& collection, const std::vector<std::strin
 }
 
 Variables Scope::variables() const {
+  node_->check_alive();
   Variables out;
   for (const auto& [collection, tree] : node_->root->all().children()) {
     const Variables* below = tree.find_path(node_->path);
     if (below) out.children().emplace(collection, *below);
   }
   return out;
-}
-
-bool Scope::sow(const std::string& collection, const std::string& name, const Tensor& value) {
-  node_->check_alive();
-  if (!node_->root->mutate.contains(collection)) return false;
-  const std::vector<std::string> path = node_->full_path(collection, name);
-  const Variables* before = node_->root->find(path);
-  if (!before || !before->is_leaf()) reserve(*node_, name, collection, "variable");
-  Variables leaf = before && before->is_leaf() ? *before : Variables(state::Value::tuple_of({}));
-  leaf.leaf().tensors.push_back(value);
-  node_->root->put(path, std::move(leaf));
-  return true;
-}
-
-Tensor Scope::perturb(const std::string& name, const Tensor& value, const std::string& collection) {
-  node_->check_alive();
-  if (node_->root->initializing && node_->root->mutate.contains(collection)) {
-    node_->root->put(node_->full_path(collection, name), Variables(zeros_like(value)));
-  }
-  const Variables* all = node_->root->find({collection});
-  if (!all) return value;
-  const Variables* leaf = node_->root->find(node_->full_path(collection, name));
-  if (!leaf) {
-    fail<ModuleError>(
-        "perturb: collection '{}' has no entry '{}' in scope {}\n  hint: leave the collection out",
-        collection, name, node_->text());
-  }
-  return value + leaf->value();
 }
 
 namespace {
@@ -341,7 +276,7 @@ Key Scope::make_rng(const std::string& stream) {
   auto found = streams.find(stream);
   if (found == streams.end()) found = streams.find("params");
   if (found == streams.end()) {
-    fail<ModuleError>(
+    fail<InvalidRngError>(
         "InvalidRngError: scope {} needs a random key for '{}'\n  hint: pass rngs = {{{{\"{}\", "
         "key}}}}{}",
         node_->text(), stream, stream,
@@ -363,6 +298,7 @@ std::vector<std::string> Scope::rng_streams() const {
 }
 
 bool Scope::is_mutable_collection(const std::string& collection) const {
+  node_->check_alive();
   return node_->root->mutate.contains(collection);
 }
 const CollectionFilter& Scope::mutable_collections() const { return node_->root->mutate; }
@@ -378,14 +314,14 @@ namespace {
 void check_variables(const Variables& variables) {
   for (const auto& [collection, tree] : variables.children()) {
     if (tree.is_leaf()) {
-      fail<ModuleError>(
+      fail<ApplyScopeInvalidVariablesTypeError>(
           "ApplyScopeInvalidVariablesTypeError: collection '{}' is a leaf; expected a dictionary "
           "of collections",
           collection);
     }
   }
   if (variables.contains("params") && variables["params"].contains("params")) {
-    fail<ModuleError>(
+    fail<ApplyScopeInvalidVariablesStructureError>(
         "ApplyScopeInvalidVariablesStructureError: 'params' contains another 'params'\n"
         "  hint: pass {{\"params\": ...}} once");
   }
@@ -394,7 +330,7 @@ void check_variables(const Variables& variables) {
 }  // namespace
 
 RootCall::RootCall(Variables variables, const RngStreams& rngs, CollectionFilter mutate,
-                   bool initializing)
+                   bool initializing, const CaptureFilter& capture, bool entered)
     : root_([&] {
         check_variables(variables);
         return std::make_shared<ScopeRoot>(std::move(variables));
@@ -402,21 +338,24 @@ RootCall::RootCall(Variables variables, const RngStreams& rngs, CollectionFilter
       scope_([&] {
         for (const auto& [name, key] : rngs.keys()) {
           if (!key.shape().empty()) {
-            fail<ModuleError>(
+            fail<InvalidRngError>(
                 "InvalidRngError: stream '{}' needs one key, got a key array of shape {}", name,
                 to_string(key.shape()));
           }
         }
         for (const auto& [name, key] : rngs.keys()) root_->streams[name] = {key};
-        root_->mutate = std::move(mutate);
+        root_->mutate = capture.empty() ? std::move(mutate) : mutate | "intermediates";
         root_->initializing = initializing;
+        root_->capture = capture;
         auto node = std::make_shared<ScopeNode>();
         node->root = root_;
         return Scope(node);
       }()),
-      current_(std::make_unique<CurrentCall>(&scope_)) {}
+      current_(entered ? enter() : nullptr) {}
 
 RootCall::~RootCall() { root_->alive = false; }
+
+std::shared_ptr<void> RootCall::enter() const { return std::make_shared<CurrentCall>(&scope_); }
 
 Variables RootCall::updates() const {
   Variables out;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "linnet/detail/format.h"
+#include "linnet/linen/errors.h"
 
 namespace linnet::linen {
 
@@ -110,7 +111,7 @@ std::string ScopeNode::text() const { return "/" + tree::to_string(shown_path); 
 
 void ScopeNode::check_alive() const {
   if (root->alive) return;
-  fail<ModuleError>(
+  fail<InvalidScopeError>(
       "InvalidScopeError: scope {} was used after the init or apply call that made it ended",
       text());
 }

@@ -43,6 +43,8 @@ class ScopeRoot {
   CollectionFilter mutate;
   bool initializing = false;
   bool alive = true;
+  /// Of outputs of modules.
+  CaptureFilter capture;
   /// The lifted transformation whose inside this is; empty for a call from outside.
   std::string transformation;
 
@@ -83,6 +85,15 @@ struct ScopeNode {
   std::string text() const;
   void check_alive() const;
 };
+
+/// Takes `name` for a variable of `collection`, or for a submodule if that is empty.
+/// @throws NameInUseError
+void reserve(ScopeNode& node, const std::string& name, const std::string& collection,
+             const char* kind);
+/// @throws ModifyScopeVariableError naming the variable, its scope and collection.
+void require_mutable(const ScopeNode& node, const std::string& collection, const std::string& name);
+/// @throws ScopeCollectionNotFound or ScopeParamNotFoundError
+[[noreturn]] void parameter_missing(const ScopeNode& node, const std::string& name);
 
 struct ScopeAccess {
   static const std::shared_ptr<ScopeNode>& node(const Scope& scope) { return scope.node_; }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "linnet/detail/format.h"
+#include "linnet/linen/errors.h"
 #include "modules/linen/lift.h"
 
 namespace linnet::linen::detail {
@@ -176,7 +177,7 @@ MapVariablesTransform metadata_axis(const CollectionAxis& entry, const Metadata&
 }
 
 [[noreturn]] void fail_returned_scope(const std::string& module) {
-  fail<ModuleError>(
+  fail<TransformedMethodReturnValueError>(
       "TransformedMethodReturnValueError: {} returns a scope or a variable from inside a "
       "transformation, where it ends\n  hint: return the value",
       module);

@@ -9,6 +9,9 @@
 
 namespace linnet::detail {
 
+/// Whether a tensor is a type without a value (`abstract`).
+bool is_abstract(const Tensor& tensor);
+
 /// Runs `f` on operands of which only the types are known. Results that do not depend on them are
 /// computed; the others are undefined, and nothing is computed for them. What `f` writes to
 /// variables is forgotten.

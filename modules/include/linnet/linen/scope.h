@@ -78,6 +78,35 @@ class RngStreams {
   std::map<std::string, Key> keys_;
 };
 
+/// One call of a module, as `capture_intermediates` chooses by it.
+struct ModuleCall {
+  std::vector<std::string> path;  ///< of the module's scope
+  std::string class_name;
+  std::string method;  ///< `__call__` unless the module is a method (linen/method.h)
+};
+
+/// Which outputs of modules a call keeps (L-051): none, those of all calls of modules (not of other
+/// methods), or those that a predicate chooses.
+class CaptureFilter {
+ public:
+  CaptureFilter(bool all = false) : all_(all) {}  // NOLINT(runtime/explicit)
+  template <class F>
+    requires(std::is_invocable_r_v<bool, const F&, const ModuleCall&>)
+  CaptureFilter(F predicate)  // NOLINT(runtime/explicit)
+      : CaptureFilter(std::function<bool(const ModuleCall&)>(std::move(predicate)), Predicate{}) {}
+  bool empty() const { return !all_ && !predicate_; }
+  bool contains(const ModuleCall& call) const;
+  /// Equal texts choose the same: that of a predicate is shared by its copies only.
+  const std::string& text() const { return text_; }
+
+ private:
+  struct Predicate {};
+  CaptureFilter(std::function<bool(const ModuleCall&)> predicate, Predicate);
+  bool all_ = false;
+  std::function<bool(const ModuleCall&)> predicate_;
+  std::string text_;
+};
+
 /// Makes a parameter from a key, a shape and a dtype (init.h).
 using Initializer = std::function<Tensor(const Key&, const Shape&, DType)>;
 
@@ -88,6 +117,24 @@ class ScopeRoot;
 class CurrentCall;
 
 namespace detail {
+
+class RootCall;
+
+/// Whether an output is made of tensors, so that it can be kept in `intermediates`.
+template <class T>
+struct IsKept : std::bool_constant<HasFields<T>> {};
+template <>
+struct IsKept<Tensor> : std::true_type {};
+template <class... T>
+struct IsKept<std::tuple<T...>> : std::conjunction<IsKept<T>...> {};
+template <class A, class B>
+struct IsKept<std::pair<A, B>> : std::conjunction<IsKept<A>, IsKept<B>> {};
+template <class T>
+struct IsKept<std::vector<T>> : IsKept<T> {};
+template <class K, class T, class C>
+struct IsKept<std::map<K, T, C>> : IsKept<T> {};
+template <class T>
+struct IsKept<std::optional<T>> : IsKept<T> {};
 
 /// Says what is wrong with a module that cannot be called, before the compiler says where. (A
 /// class, so that it is looked at before what follows in the function.)
@@ -149,7 +196,7 @@ class Scope {
     static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
     Scope child = push(name);
     const ModulePathScope path(name);
-    return module(child, std::forward<A>(args)...);
+    return child.run(module, std::forward<A>(args)...);
   }
   /// The same, named after its type: `Dense_0`, `Dense_1`, … in the order of calls.
   template <class Module, class... A>
@@ -163,13 +210,16 @@ class Scope {
   }
   /// A child scope that may be entered again under the same name: shared submodules.
   Scope child(std::string_view name) { return push(name); }
+  /// The child scope of that name, whether the name is in use or not: for looking at what a module
+  /// has made.
+  Scope reopened(const std::string& name) const;
   /// Calls `module` in an already opened child scope, again and again: names are free again at each
   /// call, random counters go on (L-016).
   template <class Module, class... A>
   static auto call(Scope& scope, const Module& module, A&&... args) {
     static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
     scope.rewind();
-    return module(scope, std::forward<A>(args)...);
+    return scope.run(module, std::forward<A>(args)...);
   }
 
   /// The parameter `name`: read if it exists (its shape must fit), made with the next `params` key
@@ -180,6 +230,11 @@ class Scope {
                DType dtype = DType::kF32);
   /// The same with an initialiser that returns a (boxed) leaf: `with_partitioning`.
   Tensor param(const std::string& name, const std::function<Variables(const Key&)>& init);
+  /// A parameter that is a dictionary of leaves (L-042), as `init` makes it; without `unboxed`,
+  /// with its boxes. What exists must have the paths and shapes that `init` would give.
+  /// @throws ModuleError as param.
+  Variables param_tree(const std::string& name, const std::function<Variables(const Key&)>& init,
+                       bool unboxed = true);
   /// The variable `name` of a collection; made from `init` if absent and the collection is mutable.
   ScopeVariable variable(const std::string& collection, const std::string& name,
                          const std::function<Tensor()>& init);
@@ -187,6 +242,9 @@ class Scope {
   /// Undefined if absent.
   Tensor get_variable(const std::string& collection, const std::string& name) const;
   void put_variable(const std::string& collection, const std::string& name, state::Value value);
+  /// Merges a dictionary below `name`, entry by entry: scopes below see the new values (L-005).
+  void put_variables(const std::string& collection, const std::string& name,
+                     const Variables& entries);
   /// Raw leaves with their boxes, for bridges.
   const Variables* find_leaf(const std::string& collection,
                              const std::vector<std::string>& path) const;
@@ -198,6 +256,10 @@ class Scope {
   /// Appends to a tuple stored under `name`; false (and nothing done) if the collection is
   /// immutable (L-049).
   bool sow(const std::string& collection, const std::string& name, const Tensor& value);
+  /// The same with a tensor in place of the tuple: `reduce(entry, value)`, from `first()` on.
+  bool sow(const std::string& collection, const std::string& name, const Tensor& value,
+           const std::function<Tensor(const Tensor& entry, const Tensor& value)>& reduce,
+           const std::function<Tensor()>& first);
   /// Adds a stored zero that can be differentiated with respect to (L-050).
   Tensor perturb(const std::string& name, const Tensor& value,
                  const std::string& collection = "perturbations");
@@ -220,6 +282,25 @@ class Scope {
 
  private:
   friend struct ScopeAccess;
+  friend class detail::RootCall;
+  /// Calls `module` in this scope, and keeps its output if it is to be captured.
+  template <class Module, class... A>
+  auto run(const Module& module, A&&... args) {
+    using Output = std::decay_t<std::invoke_result_t<const Module&, Scope&, A...>>;
+    if constexpr (detail::IsKept<Output>::value) {
+      if (captures()) {
+        Output output = module(*this, std::forward<A>(args)...);
+        std::string method = "__call__";
+        if constexpr (requires { module.method_name(); }) method = module.method_name();
+        keep_output(class_name_of(module), method, tree::leaves_with_path(output));
+        return output;
+      }
+    }
+    return module(*this, std::forward<A>(args)...);
+  }
+  bool captures() const;
+  void keep_output(std::string class_name, const std::string& method,
+                   const std::vector<std::pair<std::string, Tensor>>& leaves);
   void rewind();
   Scope push(std::string_view name);
   std::string automatic_name(const std::string& base);
@@ -236,6 +317,10 @@ void set_rng_separator(bool on);
 struct ApplyOptions {
   CollectionFilter mutate = false;  ///< collections that may change and are returned
   RngStreams rngs = {};
+  /// Outputs of modules to keep in `intermediates`, which is then mutable: each under the name of
+  /// the method, at the path of its module, as a tuple with an entry for each call. An output of
+  /// several tensors is a dictionary of such tuples, named as in `tree::leaves_with_path`.
+  CaptureFilter capture_intermediates = {};
 };
 
 namespace detail {
@@ -243,9 +328,17 @@ namespace detail {
 /// A call from outside: owns the variables while the module runs.
 class RootCall {
  public:
-  RootCall(Variables variables, const RngStreams& rngs, CollectionFilter mutate, bool initializing);
+  RootCall(Variables variables, const RngStreams& rngs, CollectionFilter mutate, bool initializing,
+           const CaptureFilter& capture = {}, bool entered = true);
   ~RootCall();
   Scope& scope() { return scope_; }
+  template <class Module, class... A>
+  auto run(const Module& module, A&&... args) {
+    return scope_.run(module, std::forward<A>(args)...);
+  }
+  /// While what it gives is alive, this is the thread's innermost call; one that is `entered` is it
+  /// from the beginning.
+  std::shared_ptr<void> enter() const;
   /// The mutable collections after the call.
   Variables updates() const;
   Variables all() const;
@@ -253,7 +346,7 @@ class RootCall {
  private:
   std::shared_ptr<ScopeRoot> root_;
   Scope scope_;
-  std::unique_ptr<CurrentCall> current_;
+  std::shared_ptr<void> current_;
 };
 
 /// What `init` may write by default: everything but `intermediates`.
@@ -261,19 +354,31 @@ CollectionFilter default_init_filter();
 
 }  // namespace detail
 
+/// Options of one `init`.
+struct InitOptions {
+  CollectionFilter mutate = detail::default_init_filter();  ///< collections that are made
+  CaptureFilter capture_intermediates = {};                 ///< as of ApplyOptions
+};
+
 /// Runs `module` on empty variables; gives its output and the variables it made.
 template <class Module, class... A>
-auto init_with_output(const Module& module, const RngStreams& rngs, A&&... args) {
+auto init_with(const InitOptions& options, const Module& module, const RngStreams& rngs,
+               A&&... args) {
   static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
-  detail::RootCall call({}, rngs, detail::default_init_filter(), true);
-  auto output = module(call.scope(), std::forward<A>(args)...);
+  detail::RootCall call({}, rngs, options.mutate, true, options.capture_intermediates);
+  auto output = call.run(module, std::forward<A>(args)...);
   return std::make_pair(std::move(output), call.updates());
+}
+
+template <class Module, class... A>
+auto init_with_output(const Module& module, const RngStreams& rngs, A&&... args) {
+  return init_with({}, module, rngs, std::forward<A>(args)...);
 }
 
 /// The variables alone.
 template <class Module, class... A>
 Variables init(const Module& module, const RngStreams& rngs, A&&... args) {
-  return init_with_output(module, rngs, std::forward<A>(args)...).second;
+  return init_with({}, module, rngs, std::forward<A>(args)...).second;
 }
 
 /// Runs `module` on `variables`, which do not change.
@@ -282,7 +387,7 @@ template <class Module, class... A>
 auto apply(const Module& module, const Variables& variables, A&&... args) {
   static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
   detail::RootCall call(variables, {}, false, false);
-  return module(call.scope(), std::forward<A>(args)...);
+  return call.run(module, std::forward<A>(args)...);
 }
 
 /// The same with random streams and mutable collections: gives `{output, updated collections}`.
@@ -290,8 +395,9 @@ template <class Module, class... A>
 auto apply_with(const ApplyOptions& options, const Module& module, const Variables& variables,
                 A&&... args) {
   static_assert(sizeof(detail::ModuleCheck<Module, A...>) > 0);
-  detail::RootCall call(variables, options.rngs, options.mutate, false);
-  auto output = module(call.scope(), std::forward<A>(args)...);
+  detail::RootCall call(variables, options.rngs, options.mutate, false,
+                        options.capture_intermediates);
+  auto output = call.run(module, std::forward<A>(args)...);
   return std::make_pair(std::move(output), call.updates());
 }
 

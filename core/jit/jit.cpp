@@ -12,6 +12,7 @@
 #include "core/jit/entry.h"
 #include "core/jit/recording.h"
 #include "core/jit/retrace.h"
+#include "core/sharding/current_mesh.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/named_axes.h"
 #include "linnet/detail/format.h"
@@ -122,6 +123,7 @@ JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::
   if (length > 64) key.reserve(length);
   append_device(key, default_device());
   key += named_axes_key();
+  key += current_mesh_key();
   KeyWriter writer(key);
   for (size_t i = 0; i < arguments.size(); ++i) {
     key += arguments[i].structure;

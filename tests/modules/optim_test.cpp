@@ -12,6 +12,8 @@
 #include "linnet/metrics.h"
 #include "linnet/nnx.h"
 #include "linnet/optim.h"
+#include "linnet/optim/schedules.h"
+#include "tests/modules/optim_support.h"
 #include "tests/ops/golden_file.h"
 
 namespace linnet {
@@ -20,43 +22,15 @@ namespace {
 using testing::expect_golden;
 using testing::GoldenFile;
 
-struct Params {
-  Tensor a, b;
-};
+using testing::optim_gradient;
+using testing::OptimParams;
 
 class Optimizers : public ::testing::Test {
  protected:
-  Params params{random::normal(Key(0), {3, 4}), random::normal(Key(1), {4})};
-
-  static Params gradient(int step) {
-    constexpr double kScale[] = {1.0, 3.0, 0.1, 1.0, 0.0};
-    const Key key(100 + step);
-    return {kScale[step] * random::normal(key, {3, 4}),
-            kScale[step] * random::normal(random::fold_in(key, 1), {4})};
-  }
-
+  OptimParams params = testing::optim_start();
   void check(const std::string& name, const optim::GradientTransformation& tx) {
-    // As updates, as whole steps, and as whole steps under jit.
-    Params updated = params, stepped = params, jitted = params;
-    optim::TransformState state = tx.init(params), step_state = state, jit_state = state;
-    const auto jit_step = jit(
-        [tx](Params& p, optim::TransformState& s, const Params& g) { optim::step(tx, p, g, s); });
-    for (int t = 0; t < 5; ++t) {
-      auto [updates, next] = tx.update(gradient(t), state, updated);
-      state = next;
-      updated = optim::apply_updates(updated, updates);
-      optim::step(tx, stepped, gradient(t), step_state);
-      jit_step(jitted, jit_state, gradient(t));
-      for (const auto& [kind, got] :
-           {std::pair{"updates", updated}, {"step", stepped}, {"jit", jitted}}) {
-        const std::string what = name + " " + kind + " step " + std::to_string(t);
-        const std::string key = name + "/params/" + std::to_string(t) + "/";
-        expect_golden(got.a, golden.tensor(key + "a"), 5e-6, what);
-        expect_golden(got.b, golden.tensor(key + "b"), 5e-6, what);
-      }
-    }
+    testing::check_short_trajectory(golden, name, tx);
   }
-
   GoldenFile golden{"optim"};
 };
 
@@ -92,7 +66,7 @@ TEST_F(Optimizers, J_112_J_113_J_120_J_121_J_122_others) {
 TEST_F(Optimizers, J_106_global_norm) {
   const Tensor wanted = golden.tensor("global_norm/out");
   for (int t = 0; t < 5; ++t) {
-    const Params g = gradient(t);
+    const OptimParams g = optim_gradient(t);
     expect_golden(global_norm({g.a, g.b}), index_axis(wanted, t, 0), 1e-6, "global_norm");
   }
 }
@@ -100,16 +74,16 @@ TEST_F(Optimizers, J_106_global_norm) {
 TEST_F(Optimizers, J_098_J_105_identity_and_errors) {
   const auto nothing = optim::set_to_zero();
   optim::TransformState state = nothing.init(params);
-  Params same = params;
-  optim::step(nothing, same, gradient(0), state);
+  OptimParams same = params;
+  optim::step(nothing, same, optim_gradient(0), state);
   expect_golden(same.a, params.a, 0, "set_to_zero");
-  EXPECT_THROW(optim::adamw(0.1).update_list({gradient(0).a}, state, {params.a, params.b}),
+  EXPECT_THROW(optim::adamw(0.1).update_list({optim_gradient(0).a}, state, {params.a, params.b}),
                TreeError);
-  EXPECT_THROW(optim::step(optim::adamw(0.1), same, gradient(0), state), TreeError);
+  EXPECT_THROW(optim::step(optim::adamw(0.1), same, optim_gradient(0), state), TreeError);
   EXPECT_THROW(optim::apply_updates(TensorList{params.a}, TensorList{}), TreeError);
 }
 
-TEST(Schedules, J_128_J_129_J_130_J_131_J_132_J_133_J_134_values) {
+TEST(Schedules, J_128_J_129_J_130_J_131_J_132_J_133_J_134_J_135_values) {
   const GoldenFile golden("optim");
   const std::map<std::string, optim::Schedule> schedules{
       {"constant", optim::constant_schedule(0.3)},
@@ -124,6 +98,24 @@ TEST(Schedules, J_128_J_129_J_130_J_131_J_132_J_133_J_134_values) {
       {"join", optim::join_schedules({optim::linear_schedule(0, 1, 4), optim::constant_schedule(1),
                                       optim::cosine_decay_schedule(1, 6)},
                                      {4, 9})},
+      {"piecewise_interpolate_linear",
+       optim::piecewise_interpolate_schedule(optim::Interpolation::kLinear, 1,
+                                             {{5, 0.5}, {12, 0.1}})},
+      {"piecewise_interpolate_cosine",
+       optim::piecewise_interpolate_schedule(optim::Interpolation::kCosine, 1,
+                                             {{5, 0.5}, {12, 0.1}})},
+      {"warmup_constant", optim::warmup_constant_schedule(0, 1, 5)},
+      {"warmup_exponential", optim::warmup_exponential_decay_schedule(0, 1,
+                                                                      {.warmup_steps = 5,
+                                                                       .transition_steps = 4,
+                                                                       .decay_rate = 0.5,
+                                                                       .transition_begin = 2,
+                                                                       .end_value = 0.2})},
+      {"sgdr",
+       optim::sgdr_schedule({{.warmup_steps = 2, .decay_steps = 8, .end = 0.1},
+                             {.init = 0.1, .peak = 0.5, .warmup_steps = 3, .decay_steps = 9}})},
+      {"cosine_onecycle", optim::cosine_onecycle_schedule(18, 1)},
+      {"linear_onecycle", optim::linear_onecycle_schedule(18, 1)},
   };
   for (const auto& [name, schedule] : schedules) {
     const Tensor wanted = golden.tensor("schedule/" + name + "/out");
@@ -188,6 +180,12 @@ TEST(Schedules, errors_name_the_schedule_that_was_called) {
               piecewise_constant_schedule(1, {{5, -1}});
             }),
             "piecewise_constant_schedule: expected scales of at least 0, got -1 at 5");
+  EXPECT_EQ(text_of([] {
+              piecewise_interpolate_schedule(Interpolation::kLinear, 1, {{5, -1}});
+            }),
+            "piecewise_interpolate_schedule: expected scales of at least 0, got -1 at 5");
+  EXPECT_EQ(text_of([] { linear_onecycle_schedule(0, 1); }),
+            "linear_onecycle_schedule: expected a positive number of steps, got 0");
 }
 
 /// Every optimiser by name.

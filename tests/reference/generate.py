@@ -30,6 +30,7 @@ from cases import named_axes
 from cases import nnx_transforms
 from cases import ops
 from cases import optim
+from cases import optim_long
 from cases import promotion
 from cases import random_numbers
 from cases import recurrent
@@ -46,6 +47,7 @@ MAKERS = {
     "linen_transforms": linen_transforms.make,
     "named_axes": named_axes.make,
     "optim": optim.make,
+    "optim_long": optim_long.make,
     "losses": losses.make,
     "nnx_transforms": nnx_transforms.make,
     "ops": ops.make,

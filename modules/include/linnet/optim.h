@@ -8,6 +8,9 @@
 //
 //   optim::TransformState state = tx.init(params);      // functional API: params is any tree
 //   optim::step(tx, params, grads, state);              // new parameters and state in place
+//
+// More of optax is in linnet/optim/: optimizers.h (lamb, adafactor, muon …), transforms.h (their
+// parts), wrappers.h (masked, partition, multi_steps …), schedules.h (one-cycle …), lbfgs.h.
 #pragma once
 
 #if __cplusplus < 202002L
@@ -98,12 +101,62 @@ class Rate {
   std::string text_;
 };
 
+/// A setting of each parameter, such as whether it decays: in the order of the parameters' leaves,
+/// or a function of the parameter, or of where it is and the parameter. Its text is its identity,
+/// as that of a Schedule.
+template <class T>
+class PerParameter {
+ public:
+  using Paths = std::vector<tree::Path>;
+  PerParameter(std::vector<T> values) : values_(std::move(values)) {  // NOLINT(runtime/explicit)
+    for (const T& value : values_) text_ += (text_.empty() ? "[" : ", ") + text_of(value);
+    text_ += "]";
+  }
+  template <class F>
+    requires std::is_invocable_r_v<T, const std::decay_t<F>&, const Tensor&>
+  PerParameter(F&& function)  // NOLINT(runtime/explicit)
+      : of_tensor_(std::forward<F>(function)), text_(of_tensor_.identity()) {}
+  template <class F>
+    requires std::is_invocable_r_v<T, const std::decay_t<F>&, const tree::Path&, const Tensor&>
+  PerParameter(F&& function)  // NOLINT(runtime/explicit)
+      : of_path_(std::forward<F>(function)), text_(of_path_.identity()) {}
+
+  bool needs_paths() const { return static_cast<bool>(of_path_); }
+  /// @param paths of the parameters; null if they are not known, which is right for what needs
+  /// none.
+  std::vector<T> operator()(const Paths* paths, const TensorList& params) const {
+    if (!of_tensor_ && !of_path_) return values_;
+    std::vector<T> out;
+    for (size_t i = 0; i < params.size(); ++i)
+      out.push_back(of_tensor_ ? of_tensor_(params[i]) : of_path_((*paths)[i], params[i]));
+    return out;
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  static std::string text_of(const std::string& value) { return "'" + value + "'"; }
+  static std::string text_of(bool value) { return value ? "true" : "false"; }
+  std::vector<T> values_;
+  Function<T(const Tensor&)> of_tensor_;
+  Function<T(const tree::Path&, const Tensor&)> of_path_;
+  std::string text_;
+};
+/// Which parameters a transformation is for:
+///   [](const tree::Path& path, const Tensor&) { return path.back().name != "bias"; }
+using Mask = PerParameter<bool>;
+
 /// What a transformation remembers: named lists of tensors (one per parameter, or a single count),
 /// and the states of the parts of a chain.
 struct TransformState {
   std::map<std::string, TensorList> lists;
   std::vector<TransformState> parts;
   LINNET_FIELDS(lists, parts)
+};
+
+/// What some transformations need besides the gradients.
+struct ExtraArguments {
+  Tensor value = {};  ///< of the function that is minimised, at the parameters
+  std::function<Tensor(const TensorList& params)> value_fn = {};  ///< that function
 };
 
 /// Maps gradients to updates. All lists are in the order of the parameters' leaves (J-097). Updates
@@ -120,20 +173,57 @@ struct GradientTransformation {
       step_list;
   /// Name and settings; equal texts mean equal transformations. Empty: unknown, equal to none.
   std::string description;
+  /// Of a transformation that depends on where parameters are: the one for parameters at `paths`,
+  /// which has no `bind` any more. What works on trees calls it; the lists above know no paths.
+  std::function<GradientTransformation(const std::vector<tree::Path>& paths)> bind = {};
+  /// Instead of `update_list` where extra arguments are given.
+  std::function<TensorList(const TensorList& grads, TransformState& state, const TensorList& params,
+                           const ExtraArguments& extra)>
+      update_extra = {};
 
   template <class Tree>
-  TransformState init(const Tree& params) const {
-    return init_list(tree::leaves(params));
-  }
+  TransformState init(const Tree& params) const;
   /// {updates, new state}.
   template <class Tree>
   std::pair<Tree, TransformState> update(const Tree& grads, const TransformState& state,
-                                         const Tree& params) const {
-    TransformState next = state;
-    TensorList updates = update_list(tree::leaves(grads), next, tree::leaves(params));
-    return {tree::unflatten(grads, updates), std::move(next)};
-  }
+                                         const Tree& params,
+                                         const ExtraArguments& extra = {}) const;
 };
+
+namespace detail {
+
+/// `tx`, or what it is for the parameters of a tree, which is then kept in `bound`.
+template <class Tree>
+const GradientTransformation& bound_to(const GradientTransformation& tx, const Tree& params,
+                                       GradientTransformation& bound) {
+  if (!tx.bind) return tx;
+  bound = tx.bind(tree::tensor_paths(tree::flatten(const_cast<Tree&>(params), true)));
+  return bound;
+}
+
+/// Updates, with extra arguments if the transformation takes any.
+TensorList update_lists(const GradientTransformation& tx, const TensorList& grads,
+                        TransformState& state, const TensorList& params,
+                        const ExtraArguments& extra);
+
+}  // namespace detail
+
+template <class Tree>
+TransformState GradientTransformation::init(const Tree& params) const {
+  GradientTransformation bound;
+  return detail::bound_to(*this, params, bound).init_list(tree::leaves(params));
+}
+template <class Tree>
+std::pair<Tree, TransformState> GradientTransformation::update(const Tree& grads,
+                                                               const TransformState& state,
+                                                               const Tree& params,
+                                                               const ExtraArguments& extra) const {
+  GradientTransformation bound;
+  TransformState next = state;
+  TensorList updates = detail::update_lists(detail::bound_to(*this, params, bound),
+                                            tree::leaves(grads), next, tree::leaves(params), extra);
+  return {tree::unflatten(grads, updates), std::move(next)};
+}
 
 /// p + u, in p's dtype (J-098).
 TensorList apply_updates(const TensorList& params, const TensorList& updates);
@@ -144,13 +234,16 @@ Tree apply_updates(const Tree& params, const Tree& updates) {
 
 /// One step on lists: new parameters; `state` is replaced.
 TensorList step_lists(const GradientTransformation& tx, const TensorList& params,
-                      const TensorList& grads, TransformState& state);
+                      const TensorList& grads, TransformState& state,
+                      const ExtraArguments& extra = {});
 /// One step in place, on trees of one structure.
 template <class Tree>
-void step(const GradientTransformation& tx, Tree& params, const Tree& grads,
-          TransformState& state) {
+void step(const GradientTransformation& tx, Tree& params, const Tree& grads, TransformState& state,
+          const ExtraArguments& extra = {}) {
+  GradientTransformation bound;
   params =
-      tree::unflatten(params, step_lists(tx, tree::leaves(params), tree::leaves(grads), state));
+      tree::unflatten(params, step_lists(detail::bound_to(tx, params, bound), tree::leaves(params),
+                                         tree::leaves(grads), state, extra));
 }
 
 GradientTransformation chain(std::vector<GradientTransformation> parts);
@@ -173,8 +266,9 @@ GradientTransformation scale_by_adam(AdamOptions options = {});
 GradientTransformation scale_by_rms(double decay = 0.9, double eps = 1e-8,
                                     double initial_scale = 0);
 GradientTransformation scale_by_lion(double b1 = 0.9, double b2 = 0.99);
-/// u + wd p (J-109).
-GradientTransformation add_decayed_weights(double weight_decay);
+/// u + wd p (J-109), of all parameters or of those in the mask. A schedule sees the count before it
+/// advances.
+GradientTransformation add_decayed_weights(Rate weight_decay, std::optional<Mask> mask = {});
 /// m' = g + decay m; Nesterov: g + decay m' (J-110).
 GradientTransformation trace(double decay, bool nesterov = false);
 /// Elementwise to [-limit, limit].
@@ -192,6 +286,8 @@ GradientTransformation sgd(Rate rate, std::optional<double> momentum = {}, bool 
 GradientTransformation adam(Rate rate, AdamOptions options = {});
 struct AdamWOptions {
   double b1 = 0.9, b2 = 0.999, eps = 1e-8, eps_root = 0, weight_decay = 1e-4;
+  std::optional<Mask> mask = {};  ///< the parameters that decay; by default all
+  bool nesterov = false;
 };
 /// Decay is decoupled: added after the Adam scaling, before the rate (J-119).
 GradientTransformation adamw(Rate rate, AdamWOptions options = {});
@@ -241,8 +337,8 @@ class Optimizer {
   /// changes nothing.
   /// @throws ModuleError if the paths differ, ShapeError if a gradient does not fit.
   template <class M>
-  void update(M& model, const nnx::State& grads) {
-    update_state(nnx::state(model, wrt_), grads);
+  void update(M& model, const nnx::State& grads, const ExtraArguments& extra = {}) {
+    update_state(nnx::state(model, wrt_), grads, extra);
   }
 
   /// Updates so far, i32[].
@@ -255,8 +351,8 @@ class Optimizer {
  private:
   Optimizer(GradientTransformation tx, nnx::Filter wrt,
             const std::vector<nnx::detail::NodeLeaf>& leaves);
-  Optimizer(GradientTransformation tx, nnx::Filter wrt, const TensorList& params);
-  void update_state(const nnx::State& params, const nnx::State& grads);
+  Optimizer(GradientTransformation tx, nnx::Filter wrt, const nnx::State& chosen);
+  void update_state(const nnx::State& params, const nnx::State& grads, const ExtraArguments& extra);
   GradientTransformation tx_;
   nnx::Filter wrt_;
   nnx::OptState step_;

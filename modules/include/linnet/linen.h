@@ -16,6 +16,7 @@
 
 #include "linnet/init.h"
 #include "linnet/layers/dtypes.h"
+#include "linnet/linen/layers_activation.h"
 #include "linnet/linen/layers_attention.h"
 #include "linnet/linen/layers_conv.h"
 #include "linnet/linen/layers_linear.h"

@@ -59,13 +59,13 @@ void for_each_axis_entry(Metadata& out, const Metadata& parameters, F&& f) {
     if (!names) continue;
     std::optional<std::string> axis;
     if (name == "out_sharding") {
-      if (!parameters.has("partition_name")) {
+      if (!parameters.has(kPartitionName)) {
         fail<ModuleError>(
             "PartitioningUnspecifiedError: the value has sharding {} but no 'partition_name' is "
             "given for the new axis",
             text_of(value));
       }
-      if (const std::string* text = parameters.get<std::string>("partition_name")) axis = *text;
+      if (const std::string* text = parameters.get<std::string>(kPartitionName)) axis = *text;
     } else if (parameters.has(name)) {
       if (const std::string* text = parameters.get<std::string>(name)) axis = *text;
     } else {
@@ -79,7 +79,7 @@ void run_axis_hooks(Metadata& out, const char* name, int64_t position, const Met
   const auto* found = out.get<std::vector<AxisHook>>(name);
   if (!found) return;
   const std::vector<AxisHook> hooks = *found;
-  const std::string* axis = parameters.get<std::string>("partition_name");
+  const std::string* axis = parameters.get<std::string>(kPartitionName);
   for (const AxisHook& hook : hooks) {
     hook.function(out, position, axis ? std::optional<std::string>(*axis) : std::nullopt);
   }

@@ -27,6 +27,15 @@ size_t GraphDef::hash() const {
 std::string GraphDef::text() const { return definition_ ? definition_->text() : "GraphDef()"; }
 
 namespace detail {
+
+namespace {
+thread_local int unowned_copies = 0;
+}  // namespace
+
+UnownedCopyScope::UnownedCopyScope() { ++unowned_copies; }
+UnownedCopyScope::~UnownedCopyScope() { --unowned_copies; }
+bool UnownedCopyScope::active() { return unowned_copies > 0; }
+
 namespace {
 
 /// Puts a state's cells in place of the module's.

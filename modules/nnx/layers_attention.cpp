@@ -1,6 +1,8 @@
 #include "linnet/nnx/layers_attention.h"
 
 #include "linnet/detail/format.h"
+#include "linnet/nnx/capture.h"
+#include "linnet/nnx/views.h"
 #include "modules/layers/attention.h"
 #include "modules/nnx/layer_parameters.h"
 
@@ -99,6 +101,15 @@ void MultiHeadAttention::init_cache(const Shape& input_shape, DType cache_dtype)
   cache_index.emplace(scalar_integer(0, DType::kI32));
 }
 
+void MultiHeadAttention::set_view(Attributes& attributes) {
+  const auto batch = attributes.take<int64_t>("batch_size");
+  const auto length = attributes.take<int64_t>("max_length");
+  if (batch.has_value() != length.has_value()) {
+    fail<ValueError>("{}: batch_size and max_length are given together", kLayer);
+  }
+  if (decode && batch) init_cache({*batch, *length, in_features});
+}
+
 void MultiHeadAttention::decode_into_cache(const Tensor& q, Tensor& k, Tensor& v, Tensor& mask) {
   if (!cached_key || !cached_value || !cache_index) {
     fail<ValueError>("{}: the cache is not initialised\n  hint: call init_cache before decoding",
@@ -139,14 +150,10 @@ Tensor MultiHeadAttention::attend(MultiHeadAttention* writable, const Tensor& q,
   if (call.sow_weights) {
     std::optional<Intermediate>& kept = required(writable, "sow_weights").attention_weights;
     settings.on_weights = [&](const Tensor& weights) {
-      if (!kept) {
-        kept.emplace(state::Value::tuple_of({}));
-        kept->cell()->label =
-            module_path().empty() ? "attention_weights" : module_path() + "/attention_weights";
-      }
-      state::Value all = kept->raw_value();
-      all.tensors.push_back(weights);
-      kept->set_raw_value(std::move(all));
+      const bool first = !kept;
+      if (!sow(kept, weights) || !first) return;
+      kept->cell()->label =
+          module_path().empty() ? "attention_weights" : module_path() + "/attention_weights";
     };
   }
   return out(layers::dot_product_attention(queries, keys, values, settings));

@@ -63,8 +63,7 @@ size_t described_axes(const VariableCellPtr& cell) {
 
 void metadata_call(std::vector<Visit> arguments, const Body& body, const MetadataOptions& options) {
   Metadata axis;
-  axis.set("partition_name",
-           options.partition ? MetadataValue(*options.partition) : MetadataValue());
+  axis.set(kPartitionName, options.partition ? MetadataValue(*options.partition) : MetadataValue());
   const ObjectCall objects("transform_metadata", std::move(arguments), options.in_axes,
                            {.differentiates = true});
   MetadataChange change;

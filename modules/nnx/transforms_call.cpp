@@ -249,7 +249,7 @@ void ObjectCall::restore() noexcept {
 }
 
 bool ObjectCall::changes_metadata(LeafAxis axis) const {
-  return axis.mapped() && options_.metadata.has("partition_name");
+  return axis.mapped() && options_.metadata.has(kPartitionName);
 }
 
 void ObjectCall::enter_metadata() {

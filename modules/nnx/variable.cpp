@@ -68,10 +68,13 @@ std::string_view LayerPath::place(const Variable& variable, int above) {
 
 namespace {
 thread_local int raw_copies = 0;
+thread_local int shared_copies = 0;
 }  // namespace
 
 RawCopyScope::RawCopyScope() { ++raw_copies; }
 RawCopyScope::~RawCopyScope() { --raw_copies; }
+SharedCopyScope::SharedCopyScope() { ++shared_copies; }
+SharedCopyScope::~SharedCopyScope() { --shared_copies; }
 
 void VariableCell::describe(std::string& structure) const {
   structure.append(reinterpret_cast<const char*>(&type), sizeof(type));
@@ -79,6 +82,7 @@ void VariableCell::describe(std::string& structure) const {
 }
 
 VariableCellPtr copy_cell(const VariableCellPtr& cell) {
+  if (shared_copies > 0) return cell;
   std::shared_ptr<void> alone;
   tree::CopyScope* scope = tree::CopyScope::current();
   std::shared_ptr<void>& copy = scope ? scope->copies[cell.get()] : alone;

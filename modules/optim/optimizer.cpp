@@ -18,15 +18,35 @@ TransformState StateVariables::read() const {
   return out;
 }
 
-void StateVariables::shape_like(const TransformState& state) {
+namespace {
+
+/// One tensor for each parameter, of its shape: a count of steps is an integer.
+bool belongs_to_parameters(const TensorList& tensors, const ParameterList& parameters) {
+  if (tensors.size() != parameters.size()) return false;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!is_floating(tensors[i].dtype()) || tensors[i].shape() != parameters[i].shape) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void StateVariables::shape_like(const TransformState& state, const ParameterList& parameters) {
   std::erase_if(lists, [&](const auto& list) { return !state.lists.count(list.first); });
   for (const auto& [name, tensors] : state.lists) {
     std::vector<nnx::OptState>& variables = lists[name];
     while (variables.size() > tensors.size()) variables.pop_back();
-    for (size_t i = variables.size(); i < tensors.size(); ++i) variables.emplace_back(tensors[i]);
+    const bool by_parameter = belongs_to_parameters(tensors, parameters);
+    for (size_t i = variables.size(); i < tensors.size(); ++i) {
+      if (by_parameter) {
+        variables.emplace_back(OptVariable::static_type(), tensors[i], parameters[i].metadata);
+      } else {
+        variables.emplace_back(OptArray::static_type(), tensors[i]);
+      }
+    }
   }
   parts.resize(state.parts.size());
-  for (size_t i = 0; i < parts.size(); ++i) parts[i].shape_like(state.parts[i]);
+  for (size_t i = 0; i < parts.size(); ++i) parts[i].shape_like(state.parts[i], parameters);
 }
 
 void StateVariables::append_writes(const TransformState& state, Writes& out) const {
@@ -38,8 +58,8 @@ void StateVariables::append_writes(const TransformState& state, Writes& out) con
   for (size_t i = 0; i < parts.size(); ++i) parts[i].append_writes(state.parts[i], out);
 }
 
-void StateVariables::write(const TransformState& state) {
-  shape_like(state);
+void StateVariables::write(const TransformState& state, const ParameterList& parameters) {
+  shape_like(state, parameters);
   Writes writes;
   append_writes(state, writes);
   for (auto& [cell, value] : writes) state::write(cell, std::move(value));
@@ -67,6 +87,23 @@ TensorList values_of(const nnx::State& state) {
   return out;
 }
 
+/// Hooks belong to the parameter's own value.
+Metadata metadata_of_states(Metadata metadata) {
+  for (const char* hook : {"on_get_value", "on_set_value", "on_create_value"}) metadata.erase(hook);
+  if (const MetadataValue* sharding = metadata.find("optimizer_sharding")) {
+    metadata.set("out_sharding", MetadataValue(*sharding));
+    metadata.erase("optimizer_sharding");
+  }
+  return metadata;
+}
+
+detail::ParameterList traits_of(const nnx::State& params) {
+  detail::ParameterList out;
+  for (const auto& [path, leaf] : params.entries())
+    out.push_back({leaf.value().shape(), metadata_of_states(leaf.cell->metadata)});
+  return out;
+}
+
 /// `tx`, or what it is for the parameters of a state, which is then kept in `bound`.
 const GradientTransformation& bound_to_paths(const GradientTransformation& tx,
                                              const nnx::State& params,
@@ -85,10 +122,13 @@ Optimizer::Optimizer(GradientTransformation tx, nnx::Filter wrt,
     : Optimizer(std::move(tx), wrt, chosen_variables(leaves, wrt)) {}
 
 Optimizer::Optimizer(GradientTransformation tx, nnx::Filter wrt, const nnx::State& chosen)
-    : tx_(std::move(tx)), wrt_(std::move(wrt)), step_(zero_count(values_of(chosen))) {
+    : tx_(std::move(tx)),
+      wrt_(std::move(wrt)),
+      step_(zero_count(values_of(chosen), DType::kU32)),
+      parameters_(traits_of(chosen)) {
   tx_.description = described(std::move(tx_.description));
   GradientTransformation bound;
-  state_.write(bound_to_paths(tx_, chosen, bound).init_list(values_of(chosen)));
+  state_.write(bound_to_paths(tx_, chosen, bound).init_list(values_of(chosen)), parameters_);
 }
 
 Optimizer& Optimizer::operator=(const Optimizer& other) {
@@ -97,7 +137,8 @@ Optimizer& Optimizer::operator=(const Optimizer& other) {
   tx_ = other.tx_;
   wrt_ = other.wrt_;
   step_ = other.step_;
-  state_.write(state);
+  parameters_ = other.parameters_;
+  state_.write(state, parameters_);
   return *this;
 }
 
@@ -115,7 +156,7 @@ void Optimizer::visit(tree::Visitor& visitor) {
 }
 
 void Optimizer::update_state(const nnx::State& params, const nnx::State& grads,
-                             const ExtraArguments& extra) {
+                             const ExtraArguments& extra, nnx::State* updates) {
   TensorList values, gradients;
   for (const auto& [path, leaf] : params.entries()) {
     const nnx::StateLeaf* gradient = grads.find(path);
@@ -137,14 +178,22 @@ void Optimizer::update_state(const nnx::State& params, const nnx::State& grads,
   }
   TransformState next_state = state();
   GradientTransformation bound;
-  const TensorList next =
-      step_lists(bound_to_paths(tx_, params, bound), values, gradients, next_state, extra);
+  const GradientTransformation& tx = bound_to_paths(tx_, params, bound);
+  TensorList next;
+  if (updates) {
+    const TensorList added = detail::update_lists(tx, gradients, next_state, values, extra);
+    next = apply_updates(values, added);
+    size_t at = 0;
+    for (const auto& [path, leaf] : params.entries()) updates->insert(path, {nullptr, added[at++]});
+  } else {
+    next = step_lists(tx, values, gradients, next_state, extra);
+  }
   detail::StateVariables::Writes writes;
   size_t i = 0;
   for (const auto& [path, leaf] : params.entries())
     writes.emplace_back(leaf.cell, state::Value(nnx::Variable(leaf.cell).stored(next[i++])));
   writes.emplace_back(step_.cell(), state::Value(next_count(step_.value())));
-  state_.shape_like(next_state);
+  state_.shape_like(next_state, parameters_);
   state_.append_writes(next_state, writes);
   // Nothing has been written until here, and nothing can fail any more.
   for (auto& [cell, value] : writes) state::write(cell, std::move(value));

@@ -21,8 +21,8 @@ TensorList zeros_of(const TensorList& params) {
 Tensor number_beside(const TensorList& params, const Tensor& value) {
   return value.to(params.empty() ? default_device() : params[0].device());
 }
-Tensor zero_count(const TensorList& params) {
-  return number_beside(params, scalar_integer(0, DType::kI32));
+Tensor zero_count(const TensorList& params, DType dtype) {
+  return number_beside(params, scalar_integer(0, dtype));
 }
 
 TensorList& list_of(TransformState& state, const char* name) {

@@ -15,7 +15,7 @@ Tensor filled_beside(const Tensor& p, double value);
 TensorList zeros_of(const TensorList& params);
 /// Zero-dimensional, beside the parameters: a step must not fetch it from another device.
 Tensor number_beside(const TensorList& params, const Tensor& value);
-Tensor zero_count(const TensorList& params);
+Tensor zero_count(const TensorList& params, DType dtype = DType::kI32);
 
 /// @throws TreeError if the state was made by another transformation.
 TensorList& list_of(TransformState& state, const char* name);

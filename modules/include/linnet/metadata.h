@@ -52,6 +52,10 @@ struct ValueHook {
   std::shared_ptr<int> id = std::make_shared<int>();
 };
 
+/// Names the axis that a transformation adds to or removes from metadata, in both module APIs:
+/// `{{kPartitionName, "layers"}}` as metadata of the transformation (N-157).
+inline constexpr char kPartitionName[] = "partition_name";
+
 class Metadata;
 /// A hook that may change further metadata when an axis is added or removed: (metadata, position,
 /// name).

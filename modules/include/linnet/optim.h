@@ -297,7 +297,28 @@ GradientTransformation lion(Rate rate, double b1 = 0.9, double b2 = 0.99,
 /// g / sqrt(sum of squares + eps).
 GradientTransformation adagrad(Rate rate, double initial_accumulator = 0.1, double eps = 1e-7);
 
+/// State of an optimiser that belongs to one parameter, such as a mean of its gradients: it has the
+/// parameter's metadata, with `optimizer_sharding` as its `out_sharding` (N-141).
+class OptVariable : public nnx::VariableOf<OptVariable, nnx::OptState> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+/// Any other state of an optimiser, such as a count of steps.
+class OptArray : public nnx::VariableOf<OptArray, nnx::OptState> {
+ public:
+  using VariableOf::VariableOf;
+  using VariableOf::operator=;
+};
+
 namespace detail {
+
+/// What states that belong to a parameter take over from it.
+struct ParameterTraits {
+  Shape shape;
+  Metadata metadata;
+};
+using ParameterList = std::vector<ParameterTraits>;
 
 /// A TransformState whose tensors are variables.
 struct StateVariables {
@@ -309,16 +330,17 @@ struct StateVariables {
 
   TransformState read() const;
   /// Makes and removes variables until there is one for each tensor of `state`.
-  void shape_like(const TransformState& state);
+  void shape_like(const TransformState& state, const ParameterList& parameters);
   /// What is to be written for `state`, which has the same structure.
   void append_writes(const TransformState& state, Writes& out) const;
-  void write(const TransformState& state);
+  void write(const TransformState& state, const ParameterList& parameters);
 };
 
 }  // namespace detail
 
-/// Optimiser of an object model: the transformation and its state, in variables of the kind
-/// OptState. A jitted step may take it by reference or capture it.
+/// Optimiser of an object model: the transformation and its state, in variables of the kinds
+/// OptVariable and OptArray. It knows the model by the paths of its variables only; a jitted step
+/// may take it by reference or capture it.
 class Optimizer {
  public:
   /// @param wrt the variables to optimise.
@@ -338,13 +360,20 @@ class Optimizer {
   /// @throws ModuleError if the paths differ, ShapeError if a gradient does not fit.
   template <class M>
   void update(M& model, const nnx::State& grads, const ExtraArguments& extra = {}) {
-    update_state(nnx::state(model, wrt_), grads, extra);
+    update_state(nnx::state(model, wrt_), grads, extra, nullptr);
+  }
+  /// The same, and gives the updates that were added, under the paths of the parameters (N-142).
+  template <class M>
+  nnx::State update_returning(M& model, const nnx::State& grads, const ExtraArguments& extra = {}) {
+    nnx::State updates;
+    update_state(nnx::state(model, wrt_), grads, extra, &updates);
+    return updates;
   }
 
-  /// Updates so far, i32[].
+  /// Updates so far, u32[].
   Tensor step() const { return step_.value(); }
   TransformState state() const { return state_.read(); }
-  void set_state(const TransformState& state) { state_.write(state); }
+  void set_state(const TransformState& state) { state_.write(state, parameters_); }
   const std::string& description() const { return tx_.description; }
   void visit(tree::Visitor& visitor);
 
@@ -352,11 +381,31 @@ class Optimizer {
   Optimizer(GradientTransformation tx, nnx::Filter wrt,
             const std::vector<nnx::detail::NodeLeaf>& leaves);
   Optimizer(GradientTransformation tx, nnx::Filter wrt, const nnx::State& chosen);
-  void update_state(const nnx::State& params, const nnx::State& grads, const ExtraArguments& extra);
+  void update_state(const nnx::State& params, const nnx::State& grads, const ExtraArguments& extra,
+                    nnx::State* updates);
   GradientTransformation tx_;
   nnx::Filter wrt_;
   nnx::OptState step_;
+  detail::ParameterList parameters_;
   detail::StateVariables state_;
+};
+
+/// An optimiser that holds its model, for code in the older style (N-143).
+///
+///   optim::ModelAndOptimizer trainer(nnx::Shared<Mlp>::make(rngs), optim::adam(1e-3));
+///   trainer.update(nnx::grad(loss, *trainer.model));
+template <class M>
+class ModelAndOptimizer : public Optimizer {
+ public:
+  ModelAndOptimizer(nnx::Shared<M> model, GradientTransformation tx,
+                    nnx::Filter wrt = nnx::of_type<nnx::Param>())
+      : Optimizer(*model, std::move(tx), std::move(wrt)), model(std::move(model)) {}
+  using Optimizer::update;
+  void update(const nnx::State& grads, const ExtraArguments& extra = {}) {
+    Optimizer::update(*model, grads, extra);
+  }
+
+  nnx::Shared<M> model;
 };
 
 }  // namespace linnet::optim
@@ -365,6 +414,17 @@ namespace linnet::tree {
 template <>
 struct Traits<optim::Optimizer> {
   static void visit(optim::Optimizer& optimizer, Visitor& visitor) { optimizer.visit(visitor); }
+};
+template <class M>
+struct Traits<optim::ModelAndOptimizer<M>> {
+  static void visit(optim::ModelAndOptimizer<M>& both, Visitor& visitor) {
+    visitor.enter(typeid(optim::ModelAndOptimizer<M>), 2);
+    visitor.child("model");
+    tree::visit(both.model, visitor);
+    visitor.child("optimizer");
+    both.visit(visitor);
+    visitor.leave();
+  }
 };
 }  // namespace linnet::tree
 

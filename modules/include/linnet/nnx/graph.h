@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <new>
 #include <string>
@@ -23,8 +24,23 @@
 
 namespace linnet::nnx {
 
+namespace detail {
+/// While one is alive, copies of shared nodes are owned by the table of the CopyScope alone and not
+/// by each other, so that nodes that refer to each other in a circle end with the table.
+class UnownedCopyScope {
+ public:
+  UnownedCopyScope();
+  ~UnownedCopyScope();
+  UnownedCopyScope(const UnownedCopyScope&) = delete;
+  UnownedCopyScope& operator=(const UnownedCopyScope&) = delete;
+  static bool active();
+};
+}  // namespace detail
+
 /// A counted reference to a module or variable: copies refer to the same object, and `split`,
-/// `merge` and gradients treat it as one node however often it is reached.
+/// `merge` and gradients treat it as one node however often it is reached. A node may refer to
+/// itself, also through others; as with any counted reference, such a circle is freed when one of
+/// its references is reset.
 template <class T>
 class Shared {
  public:
@@ -59,6 +75,12 @@ class Shared {
     tree::CopyScope* scope = tree::CopyScope::current();
     if (!scope || !object) return object;
     std::shared_ptr<void>& slot = scope->copies[object.get()];
+    const bool unowned = detail::UnownedCopyScope::active();
+    const auto reference = [unowned](const std::shared_ptr<void>& owner) {
+      T* place = static_cast<T*>(owner.get());
+      return unowned ? std::shared_ptr<T>(std::shared_ptr<void>(), place)
+                     : std::static_pointer_cast<T>(owner);
+    };
     if (!slot) {
       auto holder = std::make_shared<Holder>();
       T* place = reinterpret_cast<T*>(holder->storage);
@@ -66,9 +88,9 @@ class Shared {
       const std::shared_ptr<void> kept = slot;
       new (place) T(*object);
       holder->constructed = true;
-      return std::static_pointer_cast<T>(kept);
+      return reference(kept);
     }
-    return std::static_pointer_cast<T>(slot);
+    return reference(slot);
   }
   std::shared_ptr<T> object_;
 };
@@ -83,7 +105,9 @@ class GraphDef {
     std::string text() const override;
     const std::type_info* type = nullptr;
     std::shared_ptr<const void> prototype;  ///< the module with types in place of values
-    std::string structure;                  ///< of the tree, with the types of its leaves
+    /// The shared nodes of the prototype, which do not own each other.
+    std::map<const void*, std::shared_ptr<void>> shared_nodes;
+    std::string structure;  ///< of the tree, with the types of its leaves
     std::vector<tree::Path> paths;
   };
 
@@ -154,7 +178,11 @@ GraphDef graphdef(const M& module) {
   auto definition = std::make_shared<GraphDef::Definition>();
   const auto prototype = [&] {
     const state::PrototypeScope no_values;
-    return std::make_shared<M>(tree::copy(module));
+    const detail::UnownedCopyScope circles_end;
+    tree::CopyScope scope;
+    auto copy = std::make_shared<M>(module);
+    definition->shared_nodes = std::move(scope.copies);
+    return copy;
   }();
   for (const auto& leaf :
        detail::walk(detail::visitor_of(const_cast<M&>(module)), &definition->structure)) {
@@ -214,9 +242,15 @@ void update(M& module, const State& first, const S&... states) {
   detail::write_values(detail::walk(detail::visitor_of(module)), merge_state({&first, &states...}));
 }
 
-/// An independent module with the same values (N-054).
+/// An independent module with the same values; sharing inside is kept (N-026, N-054).
 template <class M>
 M clone(const M& module) {
+  return tree::copy(module);
+}
+/// Another module on the same variables: its settings and submodules are its own (N-054).
+template <class M>
+M share(const M& module) {
+  const SharedCopyScope same_variables;
   return tree::copy(module);
 }
 

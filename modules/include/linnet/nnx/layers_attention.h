@@ -17,6 +17,8 @@ namespace linnet::nnx {
 
 using AttentionOptions = layers::Attention<Api, layers::AttentionName::kMultiHeadAttention>;
 
+class Attributes;
+
 /// What may differ from call to call.
 struct AttentionCall {
   Tensor mask = {};  ///< broadcast to [batch..., heads, q_len, kv_len]; true where a query may look
@@ -65,6 +67,10 @@ class MultiHeadAttention : public AttentionOptions {
 
   /// Allocates the cache for inputs [batch..., max_length, in]; decoding starts at position 0.
   void init_cache(const Shape& input_shape, DType cache_dtype = DType::kF32);
+
+  /// Of nnx::view: with `decode`, `batch_size` and `max_length` allocate a cache.
+  /// @throws ValueError if one of the two is missing.
+  void set_view(Attributes& attributes);
 
   LinearGeneral query, key, value;
   std::optional<LayerNorm> query_ln, key_ln;

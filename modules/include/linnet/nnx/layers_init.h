@@ -54,13 +54,18 @@ struct Api {
   using AttentionCall = nnx::AttentionCall;
 };
 
+/// An initialiser whose variable carries metadata (N-012). A name that the layer's own metadata
+/// have too is as given here, except hooks, of which the layer's count.
+ParamInit with_metadata(Initializer initializer, Metadata metadata);
+
 /// An initialiser whose variable carries `out_sharding` (and `mesh`): a mesh axis name, or none,
 /// per dimension (N-149). `more` is added to the metadata.
 ParamInit with_partitioning(Initializer initializer, AxisNames names,
                             std::optional<MeshAxes> mesh = {}, Metadata more = {});
 
 /// A parameter from the next key of `rngs.params()`. It is drawn as `drawn_shape` if given, else as
-/// `shape`; `metadata` adds to that of `init`.
+/// `shape`; `metadata` is joined to that of `init`, as of `with_metadata`.
+/// @throws ValueError if both give `hijax`, `ref` or `eager_sharding`, and differ.
 Param make_param(Rngs& rngs, const ParamInit& init, const Initializer& otherwise,
                  const Shape& shape, DType dtype, const Metadata& metadata = {},
                  const std::optional<Shape>& drawn_shape = {});

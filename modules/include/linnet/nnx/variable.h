@@ -86,6 +86,10 @@ class Variable {
 
   Shape shape() const { return value().shape(); }
   DType dtype() const { return value().dtype(); }
+  size_t rank() const { return value().rank(); }
+  int64_t size() const { return value().size(); }
+  /// Of the value, as `Tensor::operator[]`.
+  Tensor operator[](int64_t index) const { return value()[index]; }
   const VariableType& type() const { return *cell_->type; }
   const Metadata& metadata() const { return cell_->metadata; }
   void set_metadata(std::string_view name, MetadataValue value);
@@ -113,6 +117,16 @@ class LayerPath {
  private:
   static std::string_view place(const Variable& variable, int above);
   ModulePathScope scope_;
+};
+
+/// While one is alive, copies of variables are further handles to the same cells, so that a copy of
+/// a module is another object on the same variables.
+class SharedCopyScope {
+ public:
+  SharedCopyScope();
+  ~SharedCopyScope();
+  SharedCopyScope(const SharedCopyScope&) = delete;
+  SharedCopyScope& operator=(const SharedCopyScope&) = delete;
 };
 
 /// While one is alive, copies of variables take the stored values as they are, past all

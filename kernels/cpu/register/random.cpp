@@ -182,7 +182,7 @@ template <class T>
 void dropout(cpu::Key key, int64_t count, double rate, const T* x, T* y, bool* mask) {
   constexpr int64_t kTile = 1024, kGrain = 8192;
   using Wide = std::conditional_t<sizeof(T) == 8, double, float>;
-  const Wide keep = scalar(1 - rate, dtype_of<T>()).template item<Wide>();
+  const Wide keep = static_cast<Wide>(T(static_cast<Wide>(1 - rate)));  // rounded to T
   const double kept = static_cast<float>(1 - rate);
   const int32_t threshold = static_cast<int32_t>(std::ceil(kept * 0x1p23));
   cpu::parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {

@@ -1,5 +1,6 @@
 #include "core/ops/dot.h"
 
+#include "core/ops/dot_training.h"
 #include "core/ops/families.h"
 #include "core/ops/fused.h"
 #include "core/ops/shape_ops.h"
@@ -263,6 +264,7 @@ void define_dot() {
   dot_general_primitive();
   linear_bias_activation_primitive();
   panel_linear_primitive();
+  define_dot_training();
 }
 
 }  // namespace linnet

@@ -20,6 +20,7 @@ void define_softmax() {
   logsumexp_primitive();
   integer_cross_entropy_primitive();
   integer_cross_entropy_backward_primitive();
+  integer_cross_entropy_and_gradient_primitive();
 }
 
 void define_norms() {

@@ -42,6 +42,10 @@ const Primitive& integer_cross_entropy_primitive();
 /// logits, labels, log-sum-exp, dloss -> dlogits.
 const Primitive& integer_cross_entropy_backward_primitive();
 
+/// logits, labels, dloss -> loss, log-sum-exp, dlogits: both at once, made by the compiler where a
+/// kernel takes it.
+const Primitive& integer_cross_entropy_and_gradient_primitive();
+
 /// Over the last `axes` axes of x.
 struct NormParams {
   double epsilon = 0;

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "core/ops/dims.h"
 #include "core/ops/nn.h"
 #include "linnet/detail/format.h"
@@ -67,6 +69,19 @@ TensorList decompose_backward(const NoParams&, Inputs x) {
   return {converted(mul(sub(p, target), expand_dims(dloss, -1)), logits.dtype())};
 }
 
+TypeList infer_both(const NoParams& p, Inputs x) {
+  TypeList out = infer_loss(p, x.first(2));
+  const std::array<Tensor, 3> operands{x[0], x[1], x[2]};
+  out.push_back(infer_backward(p, operands)[0]);
+  return out;
+}
+
+TensorList decompose_both(const NoParams& p, Inputs x) {
+  TensorList out = emit(integer_cross_entropy_primitive(), x.first(2), p);
+  out.push_back(emit_one(integer_cross_entropy_backward_primitive(), {x[0], x[1], out[1], x[2]}));
+  return out;
+}
+
 TensorList vjp_loss(const NoParams&, Inputs x, Outputs y, Inputs cts) {
   Tensor dlogits;
   if (cts[0].defined()) {
@@ -106,6 +121,14 @@ const Primitive& integer_cross_entropy_backward_primitive() {
                                  .infer = infer_backward,
                                  .dims = row_dims<infer_backward>,
                                  .nondifferentiable = bits_of({1})});
+  return p;
+}
+
+const Primitive& integer_cross_entropy_and_gradient_primitive() {
+  static const Primitive& p =
+      define(Composite<NoParams>{.name = "softmax_cross_entropy_with_integer_labels_and_gradient",
+                                 .decompose = decompose_both,
+                                 .infer = infer_both});
   return p;
 }
 

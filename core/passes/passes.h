@@ -27,6 +27,9 @@ void simplify(Graph& graph);
 Graph select_composites(const Graph& graph);
 /// Makes one node of a product or convolution and the bias, activation and residual that follow it.
 void fuse_epilogues(Graph& graph);
+/// Joins what only a step of training has: what is kept for the way back, a derivative behind a
+/// product, the gradients of a kernel and a bias, a loss and its gradient.
+void fuse_training(Graph& graph);
 /// Makes one `fused_elementwise` node of each cluster of elementwise nodes.
 void fuse_elementwise(Graph& graph);
 

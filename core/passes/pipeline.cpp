@@ -35,6 +35,9 @@ Graph optimize(const Graph& graph, const CompileOptions& options) {
     fuse_epilogues(out);
     remove_dead_code(out);
     check("fuse_epilogues");
+    fuse_training(out);
+    remove_dead_code(out);
+    check("fuse_training");
   }
   if (options.fusion) {
     fuse_elementwise(out);

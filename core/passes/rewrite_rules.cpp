@@ -155,6 +155,27 @@ bool broadcast_of_broadcast(Rewriter& r, Node& node) {
   return true;
 }
 
+/// What is repeated may lack dimensions of size 1 that a reshape gave it.
+bool broadcast_of_unit_dimensions(Rewriter& r, Node& node) {
+  if (node.primitive != &broadcast_in_dim_primitive()) return false;
+  const Node* inner = r.producer(node.inputs[0]);
+  if (!inner || inner->primitive != &reshape_primitive()) return false;
+  const Shape &small = r.type(inner->inputs[0]).shape, &large = r.type(inner->outputs[0]).shape;
+  const auto& outer = params_of<BroadcastInDimParams>(node);
+  Axes dimensions;
+  for (size_t i = 0; i < large.size(); ++i) {
+    if (dimensions.size() < small.size() && small[dimensions.size()] == large[i])
+      dimensions.push_back(outer.dimensions[i]);
+    else if (large[i] != 1)
+      return false;
+  }
+  if (dimensions.size() != small.size()) return false;
+  const BroadcastInDimParams params{outer.shape, dimensions};
+  node.inputs[0] = inner->inputs[0];
+  node.params = Params(params);
+  return true;
+}
+
 bool slice_of_all(Rewriter& r, Node& node) {
   return node.primitive == &slice_primitive() && r.replace(node, node.inputs[0]);
 }
@@ -230,6 +251,7 @@ constexpr Rewriter::Rule kRules[] = {
     {"transpose_of_transpose", transpose_of_transpose},
     {"broadcast_to_same", broadcast_to_same},
     {"broadcast_of_broadcast", broadcast_of_broadcast},
+    {"broadcast_of_unit_dimensions", broadcast_of_unit_dimensions},
     {"slice_of_all", slice_of_all},
     {"rearranged_number", rearranged_number},
     {"hoist_broadcast", hoist_broadcast},

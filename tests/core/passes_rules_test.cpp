@@ -112,6 +112,18 @@ std::vector<RuleCase> cases_of_shapes() {
          return TensorList{broadcast_to(broadcast_to(x[0], {2, 3}), {4, 2, 3})};
        },
        "broadcast_in_dim"},
+      {"broadcast_of_unit_dimensions",
+       {type({3, 1})},
+       [](const TensorList& x) {
+         return TensorList{broadcast_to(x[0].reshape({1, 3, 1, 1}), {2, 3, 4, 5})};
+       },
+       "broadcast_in_dim"},
+      {"broadcast_of_unit_dimensions",
+       {type({6})},
+       [](const TensorList& x) {
+         return TensorList{broadcast_to(x[0].reshape({1, 2, 3}), {4, 2, 3})};
+       },
+       "reshape broadcast_in_dim"},
       {"slice_of_all", kFloat,
        [](const TensorList& x) {
          return TensorList{slice(x[0], {0, 0}, {2, 3})};

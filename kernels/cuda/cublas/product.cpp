@@ -124,9 +124,24 @@ std::optional<Product> Product::describe(const ProductSpec& spec, std::string& r
   out.a_ = *a;
   out.b_ = *b;
   if (!out.split_batch(reason)) return std::nullopt;
+  if (reason = out.decline_extra(); !reason.empty()) return std::nullopt;
   out.lower_alignments();
   out.text_ = out.described();
   return out;
+}
+
+std::string Product::decline_extra() const {
+  if (spec_.extra == ProductExtra::kNone) return {};
+  if (size_of(spec_.operands) != 2 || spec_.result != spec_.operands)
+    return fmt::format("{} has no epilogues of training", name_of(spec_.result));
+  if (batch_ != 1 || calls_.size() != 1) return "a batch has no epilogues of training";
+  if (spec_.has_residual) return "a residual beside an epilogue of training";
+  const bool is_matrix =
+      spec_.extra == ProductExtra::kInput || spec_.extra == ProductExtra::kGradient;
+  if (is_matrix && spec_.product.n % 8 != 0)
+    return fmt::format("{} columns of the operand of the activation", spec_.product.n);
+  if (spec_.extra_alignment < 16) return "alignment of the operand of the activation";
+  return {};
 }
 
 bool Product::split_batch(std::string& reason) {
@@ -183,15 +198,29 @@ std::string Product::described() const {
                        x.transposed ? " transposed" : "", x.batch_stride, alignment);
   };
   return fmt::format(
-      "{} {} {} * {} batch {} -> {} at {} compute {} epilogue {} bias at {} residual {} at {}",
+      "{} {} {} * {} batch {} -> {} at {} compute {} epilogue {} bias at {} residual {} at {} "
+      "extra {}",
       name_of(spec_.operands), spec_.tf32 ? "tf32" : "exact", matrix(a_, spec_.rhs_alignment),
       matrix(b_, spec_.lhs_alignment), batch_, name_of(spec_.result), spec_.out_alignment,
       spec_.result == DType::kF64 ? "f64" : "f32", epilogue(),
       spec_.has_bias ? spec_.bias_alignment : 0, spec_.has_residual,
-      spec_.has_residual ? spec_.residual_alignment : 0);
+      spec_.has_residual ? spec_.residual_alignment : 0, static_cast<int>(spec_.extra));
 }
 
 uint32_t Product::epilogue() const {
+  switch (spec_.extra) {
+    case ProductExtra::kInput:
+      return spec_.has_bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
+    case ProductExtra::kGradient:
+      return CUBLASLT_EPILOGUE_DGELU;
+    // Our right operand is the library's left one.
+    case ProductExtra::kSumsOfRhs:
+      return CUBLASLT_EPILOGUE_BGRADA;
+    case ProductExtra::kSumsOfLhs:
+      return CUBLASLT_EPILOGUE_BGRADB;
+    case ProductExtra::kNone:
+      break;
+  }
   switch (spec_.activation) {
     case ProductActivation::kRelu:
       return spec_.has_bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
@@ -203,7 +232,7 @@ uint32_t Product::epilogue() const {
   return spec_.has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
-cublasLtMatmulDescOpaque_t Product::operation(const void* bias) const {
+cublasLtMatmulDescOpaque_t Product::operation(const void* bias, const void* extra) const {
   cublasLtMatmulDescOpaque_t out;
   const bool wide = spec_.result == DType::kF64;
   const bool fast = spec_.operands == DType::kF32 && spec_.tf32;
@@ -221,6 +250,12 @@ cublasLtMatmulDescOpaque_t Product::operation(const void* bias) const {
   if (const uint32_t code = epilogue(); code != CUBLASLT_EPILOGUE_DEFAULT)
     set(out, CUBLASLT_MATMUL_DESC_EPILOGUE, code);
   if (spec_.has_bias) set(out, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  if (spec_.extra == ProductExtra::kSumsOfLhs || spec_.extra == ProductExtra::kSumsOfRhs) {
+    set(out, CUBLASLT_MATMUL_DESC_BIAS_POINTER, extra);
+  } else if (spec_.extra != ProductExtra::kNone) {
+    set(out, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, extra);
+    set(out, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, spec_.product.n);
+  }
   return out;
 }
 
@@ -250,7 +285,8 @@ std::vector<Product::Candidate> Product::candidates(cublasLtHandle_t handle, siz
   for (const auto& [attribute, alignment] : alignments)
     set(preference, attribute, static_cast<uint32_t>(alignment));
   Layouts x = layouts();
-  cublasLtMatmulDescOpaque_t desc = operation(example_address(spec_.bias_alignment));
+  cublasLtMatmulDescOpaque_t desc =
+      operation(example_address(spec_.bias_alignment), example_address(spec_.extra_alignment));
   std::array<cublasLtMatmulHeuristicResult_t, 8> results;
   int count = 0;
   const cublasStatus_t status =
@@ -273,7 +309,8 @@ std::vector<Product::Candidate> Product::candidates(cublasLtHandle_t handle, siz
 std::optional<Product::Candidate> Product::checked(cublasLtHandle_t handle,
                                                    const cublasLtMatmulAlgo_t& algorithm) const {
   Layouts x = layouts();
-  cublasLtMatmulDescOpaque_t desc = operation(example_address(spec_.bias_alignment));
+  cublasLtMatmulDescOpaque_t desc =
+      operation(example_address(spec_.bias_alignment), example_address(spec_.extra_alignment));
   cublasLtMatmulHeuristicResult_t result;
   const cublasStatus_t status = cublaslt().cublasLtMatmulAlgoCheck(handle, &desc, &x.a, &x.b, &x.d,
                                                                    &x.d, &algorithm, &result);
@@ -289,7 +326,7 @@ cublasStatus_t Product::run(cublasLtHandle_t handle, CUstream stream, const Cand
   const void* const alpha_at = wide ? static_cast<const void*>(&wide_one) : &one;
   const void* const beta_at = wide ? static_cast<const void*>(&wide_beta) : &beta;
   Layouts x = layouts();
-  cublasLtMatmulDescOpaque_t desc = operation(operands.bias);
+  cublasLtMatmulDescOpaque_t desc = operation(operands.bias, operands.extra);
   const auto size = static_cast<int64_t>(size_of(spec_.operands));
   const auto out_size = static_cast<int64_t>(size_of(spec_.result));
   for (const CallOffsets& at : calls_) {

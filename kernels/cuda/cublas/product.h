@@ -17,6 +17,15 @@ namespace linnet::cuda {
 
 enum class ProductActivation : uint8_t { kNone, kRelu, kGeluTanh };
 
+/// One more operand or result, which training needs. Of 16-bit products without a batch.
+enum class ProductExtra : uint8_t {
+  kNone,
+  kInput,      ///< result: what the activation (tanh-GELU) is applied to
+  kGradient,   ///< operand x: the product is multiplied by the slope of tanh-GELU at x
+  kSumsOfLhs,  ///< result: the sums of the rows of lhs
+  kSumsOfRhs,  ///< result: the sums of the columns of rhs
+};
+
 /// out[b] = activation(lhs[b] rhs[b] + bias) + residual[b], where not both the activation and the
 /// residual are there.
 struct ProductSpec {
@@ -24,12 +33,13 @@ struct ProductSpec {
   DType operands = DType::kF32, result = DType::kF32;
   bool has_bias = false, has_residual = false;
   ProductActivation activation = ProductActivation::kNone;
+  ProductExtra extra = ProductExtra::kNone;
   bool tf32 = false;  ///< operands of f32 may be rounded
   /// Of the library for one product whose batch has several strides.
   int64_t most_calls = 64;
   /// Bytes that addresses are multiples of.
   size_t lhs_alignment = 16, rhs_alignment = 16, bias_alignment = 16, residual_alignment = 16,
-         out_alignment = 16;
+         out_alignment = 16, extra_alignment = 16;
 };
 
 /// A matrix in memory: `rows` numbers side by side, `ld` numbers from column to column.
@@ -70,7 +80,7 @@ class Product {
 
   struct Operands {
     const std::byte *lhs, *rhs, *bias, *residual;
-    std::byte* out;
+    std::byte *out, *extra;
     void* workspace;
   };
   /// Enqueues the product. Nothing has been enqueued if the first status is not success.
@@ -82,9 +92,11 @@ class Product {
   struct Layouts {
     cublasLtMatrixLayoutOpaque_t a, b, d;
   };
-  cublasLtMatmulDescOpaque_t operation(const void* bias) const;
+  cublasLtMatmulDescOpaque_t operation(const void* bias, const void* extra) const;
   Layouts layouts() const;
   uint32_t epilogue() const;
+  /// Why the library has no such extra operand; empty if it has.
+  std::string decline_extra() const;
   /// Chooses the dimension of the batch that the library runs along.
   bool split_batch(std::string& reason);
   void lower_alignments();

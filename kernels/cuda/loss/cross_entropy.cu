@@ -16,4 +16,11 @@ LINNET_CROSS_ENTROPY_KERNELS(X)
 LINNET_CROSS_ENTROPY_BACKWARD_KERNELS(X)
 #undef X
 
+#define X(name, dtype, T, threads, row_threads, width, count)      \
+  LINNET_KERNEL(name, CrossEntropyBothArgs, threads) {             \
+    cross_entropy_both_rows<T, threads, row_threads, width>(args); \
+  }
+LINNET_CROSS_ENTROPY_BOTH_KERNELS(X)
+#undef X
+
 }  // namespace linnet::cuda

@@ -56,19 +56,12 @@ LINNET_DEVICE void cross_entropy_rows(const CrossEntropyArgs& args) {
   static_cast<W*>(args.loss.get())[row] = label < 0 ? not_a_number<W>() : sum - to_wide(x[label]);
 }
 
-/// dx = (exp(x - sum) - onehot(label)) dloss, without the onehot for a label out of range. `dx` may
-/// be `x`.
-template <class T, int kBlock, int kThreads, int kWidth>
-LINNET_DEVICE void cross_entropy_backward_rows(const CrossEntropyBackwardArgs& args) {
+/// dx = (exp(x - sum) - onehot(label)) gradient of one row, without the onehot for a label out of
+/// range. `dx` may be `x`.
+template <class T, int kThreads, int kWidth>
+LINNET_DEVICE void write_gradient_of_row(const T* x, T* dx, int columns, Wide<T> sum,
+                                         Wide<T> gradient, int label) {
   using W = Wide<T>;
-  const int64_t row = int64_t{block_x()} * (kBlock / kThreads) + thread() / kThreads;
-  if (row >= args.rows) return;
-  const int columns = args.columns;
-  const T* x = static_cast<const T*>(args.x.get()) + row * columns;
-  T* dx = static_cast<T*>(args.dx.get()) + row * columns;
-  const W sum = static_cast<const W*>(args.sum.get())[row];
-  const W gradient = static_cast<const W*>(args.dloss.get())[row];
-  const int label = label_of(args.labels.get(), args.label_type, row, columns);
   constexpr int kBatch = 4;
   for (int64_t first = thread() % kThreads * kWidth; first < columns;
        first += kBatch * kThreads * kWidth) {
@@ -90,6 +83,41 @@ LINNET_DEVICE void cross_entropy_backward_rows(const CrossEntropyBackwardArgs& a
       store_pack<kWidth>(dx + to, packs[i]);
     }
   }
+}
+
+template <class T, int kBlock, int kThreads, int kWidth>
+LINNET_DEVICE void cross_entropy_backward_rows(const CrossEntropyBackwardArgs& args) {
+  using W = Wide<T>;
+  const int64_t row = int64_t{block_x()} * (kBlock / kThreads) + thread() / kThreads;
+  if (row >= args.rows) return;
+  const int columns = args.columns;
+  write_gradient_of_row<T, kThreads, kWidth>(
+      static_cast<const T*>(args.x.get()) + row * columns,
+      static_cast<T*>(args.dx.get()) + row * columns, columns,
+      static_cast<const W*>(args.sum.get())[row], static_cast<const W*>(args.dloss.get())[row],
+      label_of(args.labels.get(), args.label_type, row, columns));
+}
+
+/// Loss and gradient of a row at once: the second look at it finds it in the cache.
+template <class T, int kBlock, int kThreads, int kWidth>
+LINNET_DEVICE void cross_entropy_both_rows(const CrossEntropyBothArgs& args) {
+  using W = Wide<T>;
+  const int64_t row = int64_t{block_x()} * (kBlock / kThreads) + thread() / kThreads;
+  if (row >= args.rows) return;
+  const int columns = args.columns, at = thread() % kThreads;
+  const T* x = static_cast<const T*>(args.x.get()) + row * columns;
+  const int label = label_of(args.labels.get(), args.label_type, row, columns);
+  // Before the threads meet in the sum: `dx` may be `x`.
+  const W chosen = label < 0 ? not_a_number<W>() : to_wide(x[label]);
+  const auto part = exponential_sum_of_row<T, kThreads, kWidth>(x, columns, at);
+  const W sum = scalar::log(part.sum) + finite_shift(part.high);
+  if (at == 0) {
+    static_cast<W*>(args.sum.get())[row] = sum;
+    static_cast<W*>(args.loss.get())[row] = sum - chosen;
+  }
+  write_gradient_of_row<T, kThreads, kWidth>(x, static_cast<T*>(args.dx.get()) + row * columns,
+                                             columns, sum,
+                                             static_cast<const W*>(args.dloss.get())[row], label);
 }
 
 }  // namespace linnet::cuda

@@ -31,7 +31,23 @@ struct CrossEntropyBackwardArgs {
   LabelType label_type;
 };
 
+struct CrossEntropyBothArgs {
+  static constexpr unsigned kPointers = 6;
+  Global<const void> x, labels, dloss;
+  Global<void> loss, sum, dx;
+  long long rows;
+  int columns;
+  LabelType label_type;
+};
+
 }  // namespace linnet::cuda
 
+// Blocks of f64 are smaller, so that its numbers fit into registers.
+#define LINNET_CROSS_ENTROPY_BOTH_KERNELS(X)                           \
+  LINNET_ONE_PASS_ROWS_OF(X, cross_entropy_both, bf16, kBF16, Bf16, 8) \
+  LINNET_ONE_PASS_ROWS_OF(X, cross_entropy_both, f16, kF16, Half, 8)   \
+  LINNET_ONE_PASS_ROWS_OF(X, cross_entropy_both, f32, kF32, float, 4)  \
+  X(cross_entropy_both_f64_warp_scalar, kF64, double, 128, 32, 1, 0)   \
+  X(cross_entropy_both_f64_block_scalar, kF64, double, 256, 256, 1, 0)
 #define LINNET_CROSS_ENTROPY_KERNELS(X) LINNET_ONE_PASS_ROWS(X, cross_entropy)
 #define LINNET_CROSS_ENTROPY_BACKWARD_KERNELS(X) LINNET_ONE_PASS_ROWS(X, cross_entropy_backward)

@@ -10,6 +10,7 @@ namespace {
 
 const RowKernel kForward[] = {LINNET_CROSS_ENTROPY_KERNELS(LINNET_ROW_KERNEL)};
 const RowKernel kBackward[] = {LINNET_CROSS_ENTROPY_BACKWARD_KERNELS(LINNET_ROW_KERNEL)};
+const RowKernel kBoth[] = {LINNET_CROSS_ENTROPY_BOTH_KERNELS(LINNET_ROW_KERNEL)};
 
 /// Classes along the last axis.
 AxisSplit rows_and_classes(const KernelRequest& request) {
@@ -60,6 +61,23 @@ std::unique_ptr<Kernel> prepare_backward(const KernelRequest& request, std::stri
   });
 }
 
+std::unique_ptr<Kernel> prepare_both(const KernelRequest& request, std::string&) {
+  const AxisSplit s = rows_and_classes(request);
+  const LabelType labels = label_type(request);
+  const RowKernel* kernel = row_kernel(kBoth, request, s.axis);
+  return make_device_kernel([=](LaunchSink& sink, Operands in, Operands out, Address) {
+    if (s.outer == 0) return;
+    sink.launch(
+        kernel->function, kernel->grid(s.outer),
+        CrossEntropyBothArgs{global<const void>(in[0]), global<const void>(in[1]),
+                             global<const void>(in[2]), global<void>(out[0]), global<void>(out[1]),
+                             global<void>(out[2]), s.outer, static_cast<int>(s.axis), labels});
+  });
+}
+
+/// The gradient may lie where the logits do.
+int in_place_both(const KernelRequest&, size_t result) { return result == 2 ? 0 : -1; }
+
 }  // namespace
 
 void register_loss(KernelTable& table) {
@@ -70,6 +88,12 @@ void register_loss(KernelTable& table) {
                                                          .decline = decline,
                                                          .prepare = prepare_backward,
                                                          .never_throws = true});
+  table.add(integer_cross_entropy_and_gradient_primitive(), {.name = "rows",
+                                                             .in_place = true,
+                                                             .in_place_operand = in_place_both,
+                                                             .decline = decline,
+                                                             .prepare = prepare_both,
+                                                             .never_throws = true});
 }
 
 }  // namespace linnet::cuda

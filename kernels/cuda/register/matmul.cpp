@@ -1,4 +1,5 @@
 // Kernels of contractions.
+#include "core/ops/dot_training.h"
 #include "core/ops/fused.h"
 #include "kernels/cuda/copy/copy.h"
 #include "kernels/cuda/cublas/tuning.h"
@@ -22,6 +23,9 @@ constexpr int64_t kManyCalls = 4096;
 struct Epilogue {
   bool has_bias = false, has_residual = false;
   Activation activation = {};
+  ProductExtra extra = ProductExtra::kNone;
+
+  bool extra_is_operand() const { return extra == ProductExtra::kGradient; }
 };
 
 bool is_empty(const KernelRequest& request) {
@@ -51,6 +55,7 @@ bool describe_epilogue(const KernelRequest& request, const Epilogue& epilogue, P
                        std::string& reason) {
   spec.has_bias = epilogue.has_bias;
   spec.has_residual = epilogue.has_residual;
+  spec.extra = epilogue.extra;
   spec.activation = activation_of(epilogue.activation, reason);
   if (!reason.empty()) return false;
   for (const OperandView& x : request.inputs.subspan(2)) {
@@ -61,6 +66,10 @@ bool describe_epilogue(const KernelRequest& request, const Epilogue& epilogue, P
   if (spec.has_bias) spec.bias_alignment = request.inputs[2].alignment;
   if (spec.has_residual)
     spec.residual_alignment = request.inputs[size_t{2} + spec.has_bias].alignment;
+  if (spec.extra != ProductExtra::kNone) {
+    spec.extra_alignment =
+        (epilogue.extra_is_operand() ? request.inputs[2] : request.outputs[1]).alignment;
+  }
   return true;
 }
 
@@ -123,8 +132,7 @@ class MatmulKernel final : public DeviceKernel {
   MatmulKernel(const KernelRequest& request, std::unique_ptr<TunedProduct> product,
                const Plan& plan, const Epilogue& epilogue)
       : product_(std::move(product)),
-        has_bias_(epilogue.has_bias),
-        has_residual_(epilogue.has_residual),
+        epilogue_(epilogue),
         workspace_bytes_(rounded(product_->workspace_bytes())) {
     for (const PackedOperand& packed : plan.packed) {
       const OperandView& x = request.inputs[packed.index];
@@ -154,6 +162,7 @@ class MatmulKernel final : public DeviceKernel {
     }
     operands.push_back(out[0]);
     operands.push_back(workspace);
+    if (out.size() > 1) operands.push_back(out[1]);
     sink.library(this, enqueue, {operands.data(), operands.size()});
   }
 
@@ -166,19 +175,22 @@ class MatmulKernel final : public DeviceKernel {
   static size_t rounded(size_t bytes) {
     return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
   }
-  /// Operands: those of the primitive, the result, the workspace.
+  /// Operands: those of the primitive, the result, the workspace, another result.
   static void enqueue(const void* prepared, void* stream, void* const* operands) {
     const auto& self = *static_cast<const MatmulKernel*>(prepared);
     const auto at = [&](size_t i) { return static_cast<std::byte*>(operands[i]); };
     size_t next = 2;
-    const std::byte* const bias = self.has_bias_ ? at(next++) : nullptr;
-    const std::byte* const residual = self.has_residual_ ? at(next++) : nullptr;
+    const Epilogue& epilogue = self.epilogue_;
+    const std::byte* const bias = epilogue.has_bias ? at(next++) : nullptr;
+    const std::byte* const residual = epilogue.has_residual ? at(next++) : nullptr;
+    std::byte* extra = epilogue.extra_is_operand() ? at(next++) : nullptr;
+    if (epilogue.extra != ProductExtra::kNone && !extra) extra = at(next + 2);
     self.product_->enqueue(static_cast<CUstream>(stream),
-                           {at(0), at(1), bias, residual, at(next), operands[next + 1]});
+                           {at(0), at(1), bias, residual, at(next), extra, operands[next + 1]});
   }
 
   std::unique_ptr<TunedProduct> product_;
-  bool has_bias_, has_residual_;
+  Epilogue epilogue_;
   size_t workspace_bytes_;
   std::vector<Copy> copies_;
 };
@@ -224,6 +236,34 @@ std::unique_ptr<Kernel> prepare_linear(const KernelRequest& request, std::string
   return prepare_product(request, p.dot, {p.has_bias, p.has_residual, p.activation}, packs, reason);
 }
 
+std::unique_ptr<Kernel> prepare_training(const KernelRequest& request, const DotParams& dot,
+                                         const Epilogue& epilogue, std::string& reason) {
+  if (is_empty(request)) {
+    reason = "an empty operand";
+    return nullptr;
+  }
+  return prepare_product(request, dot, epilogue, false, reason);
+}
+
+std::unique_ptr<Kernel> prepare_activation_and_input(const KernelRequest& request,
+                                                     std::string& reason) {
+  const auto& p = request.params.as<LinearActivationParams>();
+  return prepare_training(request, p.dot, {p.has_bias, false, p.activation, ProductExtra::kInput},
+                          reason);
+}
+
+std::unique_ptr<Kernel> prepare_activation_grad(const KernelRequest& request, std::string& reason) {
+  const auto& p = request.params.as<DotActivationGradParams>();
+  return prepare_training(request, p.dot, {.extra = ProductExtra::kGradient}, reason);
+}
+
+std::unique_ptr<Kernel> prepare_sums(const KernelRequest& request, std::string& reason) {
+  const auto& p = request.params.as<DotAndSumsParams>();
+  return prepare_training(request, p.dot,
+                          {.extra = p.of_lhs ? ProductExtra::kSumsOfLhs : ProductExtra::kSumsOfRhs},
+                          reason);
+}
+
 }  // namespace
 
 void register_matmul(KernelTable& table) {
@@ -244,6 +284,13 @@ void register_matmul(KernelTable& table) {
                      .strided = false,
                      .prepare = prepare_linear<true>,
                      .never_throws = true});
+  const auto add = [&](const Primitive& primitive, auto prepare) {
+    table.add(primitive,
+              {.name = "cublaslt", .strided = true, .prepare = prepare, .never_throws = true});
+  };
+  add(linear_activation_and_input_primitive(), prepare_activation_and_input);
+  add(dot_activation_grad_primitive(), prepare_activation_grad);
+  add(dot_and_sums_primitive(), prepare_sums);
 }
 
 }  // namespace linnet::cuda

@@ -299,6 +299,42 @@ void check_cross_entropy_backward(const Instance& instance) {
   });
 }
 
+template <class T>
+void check_cross_entropy_both(const Instance& instance) {
+  using W = Wide<T>;
+  for_lengths(instance, [&](int columns) {
+    const size_t size = static_cast<size_t>(kRows * columns);
+    const DeviceArray<T> x(some_numbers(size, 6), instance.skew());
+    const Numbers values = x.numbers();
+    const DeviceArray<W> loss(Numbers(kRows, 99)), sum(Numbers(kRows, 99)),
+        dloss(some_numbers(kRows));
+    const Numbers gradient = dloss.numbers();
+    const Labels labels(columns);
+    const Global<const void> label_pointer{reinterpret_cast<uintptr_t>(labels.of_rows.data())};
+    const CrossEntropyBothArgs args{x, label_pointer, dloss, loss, sum, x, kRows, columns, {8, 1}};
+    emulator::launch(kernel_named(instance.name), instance.grid(kRows), args);  // in place
+    Numbers expected_loss(kRows), expected(size);
+    for (int row = 0; row < kRows; ++row) {
+      const double* at = &values[static_cast<size_t>(row * columns)];
+      const double lse = expected_logsumexp(at, columns);
+      const int64_t label = labels.place(row, columns);
+      expected_loss[row] = label < 0 ? kNan : lse - at[label];
+      for (int i = 0; i < columns; ++i)
+        expected[static_cast<size_t>(row * columns + i)] =
+            (std::exp(at[i] - lse) - (i == label ? 1 : 0)) * gradient[row];
+    }
+    EXPECT_EQ(difference(loss.numbers(), expected_loss, 4 * tolerance<W>(), 8 * tolerance<W>()),
+              "");
+    EXPECT_EQ(difference(x.numbers(), expected, 4 * tolerance<T>(), 4 * tolerance<T>()), "");
+  });
+}
+
+TEST(CrossEntropyKernels, loss_and_gradient_in_place){
+#define X(name, dtype, T, ...) LINNET_CHECK(check_cross_entropy_both, name, T, __VA_ARGS__)
+    LINNET_CROSS_ENTROPY_BOTH_KERNELS(X)
+#undef X
+}
+
 TEST(CrossEntropyKernels, rows){
 #define X(name, dtype, T, ...) LINNET_CHECK(check_cross_entropy, name, T, __VA_ARGS__)
     LINNET_CROSS_ENTROPY_KERNELS(X)

@@ -1,0 +1,138 @@
+// What only a step of training has, as one node each: that it is made, and computes what its parts
+// do on the CPU.
+#include <gtest/gtest.h>
+
+#include "linnet/core.h"
+#include "ops/op_checks.h"
+
+namespace linnet::testing {
+namespace {
+
+constexpr Device kGpu{DeviceType::kCuda, 0};
+
+Tensor numbers(const Shape& shape, DType dtype, double step) {
+  const Tensor x = astype(iota(DType::kI32, {element_count(shape)}), DType::kF32);
+  return astype(reshape(sin((x + 1.f) * step), shape), dtype);
+}
+
+TensorList moved(const TensorList& x, Device device) {
+  TensorList out;
+  for (const Tensor& t : x) out.push_back(t.to(device));
+  return out;
+}
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t found = 0;
+  for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++found;
+  return found;
+}
+
+using Step = TensorList (*)(const TensorList&);
+
+/// Runs a step compiled on the device and its parts on the CPU.
+/// @return the program of the device
+std::string expect_as_on_cpu(Step step, const TensorList& x, double tolerance) {
+  const auto compiled = jit([step](const TensorList& in) { return step(in); });
+  const TensorList there = compiled(moved(x, kGpu)), here = step(x);
+  for (size_t i = 0; i < here.size(); ++i) EXPECT_EQ(there[i].device(), kGpu);
+  const std::string text = difference(moved(there, kCpu), here, tolerance);
+  EXPECT_TRUE(text.empty()) << text;
+  return compiled.lower(moved(x, kGpu)).optimized_text();
+}
+
+/// Two layers with tanh-GELU between: loss and the gradients of all.
+TensorList perceptron_step(const TensorList& x) {
+  const auto loss = [&x](const TensorList& p) {
+    const Tensor h = gelu(matmul(x[0], p[0]) + p[1]);
+    return sum(square(astype(matmul(h, p[2]) + p[3], DType::kF32)));
+  };
+  auto [value, gradients] = value_and_grad(loss)(TensorList(x.begin() + 1, x.end()));
+  gradients.push_back(value);
+  return gradients;
+}
+
+TensorList perceptron(DType dtype, int64_t hidden) {
+  return {numbers({2, 6, 8}, dtype, .37), numbers({8, hidden}, dtype, .11),
+          numbers({hidden}, dtype, .23), numbers({hidden, 16}, dtype, .31),
+          numbers({16}, dtype, .17)};
+}
+
+TEST(TrainingFusions, products_keep_what_the_way_back_needs) {
+  for (const DType dtype : {DType::kBF16, DType::kF16}) {
+    const std::string program =
+        expect_as_on_cpu(perceptron_step, perceptron(dtype, 24), 8 * tolerance_in(dtype, 4e-15));
+    EXPECT_EQ(count(program, "= linear_activation_and_input("), 1u) << program;
+    EXPECT_EQ(count(program, "= dot_activation_grad("), 1u) << program;
+    EXPECT_EQ(count(program, "= dot_and_sums("), 2u) << program;
+    EXPECT_EQ(count(program, "reduce_sum("), 1u) << "that of the loss\n" << program;
+  }
+}
+
+/// The library wants rows of the activation's operand at multiples of 16 bytes, and 16 bits.
+TEST(TrainingFusions, products_of_other_types_and_sizes_stay_as_they_are) {
+  const std::string odd = expect_as_on_cpu(perceptron_step, perceptron(DType::kBF16, 20),
+                                           8 * tolerance_in(DType::kBF16, 4e-15));
+  EXPECT_EQ(count(odd, "linear_activation_and_input") + count(odd, "dot_activation_grad"), 0u);
+  const std::string wide = expect_as_on_cpu(perceptron_step, perceptron(DType::kF32, 24), 1e-2);
+  EXPECT_EQ(count(wide, "dot_and_sums") + count(wide, "dot_activation_grad"), 0u);
+}
+
+/// The sums of the left operand, where it is the cotangent.
+TEST(TrainingFusions, sums_of_either_operand) {
+  const auto step = [](const TensorList& x) {
+    const DotDims over_rows{.lhs_contract = {0}, .rhs_contract = {0}};
+    return TensorList{dot_general(x[0], x[1], over_rows), sum(x[0], 0)};
+  };
+  const std::string program = expect_as_on_cpu(
+      step, {numbers({9, 8}, DType::kBF16, .3), numbers({9, 16}, DType::kBF16, .7)},
+      2 * tolerance_in(DType::kBF16, 4e-15));
+  EXPECT_EQ(count(program, "of_lhs=true"), 1u) << program;
+}
+
+/// A sum that a product's other operand depends on cannot be made beside it.
+TEST(TrainingFusions, sums_that_are_needed_before_stay) {
+  const auto step = [](const TensorList& x) {
+    const DotDims over_rows{.lhs_contract = {0}, .rhs_contract = {0}};
+    const Tensor sums = sum(x[0], 0);
+    return TensorList{dot_general(x[1] + sum(sums), x[0], over_rows), sums};
+  };
+  const std::string program = expect_as_on_cpu(
+      step, {numbers({9, 8}, DType::kBF16, .3), numbers({9, 16}, DType::kBF16, .7)},
+      4 * tolerance_in(DType::kBF16, 4e-15));
+  EXPECT_EQ(count(program, "dot_and_sums"), 0u) << program;
+}
+
+TensorList loss_step(const TensorList& x) {
+  const auto loss = [&x](const Tensor& logits) {
+    return sum(softmax_cross_entropy_with_integer_labels(logits, x[1]) * x[2]);
+  };
+  const auto [value, gradient] = value_and_grad(loss)(x[0]);
+  return {value, gradient};
+}
+
+TEST(TrainingFusions, loss_and_gradient_at_once) {
+  const Tensor labels = from_vector(std::vector<int32_t>{0, 36, -1, 7}, {4});
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF64}) {
+    const Tensor weight = astype(from_vector(std::vector<float>{1, .5f, 2, 1}, {4}), dtype);
+    const std::string program = expect_as_on_cpu(
+        loss_step, {numbers({4, 37}, dtype, 1.3), labels, weight}, 4 * tolerance_in(dtype, 4e-15));
+    EXPECT_EQ(count(program, "labels_and_gradient("), 1u) << program;
+  }
+}
+
+/// The gradient of the square of a loss needs the loss first.
+TEST(TrainingFusions, gradient_that_needs_the_loss_stays) {
+  const auto step = [](const TensorList& x) {
+    const auto loss = [&x](const Tensor& logits) {
+      return sum(square(softmax_cross_entropy_with_integer_labels(logits, x[1])));
+    };
+    return TensorList{grad(loss)(x[0])};
+  };
+  const Tensor labels = from_vector(std::vector<int32_t>{0, 36, 2, 7}, {4});
+  const std::string program =
+      expect_as_on_cpu(step, {numbers({4, 37}, DType::kF32, 1.3), labels}, 1e-4);
+  EXPECT_EQ(count(program, "labels_and_gradient("), 0u) << program;
+}
+
+}  // namespace
+}  // namespace linnet::testing

@@ -24,6 +24,7 @@ endforeach()
 if(LINNET_WITH_CUDA)
   linnet_glob(sources FOLDERS benchmarks/gpu)
   add_executable(linnet_bench_gpu ${sources})
+  target_include_directories(linnet_bench_gpu PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(linnet_bench_gpu PRIVATE linnet::linnet linnet_flags)
 endif()
 

@@ -3,8 +3,10 @@
 // to a machine with a card (scripts/gpu-check).
 //
 //   linnet_bench_gpu [--small] [FILTER]      --small: sizes for an emulated device
+//   linnet_bench_gpu --predict [--launches] [FILTER]
 //
-// Prints one line of Markdown for each: time of the median round, rate, launches.
+// Prints one line of Markdown for each: time of the median round, rate, launches. With --predict
+// nothing is run: launches, bytes, floors and predicted times of whole training steps (predict.h).
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -13,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/gpu/predict.h"
 #include "linnet/cuda.h"
 #include "linnet/linnet.h"
 
@@ -142,12 +145,7 @@ Work training_step(int64_t batch, int64_t width) {
           [=] { return step(*model, *optimizer, x, y); }};
 }
 
-int run(bool small, const std::string& filter) {
-  if (device_count(DeviceType::kCuda) == 0) {
-    std::fputs(cuda::report().c_str(), stderr);
-    return 1;
-  }
-  const ScopedDevice here(kGpu);
+void run(bool small, const std::string& filter) {
   std::vector<Work> work = small ? memory_bound(8, 64) : memory_bound(8192, 4096);
   using Shapes = std::vector<std::array<int64_t, 3>>;
   for (Work& w : products(small ? Shapes{{16, 32, 16}}
@@ -165,22 +163,34 @@ int run(bool small, const std::string& filter) {
   for (const Work& w : work) {
     if (w.name.find(filter) != std::string::npos) measure(w, small);
   }
-  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool small = false;
+  bool small = false, predict = false, launches = false;
   std::string filter;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--small") == 0)
       small = true;
+    else if (std::strcmp(argv[i], "--predict") == 0)
+      predict = true;
+    else if (std::strcmp(argv[i], "--launches") == 0)
+      launches = true;
     else
       filter = argv[i];
   }
   try {
-    return run(small, filter);
+    if (device_count(DeviceType::kCuda) == 0) {
+      std::fputs(cuda::report().c_str(), stderr);
+      return 1;
+    }
+    const ScopedDevice here(kGpu);
+    if (predict)
+      workload::predict(filter, launches);
+    else
+      run(small, filter);
+    return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "linnet_bench_gpu: %s\n", error.what());
     return 1;

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <vector>
 
+#include "core/exec/cost.h"
 #include "core/exec/plan.h"
 #include "core/passes/options.h"
 #include "core/passes/passes.h"
@@ -37,6 +38,7 @@ class CompiledGraph final : public Executable {
   }
   const Graph& graph() const override { return graph_; }
   size_t arena_bytes() const override { return current_plan().arena_bytes(); }
+  ProgramCost cost() const override { return cost_of(current_plan().code()); }
 
  private:
   void keep_plan() const {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/graph/graph.h"
+#include "linnet/program_cost.h"
 
 namespace linnet {
 
@@ -31,6 +32,7 @@ class Executable {
   virtual const Graph& graph() const = 0;
   /// Bytes of the arena that intermediate values share.
   virtual size_t arena_bytes() const = 0;
+  virtual ProgramCost cost() const = 0;
 };
 
 /// Optimises and prepares `graph` for the device of its inputs.

@@ -144,7 +144,7 @@ class Lowering {
   }
 
   void lower_as_step(const Graph::Node& node) {
-    LoweredStep step{.primitive = node.primitive, .params = node.params};
+    LoweredStep step{.primitive = node.primitive, .params = node.params, .path = node.path};
     for (ValueId id : node.inputs) step.inputs.push_back(places_[id]);
     std::vector<Place> outputs;
     for (ValueId id : node.outputs) outputs.push_back(dense_place(-1, graph_.types[id]));

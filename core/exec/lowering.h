@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/exec/control_step.h"
@@ -52,6 +53,7 @@ class StepRequest {
 struct LoweredStep {
   const Primitive* primitive = nullptr;
   Params params = {};
+  std::string path = {};     ///< module path under which it was emitted
   ChosenKernel kernel = {};  ///< empty: evaluated on tensors
   std::shared_ptr<const StepRequest> request = {};
   std::shared_ptr<const ControlStep> control = {};  ///< of a node that holds programs

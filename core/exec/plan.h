@@ -19,6 +19,7 @@ class Plan {
   TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
                  const std::function<void(const TensorList&)>& ready) const;
   size_t arena_bytes() const { return code_.storage().arena_bytes; }
+  const Code& code() const { return code_; }
   /// Whether its kernels are those that the back end would prepare now.
   bool current() const { return code_.current(); }
 

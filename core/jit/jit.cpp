@@ -29,6 +29,9 @@ std::string Lowered::optimized_text() const {
 size_t Lowered::arena_bytes() const {
   return static_cast<const Program*>(program_.get())->executable().arena_bytes();
 }
+ProgramCost Lowered::cost() const {
+  return static_cast<const Program*>(program_.get())->executable().cost();
+}
 
 namespace detail {
 

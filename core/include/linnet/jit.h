@@ -37,7 +37,10 @@ struct JitOptions {
   size_t cache_size = 256;  ///< programs that are kept; then the oldest goes
 };
 
-/// A traced program for inspection.
+struct ProgramCost;
+
+/// A traced program for inspection. Tracing needs types only: arguments may be abstract, as
+/// `eval_shape` makes them.
 class Lowered {
  public:
   explicit Lowered(std::shared_ptr<const void> program) : program_(std::move(program)) {}
@@ -47,6 +50,8 @@ class Lowered {
   std::string optimized_text() const;
   /// Bytes of the arena for intermediate values.
   size_t arena_bytes() const;
+  /// Launches, bytes, operations and memory of a run (linnet/program_cost.h). Nothing is run.
+  ProgramCost cost() const;
 
  private:
   std::shared_ptr<const void> program_;

@@ -192,6 +192,10 @@ std::vector<TensorList> values_at(const std::vector<nnx::detail::NodeLeaf>& leav
   return out;
 }
 
+void fail_no_argument(const char* module, const char* type) {
+  fail<ModuleError>("to_linen: {} is constructed without an argument of type {}", module, type);
+}
+
 void fail_needs_streams(const char* type) {
   fail<ValueError>("to_linen: {} has no constructor without nnx::Rngs&, but skip_rng is set", type);
 }

@@ -1,12 +1,15 @@
 #include "linnet/bridge/to_nnx.h"
 
 #include "linnet/bridge/convert.h"
+#include "linnet/bridge/module.h"
 #include "linnet/detail/format.h"
 
 namespace linnet::bridge {
 
 linen::CollectionFilter Mutable::filter() const {
   if (filter_) return *filter_;
+  const Module* module = current_module();
+  if (module && module->scope()) return module->scope()->mutable_collections();
   const linen::Scope* around = linen::Scope::current();
   return around ? around->mutable_collections() : linen::CollectionFilter(false);
 }

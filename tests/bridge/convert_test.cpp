@@ -110,7 +110,7 @@ TEST(BridgeLeaf, B_022_B_023_NnxMetaKeepsItsType) {
   EXPECT_NE(text.find("BatchStat"), std::string::npos);
 }
 
-TEST(BridgeLeaf, B_024_B_025_B_027_PartitionedLeaves) {
+TEST(BridgeLeaf, B_024_B_025_B_027_B_030_PartitionedLeaves) {
   const Variables plain = linen::partitioned(ones({2, 3}), {"in", "out"}, MeshAxes{{{"in", 2}}});
   const linen::Box before = *plain.box();
   const nnx::Variable v = bridge::to_nnx_var("params", plain);

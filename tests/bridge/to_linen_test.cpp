@@ -291,6 +291,22 @@ TEST(BridgeToLinen, B_109_B_110_VariablesMadeByTheCall) {
   EXPECT_NO_THROW(linen::apply(model, vars | both, x, false));
 }
 
+TEST(BridgeToLinen, B_098_RebuiltLoadedRunAndWrittenBack) {
+  const auto model = to_linen<StatefulCounter>();
+  const Tensor x = ones({1, 2});
+  for (const bool with_graphdef : {true, false}) {
+    Variables vars = linen::init(model, Key(0), x);
+    vars.at_path({"params", "bias"}) = Variables(tensor({5.f, 7.f}));
+    vars.at_path({"Count", "count"}) = Variables(scalar_integer(3, DType::kI32));
+    if (!with_graphdef) vars.children().erase("nnx");
+    const auto [y, updates] = linen::apply_with({.mutate = {"Count"}}, model, vars, x);
+    EXPECT_EQ(values(y), (std::vector<float>{6, 8}));
+    EXPECT_EQ(updates.keys(), std::vector<std::string>{"Count"});
+    EXPECT_EQ(updates["Count"]["count"].value().item<int>(), 4);
+    EXPECT_EQ(vars["Count"]["count"].value().item<int>(), 3);
+  }
+}
+
 TEST(BridgeToLinen, B_113_RunningAverages) {
   const Tensor x = normal({16, 3}) * 2 + 1;
   const auto model = to_linen<nnx::BatchNorm>(3, nnx::BatchNormOptions{.momentum = 0.9});
@@ -301,6 +317,53 @@ TEST(BridgeToLinen, B_113_RunningAverages) {
   EXPECT_EQ(updates.keys(), std::vector<std::string>{"batch_stats"});
   EXPECT_EQ(linen::apply_with({.mutate = {"params"}}, model, vars, x, false).second.keys(),
             std::vector<std::string>{"params"});
+}
+
+TEST(BridgeToLinen, B_084_ConstructorArguments) {
+  const auto model = to_linen<nnx::BatchNorm>(3, nnx::BatchNormOptions{.momentum = 0.75});
+  EXPECT_EQ(model.argument<nnx::BatchNormOptions>().momentum, 0.75);
+  EXPECT_EQ(model.argument<int>(), 3);
+  EXPECT_THROW(model.argument<std::string>(), ModuleError);
+  const bridge::ToLinen<NoRngs> made([](nnx::Rngs&) { return NoRngs(2); });
+  EXPECT_THROW(made.argument<int>(), ModuleError);
+}
+
+template <class M, class F>
+concept HasMethod = requires(const M& model, F f) { model.method(f); };
+
+TEST(BridgeToLinen, B_116_WhatIsNoMethodDoesNotCompile) {
+  using Model = bridge::ToLinen<nnx::Embed>;
+  static_assert(HasMethod<Model, decltype(&nnx::Embed::attend)>);
+  static_assert(HasMethod<Model, Tensor (*)(nnx::Embed&, const Tensor&)>);
+  static_assert(!HasMethod<Model, int> && !HasMethod<Model, const char*>);
+  static_assert(!HasMethod<Model, decltype(&nnx::Embed::embedding)>);
+}
+
+TEST(BridgeToLinen, B_118_B_119_B_120_ClassesWithDefaults) {
+  const Tensor x = normal({16, 3});
+  bridge::ToLinenOptions options;
+  options.store_graphdef = false;
+  options.skip_rng = true;
+  const auto norm =
+      bridge::to_linen_class<nnx::BatchNorm>(options, nnx::BatchNormOptions{.momentum = 0.75});
+  const auto plain = norm(3);
+  static_assert(std::is_same_v<decltype(plain), const bridge::ToLinen<nnx::BatchNorm>>);
+  EXPECT_EQ(plain.argument<nnx::BatchNormOptions>().momentum, 0.75);
+  EXPECT_FALSE(plain.options().store_graphdef);
+  // What is given wins, also where it is the ordinary default.
+  EXPECT_EQ(norm(3, nnx::BatchNormOptions{}).argument<nnx::BatchNormOptions>().momentum,
+            nnx::BatchNormOptions{}.momentum);
+  EXPECT_TRUE(norm.with({}, 3).options().store_graphdef);
+  EXPECT_FALSE(norm.with({}, 3).options().skip_rng);
+  bridge::ToLinenOptions named = options;
+  named.name = "norm";
+  named.skip_rng = false;
+  struct Outer {
+    bridge::ToLinen<nnx::BatchNorm> norm;
+    Tensor operator()(linen::Scope& s, const Tensor& z) const { return s(norm, z, false); }
+  };
+  const Variables vars = linen::init(Outer{norm.with(named, 3)}, Key(0), x);
+  EXPECT_EQ(vars["batch_stats"].keys(), std::vector<std::string>{"norm"});
 }
 
 TEST(BridgeToLinen, B_114_B_115_OtherMethods) {

@@ -198,6 +198,17 @@ TEST(BridgeToNNX, B_054_LazyInitOfAMethod) {
   EXPECT_TRUE(model.b.attributes().empty());
 }
 
+template <class M>
+concept LazilyInitialised = requires(M& model, const Tensor& x) { bridge::lazy_init(model, x); };
+
+TEST(BridgeToNNX, B_056_LazyInitOfAFunctionDoesNotCompile) {
+  const auto lambda = [](const Tensor& x) { return x; };
+  static_assert(LazilyInitialised<ToNNX<linen::Dense>> && LazilyInitialised<StatefulBlock>);
+  static_assert(!LazilyInitialised<decltype(lambda)>);
+  static_assert(!LazilyInitialised<Tensor(const Tensor&)>);
+  static_assert(!LazilyInitialised<std::function<Tensor(const Tensor&)>>);
+}
+
 TEST(BridgeToNNX, B_059_B_060_OneKeyOfEveryStream) {
   std::map<std::string, Tensor> seen;
   nnx::Rngs one(0);
@@ -255,6 +266,17 @@ TEST(BridgeToNNX, B_066_PlainAttributes) {
   model.attributes().at_path({"number"}) = Tensor(3);
   const std::string text = thrown<ValueError>([&] { model(ones({1, 3})); });
   EXPECT_NE(text.find("cannot infer collection"), std::string::npos);
+}
+
+TEST(BridgeToNNX, B_075_ContainersOfVariablesAreData) {
+  auto model = ToNNX(linen::Dense{.features = 2}, nnx::Rngs(0)).lazy_init(ones({1, 3}));
+  model.attributes().at_path({"extra"}) =
+      bridge::AttributeTree{{"a", nnx::Param(ones({2}))}, {"b", {{"c", nnx::Param(zeros({1}))}}}};
+  const nnx::State params = nnx::state(model, nnx::of_type<nnx::Param>());
+  EXPECT_EQ(params.size(), 4u);
+  EXPECT_TRUE(params.contains("extra/a"));
+  EXPECT_TRUE(params.contains("extra/b/c"));
+  EXPECT_EQ(model(ones({1, 3})).shape(), Shape({1, 2}));
 }
 
 TEST(BridgeToNNX, B_069_B_070_B_071_MutableCollections) {

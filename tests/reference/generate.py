@@ -20,6 +20,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 import jax
 
 from cases import bridge
+from cases import bridge_module
 from cases import control_flow
 from cases import demo
 from cases import dynamic_scale
@@ -52,6 +53,7 @@ MAKERS = {
     "nnx_transforms": nnx_transforms.make,
     "ops": ops.make,
     "bridge": bridge.make,
+    "bridge_module": bridge_module.make,
     "recurrent": recurrent.make,
     "control_flow": control_flow.make,
     "dynamic_scale": dynamic_scale.make,

@@ -24,6 +24,8 @@
 
 namespace linnet::bridge {
 
+class Module;
+
 /// An entry without arrays, such as a graph definition, and the collection it belongs to.
 struct StaticAttribute {
   std::string collection;
@@ -101,11 +103,19 @@ AttributeTree merge(const AttributeTree& earlier, const AttributeTree& later);
 
 namespace detail {
 
-/// A visitor that is told about the attribute trees it meets; it may add to them.
+struct ModuleType;
+
+/// A visitor that is told about the attribute trees and bridge modules it meets; it may add to
+/// them.
 class AttributeVisitor : public tree::PathVisitor {
  public:
   /// Called before the children of `tree` are visited.
   virtual void attributes(AttributeTree& tree) = 0;
+  /// Called after everything below `module` has been visited, at the module's path.
+  virtual void left_module(Module& module, const ModuleType& type) {
+    (void)module;
+    (void)type;
+  }
 };
 
 }  // namespace detail

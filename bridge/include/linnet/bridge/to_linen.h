@@ -92,6 +92,30 @@ void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::Node
 std::vector<TensorList> values_at(const std::vector<nnx::detail::NodeLeaf>& leaves,
                                   const std::vector<std::string>& paths);
 [[noreturn]] void fail_needs_streams(const char* type);
+[[noreturn]] void fail_no_argument(const char* module, const char* type);
+
+/// What a module is constructed from, by type.
+class ConstructorArguments {
+ public:
+  virtual ~ConstructorArguments() = default;
+  /// Null if none is of that type.
+  virtual const void* find(const std::type_info& type) const = 0;
+};
+template <class... A>
+class TypedArguments final : public ConstructorArguments {
+ public:
+  explicit TypedArguments(std::tuple<A...> arguments) : values(std::move(arguments)) {}
+  const void* find(const std::type_info& type) const override {
+    const void* out = nullptr;
+    std::apply(
+        [&](const A&... argument) {
+          ((!out && typeid(A) == type ? void(out = &argument) : void()), ...);
+        },
+        values);
+    return out;
+  }
+  std::tuple<A...> values;
+};
 /// The same into a module fresh from its constructor: what the scope lacks stays.
 void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor&)>& visit);
 
@@ -155,10 +179,12 @@ class ToLinen {
   using Factory = std::function<M(nnx::Rngs&)>;
 
   /// @param identity tells factories apart in cache keys; empty: equal to copies only.
-  explicit ToLinen(Factory make, ToLinenOptions options = {}, std::string identity = {})
+  explicit ToLinen(Factory make, ToLinenOptions options = {}, std::string identity = {},
+                   std::shared_ptr<const detail::ConstructorArguments> arguments = nullptr)
       : make_(std::move(make)),
         options_(std::move(options)),
         identity_(std::move(identity)),
+        arguments_(std::move(arguments)),
         values_(jitted_constructor(make_, identity_)) {}
 
   /// @throws ModuleError if a stream is missing that the constructor or the run asks for, or if the
@@ -173,8 +199,19 @@ class ToLinen {
   /// The functional module that runs `function(module, args...)`; a member function works too
   /// (B-114).
   template <class F>
+    requires std::is_member_function_pointer_v<F> || std::is_class_v<F> ||
+             std::is_function_v<std::remove_pointer_t<F>>
   ToLinenMethod<M, F> method(F function) const {
     return {*this, std::move(function)};
+  }
+
+  /// The constructor argument of type T, such as the layer's options: the first if there are
+  /// several. @throws ModuleError if there is none, or M is made by a factory.
+  template <class T>
+  const T& argument() const {
+    const void* found = arguments_ ? arguments_->find(typeid(T)) : nullptr;
+    if (!found) detail::fail_no_argument(typeid(M).name(), typeid(T).name());
+    return *static_cast<const T*>(found);
   }
 
   template <class F, class... A>
@@ -269,6 +306,7 @@ class ToLinen {
   Factory make_;
   ToLinenOptions options_;
   std::string identity_;
+  std::shared_ptr<const detail::ConstructorArguments> arguments_;
   std::shared_ptr<const Values> values_;
 };
 
@@ -276,20 +314,73 @@ class ToLinen {
 /// the streams. If M has no such constructor it is made without them.
 template <class M, class... A>
 ToLinen<M> to_linen_with(ToLinenOptions options, A&&... args) {
-  std::tuple<std::decay_t<A>...> arguments(std::forward<A>(args)...);
+  using Arguments = detail::TypedArguments<std::decay_t<A>...>;
+  const auto arguments =
+      std::make_shared<const Arguments>(std::tuple<std::decay_t<A>...>(std::forward<A>(args)...));
   linen::detail::ModuleIdentity identity;
-  linen::detail::identify(identity, arguments);
+  linen::detail::identify(identity, arguments->values);
   identity.text += typeid(M).name();
   identity.text += options.skip_rng ? "-" : "";
-  auto make = [arguments = std::move(arguments), skip_rng = options.skip_rng](nnx::Rngs& rngs) {
-    return detail::construct<M>(arguments, rngs, skip_rng);
+  auto make = [arguments, skip_rng = options.skip_rng](nnx::Rngs& rngs) {
+    return detail::construct<M>(arguments->values, rngs, skip_rng);
   };
   return ToLinen<M>(std::move(make), std::move(options),
-                    identity.opaque ? std::string() : std::move(identity.text));
+                    identity.opaque ? std::string() : std::move(identity.text), arguments);
 }
 template <class M, class... A>
 ToLinen<M> to_linen(A&&... args) {
   return to_linen_with<M>({}, std::forward<A>(args)...);
+}
+
+/// A class of functional modules made of the object module M, with its own options and defaults for
+/// the last constructor arguments (B-118).
+///
+///   const auto norm = bridge::to_linen_class<nnx::BatchNorm>({}, nnx::BatchNormOptions{.momentum =
+///   0.9}); norm(3)                               // BatchNorm(3, {.momentum = 0.9}, rngs) norm(3,
+///   nnx::BatchNormOptions{})      // what is given takes the place of a default of its type
+template <class M, class... Defaults>
+class ToLinenClass {
+ public:
+  explicit ToLinenClass(ToLinenOptions options, std::tuple<Defaults...> defaults)
+      : options_(std::move(options)), defaults_(std::move(defaults)) {}
+
+  template <class... A>
+  ToLinen<M> operator()(A&&... args) const {
+    return with(options_, std::forward<A>(args)...);
+  }
+  /// With other options than those of the class.
+  template <class... A>
+  ToLinen<M> with(ToLinenOptions options, A&&... args) const {
+    auto given = std::make_tuple(std::decay_t<A>(std::forward<A>(args))...);
+    auto all = std::apply(
+        [&](const Defaults&... each) {
+          return std::tuple_cat(std::move(given), unless_given<Defaults, A...>(each)...);
+        },
+        defaults_);
+    return std::apply(
+        [&](auto&... each) { return to_linen_with<M>(std::move(options), std::move(each)...); },
+        all);
+  }
+  const ToLinenOptions& options() const { return options_; }
+
+ private:
+  template <class D, class... A>
+  static auto unless_given(const D& value) {
+    if constexpr ((std::is_same_v<D, std::decay_t<A>> || ...))
+      return std::tuple<>();
+    else
+      return std::make_tuple(value);
+  }
+  ToLinenOptions options_;
+  std::tuple<Defaults...> defaults_;
+};
+
+template <class M, class... Defaults>
+ToLinenClass<M, std::decay_t<Defaults>...> to_linen_class(ToLinenOptions options,
+                                                          Defaults&&... defaults) {
+  return ToLinenClass<M, std::decay_t<Defaults>...>(
+      std::move(options),
+      std::make_tuple(std::decay_t<Defaults>(std::forward<Defaults>(defaults))...));
 }
 
 }  // namespace linnet::bridge

@@ -26,8 +26,8 @@
 
 namespace linnet::bridge {
 
-/// Which collections a call may change: a filter, or (by default) what the functional call around
-/// it allows, and nothing outside of one (B-069).
+/// Which collections a call may change: a filter, or (by default) what the call of a bridge::Module
+/// around it allows, else the functional call around it, and nothing outside of both (B-069).
 class Mutable {
  public:
   Mutable() = default;
@@ -225,10 +225,14 @@ struct Traits<bridge::ToNNX<M>> {
 
 namespace linnet::bridge {
 
+/// What can be searched for wrappers: an object with members, not a function.
+template <class M>
+concept ObjectModule = tree::HasTraits<M> || HasFields<M> || std::is_aggregate_v<M>;
+
 /// Runs `method(model, args...)` with every wrapper reachable from `model` in initialising mode,
 /// which ends also if the run throws (B-054 … B-058). The run is a full forward pass: counters and
 /// running averages of object modules move. Gives the model.
-template <class M, class F, class... A>
+template <ObjectModule M, class F, class... A>
 M& lazy_init_method(M& model, F&& method, A&&... args) {
   const detail::InitializingScope scope(
       [&model](tree::Visitor& visitor) { tree::visit(model, visitor); });
@@ -237,7 +241,7 @@ M& lazy_init_method(M& model, F&& method, A&&... args) {
 }
 
 /// The same for the call operator.
-template <class M, class... A>
+template <ObjectModule M, class... A>
   requires std::is_invocable_v<M&, A...>
 M& lazy_init(M& model, A&&... args) {
   return lazy_init_method(

@@ -300,6 +300,10 @@ void ObjectCall::add_output(Output output, std::span<const Tensor> values, Tenso
   outputs_.push_back(std::move(output));
 }
 
+struct ObjectCall::Made {
+  std::set<const state::Cell*> cells;
+};
+
 void ObjectCall::add_made(const VariableCellPtr& cell, Place place, TensorList& out) {
   const auto [known, fresh] = by_made_.try_emplace(cell.get(), outputs_.size());
   if (!fresh) {
@@ -327,7 +331,7 @@ void ObjectCall::collect_result_variable(const Made& made, const NodeLeaf& leaf,
         name_, variable_of(leaf)->type->name(), place_of(argument).text(), text_of(argument.axis),
         place.text(), text_of(place.axis));
   }
-  if (made.count(leaf.cell.get())) return add_made(variable_of(leaf), std::move(place), out);
+  if (made.cells.count(leaf.cell.get())) return add_made(variable_of(leaf), std::move(place), out);
   fail<ValueError>(
       "{}: {} is a variable ({}) from outside that is no argument\n"
       "  hint: pass the module that owns it as an argument",
@@ -386,12 +390,12 @@ void ObjectCall::collect_plain(TensorList& out) {
 }
 
 void ObjectCall::collect_made(const Made& made, TensorList& out) {
-  if (made.empty()) return;
+  if (made.cells.empty()) return;
   for (size_t i = 0; i < arguments_.size(); ++i) {
     for (const NodeLeaf& leaf : walk(arguments_[i])) {
       if (!leaf.cell || by_cell_.count(leaf.cell.get())) continue;
       Place place{axes_[i].of(leaf.path, state_leaf(leaf)), 0, i, false, false, leaf.path};
-      if (!made.count(leaf.cell.get())) continue;
+      if (!made.cells.count(leaf.cell.get())) continue;
       if (options_.broadcast_is_constant && !place.axis.mapped()) {
         fail<ValueError>("{}: {} was made inside and has no axis to be stacked along", name_,
                          place.text());
@@ -418,7 +422,7 @@ TensorList ObjectCall::run(const TensorList& traced, const Body& body,
     Scope scope(*this, traced);
     scope.enter();
     const std::vector<Visit> parts = body(axes.size());
-    const Made made = scope.made();
+    const Made made{scope.made()};
     collect_result(made, parts, axes, out);
     collect_written(scope, out);
     collect_plain(out);

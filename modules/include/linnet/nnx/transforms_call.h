@@ -15,7 +15,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <tuple>
@@ -106,7 +105,7 @@ class ObjectCall {
  private:
   class Scope;
   /// Variables that the function has made.
-  using Made = std::set<const state::Cell*>;
+  struct Made;
   /// A value that leaves: of a tensor in place, or of a variable.
   struct Output {
     Place place;

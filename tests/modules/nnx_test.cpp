@@ -162,18 +162,39 @@ TEST(Nnx, N_045_N_096_shared_modules_appear_once_and_gradients_add_up) {
   for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 1e-5f);
 }
 
-TEST(Nnx, N_071_to_N_075_filters) {
+TEST(Nnx, N_071_N_072_N_073_N_074_N_075_filters) {
   Mlp model = make();
-  const nnx::State all = nnx::state(model);
+  nnx::LoRAParam extra(ones({2}));
+  nnx::State all = nnx::state(model);
+  all.insert({{"up", -1}, {"lora", -1}}, {extra.cell(), {}});
   const auto count = [&](const nnx::Filter& f) { return nnx::filter_state(all, {f})[0].size(); };
   EXPECT_EQ(count(nnx::of_type<nnx::RngState>()), 2u);
+  EXPECT_EQ(count(nnx::of_type<nnx::RngKey>()), 1u);
+  EXPECT_EQ(count(nnx::of_type<nnx::Param>()), 7u) << "what derives from it counts";
+  EXPECT_EQ(count(nnx::of_type<nnx::LoRAParam>()), 1u);
+  EXPECT_EQ(count(nnx::of_type<nnx::Variable>()), all.size());
   EXPECT_EQ(count(nnx::with_tag("dropout")) + count(nnx::with_tag("default")), 2u);
-  EXPECT_EQ(count(nnx::path_contains("up")), 2u);
+  EXPECT_EQ(count(nnx::with_tag("params")), 0u);
+  EXPECT_EQ(count(nnx::path_contains("up")), 3u);
+  EXPECT_EQ(count(nnx::path_contains("kern")), 0u) << "a whole element of the path";
   EXPECT_EQ(count(nnx::path_contains("kern", false)), 2u);
   EXPECT_EQ(count(nnx::all_of({nnx::path_contains("up"), nnx::path_contains("bias")})), 1u);
   EXPECT_EQ(count(nnx::any_of({nnx::path_in({"up/kernel"}), nnx::path_in({"down/kernel"})})), 2u);
   EXPECT_EQ(count(nnx::not_(nnx::everything())), 0u);
   EXPECT_EQ(count(nnx::nothing()), 0u);
+  // Any predicate of path and leaf; its text is what it is compared by.
+  const nnx::Filter large(
+      [](const tree::Path&, const nnx::StateLeaf& leaf) { return leaf.value().size() > 10; },
+      "more than 10 elements");
+  EXPECT_EQ(count(large), 2u);
+  EXPECT_TRUE(nnx::path_contains("up") == nnx::path_contains("up"));
+  EXPECT_FALSE(nnx::path_contains("up") == nnx::path_contains("up", false));
+  EXPECT_TRUE(nnx::all_of({nnx::of_type<nnx::Param>(), large}) ==
+              nnx::all_of({nnx::of_type<nnx::Param>(), large}));
+  EXPECT_FALSE(nnx::of_type<nnx::Param>() == nnx::of_type<nnx::LoRAParam>());
+  // Positions are found by their digits.
+  std::vector<nnx::Param> list(3, nnx::Param(ones({1})));
+  EXPECT_EQ(nnx::state(list, nnx::path_contains("2")).size(), 1u);
 }
 
 TEST(Nnx, N_067_N_069_states) {

@@ -210,8 +210,12 @@ ModuleList iter_module_children(M& model) {
 /// @throws ValueError for a module that contains itself.
 template <class M, class F>
 M recursive_map(const M& model, F&& f) {
+  // Before the copy, whose circle would outlive the error.
+  detail::NodeWalk check("recursive_map", true);
+  const auto nothing = [](const tree::Path&, const auto&) {};
+  detail::walk_nodes(model, check, nothing);
   M out = share(model);
-  detail::NodeWalk walk("recursive_map", true);
+  detail::NodeWalk walk("recursive_map");
   const auto of_nodes = [&f](const tree::Path& path, auto& node) {
     using Node = std::remove_cvref_t<decltype(node)>;
     if constexpr (detail::is_module<Node> || tree::detail::is_variant<Node>) f(path, node);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "kernels/cpu/reduce/axis_lines.h"
 #include "kernels/cpu/reduce/element.h"
@@ -33,67 +34,140 @@ template <ScanKind kind, class T>
 using Carry = std::conditional_t<kIsFloating<T> && kind != ScanKind::kMax && kind != ScanKind::kMin,
                                  double, Wide<T>>;
 
-template <ScanKind kind, class T>
-void scan_lines(const T* data, const AxisLines& view, int64_t first, int64_t count, bool reverse,
-                T* out) {
+/// Where the elements of neighbouring lines are, in the order in which they are combined.
+template <class T>
+struct LineWalk {
+  const T* from;
+  T* to;
+  int64_t length, stride, out_stride;  // along a line
+  int64_t step, out_step;              // from line to line
+
+  LineWalk(const T* data, const AxisLines& view, int64_t first, bool reverse, T* out)
+      : length(view.length),
+        stride(view.stride),
+        out_stride(view.out_stride),
+        step(view.neighbour_stride()),
+        out_step(view.neighbour_out_stride()) {
+    const AxisLines::Start start = view.start(first);
+    from = data + start.in;
+    to = out + start.out;
+    if (!reverse) return;
+    from += (length - 1) * stride;
+    to += (length - 1) * out_stride;
+    stride = -stride;
+    out_stride = -out_stride;
+  }
+};
+
+/// Lines side by side, each with its carry in a register: the chains of additions overlap.
+template <ScanKind kind, int kLines, class T>
+void scan_side_by_side(const LineWalk<T>& w) {
   using A = Carry<kind, T>;
-  const AxisLines::Start start = view.start(first);
-  const int64_t step = view.neighbour_stride(), out_step = view.neighbour_out_stride();
+  A carry[kLines];
+  for (int c = 0; c < kLines; ++c) {
+    carry[c] = static_cast<A>(widen(w.from[c * w.step]));
+    w.to[c * w.out_step] = narrow<T>(carry[c]);
+  }
+  const T* from = w.from;
+  T* to = w.to;
+  for (int64_t i = 1; i < w.length; ++i) {
+    from += w.stride;
+    to += w.out_stride;
+    for (int c = 0; c < kLines; ++c) {
+      carry[c] = combine<kind>(carry[c], static_cast<A>(widen(from[c * w.step])));
+      to[c * w.out_step] = narrow<T>(carry[c]);
+    }
+  }
+}
+
+template <ScanKind kind, class T>
+void scan_rows(LineWalk<T> w, int64_t count) {
+  constexpr int kLines = 8;
+  int64_t line = 0;
+  for (; line + kLines <= count; line += kLines) {
+    scan_side_by_side<kind, kLines>(w);
+    w.from += kLines * w.step;
+    w.to += kLines * w.out_step;
+  }
+  for (; line < count; ++line) {
+    scan_side_by_side<kind, 1>(w);
+    w.from += w.step;
+    w.to += w.out_step;
+  }
+}
+
+/// Lines whose elements lie next to those of their neighbours: element by element of all of them.
+template <ScanKind kind, bool kAdjacent, class T>
+void scan_columns(const LineWalk<T>& w, int64_t count) {
+  using A = Carry<kind, T>;
+  const int64_t step = kAdjacent ? 1 : w.step, out_step = kAdjacent ? 1 : w.out_step;
   A carry[kColumns];
-  for (int64_t i = 0; i < view.length; ++i) {
-    const int64_t position = reverse ? view.length - 1 - i : i;
-    const T* from = data + start.in + position * view.stride;
-    T* to = out + start.out + position * view.out_stride;
+  for (int64_t c = 0; c < count; ++c) {
+    carry[c] = static_cast<A>(widen(w.from[c * step]));
+    w.to[c * out_step] = narrow<T>(carry[c]);
+  }
+  for (int64_t i = 1; i < w.length; ++i) {
+    const T* __restrict__ from = w.from + i * w.stride;
+    T* __restrict__ to = w.to + i * w.out_stride;
     for (int64_t c = 0; c < count; ++c) {
-      const A value = static_cast<A>(widen(from[c * step]));
-      carry[c] = i == 0 ? value : combine<kind>(carry[c], value);
+      carry[c] = combine<kind>(carry[c], static_cast<A>(widen(from[c * step])));
       to[c * out_step] = narrow<T>(carry[c]);
     }
   }
 }
 
 template <ScanKind kind, class T>
-void scan_typed(const T* data, const AxisLines& view, bool reverse, T* out) {
-  const bool by_columns = std::abs(view.neighbour_stride()) < std::abs(view.stride);
-  const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, view.length));
+void scan_typed(const AxisLines& view, bool reverse, const void* data, void* out) {
+  if (view.length == 0) return;
+  const T* const from = static_cast<const T*>(data);
+  T* const to = static_cast<T*>(out);
+  const int64_t step = std::abs(view.neighbour_stride());
+  const bool by_columns = view.lines > 1 && step < std::abs(view.stride);
+  const bool adjacent = view.neighbour_stride() == 1 && view.neighbour_out_stride() == 1;
+  const int64_t grain = std::max<int64_t>(1, 16384 / view.length);
   parallel_for(view.lines, grain, [&](int64_t begin, int64_t end) {
     while (begin < end) {
-      const int64_t count =
-          view.neighbours(begin, by_columns ? std::min(kColumns, end - begin) : 1);
-      scan_lines<kind>(data, view, begin, count, reverse, out);
+      const int64_t most = by_columns ? std::min(kColumns, end - begin) : end - begin;
+      const int64_t count = view.neighbours(begin, most);
+      const LineWalk<T> walk(from, view, begin, reverse, to);
+      if (!by_columns)
+        scan_rows<kind>(walk, count);
+      else if (adjacent)
+        scan_columns<kind, true>(walk, count);
+      else
+        scan_columns<kind, false>(walk, count);
       begin += count;
     }
   });
 }
 
+template <class T>
+PlannedScan::Run function_of(ScanKind kind, DType dtype) {
+  switch (kind) {
+    case ScanKind::kSum:
+      return scan_typed<ScanKind::kSum, T>;
+    case ScanKind::kProd:
+      return scan_typed<ScanKind::kProd, T>;
+    case ScanKind::kMax:
+      return scan_typed<ScanKind::kMax, T>;
+    case ScanKind::kMin:
+      return scan_typed<ScanKind::kMin, T>;
+    case ScanKind::kLogSumExp:
+      break;
+  }
+  if constexpr (kIsFloating<T>)
+    return scan_typed<ScanKind::kLogSumExp, T>;
+  else
+    throw DTypeError("cumulative logsumexp: expected a floating type, got " +
+                     std::string(name_of(dtype)));
+}
+
 }  // namespace
 
-void scan(ScanKind kind, DType dtype, const void* data, std::span<const int64_t> shape,
-          std::span<const int64_t> strides, int64_t axis, bool reverse, void* out) {
-  const AxisLines view(shape, strides, axis);
-  visit_dtype(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const T* from = static_cast<const T*>(data);
-    T* to = static_cast<T*>(out);
-    switch (kind) {
-      case ScanKind::kSum:
-        return scan_typed<ScanKind::kSum>(from, view, reverse, to);
-      case ScanKind::kProd:
-        return scan_typed<ScanKind::kProd>(from, view, reverse, to);
-      case ScanKind::kMax:
-        return scan_typed<ScanKind::kMax>(from, view, reverse, to);
-      case ScanKind::kMin:
-        return scan_typed<ScanKind::kMin>(from, view, reverse, to);
-      case ScanKind::kLogSumExp:
-        break;
-    }
-    if constexpr (kIsFloating<T>) {
-      scan_typed<ScanKind::kLogSumExp>(from, view, reverse, to);
-    } else {
-      throw DTypeError("cumulative logsumexp: expected a floating type, got " +
-                       type_string(dtype, shape));
-    }
-  });
+PlannedScan::PlannedScan(ScanKind kind, DType dtype, std::span<const int64_t> shape,
+                         std::span<const int64_t> strides, int64_t axis, bool reverse)
+    : lines_(shape, strides, axis), reverse_(reverse) {
+  visit_dtype(dtype, [&](auto zero) { run_ = function_of<decltype(zero)>(kind, dtype); });
 }
 
 }  // namespace linnet::cpu

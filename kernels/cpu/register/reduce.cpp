@@ -48,11 +48,22 @@ void run_arg_reduce(const KernelRequest& request, const void* const* in, void* c
                   request.params.as<ArgReduceParams>().axis, DType::kI32, out[0]);
 }
 
+class ScanKernel final : public HostKernel {
+ public:
+  ScanKernel(cpu::ScanKind kind, const KernelRequest& request, const CumulativeParams& p)
+      : planned_(kind, request.inputs[0].dtype, request.inputs[0].shape, request.inputs[0].strides,
+                 p.axis, p.reverse) {}
+  void run(const void* const* in, void* const* out, void*) const override {
+    planned_.run(in[0], out[0]);
+  }
+
+ private:
+  cpu::PlannedScan planned_;
+};
+
 template <cpu::ScanKind kKind>
-void run_scan(const KernelRequest& request, const void* const* in, void* const* out, void*) {
-  const OperandView& x = request.inputs[0];
-  const CumulativeParams& p = request.params.as<CumulativeParams>();
-  cpu::scan(kKind, x.dtype, in[0], x.shape, x.strides, p.axis, p.reverse, out[0]);
+std::unique_ptr<Kernel> prepare_scan(const KernelRequest& request, std::string&) {
+  return std::make_unique<ScanKernel>(kKind, request, request.params.as<CumulativeParams>());
 }
 
 /// The operand of a sort with the sorted axis last: rows of `length`.
@@ -163,6 +174,10 @@ void register_reduce(KernelTable& table) {
                           .prepare = prepare_reduce<kKind>,
                           .never_throws = true});
   };
+  const auto add_scan = [&](auto prepare, const Primitive& primitive) {
+    table.add(primitive,
+              {.name = "lines", .strided = true, .prepare = prepare, .never_throws = true});
+  };
   add_reduce.operator()<ReduceKind::kSum>(reduce_sum_primitive());
   add_reduce.operator()<ReduceKind::kProd>(reduce_prod_primitive());
   add_reduce.operator()<ReduceKind::kMax>(reduce_max_primitive());
@@ -171,9 +186,9 @@ void register_reduce(KernelTable& table) {
   add_reduce.operator()<ReduceKind::kAny>(reduce_or_primitive());
   add(argmax_primitive(), "lines", run_arg_reduce<ArgReduceKind::kMax>);
   add(argmin_primitive(), "lines", run_arg_reduce<ArgReduceKind::kMin>);
-  add(cumsum_primitive(), "lines", run_scan<ScanKind::kSum>);
-  add(cumprod_primitive(), "lines", run_scan<ScanKind::kProd>);
-  add(cummax_primitive(), "lines", run_scan<ScanKind::kMax>);
+  add_scan(prepare_scan<ScanKind::kSum>, cumsum_primitive());
+  add_scan(prepare_scan<ScanKind::kProd>, cumprod_primitive());
+  add_scan(prepare_scan<ScanKind::kMax>, cummax_primitive());
   table.add(sort_primitive(), {.name = "rows",
                                .strided = true,
                                .run = run_sort<false>,

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/exec/arena_report.h"
 #include "core/memory/owners.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
@@ -63,19 +64,30 @@ class Plan::Call {
   }
 
  private:
+  BufferHandle allocate(size_t bytes, Device device) const {
+    try {
+      return BufferHandle(Buffer::allocate(bytes, device));
+    } catch (const DeviceError& e) {
+      const std::string values = largest_values(plan_.code_.program(), plan_.code_.storage());
+      if (values.empty()) throw;
+      fail<DeviceError>("{}\n  the largest values of the program when it needs most:{}", e.what(),
+                        values);
+    }
+  }
+
   /// The arena, and on the host the bases and the scratch of the runners: small ones on the stack.
   void take_memory() {
     const size_t arena = plan_.arena_bytes(), own = device_.host() ? arena : 0;
     const size_t words = plan_.code_.words();
     std::byte* memory = small_.data();
     if (own + words * sizeof(uint64_t) > small_.size()) {
-      host_ = BufferHandle(Buffer::allocate(own + words * sizeof(uint64_t), Device{}));
+      host_ = allocate(own + words * sizeof(uint64_t), Device{});
       memory = host_->data();
     }
     // Offsets in the arena are multiples of 64, so that the words behind it are aligned.
     bases_ = reinterpret_cast<uint64_t*>(memory + own);
     if (!device_.host()) {
-      arena_ = BufferHandle(arena ? Buffer::allocate(arena, device_) : nullptr);
+      arena_ = arena ? allocate(arena, device_) : BufferHandle(nullptr);
       memory = arena_ ? arena_->data() : nullptr;
     }
     bases_[Code::kArena] = reinterpret_cast<uintptr_t>(memory);

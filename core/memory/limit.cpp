@@ -56,9 +56,9 @@ void* allocate_within_limit(Allocator& allocator, Device device, size_t bytes) {
   try {
     return allocate(allocator, device, bytes);
   } catch (const DeviceError& e) {
-    const std::string owners = largest_owners(device);
-    if (owners.empty()) throw;
-    fail<DeviceError>("{}; the largest owners:{}", e.what(), owners);
+    const std::string wanted = present_owner(), owners = largest_owners(device);
+    if (owners.empty()) fail<DeviceError>("{}; wanted for {}", e.what(), wanted);
+    fail<DeviceError>("{}; wanted for {}; the largest owners:{}", e.what(), wanted, owners);
   }
 }
 

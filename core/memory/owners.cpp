@@ -1,7 +1,6 @@
 #include "core/memory/owners.h"
 
 #include <algorithm>
-#include <map>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -32,12 +31,6 @@ Owners& owners() {
   return *instance;
 }
 
-std::string present_owner() {
-  const std::string& path = module_path();
-  const char* const what = allocating_for ? allocating_for : "tensors";
-  return path.empty() ? what : fmt::format("{} ({})", path, what);
-}
-
 std::string mebibytes(size_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
@@ -58,21 +51,22 @@ void forget_owner(const Buffer* buffer) noexcept {
   owners().blocks.erase(buffer);
 }
 
-std::string largest_owners(Device device) {
-  struct Share {
-    size_t bytes = 0, blocks = 0;
-  };
-  std::map<std::string, Share> shares;
-  {
-    std::lock_guard lock(owners().mutex);
-    for (const auto& [buffer, owned] : owners().blocks) {
-      if (owned.device != device) continue;
-      Share& share = shares[owned.owner];
-      share.bytes += owned.bytes;
-      ++share.blocks;
-    }
-  }
-  std::vector<std::pair<std::string, Share>> sorted(shares.begin(), shares.end());
+std::string owner_text(const std::string& path, const char* what) {
+  return path.empty() ? what : fmt::format("{} ({})", path, what);
+}
+
+std::string present_owner() {
+  return owner_text(module_path(), allocating_for ? allocating_for : "tensors");
+}
+
+void OwnerShares::add(const std::string& owner, size_t bytes) {
+  Share& share = shares_[owner];
+  share.bytes += bytes;
+  ++share.blocks;
+}
+
+std::string OwnerShares::largest() const {
+  std::vector<std::pair<std::string, Share>> sorted(shares_.begin(), shares_.end());
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
   std::string out;
@@ -82,6 +76,15 @@ std::string largest_owners(Device device) {
                        share.blocks == 1 ? "block" : "blocks");
   }
   return out;
+}
+
+std::string largest_owners(Device device) {
+  OwnerShares shares;
+  std::lock_guard lock(owners().mutex);
+  for (const auto& [buffer, owned] : owners().blocks) {
+    if (owned.device == device) shares.add(owned.owner, owned.bytes);
+  }
+  return shares.largest();
 }
 
 }  // namespace linnet

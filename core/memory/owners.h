@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 
 #include "linnet/device.h"
@@ -21,6 +22,25 @@ inline constinit thread_local const char* allocating_for = nullptr;
 /// without memory for that it is forgotten.
 void note_owner(const Buffer* buffer, Device device, size_t bytes) noexcept;
 void forget_owner(const Buffer* buffer) noexcept;
+
+/// `encoder/dense (dot_general)`, or what it is for alone outside of modules.
+std::string owner_text(const std::string& path, const char* what);
+/// Of what the thread is about to allocate.
+std::string present_owner();
+
+/// Bytes by owner.
+class OwnerShares {
+ public:
+  void add(const std::string& owner, size_t bytes);
+  /// A line for each of the largest, in front of which stands a line break.
+  std::string largest() const;
+
+ private:
+  struct Share {
+    size_t bytes = 0, blocks = 0;
+  };
+  std::map<std::string, Share> shares_;
+};
 
 /// A line for each of the largest owners on a device, those of one name together, in front of which
 /// stands a line break: `\n  encoder/dense (dot_general): 64.0 MiB in 2 blocks`.

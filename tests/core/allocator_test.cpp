@@ -74,7 +74,7 @@ TEST(Allocator, R_043_impossible_sizes_are_an_error_with_numbers_that_changes_no
   expect_error<DeviceError>("cpu:0: cannot allocate " + text(size) + " bytes; " +
                                 text(before.live_bytes) + " bytes are live, " +
                                 text(before.peak_bytes) + " were at most, " +
-                                text(before.reserved_bytes) + " are reserved",
+                                text(before.reserved_bytes) + " are reserved; wanted for full",
                             [&] { zeros({size}, DType::kI8); });
   EXPECT_EQ(memory_stats().live_bytes, before.live_bytes);
   EXPECT_EQ(memory_stats().allocations, before.allocations);

@@ -5,6 +5,7 @@
 #include "linnet/bridge/convert.h"
 #include "linnet/bridge/to_nnx.h"
 #include "linnet/detail/format.h"
+#include "linnet/linen/errors.h"
 #include "linnet/transforms.h"
 #include "module_access.h"
 
@@ -102,8 +103,9 @@ std::optional<nnx::Variable> Module::held_variable(std::string_view name,
   const auto check = [&](const state::Value& value) -> AbstractValue {
     AbstractValue wanted = abstract_value(make);
     if (value.single() && wanted.shape && value.tensors[0].shape() != *wanted.shape) {
-      fail<ModuleError>("ScopeParamShapeError: '{}' of {}: expected shape {}, got {}", name, text(),
-                        to_string(*wanted.shape), to_string(value.tensors[0].type()));
+      fail<linen::ScopeParamShapeError>(
+          "ScopeParamShapeError: '{}' of {}: expected shape {}, got {}", name, text(),
+          to_string(*wanted.shape), to_string(value.tensors[0].type()));
     }
     return wanted;
   };
@@ -223,7 +225,8 @@ void Module::bind_value(const std::string& name, const std::function<void(tree::
 }
 
 void Module::fail_taken(std::string_view name) const {
-  fail<ValueError>("NameInUseError: {} has something else under the name '{}'", text(), name);
+  fail<linen::NameInUseError>("NameInUseError: {} has something else under the name '{}'", text(),
+                              name);
 }
 
 void Module::fail_no_attribute(std::string_view name) const {

@@ -4,6 +4,7 @@
 
 #include "linnet/bridge/convert.h"
 #include "linnet/detail/format.h"
+#include "linnet/linen/errors.h"
 
 namespace linnet::bridge::detail {
 namespace {
@@ -52,8 +53,9 @@ class Filler final : public AttributeVisitor {
     const state::Value held = target.raw(), value = given.raw_value();
     if (!nnx::keeps_shape(*target.type) || !held.single() || !value.single()) return;
     if (held.tensors[0].shape() == value.tensors[0].shape()) return;
-    fail<ModuleError>("ScopeParamShapeError: '{}': expected {}, got {}", tree::to_string(path()),
-                      to_string(held.tensors[0].type()), to_string(value.tensors[0].type()));
+    fail<linen::ScopeParamShapeError>("ScopeParamShapeError: '{}': expected {}, got {}",
+                                      tree::to_string(path()), to_string(held.tensors[0].type()),
+                                      to_string(value.tensors[0].type()));
   }
   IncomingVariables& incoming_;
 };

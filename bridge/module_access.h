@@ -22,7 +22,7 @@ IncomingVariables incoming_from(const AttributeTree& tree);
 
 /// Writes them into the variables and attribute trees that `visit` reaches; what is not there yet
 /// stays with the innermost module around it, for whoever asks. Gives what found no place.
-/// @throws ModuleError (ScopeParamShapeError) for parameters of another shape.
+/// @throws linen::ScopeParamShapeError for parameters of another shape.
 IncomingVariables fill(const VisitFunction& visit, IncomingVariables incoming);
 
 struct ReachedModule {

@@ -1,5 +1,6 @@
 // Rules of bridge modules (inventory section 11).
 #include "bridge/module_models.h"
+#include "linnet/linen/errors.h"
 
 namespace linnet::bridge_tests {
 namespace {
@@ -171,7 +172,7 @@ TEST(BridgeModule, B_172_whose_submodule_and_its_name) {
       });
       EXPECT_NE(text.find("not_mine"), std::string::npos) << text;
       EXPECT_THROW(submodule("", BridgeDense{{}, 1}), ValueError);
-      EXPECT_THROW(submodule("own", BridgeDense{{}, 1}), ValueError);
+      EXPECT_THROW(submodule("own", BridgeDense{{}, 1}), linen::NameInUseError);
       someone.features = 2;
       return zeros({});
     }
@@ -276,12 +277,16 @@ TEST(BridgeModule, B_179_values_that_were_given) {
     }
   };
   expect_equal(bridge::init_with_output(Raw{}, 0).first, normal({2, 3}));
-  const std::string raw = thrown<ModuleError>([] { bridge::init(Raw{{}, {2, 4}}, 0); });
+  const std::string raw = thrown<linen::ScopeParamShapeError>([] {
+    bridge::init(Raw{{}, {2, 4}}, 0);
+  });
   EXPECT_NE(raw.find("ScopeParamShapeError"), std::string::npos) << raw;
 
   const Tensor x = ones({1, 3});
   const Variables vars = bridge::init(BridgeDense{{}, 4}, 0, x);
-  const std::string text = thrown<ModuleError>([&] { bridge::apply(BridgeDense{{}, 5}, vars, x); });
+  const std::string text = thrown<linen::ScopeParamShapeError>([&] {
+    bridge::apply(BridgeDense{{}, 5}, vars, x);
+  });
   for (const char* part : {"ScopeParamShapeError", "'w'", "[3,5]", "f32[3,4]"})
     EXPECT_NE(text.find(part), std::string::npos) << text;
 }

@@ -9,6 +9,8 @@
 //   auto linear = bridge::to_linen<nnx::Linear>(32, 64);         // object module as a function
 //   auto [out, vars] = linen::init_with_output(linear, Key(0), x);
 //   vars["params"]["kernel"].shape();                            // (32, 64)
+//
+// linnet/bridge/compare.h, which says where two models differ, is included by those who want it.
 #pragma once
 
 #if __cplusplus < 202002L

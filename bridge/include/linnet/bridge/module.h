@@ -151,7 +151,7 @@ class Module {
   /// the variables given it is `init(key, shape, dtype)`, with the next `params` key; an
   /// initialiser that returns a variable gives its metadata too.
   /// @throws ValueError if the module is not bound, or `name` is another kind of variable;
-  /// ModuleError (ScopeParamShapeError) if a value that was given has another shape.
+  /// linen::ScopeParamShapeError if a value that was given has another shape.
   template <class Init>
     requires std::is_invocable_v<const Init&, const Key&, const Shape&, DType>
   nnx::Variable param(std::string_view name, const Init& init, const Shape& shape,
@@ -170,7 +170,7 @@ class Module {
   }
 
   /// The variable `name` of the kind registered for `collection`, made by `init()` if need be.
-  /// @throws ValueError if the module is not bound; ModuleError (ScopeParamShapeError).
+  /// @throws ValueError if the module is not bound; linen::ScopeParamShapeError as `param`.
   template <class Init>
     requires std::is_invocable_v<const Init&>
   nnx::Variable variable(const std::string& collection, std::string_view name, const Init& init) {
@@ -191,7 +191,7 @@ class Module {
   }
   /// The same under a name of its own; in `setup` too.
   /// @throws ValueError if the module is not bound, if another module's compact method runs, or if
-  /// the name is empty or taken.
+  /// the name is empty; linen::NameInUseError if it is taken.
   template <class M>
   nnx::Shared<M> submodule(std::string_view name, M module) {
     return shared_submodule(name, [&] { return nnx::Shared<M>::make(std::move(module)); });

@@ -1,39 +1,85 @@
 #include "linnet/metrics.h"
 
 #include "linnet/detail/format.h"
+#include "modules/metrics/counts.h"
 
 namespace linnet::metrics {
 
-namespace {
+const Tensor& argument(const Arguments& arguments, const std::string& name) {
+  const auto found = arguments.find(name);
+  if (found != arguments.end()) return found->second;
+  std::string known;
+  for (const auto& [other, value] : arguments) known += (known.empty() ? "'" : ", '") + other + "'";
+  fail<ValueError>("metric: expected an argument '{}', got {}", name,
+                   known.empty() ? "none" : known);
+}
 
-// Beside what is measured, so that a step fetches nothing from another device.
-Tensor zero_total() { return scalar(0, DType::kF32).to(default_device()); }
-Tensor zero_count() { return scalar_integer(0, DType::kI32).to(default_device()); }
+Average::Average(std::string argname)
+    : total(zero_total()), count(zero_count()), argname(std::move(argname)) {}
 
-}  // namespace
-
-Average::Average() : total(zero_total()), count(zero_count()) {}
-
-void Average::update(const Tensor& values) {
-  total.set_value(total.value() + sum(astype(values, DType::kF32)));
-  count.set_value(count.value() + scalar_integer(values.size(), DType::kI32));
+void Average::update(const Tensor& values, const Tensor& mask) {
+  if (mask.defined() && values.weak()) {
+    fail<ValueError>("average: a mask needs '{}' to be an array, got a number", argname);
+  }
+  const Tensor x = astype(values, DType::kF32);
+  if (!mask.defined()) {
+    total.set_value(total.value() + sum(x));
+    count.set_value(count.value() + scalar_integer(values.size(), DType::kI32));
+    return;
+  }
+  const Tensor counts = broadcast_to(mask, x.shape());
+  total.set_value(total.value() + sum(x * astype(counts, DType::kF32)));
+  count.set_value(count.value() + astype(sum(astype(counts, DType::kI32)), DType::kI32));
 }
 
 Tensor Average::compute() const { return total.value() / astype(count.value(), DType::kF32); }
 
 void Average::reset() {
-  total.set_value(zero_total().to(total.value().device()));
-  count.set_value(zero_count().to(count.value().device()));
+  reset_to_zero(total);
+  reset_to_zero(count);
 }
 
-void Accuracy::update(const Tensor& logits, const Tensor& labels) {
-  Shape batch = logits.shape();
-  if (!batch.empty()) batch.pop_back();
-  if (logits.rank() == 0 || batch != labels.shape()) {
-    fail<ShapeError>("accuracy: logits {} need labels of shape {}, got {}",
-                     to_string(logits.type()), to_string(batch), to_string(labels.type()));
+void Accuracy::update(const Tensor& logits, const Tensor& labels, const Tensor& mask) {
+  require_labels("accuracy", labels);
+  if (threshold) {
+    if (logits.shape() != labels.shape()) {
+      fail<ShapeError>(
+          "accuracy: with a threshold, logits {} need labels of the same shape, got {}",
+          to_string(logits.type()), to_string(labels.type()));
+    }
+    Average::update(equal(logits >= *threshold, labels > 0), mask);
+    return;
   }
-  Average::update(equal(argmax(logits, -1), astype(labels, DType::kI32)));
+  require_classes("accuracy", logits, labels);
+  Average::update(equal(argmax(logits, -1), astype(labels, DType::kI32)), mask);
+}
+
+Welford::Welford(std::string argname)
+    : count(zero_count()), mean(zero_total()), m2(zero_total()), argname(std::move(argname)) {}
+
+void Welford::update(const Tensor& values) {
+  const Tensor x = astype(values, DType::kF32);
+  const Tensor before = astype(count.value(), DType::kF32);
+  const double added = static_cast<double>(values.size());
+  const Tensor together = before + added, delta = linnet::mean(x) - mean.value();
+  count.set_value(count.value() + scalar_integer(values.size(), DType::kI32));
+  mean.set_value(mean.value() + delta * added / together);
+  m2.set_value(m2.value() + var(x) * added + square(delta) * added * before / together);
+}
+
+void Welford::update(const Arguments& arguments, const Tensor& mask) {
+  if (mask.defined()) fail<ValueError>("welford: there is no mask for '{}'", argname);
+  update(argument(arguments, argname));
+}
+
+Statistics Welford::compute() const {
+  const Tensor n = astype(count.value(), DType::kF32);
+  const Tensor deviation = sqrt(m2.value() / n);
+  return {mean.value(), deviation / sqrt(n), deviation};
+}
+
+void Welford::reset() {
+  for (nnx::MetricState* state : {&count, &mean, &m2}) reset_to_zero(*state);
 }
 
 }  // namespace linnet::metrics

@@ -28,6 +28,7 @@ from cases import layers
 from cases import linen_transforms
 from cases import losses
 from cases import named_axes
+from cases import nnx_training
 from cases import nnx_transforms
 from cases import ops
 from cases import optim
@@ -50,6 +51,7 @@ MAKERS = {
     "optim": optim.make,
     "optim_long": optim_long.make,
     "losses": losses.make,
+    "nnx_training": nnx_training.make,
     "nnx_transforms": nnx_transforms.make,
     "ops": ops.make,
     "bridge": bridge.make,

@@ -10,7 +10,8 @@
 //   auto [out, vars] = linen::init_with_output(linear, Key(0), x);
 //   vars["params"]["kernel"].shape();                            // (32, 64)
 //
-// linnet/bridge/compare.h, which says where two models differ, is included by those who want it.
+// Two headers are included by those who want them: linnet/bridge/compare.h says where two models
+// differ, linnet/bridge/checkpoint.h reads checkpoints of one API with the other.
 #pragma once
 
 #if __cplusplus < 202002L

@@ -130,6 +130,7 @@ std::shared_ptr<ScopeRoot> Pack::inner_root(size_t r, const VariableGroups& vari
   root->mutate = outside.root->mutate & written & mutate;
   root->initializing = outside.root->initializing;
   root->capture = outside.root->capture;
+  root->log = outside.root->log;
   root->transformation = name_;
   return root;
 }

@@ -366,6 +366,8 @@ Variables RootCall::updates() const {
   return out;
 }
 
+void RootCall::note_calls(CallLog* log) { root_->log = log; }
+
 Variables RootCall::all() const { return root_->all(); }
 
 }  // namespace detail

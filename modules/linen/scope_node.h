@@ -45,6 +45,7 @@ class ScopeRoot {
   bool alive = true;
   /// Of outputs of modules.
   CaptureFilter capture;
+  detail::CallLog* log = nullptr;
   /// The lifted transformation whose inside this is; empty for a call from outside.
   std::string transformation;
 

@@ -2,6 +2,8 @@
 #include "linnet/detail/format.h"
 #include "linnet/function.h"
 #include "linnet/linen/scope.h"
+#include "modules/linen/call_log.h"
+#include "modules/linen/lift.h"
 #include "modules/linen/scope_node.h"
 
 namespace linnet::linen {
@@ -22,6 +24,8 @@ void append_to_tuple(ScopeRoot& root, const std::vector<std::string>& path, cons
   leaf.leaf().tensors.push_back(value);
   root.put(path, std::move(leaf));
 }
+
+constexpr size_t kNotNoted = ~size_t{0};
 
 bool is_new(ScopeNode& node, const std::string& collection, const std::string& name) {
   const Variables* before = node.root->find(node.full_path(collection, name));
@@ -51,16 +55,22 @@ bool Scope::sow(const std::string& collection, const std::string& name, const Te
   return true;
 }
 
-bool Scope::captures() const { return !node_->root->capture.empty(); }
+bool Scope::observed() const { return !node_->root->capture.empty() || node_->root->log; }
 
-void Scope::keep_output(std::string class_name, const std::string& method,
-                        const std::vector<std::pair<std::string, Tensor>>& leaves) {
+size_t Scope::begin_call(const ModuleCall& call, std::vector<std::string> inputs) {
+  // What a loop evaluates beforehand, for what all turns share, is not the call that is meant.
+  const bool noted = node_->root->log && !evaluating_known();
+  return noted ? node_->root->log->begin(call, std::move(inputs)) : kNotNoted;
+}
+
+void Scope::end_call(const ModuleCall& call, size_t entry, std::string output,
+                     const std::vector<std::pair<std::string, Tensor>>& leaves) {
+  if (entry != kNotNoted) node_->root->log->end(entry, std::move(output));
   const std::string collection = "intermediates";
-  if (!node_->root->mutate.contains(collection)) return;
-  if (!node_->root->capture.contains({node_->path, std::move(class_name), method})) return;
-  if (is_new(*node_, collection, method)) reserve(*node_, method, collection, "variable");
+  if (!node_->root->mutate.contains(collection) || !node_->root->capture.contains(call)) return;
+  if (is_new(*node_, collection, call.method)) reserve(*node_, call.method, collection, "variable");
   for (const auto& [below, value] : leaves) {
-    std::vector<std::string> path = node_->full_path(collection, method);
+    std::vector<std::string> path = node_->full_path(collection, call.method);
     for (std::string& name : tree::split_path(below)) path.push_back(std::move(name));
     append_to_tuple(*node_->root, path, value);
   }

@@ -28,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include "linnet/linen/call_log.h"
 #include "linnet/linen/variables.h"
 #include "linnet/module_path.h"
 #include "linnet/random.h"
@@ -76,13 +77,6 @@ class RngStreams {
 
  private:
   std::map<std::string, Key> keys_;
-};
-
-/// One call of a module, as `capture_intermediates` chooses by it.
-struct ModuleCall {
-  std::vector<std::string> path;  ///< of the module's scope
-  std::string class_name;
-  std::string method;  ///< `__call__` unless the module is a method (linen/method.h)
 };
 
 /// Which outputs of modules a call keeps (L-051): none, those of all calls of modules (not of other
@@ -288,19 +282,22 @@ class Scope {
   auto run(const Module& module, A&&... args) {
     using Output = std::decay_t<std::invoke_result_t<const Module&, Scope&, A...>>;
     if constexpr (detail::IsKept<Output>::value) {
-      if (captures()) {
+      if (observed()) {
+        ModuleCall call{path(), class_name_of(module), "__call__"};
+        if constexpr (requires { module.method_name(); }) call.method = module.method_name();
+        const size_t entry = begin_call(call, {detail::value_text(args)...});
         Output output = module(*this, std::forward<A>(args)...);
-        std::string method = "__call__";
-        if constexpr (requires { module.method_name(); }) method = module.method_name();
-        keep_output(class_name_of(module), method, tree::leaves_with_path(output));
+        end_call(call, entry, detail::value_text(output), tree::leaves_with_path(output));
         return output;
       }
     }
     return module(*this, std::forward<A>(args)...);
   }
-  bool captures() const;
-  void keep_output(std::string class_name, const std::string& method,
-                   const std::vector<std::pair<std::string, Tensor>>& leaves);
+  /// Whether somebody wants to know of calls of modules.
+  bool observed() const;
+  size_t begin_call(const ModuleCall& call, std::vector<std::string> inputs);
+  void end_call(const ModuleCall& call, size_t entry, std::string output,
+                const std::vector<std::pair<std::string, Tensor>>& leaves);
   void rewind();
   Scope push(std::string_view name);
   std::string automatic_name(const std::string& base);
@@ -342,6 +339,8 @@ class RootCall {
   /// The mutable collections after the call.
   Variables updates() const;
   Variables all() const;
+  /// Notes calls of modules from now on in `log`, which outlives the call.
+  void note_calls(CallLog* log);
 
  private:
   std::shared_ptr<ScopeRoot> root_;

@@ -9,7 +9,7 @@
 #include "core/ops/window.h"
 #include "core/passes/expand.h"
 #include "core/trace/graph_trace.h"
-#include "linnet/cost.h"
+#include "linnet/count_flops.h"
 
 namespace linnet {
 namespace {

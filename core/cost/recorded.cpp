@@ -2,7 +2,7 @@
 
 #include "core/cost/flops.h"
 #include "core/trace/graph_trace.h"
-#include "linnet/cost.h"
+#include "linnet/count_flops.h"
 
 namespace linnet::detail {
 namespace {

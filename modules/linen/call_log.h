@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "linnet/cost.h"
-#include "linnet/linen/call_log.h"
+#include "linnet/count_flops.h"
+#include "linnet/linen/scope.h"
 
 namespace linnet::linen::detail {
 

@@ -55,6 +55,16 @@ bool Scope::sow(const std::string& collection, const std::string& name, const Te
   return true;
 }
 
+namespace detail {
+
+std::string types_text(const TensorList& tensors) {
+  std::string out;
+  for (const Tensor& tensor : tensors) out += (out.empty() ? "" : ", ") + type_of(tensor);
+  return tensors.size() == 1 ? out : "(" + out + ")";
+}
+
+}  // namespace detail
+
 bool Scope::observed() const { return !node_->root->capture.empty() || node_->root->log; }
 
 size_t Scope::begin_call(const ModuleCall& call, std::vector<std::string> inputs) {
@@ -63,9 +73,13 @@ size_t Scope::begin_call(const ModuleCall& call, std::vector<std::string> inputs
   return noted ? node_->root->log->begin(call, std::move(inputs)) : kNotNoted;
 }
 
-void Scope::end_call(const ModuleCall& call, size_t entry, std::string output,
+void Scope::end_call(const ModuleCall& call, size_t entry,
                      const std::vector<std::pair<std::string, Tensor>>& leaves) {
-  if (entry != kNotNoted) node_->root->log->end(entry, std::move(output));
+  if (entry != kNotNoted) {
+    TensorList tensors;
+    for (const auto& [below, value] : leaves) tensors.push_back(value);
+    node_->root->log->end(entry, detail::types_text(tensors));
+  }
   const std::string collection = "intermediates";
   if (!node_->root->mutate.contains(collection) || !node_->root->capture.contains(call)) return;
   if (is_new(*node_, collection, call.method)) reserve(*node_, call.method, collection, "variable");

@@ -28,10 +28,10 @@
 #include <utility>
 #include <vector>
 
-#include "linnet/linen/call_log.h"
 #include "linnet/linen/variables.h"
 #include "linnet/module_path.h"
 #include "linnet/random.h"
+#include "linnet/summary.h"
 
 #pragma GCC visibility push(default)
 
@@ -79,6 +79,13 @@ class RngStreams {
   std::map<std::string, Key> keys_;
 };
 
+/// One call of a module, as `capture_intermediates` chooses by it.
+struct ModuleCall {
+  std::vector<std::string> path;  ///< of the module's scope
+  std::string class_name;
+  std::string method;  ///< `__call__` unless the module is a method (linen/method.h)
+};
+
 /// Which outputs of modules a call keeps (L-051): none, those of all calls of modules (not of other
 /// methods), or those that a predicate chooses.
 class CaptureFilter {
@@ -113,6 +120,8 @@ class CurrentCall;
 namespace detail {
 
 class RootCall;
+/// The calls of one run, in the order in which they begin; kept by linen/tabulate.cpp.
+class CallLog;
 
 /// Whether an output is made of tensors, so that it can be kept in `intermediates`.
 template <class T>
@@ -129,6 +138,17 @@ template <class K, class T, class C>
 struct IsKept<std::map<K, T, C>> : IsKept<T> {};
 template <class T>
 struct IsKept<std::optional<T>> : IsKept<T> {};
+
+/// Types of tensors: `(f32[2,3], f32[2])`, of one without brackets.
+std::string types_text(const TensorList& tensors);
+/// Of what holds tensors, or the text of a number.
+template <class T>
+std::string value_text(const T& value) {
+  if constexpr (IsKept<T>::value)
+    return types_text(tree::leaves(value));
+  else
+    return linnet::detail::setting_text(value);
+}
 
 /// Says what is wrong with a module that cannot be called, before the compiler says where. (A
 /// class, so that it is looked at before what follows in the function.)
@@ -287,7 +307,7 @@ class Scope {
         if constexpr (requires { module.method_name(); }) call.method = module.method_name();
         const size_t entry = begin_call(call, {detail::value_text(args)...});
         Output output = module(*this, std::forward<A>(args)...);
-        end_call(call, entry, detail::value_text(output), tree::leaves_with_path(output));
+        end_call(call, entry, tree::leaves_with_path(output));
         return output;
       }
     }
@@ -296,7 +316,7 @@ class Scope {
   /// Whether somebody wants to know of calls of modules.
   bool observed() const;
   size_t begin_call(const ModuleCall& call, std::vector<std::string> inputs);
-  void end_call(const ModuleCall& call, size_t entry, std::string output,
+  void end_call(const ModuleCall& call, size_t entry,
                 const std::vector<std::pair<std::string, Tensor>>& leaves);
   void rewind();
   Scope push(std::string_view name);

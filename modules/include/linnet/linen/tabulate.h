@@ -32,7 +32,7 @@ struct TabulateOptions {
   /// How many submodules deep; what is below counts to its last row. By default all.
   std::optional<int64_t> depth = {};
   bool show_repeated = false;  ///< a row for each call of a module that is called again
-  bool compute_flops = false;  ///< as of cost.h
+  bool compute_flops = false;  ///< as of count_flops.h
   bool compute_vjp_flops = false;
   CollectionFilter mutate = detail::default_init_filter();  ///< collections that are made
 };

@@ -1,5 +1,5 @@
 // Counting floating-point operations of functions.
-#include "linnet/cost.h"
+#include "linnet/count_flops.h"
 
 #include <gtest/gtest.h>
 

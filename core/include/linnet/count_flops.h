@@ -6,7 +6,8 @@
 //
 // A product and a sum are one operation each, so are a division, a comparison or a function such as
 // exp for one element. Moving and converting values, random numbers and whole numbers cost none. A
-// loop over a condition counts one turn, a branch the dearest.
+// loop over a condition counts one turn, a branch the dearest. What a compiled program costs, with
+// what has been fused in it, says program_cost.h.
 #pragma once
 
 #include <cstdint>

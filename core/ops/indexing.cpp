@@ -284,6 +284,9 @@ void define_indexing() {
   gather_primitive();
   scatter_add_primitive();
   scatter_primitive();
+  scatter_mul_primitive();
+  scatter_min_primitive();
+  scatter_max_primitive();
 }
 
 Tensor slice(const Tensor& x, const std::vector<int64_t>& start, const std::vector<int64_t>& stop,

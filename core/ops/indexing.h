@@ -50,6 +50,9 @@ const Primitive& dynamic_update_slice_primitive();
 const Primitive& gather_primitive();
 const Primitive& scatter_add_primitive();
 const Primitive& scatter_primitive();
+const Primitive& scatter_mul_primitive();
+const Primitive& scatter_min_primitive();
+const Primitive& scatter_max_primitive();
 
 /// Size of the result of a gather over `x` with `indices`. @throws ShapeError if anything does not
 /// fit.

@@ -3,6 +3,7 @@
 
 #include "core/ops/elementwise.h"
 #include "core/ops/indexing.h"
+#include "core/ops/indexing_scatter.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
 #include "linnet/detail/format.h"
@@ -139,17 +140,6 @@ DimMap gather_dims(const GatherParams& p, Inputs x) {
   return map;
 }
 
-DimMap scatter_dims(const ScatterParams& p, Inputs x) {
-  DimMap map;
-  const ScatterDims dims{p.update_window_dims, p.inserted_window_dims,
-                         p.scatter_dims_to_operand_dims, p.operand_batching_dims,
-                         p.indices_batching_dims};
-  WindowFactors f = window_factors(map, dims, x[0], x[1], x[2].shape(), false);
-  map.results = {f.operand};
-  map.operands = {std::move(f.operand), std::move(f.indices), std::move(f.windows)};
-  return map;
-}
-
 Axes with_leading_batch(const Axes& axes) {
   Axes out = shifted(axes);
   out.insert(0, 0);
@@ -182,32 +172,6 @@ Tensor emit_scatter(const Primitive& primitive, const Tensor& x, const Tensor& i
   return emit_one(primitive, {x, indices, updates}, p);
 }
 
-TypeList infer_scatter(const char* operation, const ScatterParams& p, Inputs x) {
-  check_scatter(operation, p, x[0], x[1], x[2]);
-  return {{x[0].dtype(), x[0].shape(), x[0].weak() && x[2].weak(), x[0].device()}};
-}
-
-/// The gather that reads the windows that a scatter writes; zero for those dropped.
-Tensor read_windows(const ScatterParams& p, const Tensor& x, const Tensor& indices,
-                    const Shape& updates) {
-  if (x.size() == 0) return zeros(updates, x.dtype());  // every window was dropped
-  Shape sizes;
-  size_t window = 0;
-  for (int64_t i = 0; i < static_cast<int64_t>(x.rank()); ++i) {
-    const bool single = contains(p.inserted_window_dims, i) || contains(p.operand_batching_dims, i);
-    sizes.push_back(single ? 1 : updates[p.update_window_dims[window++]]);
-  }
-  const GatherParams q{p.update_window_dims,
-                       p.inserted_window_dims,
-                       p.scatter_dims_to_operand_dims,
-                       p.operand_batching_dims,
-                       p.indices_batching_dims,
-                       sizes,
-                       gather_mode(p.mode),
-                       true};
-  return emit_one(gather_primitive(), {x, indices}, q);
-}
-
 TensorList transpose_scatter_add(const ScatterParams& p, Inputs x, const Tensor& ct) {
   return {ct, Tensor(), read_windows(p, ct, x[1], x[2].shape())};
 }
@@ -225,22 +189,6 @@ TensorList transpose_scatter(const ScatterParams& p, Inputs x, const Tensor& ct)
   const Tensor written = equal(read_windows(p, winners, x[1], shape), numbers);
   const Tensor read = read_windows(p, ct, x[1], shape);
   return {ct_x, Tensor(), where(written, read, zeros_like(read))};
-}
-
-template <const Primitive& (*kPrimitive)()>
-TensorList batch_scatter(const ScatterParams& p, const BatchedInputs& in) {
-  ScatterParams q = p;
-  q.inserted_window_dims = shifted(p.inserted_window_dims);
-  q.scatter_dims_to_operand_dims = shifted(p.scatter_dims_to_operand_dims);
-  if (in.batched[1]) {
-    q.update_window_dims = shifted(p.update_window_dims);
-    q.operand_batching_dims = with_leading_batch(p.operand_batching_dims);
-    q.indices_batching_dims = with_leading_batch(p.indices_batching_dims);
-  } else {
-    q.update_window_dims = with_leading_batch(p.update_window_dims);
-    q.operand_batching_dims = shifted(p.operand_batching_dims);
-  }
-  return {emit_scatter(kPrimitive(), batched_operand(in, 0), in.x[1], batched_operand(in, 2), q)};
 }
 
 /// Negative indices count from the end, once. Constant indices without negatives stay as they are.
@@ -271,10 +219,59 @@ ScatterDims row_dims(const Tensor& x, const Tensor& indices) {
   return dims;
 }
 
-struct RowUpdate {
-  Tensor indices, updates;
-  ScatterDims dims;
-};
+}  // namespace
+
+DimMap scatter_dims(const ScatterParams& p, Inputs x) {
+  DimMap map;
+  const ScatterDims dims{p.update_window_dims, p.inserted_window_dims,
+                         p.scatter_dims_to_operand_dims, p.operand_batching_dims,
+                         p.indices_batching_dims};
+  WindowFactors f = window_factors(map, dims, x[0], x[1], x[2].shape(), false);
+  map.results = {f.operand};
+  map.operands = {std::move(f.operand), std::move(f.indices), std::move(f.windows)};
+  return map;
+}
+
+TypeList infer_scatter(const char* operation, const ScatterParams& p, Inputs x) {
+  check_scatter(operation, p, x[0], x[1], x[2]);
+  return {{x[0].dtype(), x[0].shape(), x[0].weak() && x[2].weak(), x[0].device()}};
+}
+
+Tensor read_windows(const ScatterParams& p, const Tensor& x, const Tensor& indices,
+                    const Shape& updates) {
+  if (x.size() == 0) return zeros(updates, x.dtype());  // every window was dropped
+  Shape sizes;
+  size_t window = 0;
+  for (int64_t i = 0; i < static_cast<int64_t>(x.rank()); ++i) {
+    const bool single = contains(p.inserted_window_dims, i) || contains(p.operand_batching_dims, i);
+    sizes.push_back(single ? 1 : updates[p.update_window_dims[window++]]);
+  }
+  const GatherParams q{p.update_window_dims,
+                       p.inserted_window_dims,
+                       p.scatter_dims_to_operand_dims,
+                       p.operand_batching_dims,
+                       p.indices_batching_dims,
+                       sizes,
+                       gather_mode(p.mode),
+                       true};
+  return emit_one(gather_primitive(), {x, indices}, q);
+}
+
+TensorList batch_scatter(const Primitive& primitive, const ScatterParams& p,
+                         const BatchedInputs& in) {
+  ScatterParams q = p;
+  q.inserted_window_dims = shifted(p.inserted_window_dims);
+  q.scatter_dims_to_operand_dims = shifted(p.scatter_dims_to_operand_dims);
+  if (in.batched[1]) {
+    q.update_window_dims = shifted(p.update_window_dims);
+    q.operand_batching_dims = with_leading_batch(p.operand_batching_dims);
+    q.indices_batching_dims = with_leading_batch(p.indices_batching_dims);
+  } else {
+    q.update_window_dims = with_leading_batch(p.update_window_dims);
+    q.operand_batching_dims = shifted(p.operand_batching_dims);
+  }
+  return emit(primitive, {batched_operand(in, 0), in.x[1], batched_operand(in, 2)}, q);
+}
 
 RowUpdate row_update(const char* operation, const Tensor& x, const Tensor& indices,
                      const Tensor& values) {
@@ -287,8 +284,6 @@ RowUpdate row_update(const char* operation, const Tensor& x, const Tensor& indic
   return {expand_dims(beside(wrapped_indices(operation, indices, x.shape()[0]), x), -1),
           broadcast_to(beside(typed, x), shape), row_dims(x, indices)};
 }
-
-}  // namespace
 
 Shape gather_shape(const GatherParams& p, const Tensor& x, const Tensor& indices) {
   check_indices("gather", indices, p.start_index_map.size());
@@ -394,7 +389,10 @@ const Primitive& scatter_add_primitive() {
       .infer = [](const ScatterParams& q, Inputs x) { return infer_scatter("scatter_add", q, x); },
       .transpose = transpose_scatter_add,
       .dims = scatter_dims,
-      .batch = batch_scatter<scatter_add_primitive>,
+      .batch =
+          [](const ScatterParams& q, const BatchedInputs& in) {
+            return batch_scatter(scatter_add_primitive(), q, in);
+          },
       .nondifferentiable = bits_of({1})});
   return p;
 }
@@ -405,7 +403,8 @@ const Primitive& scatter_primitive() {
       .infer = [](const ScatterParams& q, Inputs x) { return infer_scatter("scatter", q, x); },
       .transpose = transpose_scatter,
       .dims = scatter_dims,
-      .batch = batch_scatter<scatter_primitive>,
+      .batch = [](const ScatterParams& q,
+                  const BatchedInputs& in) { return batch_scatter(scatter_primitive(), q, in); },
       .nondifferentiable = bits_of({1})});
   return p;
 }
@@ -423,8 +422,6 @@ Tensor gather(const Tensor& x, const Tensor& indices, const GatherDims& dims,
   return emit_one(gather_primitive(), {x, indices}, params);
 }
 
-namespace {
-
 Tensor scatter_with(const Primitive& primitive, const Tensor& x, const Tensor& indices,
                     const Tensor& updates, const ScatterDims& dims, ScatterMode mode) {
   const Tensor typed = updates.dtype() == x.dtype() ? updates : astype(updates, x.dtype());
@@ -433,8 +430,6 @@ Tensor scatter_with(const Primitive& primitive, const Tensor& x, const Tensor& i
       {dims.update_window_dims, dims.inserted_window_dims, dims.scatter_dims_to_operand_dims,
        dims.operand_batching_dims, dims.indices_batching_dims, mode});
 }
-
-}  // namespace
 
 Tensor scatter_add(const Tensor& x, const Tensor& indices, const Tensor& updates,
                    const ScatterDims& dims, ScatterMode mode) {

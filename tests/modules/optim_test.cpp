@@ -8,7 +8,6 @@
 
 #include "linnet/core.h"
 #include "linnet/error.h"
-#include "linnet/losses.h"
 #include "linnet/metrics.h"
 #include "linnet/nnx.h"
 #include "linnet/optim.h"
@@ -288,93 +287,6 @@ TEST(Counters, J_107_R_062_stop_at_the_largest_number) {
               std::numeric_limits<int32_t>::max());
     EXPECT_TRUE(std::isfinite(updated.item<float>()));
   }
-}
-
-using Loss = std::function<Tensor(const Tensor&, const Tensor&)>;
-
-void expect_near(const Tensor& got, const std::vector<double>& wanted) {
-  ASSERT_EQ(got.dtype(), DType::kF32);
-  const std::vector<double> values = got.to_vector<double>();
-  ASSERT_EQ(values.size(), wanted.size());
-  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(values[i], wanted[i], 1e-5) << i;
-}
-
-TEST(Losses, J_140_integer_and_boolean_labels_are_numbers) {
-  const Tensor logits = tensor({0.5f, -2.0f}), labels = tensor({1, 0});
-  for (DType dtype : {DType::kBool, DType::kI8, DType::kI32, DType::kI64, DType::kU8, DType::kU32,
-                      DType::kF16, DType::kF32}) {
-    const Tensor y = astype(labels, dtype);
-    SCOPED_TRACE(name_of(dtype));
-    expect_near(loss::sigmoid_binary_cross_entropy(logits, y), {0.474077, 0.126928});
-    expect_near(loss::squared_error(logits, y), {0.25, 4});
-    expect_near(loss::l2_loss(logits, y), {0.125, 2});
-    expect_near(loss::huber_loss(logits, y), {0.125, 1.5});
-    expect_near(loss::log_cosh(logits, y), {std::log(std::cosh(0.5)), std::log(std::cosh(2.0))});
-    expect_near(loss::hinge_loss(logits, y), {0.5, 1});
-    expect_near(loss::smooth_labels(astype(y, DType::kF32), 0.1), {0.95, 0.05});
-    expect_near(loss::kl_divergence(logits, y), {-0.5});
-    expect_near(loss::cosine_similarity(logits, y), {0.5 / std::sqrt(4.25)});
-  }
-  EXPECT_EQ(loss::squared_error(astype(logits, DType::kBF16), labels).dtype(), DType::kBF16);
-  expect_near(loss::smooth_labels(labels, 0.1), {0.95, 0.05});
-}
-
-TEST(Losses, J_142_unsigned_predictions_do_not_wrap) {
-  const auto of = [](std::initializer_list<int> v) { return astype(tensor(v), DType::kU8); };
-  const Tensor a = of({3, 250}), b = of({5, 249});
-  expect_near(loss::huber_loss(a, b), {1.5, 0.5});
-  expect_near(loss::log_cosh(a, b), {1.3250027, 0.43378083});
-  expect_near(loss::squared_error(a, b), {4, 1});
-  expect_near(loss::cosine_similarity(a, b), {0.99996});
-  expect_near(loss::hinge_loss(of({0, 2}), of({1, 1})), {1, 0});
-  expect_near(loss::sigmoid_binary_cross_entropy(tensor({true, false}), tensor({1, 0})),
-              {std::log1p(std::exp(-1.0)), std::log(2.0)});
-}
-
-TEST(Losses, J_143_cosine_similarity_keeps_squares_above_epsilon) {
-  const Tensor a = tensor({3.f, 4.f}), zero = zeros({2});
-  const auto f = [](const Tensor& x, const Tensor& y) {
-    return loss::cosine_similarity(x, y, 1e-8);
-  };
-  EXPECT_EQ(f(a, zero).item<float>(), 0);
-  const auto [da, db] = grad<0, 1>(f)(a, zero);
-  expect_near(da, {0, 0});
-  EXPECT_NEAR(db.to_vector<float>()[0], 6000, 0.01);
-  EXPECT_NEAR(db.to_vector<float>()[1], 8000, 0.01);
-  expect_near(loss::cosine_similarity(a, tensor({1.f, 0.f}), 10), {0.18973666});
-  expect_near(grad([](const Tensor& x) {
-                return loss::cosine_similarity(x, tensor({1.f, 0.f}), 10.0);
-              })(a),
-              {0.04047716, -0.03035787});
-}
-
-TEST(Losses, J_137_J_140_J_141_J_142_J_143_values_and_gradients) {
-  const GoldenFile golden("losses");
-  const std::map<std::string, Loss> losses{
-      {"softmax_cross_entropy", [](auto& x, auto& y) { return softmax_cross_entropy(x, y); }},
-      {"integer_labels",
-       [](auto& x, auto& y) { return softmax_cross_entropy_with_integer_labels(x, y); }},
-      {"sigmoid_binary", loss::sigmoid_binary_cross_entropy},
-      {"squared_error", loss::squared_error},
-      {"l2", loss::l2_loss},
-      {"huber", [](auto& x, auto& y) { return loss::huber_loss(x, y); }},
-      {"huber_delta", [](auto& x, auto& y) { return loss::huber_loss(x, y, 2.5); }},
-      {"log_cosh", loss::log_cosh},
-      {"hinge", loss::hinge_loss},
-      {"cosine_similarity", [](auto& x, auto& y) { return loss::cosine_similarity(x, y); }},
-      {"cosine_distance", [](auto& x, auto& y) { return loss::cosine_distance(x, y); }},
-      {"kl", loss::kl_divergence},
-      {"kl_zero", loss::kl_divergence},
-  };
-  for (const auto& [name, f] : losses) {
-    const Tensor x = golden.tensor(name + "/in/0"), y = golden.tensor(name + "/in/1");
-    expect_golden(f(x, y), golden.tensor(name + "/out"), 3e-6, name);
-    const Tensor g = grad([&](const Tensor& z) { return sum(f(z, y)); })(x);
-    expect_golden(g, golden.tensor(name + "/grad/0"), 3e-6, name + " gradient");
-  }
-  const Tensor hot = golden.tensor("smooth_labels/in/0");
-  expect_golden(loss::smooth_labels(hot, 0.1), golden.tensor("smooth_labels/out"), 1e-6,
-                "smooth_labels");
 }
 
 TEST(Metrics, accuracy_and_average_eagerly_and_jitted) {

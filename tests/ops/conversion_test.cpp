@@ -73,6 +73,23 @@ TEST(Conversion, J_002_promotion_as_in_the_table) {
   check_promotion_table("promotion_x32.txt");
 }
 
+TEST(Conversion, J_003_defaults_have_32_bits_and_64_bits_need_no_switch) {
+  EXPECT_EQ(Tensor(1.5).dtype(), DType::kF32);
+  EXPECT_EQ(Tensor(7).dtype(), DType::kI32);
+  EXPECT_EQ((Tensor(7) / 2).dtype(), DType::kF32);
+  EXPECT_EQ(zeros({2}).dtype(), DType::kF32);
+  EXPECT_EQ(arange(3).dtype(), DType::kI32);
+  EXPECT_EQ(linspace(0, 1, 3).dtype(), DType::kF32);
+  EXPECT_EQ(argmax(ones({3})).dtype(), DType::kI32);
+  EXPECT_EQ(sum(ones({3}, DType::kBool)).dtype(), DType::kI32);
+  // What is asked for in 64 bits is computed in them, and literals follow.
+  const Tensor x = full({2}, 0.1, DType::kF64), n = full({2}, int64_t{1} << 40, DType::kI64);
+  EXPECT_EQ((x * 3 + 0.1).dtype(), DType::kF64);
+  EXPECT_EQ((x * 3)[0].item<double>(), 0.1 * 3);
+  EXPECT_EQ((n + 1)[0].item<int64_t>(), (int64_t{1} << 40) + 1);
+  EXPECT_EQ(sum(n).item<int64_t>(), int64_t{1} << 41);
+}
+
 TEST(Conversion, J_002_literals_adopt_the_dtype) {
   EXPECT_EQ((ones({2}, DType::kBF16) + 1.0).dtype(), DType::kBF16);
   EXPECT_EQ((ones({2}, DType::kI32) + 1.0).dtype(), DType::kF32);

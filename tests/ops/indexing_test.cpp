@@ -1,5 +1,6 @@
 // Rows J-009 to J-013 of the inventory.
 #include "linnet/ops.h"
+#include "linnet/scatter.h"
 
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/transform_check.h"
@@ -129,6 +130,39 @@ TEST(Indexing, J_013_general_gather_and_scatter) {
         scatter_add(x, at, zeros({2, 9, 2}), back);
       },
       "scatter_add: updates f32[2,9,2]");
+}
+
+TEST(Indexing, J_010_J_013_products_and_extremes) {
+  const Tensor x = tensor({1.f, 2.f, 3.f}), at = tensor({0, 2, 0, -1, 9}),
+               values = tensor({4.f, -1.f, 5.f, 7.f, 8.f});
+  expect_tensor(index_mul(x, at, values), {DType::kF32, {3}}, {20, 2, -21});
+  expect_tensor(index_min(x, at, values), {DType::kF32, {3}}, {1, 2, -1});
+  expect_tensor(index_max(x, at, values), {DType::kF32, {3}}, {5, 2, 7});
+  expect_tensor(index_max(tensor({1, 2}), tensor({1}), tensor({5.7f})), {DType::kI32, {2}}, {1, 5});
+  const ScatterDims windows{{1}, {}, {0}, {}, {}};
+  expect_tensor(scatter_max(zeros({4}), tensor({{1}, {9}}), tensor({{1.f, 2.f}, {3.f, 4.f}}),
+                            windows, ScatterMode::kClip),
+                {DType::kF32, {4}}, {0, 1, 3, 4});
+  expect_error<ShapeError>(
+      [&] {
+        scatter_min(x, tensor({{0}}), tensor({{1.f, 2.f, 3.f, 4.f}}), windows);
+      },
+      "scatter_min: updates f32[1,4]");
+  // Equal numbers share the derivative, as in JAX.
+  const auto [dx, du] = grad<0, 1>([&](const Tensor& a, const Tensor& u) {
+    return sum(index_max(a, tensor({0, 0, 1}), u) * tensor({6.f, 1.f, 1.f}));
+  })(tensor({2.f, 5.f, 1.f}), tensor({2.f, 2.f, 4.f}));
+  expect_tensor(dx, {DType::kF32, {3}}, {2, 1, 1});
+  expect_tensor(du, {DType::kF32, {3}}, {2, 2, 0});
+  // The derivative of a product with zeros is the product of the other factors.
+  const auto product = [&](const Tensor& u) {
+    return sum(index_mul(tensor({2.f, 1.f}), tensor({0, 0, 1, 1}), u));
+  };
+  expect_tensor(grad(product)(tensor({0.f, 3.f, 0.f, 0.f})), {DType::kF32, {4}}, {6, 0, 0, 0});
+  check_transforms([](const TensorList& v) { return index_mul(v[0], v[2], v[1]); },
+                   {distinct({4, 2}), distinct({3, 2}), tensor({3, 0, 3})});
+  check_transforms([](const TensorList& v) { return index_min(v[0], v[2], v[1]); },
+                   {distinct({4, 2}), distinct({3, 2}, 0.3), tensor({3, 0, 3})});
 }
 
 TEST(Indexing, SlicesTransform) {

@@ -1,12 +1,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
 
 #include "core/ops/nn.h"
 #include "linnet/error.h"
 #include "linnet/jit.h"
+#include "linnet/nn.h"
 #include "linnet/ops.h"
 #include "linnet/random.h"
 #include "linnet/transforms.h"
@@ -91,6 +93,73 @@ TEST(SoftmaxFamily, J_039_all_transformations) {
         return logsumexp(x[0], Axes{0, 2});
       },
       {distinct({2, 2, 2})});
+}
+
+TEST(SoftmaxFamily, J_039_only_some_elements_take_part) {
+  const Tensor x = tensor({{1.f, 5.f, 2.f}, {3.f, 1.f, 4.f}});
+  const Tensor some = tensor({{true, false, true}, {false, false, false}});
+  const double e = 1 / (1 + std::exp(1.0)), inf = std::numeric_limits<double>::infinity();
+  // By jax.nn of JAX 0.10.2: rows of nobody are 0 and -inf.
+  expect_close(softmax(x, some), {e, 0, 1 - e, 0, 0, 0}, 1e-6);
+  expect_close(log_softmax(x, some), {std::log(e), -inf, std::log(1 - e), -inf, -inf, -inf}, 1e-6);
+  expect_close(logsumexp(x, some, Axes{1}), {2 + std::log1p(std::exp(-1.0)), -inf}, 1e-6);
+  expect_close(softmax(x, tensor({{true}, {false}}), 0), {1, 1, 1, 0, 0, 0}, 1e-6);
+  for (const auto& f : std::vector<std::function<Tensor(const Tensor&)>>{
+           [&](const Tensor& z) { return softmax(z, some)[0]; },
+           [&](const Tensor& z) { return where(some, log_softmax(z, some), 0.0); }}) {
+    const Tensor g = grad([&](const Tensor& z) { return sum(f(z) * x[0]); })(x);
+    EXPECT_TRUE(all(is_finite(g)).item<bool>());
+    EXPECT_EQ(g[0][1].item<float>(), 0) << "an element that takes no part";
+  }
+  expect_error<DTypeError>([&] { softmax(x, x); }, "expected where to be bool");
+  const Tensor mask = greater(distinct({2, 3}), 0);
+  check_transforms([&](const TensorList& v) { return softmax(v[0], mask, 0); },
+                   {distinct({2, 3}, 0.3)});
+}
+
+TEST(SoftmaxFamily, J_039_logmeanexp) {
+  const Tensor x = distinct({2, 3}, 0.4);
+  expect_same(logmeanexp(x, Axes{1}), log(mean(exp(x), Axes{1})), 1e-13, "along an axis");
+  expect_same(logmeanexp(x), log(mean(exp(x))), 1e-13, "of all");
+  const Tensor some = tensor({true, false, true});
+  expect_same(logmeanexp(x, Axes{1}, some, true),
+              log(mean(exp(take(x, tensor({0, 2}), 1)), Axes{1}, true)), 1e-13, "of some");
+  expect_close(logmeanexp(tensor({1000.f, 1000.f})), {1000}, 1e-6);
+}
+
+TEST(Standardize, J_040_values_and_options) {
+  const Tensor x = distinct({3, 4}, 0.5);
+  const Tensor centred = x - mean(x, Axes{-1}, true);
+  expect_same(standardize(x), centred * rsqrt(var(x, Axes{-1}, true) + 1e-5), 1e-12, "default");
+  expect_same(standardize(x, {.stable = true}), standardize(x), 1e-12, "stable");
+  expect_same(standardize(x, {.axes = {0, 1}, .epsilon = 1}), (x - mean(x)) * rsqrt(var(x) + 1),
+              1e-12, "both axes");
+  expect_same(standardize(x, {.epsilon = 0, .mean = 1, .variance = 4}), (x - 1) / 2, 1e-12,
+              "given");
+  const Tensor part = take(x, tensor({0, 2}), 1);
+  expect_same(standardize(x, {.where = tensor({true, false, true, false})}),
+              (x - mean(part, Axes{-1}, true)) * rsqrt(var(part, Axes{-1}, true) + 1e-5), 1e-12,
+              "of some");
+  // By cancellation the fast variance of equal numbers could be negative; it is cut off at 0.
+  const Tensor equals = full({1, 3}, 1000.1f);
+  EXPECT_TRUE(all(is_finite(standardize(equals, {.epsilon = 1e-30}))).item<bool>());
+  check_transforms([](const TensorList& v) { return standardize(v[0], {.epsilon = 0.1}); },
+                   {distinct({2, 3}, 0.3)});
+}
+
+TEST(Activations, J_037_J_043_rarer_ones) {
+  const Tensor x = tensor({-2.f, -1.f, 0.f, 0.5f, 1.f, 3.f});
+  // From jax.nn of JAX 0.10.2.
+  expect_close(squareplus(x), {0.41421354, 0.618034, 1, 1.2807765, 1.618034, 3.3027756}, 1e-6);
+  expect_close(sparse_plus(x), {0, 0, 0.25, 0.5625, 1, 3}, 1e-6);
+  expect_close(sparse_sigmoid(x), {0, 0, 0.5, 0.75, 1, 1}, 1e-6);
+  expect_close(log1mexp(tensor({1e-3f, 0.5f, 1.f, 20.f})),
+               {-6.9082551, -0.93275213, -0.45867515, -2.0611537e-9}, 1e-6);
+  testing::check_derivatives([](const Tensor& v) { return squareplus(v); }, {-2, -0.3, 0.7, 3});
+  testing::check_derivatives(sparse_plus, {-2, -0.3, 0.7, 3});
+  testing::check_derivatives(log1mexp, {0.2, 0.6, 0.8, 5}, 1e-6);
+  expect_close(grad([](const Tensor& v) { return sum(log1mexp(v)); })(tensor({1e-3f, 40.f})),
+               {999.5001, 4.2483543e-18}, 1e-6);
 }
 
 /// Every composite's kernels compute what its decomposition says.

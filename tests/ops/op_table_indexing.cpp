@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/ops/indexing.h"
+#include "linnet/scatter.h"
 #include "op_table.h"
 
 namespace linnet::testing {
@@ -175,7 +176,8 @@ void add_gathers(OpTable& table) {
       });
 }
 
-HostArray scattered(const HostArrays& x, bool accumulate) {
+/// `combine` puts the old number and the update together, along axis 0.
+HostArray scattered(const HostArrays& x, double (*combine)(double, double)) {
   HostArray y = x[0];
   for (size_t i = 0; i < x[1].values.size(); ++i) {
     int64_t row = static_cast<int64_t>(x[1].values[i]);
@@ -184,7 +186,7 @@ HostArray scattered(const HostArrays& x, bool accumulate) {
     for (int64_t j = 0; j < y.shape[1]; ++j) {
       const double update =
           x[2].values[i * static_cast<size_t>(y.shape[1]) + static_cast<size_t>(j)];
-      y.at({row, j}) = accumulate ? y.at({row, j}) + update : update;
+      y.at({row, j}) = combine(y.at({row, j}), update);
     }
   }
   return y;
@@ -198,7 +200,9 @@ void add_scatters(OpTable& table) {
       .takes(Takes::kAny)
       .linear()
       .scale(4)
-      .reference([](const HostArrays& x) { return scattered(x, true); });
+      .reference([](const HostArrays& x) {
+        return scattered(x, [](double a, double b) { return a + b; });
+      });
   table.add("scatter", [](const TensorList& x) { return index_set(x[0], x[1], x[2]); })
       .sample({{{4, 3}, kLine}, {{5}, integers(-4, 5)}, {{5, 3}, kLine}})
       .sample({{{4, 3}, kLine}, {{}, integers(0, 3)}, {{3}, kLine}})
@@ -207,7 +211,41 @@ void add_scatters(OpTable& table) {
       .linear()
       .exact()
       .exact_integers()
-      .reference([](const HostArrays& x) { return scattered(x, false); });
+      .reference(
+          [](const HostArrays& x) { return scattered(x, [](double, double b) { return b; }); });
+  table.add("scatter_mul", [](const TensorList& x) { return index_mul(x[0], x[1], x[2]); })
+      .sample({{{4, 3}, kLine}, {{5}, integers(-4, 5)}, {{5, 3}, kLine}})
+      .sample({{{4, 3}, kLine}, {{}, integers(0, 3)}, {{3}, kLine}})
+      .orders(2)
+      .takes(Takes::kAny)
+      .scale(4)
+      .reference([](const HostArrays& x) {
+        return scattered(x, [](double a, double b) { return a * b; });
+      });
+  table.add("scatter_min", [](const TensorList& x) { return index_min(x[0], x[1], x[2]); })
+      .sample({{{4, 3}, kLine}, {{5}, integers(-4, 5)}, {{5, 3}, kLine}})
+      .sample({{{4, 3}, kLine}, {{0}, integers(0, 3)}, {{0, 3}, kLine}})
+      .orders(2)
+      .takes(Takes::kAny)
+      .exact()
+      .exact_integers()
+      .reference([](const HostArrays& x) {
+        return scattered(x, [](double a, double b) {
+          return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b);
+        });
+      });
+  table.add("scatter_max", [](const TensorList& x) { return index_max(x[0], x[1], x[2]); })
+      .sample({{{4, 3}, kLine}, {{5}, integers(-4, 5)}, {{5, 3}, kLine}})
+      .sample({{{4, 3}, kLine}, {{}, integers(0, 3)}, {{3}, kLine}})
+      .orders(2)
+      .takes(Takes::kAny)
+      .exact()
+      .exact_integers()
+      .reference([](const HostArrays& x) {
+        return scattered(x, [](double a, double b) {
+          return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b);
+        });
+      });
   table
       .add("scatter_add_windows",
            [](const TensorList& x) {

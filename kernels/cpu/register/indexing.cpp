@@ -159,18 +159,19 @@ void register_indexing(KernelTable& table) {
                                  .run = run_gather,
                                  .workspace_bytes = index_bytes,
                                  .never_throws = true});
-  table.add(scatter_add_primitive(), {.name = "scatter",
-                                      .strided = true,
-                                      .in_place = true,
-                                      .run = run_scatter<cpu::ScatterKind::kAdd>,
-                                      .workspace_bytes = index_bytes,
-                                      .never_throws = true});
-  table.add(scatter_primitive(), {.name = "scatter",
-                                  .strided = true,
-                                  .in_place = true,
-                                  .run = run_scatter<cpu::ScatterKind::kUpdate>,
-                                  .workspace_bytes = index_bytes,
-                                  .never_throws = true});
+  const auto add_scatter = [&](const Primitive& primitive, auto run) {
+    table.add(primitive, {.name = "scatter",
+                          .strided = true,
+                          .in_place = true,
+                          .run = run,
+                          .workspace_bytes = index_bytes,
+                          .never_throws = true});
+  };
+  add_scatter(scatter_add_primitive(), run_scatter<cpu::ScatterKind::kAdd>);
+  add_scatter(scatter_primitive(), run_scatter<cpu::ScatterKind::kUpdate>);
+  add_scatter(scatter_mul_primitive(), run_scatter<cpu::ScatterKind::kMul>);
+  add_scatter(scatter_min_primitive(), run_scatter<cpu::ScatterKind::kMin>);
+  add_scatter(scatter_max_primitive(), run_scatter<cpu::ScatterKind::kMax>);
 }
 
 }  // namespace linnet

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "linnet/conv_transpose.h"
 #include "linnet/detail/format.h"
 #include "linnet/layers/dtypes.h"
 
@@ -65,27 +66,19 @@ std::vector<std::pair<int64_t, int64_t>> apply_padding(Tensor& x, const Padding&
   return resolve_padding(rule, std::span(x.shape().data() + 1, spatial), kernel, strides, dilation);
 }
 
-/// Padding that makes size * stride outputs (SAME), or size * stride + max(kernel - stride, 0)
-/// (VALID).
+/// Edges of the padding; CIRCULAR is folded from what VALID gives.
 std::vector<std::pair<int64_t, int64_t>> transposed_padding(const Padding& padding,
                                                             const Shape& kernel,
                                                             const Shape& strides,
                                                             const Shape& dilation) {
-  if (padding.rule().empty()) return padding.edges(strides.size(), "conv_transpose");
-  const bool same = padding.rule() == "SAME";
-  if (!same && padding.rule() != "VALID" && padding.rule() != "CIRCULAR") {
+  const std::string& rule = padding.rule();
+  if (rule.empty()) return padding.edges(strides.size(), "conv_transpose");
+  if (rule != "SAME" && rule != "VALID" && rule != "CIRCULAR") {
     fail<ValueError>("conv_transpose: expected SAME, VALID, CIRCULAR or numbers as padding, got {}",
-                     padding.rule());
+                     rule);
   }
-  std::vector<std::pair<int64_t, int64_t>> out;
-  for (size_t i = 0; i < strides.size(); ++i) {
-    const int64_t span = (kernel[i] - 1) * dilation[i] + 1, stride = strides[i];
-    int64_t total = span + stride - 2;
-    if (!same) total += std::max<int64_t>(span - stride, 0);
-    const int64_t low = !same || stride > span - 1 ? span - 1 : (total + 1) / 2;
-    out.emplace_back(low, total - low);
-  }
-  return out;
+  return conv_transpose_padding(rule == "SAME" ? rule : "VALID",
+                                std::span(kernel.data(), strides.size()), strides, dilation);
 }
 
 /// Sums y, an unpadded transposed convolution of an operand of shape x, over copies of the ring of
@@ -179,18 +172,14 @@ Tensor conv_transpose(const Tensor& x, const Tensor& kernel, const Tensor& bias,
   const Shape strides = settings.strides.expanded(spatial, "conv_transpose", "strides");
   const Shape dilation =
       settings.kernel_dilation.expanded(spatial, "conv_transpose", "kernel dilations");
-  ConvOptions options{
-      .padding = transposed_padding(settings.padding, kernel.shape(), strides, dilation),
-      .lhs_dilation = {strides.begin(), strides.end()},
-      .rhs_dilation = {dilation.begin(), dilation.end()}};
+  const ConvTransposeOptions options{
+      .strides = {strides.begin(), strides.end()},
+      .edges = transposed_padding(settings.padding, kernel.shape(), strides, dilation),
+      .rhs_dilation = {dilation.begin(), dilation.end()},
+      .transpose_kernel = settings.transpose_kernel};
   return convolved("conv_transpose", x, kernel, bias, mask, settings.dtype,
-                   [&](const Tensor& operand, Tensor weights) {
-                     if (settings.transpose_kernel) {
-                       Axes axes;
-                       for (size_t i = 0; i < spatial; ++i) axes.push_back(static_cast<int64_t>(i));
-                       weights = swapaxes(flip(weights, axes), -2, -1);
-                     }
-                     const Tensor y = conv_general_dilated(operand, weights, options);
+                   [&](const Tensor& operand, const Tensor& weights) {
+                     const Tensor y = linnet::conv_transpose(operand, weights, options);
                      return settings.padding.rule() == "CIRCULAR"
                                 ? folded(y, operand.shape(), strides, settings.transpose_kernel)
                                 : y;

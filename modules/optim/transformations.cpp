@@ -23,8 +23,11 @@ namespace detail {
 TensorList update_lists(const GradientTransformation& tx, const TensorList& grads,
                         TransformState& state, const TensorList& params,
                         const ExtraArguments& extra) {
-  return tx.update_extra ? tx.update_extra(grads, state, params, extra)
-                         : tx.update_list(grads, state, params);
+  if (!tx.update_extra) return tx.update_list(grads, state, params);
+  if (!extra.gradients.empty()) return tx.update_extra(grads, state, params, extra);
+  ExtraArguments all = extra;
+  all.gradients = grads;
+  return tx.update_extra(grads, state, params, all);
 }
 
 }  // namespace detail

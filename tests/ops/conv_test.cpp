@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/ops/fused.h"
+#include "linnet/conv_transpose.h"
 #include "linnet/error.h"
 #include "linnet/ops.h"
 #include "linnet/transforms.h"
@@ -186,6 +187,50 @@ TEST(Convolutions, J_025_all_transformations) {
         [&](const TensorList& v) { return conv_general_dilated(v[0], v[1], c.options); },
         {distinct(c.x), distinct(c.w)});
   }
+}
+
+TEST(Convolutions, J_026_transposed_convolutions_as_in_jax) {
+  const Tensor x = reshape(arange(1.0, 7.0), {1, 3, 2}),
+               w = reshape(arange(0.0, 12.0), {3, 2, 2}) / 4 - 1;
+  // By jax.lax.conv_transpose of JAX 0.10.2.
+  const auto expect = [&](const ConvTransposeOptions& options, const std::vector<double>& wanted) {
+    testing::expect_close(conv_transpose(x, w, options), wanted, 1e-6);
+  };
+  expect({.strides = {2}}, {4, 4.75, 1, 1.75, 7, 9.5, 2, 3.75, 9, 13.5, 3, 5.75});
+  expect({.strides = {2}, .padding = "VALID"},
+         {4, 4.75, 1, 1.75, 7, 9.5, 2, 3.75, 9, 13.5, 3, 5.75, -8, -5.25});
+  expect({.strides = {4}}, {4,  4.75,  1, 1.75, -2, -1.25, 0, 0,    9,  10.75, 2, 3.75,
+                            -5, -3.25, 0, 0,    14, 16.75, 3, 5.75, -8, -5.25, 0, 0});
+  expect({.strides = {2}, .padding = "VALID", .rhs_dilation = {2}},
+         {4, 4.75, 0, 0, 10, 12.5, 0, 0, 14, 19.25, 0, 0, -2, 2.5, 0, 0, -8, -5.25});
+  expect({.strides = {2}, .transpose_kernel = true},
+         {-2.5, -1, 0.5, 2, -2.5, 2.5, 1, 4.5, -1.5, 7.5, 1.5, 7});
+  expect({.strides = {2}, .edges = Padding{{1, 0}}}, {1, 1.75, 7, 9.5, 2, 3.75, 9, 13.5});
+  expect({.strides = {2}, .edges = Padding{{1, 0}}, .consistent_padding = true},
+         {1, 1.75, 7, 9.5, 2, 3.75, 9, 13.5, 3, 5.75, -8, -5.25});
+  expect_error<ValueError>([&] { conv_transpose(x, w, {.padding = "CAUSAL"}); }, "got CAUSAL");
+  expect_error<ShapeError>([&] { conv_transpose(x, w[0], {}); }, "of the same rank");
+  expect_error<ShapeError>(
+      [&] {
+        conv_transpose(x, w, {.strides = {1, 2}});
+      },
+      "expected 1 strides");
+}
+
+TEST(Convolutions, J_026_a_transposed_kernel_gives_the_transpose) {
+  const Tensor x = distinct({2, 6, 4, 3}), w = distinct({3, 2, 3, 5});
+  const ConvOptions forward{.strides = {2, 2}, .padding = {{1, 1}, {0, 0}}};
+  const auto f = [&](const Tensor& v) { return conv_general_dilated(v, w, forward); };
+  const Tensor y = f(x), ct = distinct(y.shape());
+  const Tensor wanted = grad([&](const Tensor& v) { return sum(f(v) * ct); })(x);
+  // The rows that the strided convolution did not reach are missing at the end.
+  const Tensor got = conv_transpose(ct, w,
+                                    {.strides = {2, 2},
+                                     .edges = Padding{{1, 1}, {0, 0}},
+                                     .consistent_padding = true,
+                                     .transpose_kernel = true});
+  expect_same(got, slice_axis(wanted, 0, got.shape(1), 1), 1e-12, "transpose");
+  EXPECT_EQ(got.shape(), (Shape{2, 5, 4, 3}));
 }
 
 TEST(Convolutions, J_025_errors) {

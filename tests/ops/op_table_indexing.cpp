@@ -192,6 +192,30 @@ HostArray scattered(const HostArrays& x, double (*combine)(double, double)) {
   return y;
 }
 
+double smaller(double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b); }
+double larger(double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b); }
+
+/// Windows of two rows and three columns that may overlap, clamped to where they fit.
+const ScatterDims kWindows{{1, 2}, {}, {0, 1}, {}, {}};
+
+CaseBuilder add_scattered_windows(CaseBuilder row, const char* primitive) {
+  return row.of(primitive)
+      .sample({{{4, 5}, kLine}, {{3, 2}, integers(-2, 6)}, {{3, 2, 3}, kLine}})
+      .takes(Takes::kAny);
+}
+
+HostArray scattered_windows(const HostArrays& x, double (*combine)(double, double)) {
+  HostArray y = x[0];
+  for_each_index(x[2].shape, [&](const Axes& at) {
+    const auto start = [&](int64_t d, int64_t most) {
+      return std::clamp<int64_t>(static_cast<int64_t>(x[1].at({at[0], d})), 0, most);
+    };
+    double& number = y.at({start(0, 2) + at[1], start(1, 2) + at[2]});
+    number = combine(number, x[2].at(at));
+  });
+  return y;
+}
+
 void add_scatters(OpTable& table) {
   table.add("scatter_add", [](const TensorList& x) { return index_add(x[0], x[1], x[2]); })
       .sample({{{4, 3}, kLine}, {{5}, integers(-4, 5)}, {{5, 3}, kLine}})
@@ -229,11 +253,7 @@ void add_scatters(OpTable& table) {
       .takes(Takes::kAny)
       .exact()
       .exact_integers()
-      .reference([](const HostArrays& x) {
-        return scattered(x, [](double a, double b) {
-          return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b);
-        });
-      });
+      .reference([](const HostArrays& x) { return scattered(x, smaller); });
   table.add("scatter_max", [](const TensorList& x) { return index_max(x[0], x[1], x[2]); })
       .sample({{{4, 3}, kLine}, {{5}, integers(-4, 5)}, {{5, 3}, kLine}})
       .sample({{{4, 3}, kLine}, {{}, integers(0, 3)}, {{3}, kLine}})
@@ -241,31 +261,47 @@ void add_scatters(OpTable& table) {
       .takes(Takes::kAny)
       .exact()
       .exact_integers()
-      .reference([](const HostArrays& x) {
-        return scattered(x, [](double a, double b) {
-          return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b);
-        });
-      });
-  table
-      .add("scatter_add_windows",
-           [](const TensorList& x) {
-             return scatter_add(x[0], x[1], x[2], {{1, 2}, {}, {0, 1}, {}, {}}, ScatterMode::kClip);
-           })
-      .of("scatter_add")
-      .sample({{{4, 5}, kLine}, {{3, 2}, integers(-2, 6)}, {{3, 2, 3}, kLine}})
-      .takes(Takes::kAny)
+      .reference([](const HostArrays& x) { return scattered(x, larger); });
+  add_scattered_windows(table.add("scatter_add_windows",
+                                  [](const TensorList& x) {
+                                    return scatter_add(x[0], x[1], x[2], kWindows,
+                                                       ScatterMode::kClip);
+                                  }),
+                        "scatter_add")
       .linear()
       .scale(4)
       .reference([](const HostArrays& x) {
-        HostArray y = x[0];
-        for_each_index(x[2].shape, [&](const Axes& at) {
-          const auto start = [&](int64_t d, int64_t most) {
-            return std::clamp<int64_t>(static_cast<int64_t>(x[1].at({at[0], d})), 0, most);
-          };
-          y.at({start(0, 2) + at[1], start(1, 2) + at[2]}) += x[2].at(at);
-        });
-        return y;
+        return scattered_windows(x, [](double a, double b) { return a + b; });
       });
+  add_scattered_windows(table.add("scatter_mul_windows",
+                                  [](const TensorList& x) {
+                                    return scatter_mul(x[0], x[1], x[2], kWindows,
+                                                       ScatterMode::kClip);
+                                  }),
+                        "scatter_mul")
+      .orders(2)
+      .scale(4)
+      .reference([](const HostArrays& x) {
+        return scattered_windows(x, [](double a, double b) { return a * b; });
+      });
+  add_scattered_windows(table.add("scatter_min_windows",
+                                  [](const TensorList& x) {
+                                    return scatter_min(x[0], x[1], x[2], kWindows,
+                                                       ScatterMode::kClip);
+                                  }),
+                        "scatter_min")
+      .orders(2)
+      .exact()
+      .reference([](const HostArrays& x) { return scattered_windows(x, smaller); });
+  add_scattered_windows(table.add("scatter_max_windows",
+                                  [](const TensorList& x) {
+                                    return scatter_max(x[0], x[1], x[2], kWindows,
+                                                       ScatterMode::kClip);
+                                  }),
+                        "scatter_max")
+      .orders(2)
+      .exact()
+      .reference([](const HostArrays& x) { return scattered_windows(x, larger); });
   table
       .add("scatter_batched",
            [](const TensorList& x) {

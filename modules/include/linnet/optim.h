@@ -109,7 +109,8 @@ class PerParameter {
  public:
   using Paths = std::vector<tree::Path>;
   PerParameter(std::vector<T> values) : values_(std::move(values)) {  // NOLINT(runtime/explicit)
-    for (const T& value : values_) text_ += (text_.empty() ? "[" : ", ") + text_of(value);
+    text_ = "[";
+    for (const T& value : values_) text_.append(text_of(value)).append(", ");
     text_ += "]";
   }
   template <class F>
@@ -134,7 +135,7 @@ class PerParameter {
   const std::string& text() const { return text_; }
 
  private:
-  static std::string text_of(const std::string& value) { return "'" + value + "'"; }
+  static std::string text_of(const std::string& value) { return value; }
   static std::string text_of(bool value) { return value ? "true" : "false"; }
   std::vector<T> values_;
   Function<T(const Tensor&)> of_tensor_;
@@ -157,6 +158,7 @@ struct TransformState {
 struct ExtraArguments {
   Tensor value = {};  ///< of the function that is minimised, at the parameters
   std::function<Tensor(const TensorList& params)> value_fn = {};  ///< that function
+  TensorList gradients = {};  ///< of it; by default those that the update begins with
 };
 
 /// Maps gradients to updates. All lists are in the order of the parameters' leaves (J-097). Updates

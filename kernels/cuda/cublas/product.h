@@ -80,8 +80,9 @@ class Product {
 
   struct Operands {
     const std::byte *lhs, *rhs, *bias, *residual;
-    std::byte *out, *extra;
+    std::byte* out;
     void* workspace;
+    std::byte* extra = nullptr;
   };
   /// Enqueues the product. Nothing has been enqueued if the first status is not success.
   cublasStatus_t run(cublasLtHandle_t handle, CUstream stream, const Candidate& candidate,

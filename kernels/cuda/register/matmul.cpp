@@ -186,7 +186,7 @@ class MatmulKernel final : public DeviceKernel {
     std::byte* extra = epilogue.extra_is_operand() ? at(next++) : nullptr;
     if (epilogue.extra != ProductExtra::kNone && !extra) extra = at(next + 2);
     self.product_->enqueue(static_cast<CUstream>(stream),
-                           {at(0), at(1), bias, residual, at(next), extra, operands[next + 1]});
+                           {at(0), at(1), bias, residual, at(next), operands[next + 1], extra});
   }
 
   std::unique_ptr<TunedProduct> product_;

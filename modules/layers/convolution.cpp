@@ -166,6 +166,39 @@ Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Ten
       });
 }
 
+Tensor conv_patches(const Tensor& x, const Shape& kernel, const ConvSettings& settings) {
+  // A convolution of each channel by itself, with a filter for each element of the window.
+  const int64_t in = x.shape(-1), window = element_count(kernel);
+  const Tensor one = eye(window, window, 0, canonicalize_dtype({x}, settings.dtype));
+  const Tensor filters = concatenate(TensorList(static_cast<size_t>(in), one), 1);
+  Shape shape = kernel;
+  shape.push_back(1);
+  shape.push_back(in * window);
+  ConvSettings by_channel = settings;
+  by_channel.feature_groups = in;
+  return conv(x, reshape(filters, shape), {}, {}, by_channel);
+}
+
+Tensor conv_local(const Tensor& patches, const Tensor& kernel, const Tensor& bias,
+                  std::optional<DType> dtype) {
+  const TensorList in = promote_dtype({patches, kernel, bias}, dtype);
+  const auto spatial = static_cast<int64_t>(kernel.rank()) - 2;
+  const auto rank = static_cast<int64_t>(patches.rank()), batch = rank - spatial - 1;
+  DotDims dims{.lhs_contract = {rank - 1}, .rhs_contract = {spatial}};
+  for (int64_t i = 0; i < spatial; ++i) {
+    dims.lhs_batch.push_back(batch + i);
+    dims.rhs_batch.push_back(i);
+  }
+  // [out spatial..., batch..., features]
+  const Tensor products = dot_general(in[0], in[1], dims);
+  Axes order;
+  for (int64_t i = 0; i < batch; ++i) order.push_back(spatial + i);
+  for (int64_t i = 0; i < spatial; ++i) order.push_back(i);
+  order.push_back(rank - 1);
+  const Tensor y = transpose(products, order);
+  return in[2].defined() ? y + in[2] : y;
+}
+
 Tensor conv_transpose(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Tensor& mask,
                       const ConvTransposeSettings& settings) {
   const size_t spatial = kernel.rank() - 2;

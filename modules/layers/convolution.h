@@ -37,6 +37,15 @@ Shape conv_kernel_shape(const Shape& kernel, int64_t in, int64_t out, int64_t gr
 Tensor conv(const Tensor& x, const Tensor& kernel, const Tensor& bias, const Tensor& mask,
             const ConvSettings& settings);
 
+/// The windows that a convolution looks at: x [batch..., spatial..., in] -> [batch..., out
+/// spatial..., in * elements of the kernel], all of one channel beside each other.
+Tensor conv_patches(const Tensor& x, const Shape& kernel, const ConvSettings& settings);
+/// A kernel and a bias of its own for each position (L-123): patches [batch..., out spatial...,
+/// in], kernel [out spatial..., in, features], bias [out spatial..., features] or undefined ->
+/// [batch..., out spatial..., features].
+Tensor conv_local(const Tensor& patches, const Tensor& kernel, const Tensor& bias,
+                  std::optional<DType> dtype);
+
 /// Of one fractionally strided convolution layer.
 struct ConvTransposeSettings {
   PerDimension strides = 1;

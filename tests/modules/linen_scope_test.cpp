@@ -321,7 +321,7 @@ TEST(LinenScope, L_068_a_batched_write_inside_is_refused_by_name) {
             std::string::npos);
 }
 
-TEST(LinenScope, names_of_a_path_are_told_apart_on_request) {
+TEST(LinenScope, L_013_names_of_a_path_are_told_apart_on_request) {
   struct Restored {
     ~Restored() { linen::set_rng_separator(false); }
   } restored;

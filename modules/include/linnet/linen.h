@@ -8,6 +8,10 @@
 //   };
 //   linen::Variables vars = linen::init(Mlp{}, Key(0), x);
 //   Tensor logits = linen::apply(Mlp{}, vars, x);
+//
+// In headers of their own, since few programs need them: linen/bind.h, linen/collections.h,
+// linen/errors.h, linen/layers_conv_local.h, linen/layers_weight_norm.h, linen/lazy_init.h,
+// linen/method.h, linen/tabulate.h.
 #pragma once
 
 #if __cplusplus < 202002L

@@ -33,6 +33,7 @@
 #include "linnet/nnx/rngs_split.h"
 #include "linnet/nnx/state.h"
 #include "linnet/nnx/state_dict.h"
+#include "linnet/nnx/tabulate.h"
 #include "linnet/nnx/transforms.h"
 #include "linnet/nnx/transforms_batch.h"
 #include "linnet/nnx/transforms_loops.h"

@@ -5,12 +5,13 @@
 
 #include "linnet/detail/format.h"
 #include "modules/linen/call_log.h"
+#include "modules/text_table.h"
 
 namespace linnet::linen {
 namespace {
 
 using Path = std::vector<std::string>;
-using Lines = std::vector<std::string>;
+using Lines = TextCell;
 
 /// All collections at and below a path.
 Variables variables_below(const Variables& variables, const Path& path) {
@@ -34,24 +35,8 @@ Variables own_variables(const Variables& variables, const Path& path, const std:
   return out;
 }
 
-std::string bytes_text(int64_t bytes) {
-  const auto value = static_cast<double>(bytes);
-  if (bytes > 1'000'000'000) return fmt::format("{:.1f} GB", value / 1e9);
-  if (bytes > 1'000'000) return fmt::format("{:.1f} MB", value / 1e6);
-  if (bytes > 1'000) return fmt::format("{:.1f} KB", value / 1e3);
-  return fmt::format("{} B", bytes);
-}
-
-/// `1,234,567`.
-std::string grouped(int64_t number) {
-  std::string out = std::to_string(number);
-  for (int64_t at = static_cast<int64_t>(out.size()) - 3; at > 0; at -= 3)
-    out.insert(static_cast<size_t>(at), ",");
-  return out;
-}
-
 std::string size_text(std::pair<int64_t, int64_t> size) {
-  return size.first ? grouped(size.first) + " (" + bytes_text(size.second) + ")" : std::string();
+  return linnet::size_text(size.first, size.second);
 }
 
 Lines variable_lines(const TableRow& row, const std::string& collection) {
@@ -72,30 +57,7 @@ Lines variable_lines(const TableRow& row, const std::string& collection) {
   return out;
 }
 
-using Cells = std::vector<Lines>;
-
-/// Cells of several lines in columns that are as wide as they need to be.
-std::string aligned(const std::vector<Cells>& rows) {
-  std::vector<size_t> widths(rows[0].size());
-  for (const Cells& row : rows) {
-    for (size_t c = 0; c < row.size(); ++c) {
-      for (const std::string& line : row[c]) widths[c] = std::max(widths[c], line.size());
-    }
-  }
-  std::string out;
-  for (const Cells& row : rows) {
-    size_t height = 1;
-    for (const Lines& cell : row) height = std::max(height, cell.size());
-    for (size_t i = 0; i < height; ++i) {
-      std::string line;
-      for (size_t c = 0; c < row.size(); ++c)
-        line += fmt::format("  {:<{}}", i < row[c].size() ? row[c][i] : "", widths[c]);
-      line.resize(line.find_last_not_of(' ') + 1);
-      out += line + '\n';
-    }
-  }
-  return out;
-}
+using Cells = std::vector<TextCell>;
 
 Cells row_cells(const ModuleTable& table, const TableRow& row, bool flops, bool vjp_flops) {
   const bool plain = row.method == "__call__";
@@ -103,8 +65,8 @@ Cells row_cells(const ModuleTable& table, const TableRow& row, bool flops, bool 
             {row.class_name + (plain ? "" : " (" + row.method + ")")},
             row.inputs,
             {row.outputs}};
-  if (flops) out.push_back({grouped(row.flops.value_or(0))});
-  if (vjp_flops) out.push_back({grouped(row.vjp_flops.value_or(0))});
+  if (flops) out.push_back({grouped_number(row.flops.value_or(0))});
+  if (vjp_flops) out.push_back({grouped_number(row.vjp_flops.value_or(0))});
   for (const std::string& collection : table.collections)
     out.push_back(variable_lines(row, collection));
   return out;
@@ -153,7 +115,7 @@ std::string to_string(const ModuleTable& table) {
   for (const TableRow& row : table.rows) rows.push_back(row_cells(table, row, flops, vjp_flops));
   rows.push_back(foot);
   const std::string total = size_text(all);
-  return table.module + " Summary\n" + aligned(rows) +
+  return table.module + " Summary\n" + text_table(rows) +
          "Total Parameters: " + (total.empty() ? "0" : total) + '\n';
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "linnet/count_flops.h"
 #include "linnet/detail/format.h"
 #include "linnet/module_path.h"
 #include "linnet/trace.h"
@@ -16,7 +17,9 @@ struct CallObserver::Record {
   struct Operation {
     std::vector<std::string> path;
     TensorList inputs, outputs;  // held, so that their addresses stay theirs
+    linnet::detail::RecordedCost cost = {};
   };
+  TabulateOptions options;
   std::vector<Operation> operations;
   TensorList inputs, outputs;
 };
@@ -27,21 +30,24 @@ namespace {
 template <class Operations>
 class ObservingTrace final : public Trace {
  public:
-  explicit ObservingTrace(Operations& operations) : operations_(operations) {}
+  ObservingTrace(Operations& operations, const TabulateOptions& options)
+      : operations_(operations), options_(options) {}
   TensorList process(const Primitive& primitive, Inputs inputs, ParamsRef params) override {
-    TensorList outputs;
-    {
-      const TraceScope outside(parent());
-      outputs = emit(primitive, inputs, params);
-    }
+    const TraceScope outside(parent());
+    const linnet::detail::RecordingMark mark = linnet::detail::recording_mark();
+    const TensorList outputs = emit(primitive, inputs, params);
     operations_.push_back(
         {tree::split_path(module_path()), TensorList(inputs.begin(), inputs.end()), outputs});
+    if (options_.compute_flops || options_.compute_vjp_flops) {
+      operations_.back().cost = linnet::detail::recorded_cost(mark, options_.compute_vjp_flops);
+    }
     return outputs;
   }
   const char* transformation() const override { return "tabulate"; }
 
  private:
   Operations& operations_;
+  const TabulateOptions& options_;
 };
 
 bool begins_with(const std::vector<std::string>& path, const std::vector<std::string>& prefix) {
@@ -98,6 +104,19 @@ std::vector<std::string> types_of(const TensorList& tensors) {
   return out;
 }
 
+/// The operations of a module's layers.
+template <class Recorded>
+void count_operations(const Recorded& recorded, const std::vector<std::string>& path,
+                      ModuleRow& row) {
+  if (recorded.options.compute_flops) row.flops = 0;
+  if (recorded.options.compute_vjp_flops) row.vjp_flops = 0;
+  for (const auto& operation : recorded.operations) {
+    if (!begins_with(operation.path, path)) continue;
+    if (row.flops) *row.flops += operation.cost.flops;
+    if (row.vjp_flops) *row.vjp_flops += operation.cost.vjp_flops;
+  }
+}
+
 /// Keys and counts of random streams are one kind here.
 std::string kind_of(const NodeLeaf& leaf) {
   if (!leaf.cell) return "Tensor";
@@ -147,12 +166,14 @@ void add_leaf(const NodeLeaf& leaf, std::vector<ModuleRow>& rows) {
 
 }  // namespace
 
-CallObserver::CallObserver() : record_(std::make_unique<Record>()) {}
+CallObserver::CallObserver(const TabulateOptions& options) : record_(std::make_unique<Record>()) {
+  record_->options = options;
+}
 CallObserver::~CallObserver() = default;
 
 void CallObserver::run(const TensorList& inputs, const std::function<TensorList()>& f) {
   record_->inputs = inputs;
-  ObservingTrace trace(record_->operations);
+  ObservingTrace trace(record_->operations, record_->options);
   const TraceScope scope(&trace);
   record_->outputs = f();
 }
@@ -164,9 +185,10 @@ void name_by_path(const std::vector<NodeLeaf>& leaves) {
 }
 
 ModuleTable module_table(const ModuleList& modules, const std::vector<NodeLeaf>& leaves,
-                         const CallObserver& observer, const TabulateOptions& options) {
+                         const CallObserver& observer) {
   ModuleTable table;
   const CallObserver::Record& recorded = *observer.record_;
+  const TabulateOptions& options = recorded.options;
   for (const auto& [path, module] : outer_first(modules)) {
     if (path.empty()) table.model = module.type_name();
     if (options.depth && path.size() > *options.depth) continue;
@@ -176,12 +198,11 @@ ModuleTable module_table(const ModuleList& modules, const std::vector<NodeLeaf>&
     Interface interface = path.empty()
                               ? Interface{types_of(recorded.inputs), types_of(recorded.outputs)}
                               : interface_of(recorded, tree::names(path), !has_others);
-    table.rows.push_back({path,
-                          module.type_name(),
-                          std::move(interface.inputs),
-                          std::move(interface.outputs),
-                          {},
-                          {}});
+    table.rows.push_back({.path = path,
+                          .type = module.type_name(),
+                          .inputs = std::move(interface.inputs),
+                          .outputs = std::move(interface.outputs)});
+    count_operations(recorded, tree::names(path), table.rows.back());
   }
   std::vector<const NodeLeaf*> sorted;
   for (const NodeLeaf& leaf : leaves) sorted.push_back(&leaf);
@@ -197,9 +218,14 @@ std::string to_string(const ModuleTable& table) {
   if (table.rows.empty()) return {};
   const ModuleRow& root = table.rows[0];
   std::vector<std::vector<TextCell>> rows{{{"path"}, {"type"}, {"inputs"}, {"outputs"}}};
+  if (root.flops) rows[0].push_back({"flops"});
+  if (root.vjp_flops) rows[0].push_back({"vjp_flops"});
+  const size_t first_kind = rows[0].size();
   for (const auto& [kind, count] : root.counts) rows[0].push_back({kind});
   for (const ModuleRow& row : table.rows) {
     rows.push_back({{tree::to_string(row.path)}, {row.type}, row.inputs, row.outputs});
+    if (row.flops) rows.back().push_back({grouped_number(*row.flops)});
+    if (row.vjp_flops) rows.back().push_back({grouped_number(*row.vjp_flops)});
     for (const auto& [kind, all] : root.counts) {
       TextCell cell;
       const auto own = row.variables.find(kind);
@@ -210,7 +236,8 @@ std::string to_string(const ModuleTable& table) {
       rows.back().push_back(std::move(cell));
     }
   }
-  rows.push_back({{}, {}, {}, {"Total"}});
+  rows.emplace_back(first_kind);
+  rows.back().back() = {"Total"};
   ModuleRow::Count all;
   for (const auto& [kind, count] : root.counts) {
     rows.back().push_back({size_text(count.elements, count.bytes)});

@@ -159,5 +159,25 @@ TEST(NnxTabulate, N_147_shared_modules_once_and_several_arguments_and_results) {
   EXPECT_EQ(row(part, "block1/linear").outputs, Texts{"f32[1,128]"});
 }
 
+TEST(NnxTabulate, N_147_floating_point_operations) {
+  struct Net {
+    nnx::Linear up, down;
+    LINNET_FIELDS(up, down)
+    Tensor operator()(const Tensor& x) const { return down(relu(up(x))); }
+  };
+  nnx::Rngs rngs(0);
+  const Net model{nnx::Linear(9, 4, rngs), nnx::Linear(4, 2, {.use_bias = false}, rngs)};
+  const nnx::ModuleTable table = nnx::module_table(
+      {.compute_flops = true, .compute_vjp_flops = true}, model, call, ones({16, 9}));
+  const int64_t up = 2 * 16 * 9 * 4 + 16 * 4, down = 2 * 16 * 4 * 2;
+  EXPECT_EQ(row(table, "up").flops, up) << "a product, and a bias";
+  EXPECT_EQ(row(table, "down").flops, down);
+  EXPECT_EQ(row(table, "").flops, up + down + 16 * 4) << "and the activation between them";
+  EXPECT_EQ(row(table, "down").vjp_flops, 3 * down) << "a product for each cotangent";
+  EXPECT_GE(*row(table, "up").vjp_flops, 3 * 2 * 16 * 9 * 4);
+  EXPECT_NE(nnx::to_string(table).find("vjp_flops"), std::string::npos);
+  EXPECT_FALSE(row(nnx::module_table({}, model, call, ones({16, 9})), "up").flops);
+}
+
 }  // namespace
 }  // namespace linnet

@@ -36,20 +36,24 @@ namespace linnet::nnx {
 struct TabulateOptions {
   /// How many steps of a path deep; what is below counts to the last row above it. By default all.
   std::optional<size_t> depth = {};
+  bool compute_flops = false;      ///< as of count_flops.h
+  bool compute_vjp_flops = false;  ///< of values and of the cotangents of all they are made of
 };
 
 /// One module.
 struct ModuleRow {
   tree::Path path;
   std::string type;
-  std::vector<std::string> inputs, outputs;  ///< types of tensors
+  std::vector<std::string> inputs = {}, outputs = {};  ///< types of tensors
   struct Count {
     int64_t elements = 0, bytes = 0;
     bool operator==(const Count&) const = default;
   };
-  std::map<std::string, Count> counts;  ///< by kind, with submodules
+  std::map<std::string, Count> counts = {};  ///< by kind, with submodules
   /// Of the module itself: name and type of each variable, by kind.
-  std::map<std::string, std::vector<std::string>> variables;
+  std::map<std::string, std::vector<std::string>> variables = {};
+  /// Floating-point operations of its layers, if they were asked for.
+  std::optional<int64_t> flops = {}, vjp_flops = {};
 };
 struct ModuleTable {
   std::string model;
@@ -63,7 +67,7 @@ namespace detail {
 /// Sees the operations of a run, with the layers that did them.
 class CallObserver {
  public:
-  CallObserver();
+  explicit CallObserver(const TabulateOptions& options);
   ~CallObserver();
   CallObserver(const CallObserver&) = delete;
   CallObserver& operator=(const CallObserver&) = delete;
@@ -72,7 +76,7 @@ class CallObserver {
 
  private:
   friend ModuleTable module_table(const ModuleList&, const std::vector<NodeLeaf>&,
-                                  const CallObserver&, const TabulateOptions&);
+                                  const CallObserver&);
   struct Record;
   std::unique_ptr<Record> record_;
 };
@@ -80,7 +84,7 @@ class CallObserver {
 /// Names variables by their paths in this model, whatever larger one it is from.
 void name_by_path(const std::vector<NodeLeaf>& leaves);
 ModuleTable module_table(const ModuleList& modules, const std::vector<NodeLeaf>& leaves,
-                         const CallObserver& observer, const TabulateOptions& options);
+                         const CallObserver& observer);
 
 }  // namespace detail
 
@@ -89,7 +93,7 @@ ModuleTable module_table(const ModuleList& modules, const std::vector<NodeLeaf>&
 template <class M, class F, class... A>
 ModuleTable module_table(const TabulateOptions& options, const M& model, const F& f,
                          const A&... args) {
-  detail::CallObserver observer;
+  detail::CallObserver observer(options);
   eval_shape(
       [&](const M& given, const std::decay_t<const A&>&... now) {
         M own = tree::copy(given);
@@ -105,7 +109,7 @@ ModuleTable module_table(const TabulateOptions& options, const M& model, const F
       model, args...);
   M& shown = const_cast<M&>(model);
   return detail::module_table(iter_modules(shown), detail::walk(detail::visitor_of(shown)),
-                              observer, options);
+                              observer);
 }
 
 template <class M, class... A>

@@ -1,6 +1,7 @@
 #include "linnet/bridge/nnx_meta.h"
 
 #include "linnet/detail/format.h"
+#include "linnet/partitioning.h"
 
 namespace linnet::bridge {
 
@@ -37,7 +38,7 @@ nnx::Variable NNXMeta::to_nnx_variable() const {
   return nnx::Variable(nnx::make_variable_cell(*var_type_, value_, metadata_));
 }
 
-AxisNames NNXMeta::get_partition_spec() const { return partition_spec(metadata_); }
+PartitionSpec NNXMeta::get_partition_spec() const { return partition_spec(metadata_); }
 
 size_t NNXMeta::axis_count() const {
   return linnet::axis_count(metadata_, value_.single() ? value().rank() : 0);

@@ -3,12 +3,19 @@
 #include <algorithm>
 
 #include "linnet/detail/format.h"
+#include "linnet/mesh.h"
 
 namespace linnet {
 namespace {
 
 std::string_view canonical(std::string_view name) {
   return name == "sharding" || name == "sharding_names" ? std::string_view("out_sharding") : name;
+}
+
+/// A name as it is.
+std::string text_of(const SpecEntry& entry) {
+  if (entry.none()) return "none";
+  return entry.axes().size() == 1 ? entry.axes()[0] : to_string(entry);
 }
 
 std::string text_of(const MetadataValue& value) {
@@ -20,18 +27,21 @@ std::string text_of(const MetadataValue& value) {
     std::string operator()(const std::string& v) const { return "'" + v + "'"; }
     std::string operator()(const AxisNames& v) const {
       std::string out = "(";
-      for (size_t i = 0; i < v.names.size(); ++i)
-        out += (i ? ", " : "") + v.names[i].value_or("none");
+      for (size_t i = 0; i < v.names.size(); ++i) out += (i ? ", " : "") + text_of(v.names[i]);
       return out + ")";
     }
     std::string operator()(const AxisRules& v) const {
       std::string out = "[";
-      for (const auto& [from, to] : v.rules) out += from + "->" + to.value_or("none") + ";";
+      for (const auto& [from, to] : v.rules) out += from + "->" + text_of(to) + ";";
       return out + "]";
     }
     std::string operator()(const MeshAxes& v) const {
       std::string out = "mesh(";
       for (const auto& [name, size] : v.axes) out += fmt::format("{}={};", name, size);
+      if (v.mesh && !v.mesh->is_abstract()) {
+        for (Device device : v.mesh->devices()) out += to_string(device) + ",";
+      }
+      if (v.mesh) out += to_string(*v.mesh);
       return out + ")";
     }
     std::string operator()(const std::vector<ValueHook>& v) const {
@@ -50,6 +60,14 @@ std::string text_of(const MetadataValue& value) {
   return std::visit(Text{}, value);
 }
 
+/// The name of a new axis, or none.
+SpecEntry axis_name(const Metadata& parameters, std::string_view key) {
+  if (const AxisNames* several = parameters.get<AxisNames>(key); several && several->names.size())
+    return several->names.front();
+  const std::string* name = parameters.get<std::string>(key);
+  return name ? SpecEntry(*name) : SpecEntry();
+}
+
 /// Entries that are per-axis tuples and have a value for the new axis.
 template <class F>
 void for_each_axis_entry(Metadata& out, const Metadata& parameters, F&& f) {
@@ -57,21 +75,18 @@ void for_each_axis_entry(Metadata& out, const Metadata& parameters, F&& f) {
   for (const auto& [name, value] : entries) {
     const AxisNames* names = std::get_if<AxisNames>(&value);
     if (!names) continue;
-    std::optional<std::string> axis;
-    if (name == "out_sharding") {
-      if (!parameters.has(kPartitionName)) {
-        fail<ModuleError>(
-            "PartitioningUnspecifiedError: the value has sharding {} but no 'partition_name' is "
-            "given for the new axis",
-            text_of(value));
-      }
-      if (const std::string* text = parameters.get<std::string>(kPartitionName)) axis = *text;
-    } else if (parameters.has(name)) {
-      if (const std::string* text = parameters.get<std::string>(name)) axis = *text;
-    } else {
-      continue;
+    const bool sharding = name == "out_sharding";
+    if (sharding && !parameters.has(kPartitionName)) {
+      fail<PartitioningUnspecifiedError>(
+          "PartitioningUnspecifiedError: the value has sharding {} but no '{}' is given for the "
+          "new axis, only {}\n"
+          "  hint: add {{\"{}\", \"layers\"}}, or a name of your own, to the metadata of the "
+          "transformation",
+          text_of(value), kPartitionName, to_string(parameters), kPartitionName);
     }
-    out.set(name, f(name, *names, axis));
+    if (!sharding && !parameters.has(name)) continue;
+    out.set(name, f(name, *names,
+                    axis_name(parameters, sharding ? std::string_view(kPartitionName) : name)));
   }
 }
 
@@ -96,8 +111,8 @@ int64_t checked_position(const char* operation, int64_t position, int64_t count)
 }
 
 /// Names with nothing at their end: a shorter tuple means the same as one padded with none.
-void drop_trailing_none(std::vector<std::optional<std::string>>& names) {
-  while (!names.empty() && !names.back()) names.pop_back();
+void drop_trailing_none(std::vector<SpecEntry>& names) {
+  while (!names.empty() && names.back().none()) names.pop_back();
 }
 
 }  // namespace
@@ -130,11 +145,19 @@ bool AxisNames::operator==(const AxisNames& other) const {
   const size_t count = std::max(names.size(), other.names.size());
   for (size_t i = 0; i < count; ++i) {
     const auto at = [i](const AxisNames& axes) {
-      return i < axes.names.size() ? axes.names[i] : std::nullopt;
+      return i < axes.names.size() ? axes.names[i] : SpecEntry();
     };
     if (at(*this) != at(other)) return false;
   }
   return true;
+}
+
+MeshAxes::MeshAxes(const Mesh& of) : axes(of.shape()), mesh(std::make_shared<const Mesh>(of)) {}
+
+bool MeshAxes::operator==(const MeshAxes& other) const {
+  if (axes != other.axes) return false;
+  if (!mesh || !other.mesh) return mesh == other.mesh;
+  return *mesh == *other.mesh;
 }
 
 size_t hash_of(const Metadata& metadata) {
@@ -164,17 +187,17 @@ Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& pa
   Metadata out = metadata;
   const int64_t after = static_cast<int64_t>(rank) + 1;
   const int64_t at = checked_position("add_axis", position, after);
-  for_each_axis_entry(
-      out, parameters,
-      [&](const std::string&, const AxisNames& names, const std::optional<std::string>& axis) {
-        AxisNames result = names;
-        // A short tuple stands for one padded with none (B-137). The padding is written down, so
-        // that a negative position means the same axis on the way back.
-        if (static_cast<int64_t>(result.names.size()) < after - 1)
-          result.names.resize(static_cast<size_t>(after - 1));
-        result.names.insert(result.names.begin() + at, axis);
-        return result;
-      });
+  for_each_axis_entry(out, parameters,
+                      [&](const std::string&, const AxisNames& names, const SpecEntry& axis) {
+                        AxisNames result = names;
+                        // A short tuple stands for one padded with none (B-137). The padding is
+                        // written down, so that a negative position means the same axis on the way
+                        // back.
+                        if (static_cast<int64_t>(result.names.size()) < after - 1)
+                          result.names.resize(static_cast<size_t>(after - 1));
+                        result.names.insert(result.names.begin() + at, axis);
+                        return result;
+                      });
   out.set_axes_beside_array(metadata.axes_beside_array() + 1);
   run_axis_hooks(out, "on_add_axis", at, parameters);
   return out;
@@ -185,17 +208,14 @@ Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata&
   Metadata out = metadata;
   const int64_t at = checked_position("remove_axis", position, static_cast<int64_t>(rank));
   for_each_axis_entry(
-      out, parameters,
-      [&](const std::string& name, const AxisNames& names, const std::optional<std::string>& axis) {
+      out, parameters, [&](const std::string& name, const AxisNames& names, const SpecEntry& axis) {
         AxisNames result = names;
         const bool present = at < static_cast<int64_t>(names.names.size());
-        const std::optional<std::string> found =
-            present ? names.names[static_cast<size_t>(at)] : std::nullopt;
+        const SpecEntry found = present ? names.names[static_cast<size_t>(at)] : SpecEntry();
         if (found != axis) {
-          fail<ValueError>(
+          fail<SpecError>(
               "remove_axis: expected axis name '{}' at position {} of {}={}, found '{}'",
-              axis.value_or("none"), at, name, text_of(MetadataValue(names)),
-              found.value_or("none"));
+              text_of(axis), at, name, text_of(MetadataValue(names)), text_of(found));
         }
         if (!present) return result;
         result.names.erase(result.names.begin() + at);
@@ -204,26 +224,6 @@ Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata&
       });
   out.set_axes_beside_array(metadata.axes_beside_array() - 1);
   run_axis_hooks(out, "on_remove_axis", at, parameters);
-  return out;
-}
-
-AxisNames partition_spec(const Metadata& metadata) {
-  const AxisNames* names = metadata.get<AxisNames>("out_sharding");
-  if (!names) return {};
-  const AxisRules* rules = metadata.get<AxisRules>("sharding_rules");
-  AxisNames out;
-  for (const auto& name : names->names) {
-    std::optional<std::string> axis = name;
-    if (name && rules) {
-      for (const auto& [from, to] : rules->rules) {
-        if (from == *name) {
-          axis = to;
-          break;
-        }
-      }
-    }
-    out.names.push_back(axis);
-  }
   return out;
 }
 

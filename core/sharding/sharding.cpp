@@ -174,6 +174,28 @@ std::string SingleDeviceSharding::text() const {
                      memory_kind_);
 }
 
+Tensor with_sharding_constraint(const Tensor& x, const NamedSharding& sharding) {
+  (void)sharding.shard_shape(x.shape());
+  return x;
+}
+
+Tensor with_sharding_constraint(const Tensor& x, const PartitionSpec& spec) {
+  const Mesh mesh = current_mesh();
+  if (mesh.empty()) {
+    fail<MeshError>(
+        "with_sharding_constraint: {} needs a mesh, and none is current\n"
+        "  hint: auto scope = set_mesh(make_mesh(...)), or give a NamedSharding",
+        to_string(spec));
+  }
+  return with_sharding_constraint(x, NamedSharding(mesh, spec));
+}
+
+Tensor with_sharding_constraint(const Tensor& x, std::nullopt_t) {
+  fail<SpecError>(
+      "with_sharding_constraint: there is no spec for {}\n  hint: P() is that of whole arrays",
+      type_of(x));
+}
+
 SingleDeviceSharding sharding_of(const Tensor& array) {
   return SingleDeviceSharding(array.device());
 }

@@ -60,18 +60,25 @@ Variables map_paths(const Variables& node, const FlatPath& path,
 }
 
 Variables reboxed(const Variables& boxed, const Variables& update, const FlatPath& path) {
-  if (boxed.is_leaf() != update.is_leaf() || (!boxed.is_leaf() && boxed.keys() != update.keys())) {
-    fail<TreeError>("replace_boxed: the entries at '{}' differ: expected\n{}got\n{}",
-                    tree::to_string(path), to_string(boxed), to_string(update));
+  const auto kind = [](const Variables& node) { return node.is_leaf() ? "leaf" : "dictionary"; };
+  if (boxed.is_leaf() != update.is_leaf()) {
+    fail<TreeError>("replace_boxed: expected a {} at '{}', got a {}", kind(boxed),
+                    tree::to_string(path), kind(update));
   }
-  Variables out;
-  if (boxed.is_leaf()) {
-    out = update;
-    if (boxed.box()) out.set_box(boxed.box());
-    return out;
+  Variables out = update;
+  for (const auto& [name, child] : boxed.children()) {
+    if (!update.contains(name)) {
+      fail<TreeError>("replace_boxed: expected an entry '{}', got none",
+                      tree::to_string(below(path, name)));
+    }
+    out.children()[name] = reboxed(child, update[name], below(path, name));
   }
-  for (const auto& [name, child] : boxed.children())
-    out.children().emplace(name, reboxed(child, update[name], below(path, name)));
+  for (const auto& [name, child] : update.children()) {
+    if (boxed.contains(name)) continue;
+    fail<TreeError>("replace_boxed: expected no entry '{}', got one",
+                    tree::to_string(below(path, name)));
+  }
+  if (boxed.box()) out.set_box(boxed.box());
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include "linnet/detail/format.h"
 #include "linnet/detail/sha1.h"
 #include "linnet/linen/errors.h"
+#include "linnet/linen/partitioning.h"
 #include "linnet/transforms.h"
 #include "modules/linen/scope_node.h"
 
@@ -56,16 +57,26 @@ Tensor ScopeVariable::value() const {
         "ScopeVariableNotFoundError: no variable '{}' in collection '{}' of scope {}", name_,
         collection_, node_->text());
   }
-  return leaf->value();
+  return constrained_value(*leaf);
 }
+
+namespace {
+
+/// A new value in the box of the old one, if it is a value of the same kind.
+Variables in_old_box(state::Value value, const Variables* before) {
+  const bool same = before && before->box() && before->is_leaf() && !before->fixed() &&
+                    before->leaf().tuple == value.tuple &&
+                    before->leaf().tensors.size() == value.tensors.size();
+  return Variables(std::move(value), same ? before->box() : std::optional<Box>());
+}
+
+}  // namespace
 
 void ScopeVariable::set(Tensor value) const {
   node_->check_alive();
   require_mutable(*node_, collection_, name_);
   const std::vector<std::string> path = node_->full_path(collection_, name_);
-  const Variables* before = node_->root->find(path);
-  node_->root->put(path, Variables(state::Value(std::move(value)),
-                                   before ? before->box() : std::optional<Box>()));
+  node_->root->put(path, in_old_box(state::Value(std::move(value)), node_->root->find(path)));
 }
 
 Scope ScopeVariable::scope() const { return Scope(node_); }
@@ -98,6 +109,15 @@ std::string Scope::automatic_name(const std::string& base) {
 }
 
 namespace {
+
+/// Names for more dimensions than a new parameter has are a mistake that would show up late.
+void check_annotation(const std::vector<std::string>& path, const Variables& leaf) {
+  const AxisNames* names = leaf.box()->metadata.get<AxisNames>("out_sharding");
+  if (!names || !leaf.leaf().single()) return;
+  check_rank(
+      spec_of(*names), leaf.value().rank(),
+      fmt::format("parameter '{}' of shape {}", tree::to_string(path), to_string(leaf.shape())));
+}
 
 /// The shape an initialiser would give, without computing or using up a key.
 Shape abstract_shape(const std::function<Variables(const Key&)>& init) {
@@ -135,7 +155,7 @@ Tensor Scope::param(const std::string& name, const Initializer& init, const Shap
           "ScopeParamShapeError: parameter '{}' in scope {}: expected shape {}, got {}", name,
           node_->text(), to_string(shape), to_string(value.type()));
     }
-    return value;
+    return constrained_value(*existing);
   }
   return param(name, [&](const Key& key) { return Variables(init(key, shape, dtype)); });
 }
@@ -153,11 +173,12 @@ Tensor Scope::param(const std::string& name, const std::function<Variables(const
           "ScopeParamShapeError: parameter '{}' in scope {}: expected shape {}, got {}", name,
           node_->text(), to_string(expected), to_string(value.type()));
     }
-    return value;
+    return constrained_value(*existing);
   }
   if (!node_->root->mutate.contains("params")) parameter_missing(*node_, name);
   Variables leaf = init(make_rng("params"));
-  const Tensor value = leaf.value();
+  if (leaf.box()) check_annotation(path, leaf);
+  const Tensor value = constrained_value(leaf);
   node_->root->put(path, std::move(leaf));
   return value;
 }
@@ -210,9 +231,7 @@ void Scope::put_variable(const std::string& collection, const std::string& name,
   node_->check_alive();
   require_mutable(*node_, collection, name);
   const std::vector<std::string> path = node_->full_path(collection, name);
-  const Variables* before = node_->root->find(path);
-  node_->root->put(path,
-                   Variables(std::move(value), before ? before->box() : std::optional<Box>()));
+  node_->root->put(path, in_old_box(std::move(value), node_->root->find(path)));
 }
 
 const Variables* Scope::find_leaf(const std::string& collection,

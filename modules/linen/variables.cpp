@@ -13,6 +13,13 @@ struct StaticMarker {};
 
 }  // namespace
 
+bool Box::operator==(const Box& other) const {
+  if (kind != other.kind || metadata != other.metadata || variable_type != other.variable_type)
+    return false;
+  if (!inner || !other.inner) return inner == other.inner;
+  return *inner == *other.inner;
+}
+
 const Variables& Variables::operator[](std::string_view name) const {
   const auto found = children_.find(name);
   if (found == children_.end()) {
@@ -69,11 +76,11 @@ void Variables::visit(tree::Visitor& visitor) {
     visitor.fixed(typeid(StaticMarker), fixed_->text());
     return;
   }
+  for (const Box* box = box_ ? &*box_ : nullptr; box; box = box->inner.get()) {
+    visitor.fixed(typeid(Box), box->kind + (box->variable_type ? box->variable_type->name() : "") +
+                                   linnet::to_string(box->metadata));
+  }
   if (leaf_) {
-    if (box_)
-      visitor.fixed(typeid(Box), box_->kind +
-                                     (box_->variable_type ? box_->variable_type->name() : "") +
-                                     linnet::to_string(box_->metadata));
     if (!leaf_->tuple) {
       visitor.tensor(leaf_->tensors[0]);
       return;
@@ -96,35 +103,32 @@ void Variables::visit(tree::Visitor& visitor) {
 
 namespace {
 
+/// A copy in which `f` has changed every box.
 template <class F>
-Variables map_leaves(const Variables& node, F&& f) {
-  if (node.is_leaf()) return f(node);
-  Variables out;
-  for (const auto& [name, child] : node.children())
-    out.children().emplace(name, map_leaves(child, f));
+Variables map_boxes(const Variables& node, F&& f) {
+  Variables out = node;
+  for (auto& [name, child] : out.children()) child = map_boxes(child, f);
+  if (node.box()) out.set_box(f(out));
   return out;
 }
 
-/// Boxes other than NNXMeta call their sharding `names`.
-Metadata with_axis(const Box& box, int64_t position, const Metadata& parameters, size_t rank,
-                   bool add) {
-  return add ? linnet::add_axis(box.metadata, position, parameters, rank)
-             : linnet::remove_axis(box.metadata, position, parameters, rank);
+/// Sharding names describe the value without the new axis on the way in and with it on the way out.
+Box with_axis(Box box, int64_t position, const Metadata& parameters, size_t rank, bool add) {
+  const size_t axes = axis_count(box.metadata, rank);
+  box.metadata = add ? linnet::add_axis(box.metadata, position, parameters, axes)
+                     : linnet::remove_axis(box.metadata, position, parameters, axes);
+  if (box.inner) {
+    box.inner = std::make_shared<const Box>(with_axis(*box.inner, position, parameters, rank, add));
+  }
+  return box;
 }
 
 Variables change_axis(const Variables& variables, int64_t position, const Metadata& parameters,
                       bool add) {
-  return map_leaves(variables, [&](const Variables& leaf) {
-    if (!leaf.box()) return leaf;
-    Variables out = leaf;
-    Box box = *leaf.box();
-    // Sharding names describe the value without the new axis on the way in and with it on the way
-    // out.
-    const size_t rank =
-        axis_count(box.metadata, leaf.leaf().single() ? leaf.leaf().tensors[0].rank() : 0);
-    box.metadata = with_axis(box, position, parameters, rank, add);
-    out.set_box(std::move(box));
-    return out;
+  return map_boxes(variables, [&](const Variables& node) {
+    const bool tensor = node.is_leaf() && !node.fixed() && node.leaf().single();
+    const size_t rank = tensor ? node.leaf().tensors[0].rank() : 0;
+    return with_axis(*node.box(), position, parameters, rank, add);
   });
 }
 
@@ -152,11 +156,7 @@ Variables logically_partitioned(Tensor value, AxisNames names, std::optional<Axi
 }
 
 Variables unbox(const Variables& variables) {
-  return map_leaves(variables, [](const Variables& leaf) {
-    Variables out = leaf;
-    out.set_box({});
-    return out;
-  });
+  return map_boxes(variables, [](const Variables&) { return std::optional<Box>(); });
 }
 
 Variables add_axis(const Variables& variables, int64_t position, const Metadata& parameters) {
@@ -164,15 +164,6 @@ Variables add_axis(const Variables& variables, int64_t position, const Metadata&
 }
 Variables remove_axis(const Variables& variables, int64_t position, const Metadata& parameters) {
   return change_axis(variables, position, parameters, false);
-}
-
-std::map<std::string, AxisNames> get_partition_spec(const Variables& variables) {
-  std::map<std::string, AxisNames> out;
-  for (const auto& [path, leaf] : flat_leaves(variables)) {
-    if (leaf->fixed()) continue;
-    out[tree::to_string(path)] = leaf->box() ? partition_spec(leaf->box()->metadata) : AxisNames{};
-  }
-  return out;
 }
 
 std::string to_string(const Variables& variables) {

@@ -1,5 +1,6 @@
 // Leaves and trees converted between the two module APIs (inventory sections 3 to 5).
 #include "bridge/bridge_modules.h"
+#include "linnet/linen/partitioning.h"
 
 namespace linnet::bridge_tests {
 namespace {
@@ -125,7 +126,7 @@ TEST(BridgeLeaf, B_024_B_025_B_027_B_030_PartitionedLeaves) {
   EXPECT_EQ(*w.metadata().get<AxisNames>("out_sharding"), AxisNames{"out-alias"});
   EXPECT_EQ(*w.metadata().get<AxisRules>("sharding_rules"), rules);
   EXPECT_EQ(*text_of(w, "linen_meta_type"), "LogicallyPartitioned");
-  EXPECT_EQ(partition_spec(w.metadata()), AxisNames{"out"});
+  EXPECT_EQ(partition_spec(w.metadata()), P("out"));
 }
 
 TEST(BridgeLeaf, B_028_OtherBoxClasses) {

@@ -1,5 +1,6 @@
 // Object modules as functional ones under lifted transformations.
 #include "bridge/bridge_modules.h"
+#include "linnet/linen/partitioning.h"
 #include "linnet/linen/transforms.h"
 #include "ops/golden_file.h"
 
@@ -67,7 +68,7 @@ TEST(BridgeLifted, B_123_B_141_B_142_scan_and_its_metadata) {
   };
   const auto observed = [&](Scope& s, const Tensor& x) {
     auto out = layer(s, x);
-    EXPECT_EQ(spec(s.variables()), (AxisNames{"in", "out"})) << "inside the axis is not there";
+    EXPECT_EQ(spec(s.variables()), P("in", "out")) << "inside the axis is not there";
     return out;
   };
   const linen::ScanOptions options{.variable_axes = {{"params", 0}},
@@ -77,7 +78,7 @@ TEST(BridgeLifted, B_123_B_141_B_142_scan_and_its_metadata) {
   const auto layers = linen::scan(observed, options);
   const Tensor x = normal({2, 4});
   const Variables variables = linen::init(layers, Key(0), x);
-  EXPECT_EQ(spec(variables), (AxisNames{"layers", "in", "out"}));
+  EXPECT_EQ(spec(variables), P("layers", "in", "out"));
   EXPECT_EQ(variables["params"]["linear"]["kernel"].shape(), (Shape{3, 4, 4}));
   Tensor expected = x;
   for (int64_t i = 0; i < 3; ++i) {
@@ -87,11 +88,11 @@ TEST(BridgeLifted, B_123_B_141_B_142_scan_and_its_metadata) {
   }
   expect_near(linen::apply(layers, variables, x).first, expected);
   EXPECT_EQ(spec(linen::apply_with({.mutate = {"params"}}, layers, variables, x).second),
-            (AxisNames{"layers", "in", "out"}))
+            P("layers", "in", "out"))
       << "removed on the way in, added on the way out";
   const auto shared = linen::scan(
       layer, {.variable_broadcast = "params", .split_rngs = {{"params", false}}, .length = 3});
-  EXPECT_EQ(spec(linen::init(shared, Key(0), x)), (AxisNames{"in", "out"}));
+  EXPECT_EQ(spec(linen::init(shared, Key(0), x)), P("in", "out"));
 }
 
 TEST(BridgeLifted, B_143_metadata_axis_alone) {
@@ -99,8 +100,7 @@ TEST(BridgeLifted, B_143_metadata_axis_alone) {
       linen::add_metadata_axis(to_linen<nnx::Linear>(4, 3, named_axes()), {"params", 0},
                                {{"partition_name", std::string("layers")}});
   const Variables variables = linen::init(annotated, Key(0), normal({2, 4}));
-  EXPECT_EQ(linen::get_partition_spec(variables).at("params/kernel"),
-            (AxisNames{"layers", "in", "out"}));
+  EXPECT_EQ(linen::get_partition_spec(variables).at("params/kernel"), P("layers", "in", "out"));
   EXPECT_EQ(variables["params"]["kernel"].shape(), (Shape{4, 3}));
 }
 

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "bridge/module_models.h"
+#include "linnet/linen/partitioning.h"
 #include "ops/golden_file.h"
 
 namespace linnet::bridge_tests {
@@ -135,7 +136,7 @@ TEST(BridgeModuleGolden, B_146_B_147_B_191_annotations) {
   ASSERT_TRUE(vars["params"]["w"].box());
   EXPECT_EQ(vars["params"]["w"].box()->kind, "Partitioned");
   EXPECT_FALSE(vars["params"]["b"].box());
-  EXPECT_EQ(linen::get_partition_spec(vars).at("params/w"), (AxisNames{"in", "out"}));
+  EXPECT_EQ(linen::get_partition_spec(vars).at("params/w"), P("in", "out"));
   const auto [again, all] =
       bridge::apply_with({.mutate = true}, AnnotatedModule{}, vars, recorded("annotated/x"));
   EXPECT_EQ(all["params"]["w"].box(), vars["params"]["w"].box());

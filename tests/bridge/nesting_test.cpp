@@ -1,5 +1,6 @@
 // Wrappers inside wrappers, and wrappers under transformations (inventory sections 9 and 10).
 #include "bridge/bridge_modules.h"
+#include "linnet/linen/partitioning.h"
 
 namespace linnet::bridge_tests {
 namespace {
@@ -96,8 +97,7 @@ TEST(BridgeNesting, B_150_AnnotationsOfEveryLevel) {
     }
   };
   auto model = ToNNX(Middle{}, nnx::Rngs(0)).lazy_init(ones({1, 2}));
-  EXPECT_EQ(partition_spec(model["dot"]["linear"]["kernel"].variable().metadata()),
-            (AxisNames{"in", "out"}));
+  EXPECT_EQ(partition_spec(model["dot"]["linear"]["kernel"].variable().metadata()), P("in", "out"));
   EXPECT_EQ(*model["b"].variable().metadata().get<AxisNames>("out_sharding"),
             AxisNames{"out-alias"});
   EXPECT_EQ(model(ones({1, 2})).shape(), Shape({1, 3}));

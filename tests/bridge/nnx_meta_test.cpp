@@ -1,5 +1,6 @@
 // Boxes and their axes (inventory section 8).
 #include "bridge/bridge_modules.h"
+#include "linnet/linen/partitioning.h"
 
 namespace linnet::bridge_tests {
 namespace {
@@ -52,15 +53,14 @@ TEST(BridgeMeta, B_128_ToVariable) {
 }
 
 TEST(BridgeMeta, B_129_B_130_PartitionSpec) {
-  EXPECT_EQ(box(ones({2, 3}), sharding({"in", "out"})).get_partition_spec(),
-            (AxisNames{"in", "out"}));
-  EXPECT_EQ(box(ones({2, 3}), {}).get_partition_spec(), AxisNames{});
+  EXPECT_EQ(box(ones({2, 3}), sharding({"in", "out"})).get_partition_spec(), P("in", "out"));
+  EXPECT_EQ(box(ones({2, 3}), {}).get_partition_spec(), P());
   const Metadata logical{{"sharding_names", AxisNames{"alias"}},
                          {"sharding_rules", AxisRules{{{"alias", "in"}}}}};
-  EXPECT_EQ(box(ones({2}), logical).get_partition_spec(), AxisNames{"in"});
+  EXPECT_EQ(box(ones({2}), logical).get_partition_spec(), P("in"));
   linen::Variables vars;
   vars.at_path({"params", "w"}) = box(ones({2, 3}), sharding({"in", "out"}));
-  EXPECT_EQ(linen::get_partition_spec(vars).at("params/w"), (AxisNames{"in", "out"}));
+  EXPECT_EQ(linen::get_partition_spec(vars).at("params/w"), P("in", "out"));
 }
 
 TEST(BridgeMeta, B_131_B_132_B_140_B_144_EveryPerAxisTuple) {
@@ -206,7 +206,7 @@ TEST(BridgeMeta, B_141_DictionariesOfBoxes) {
   vars.at_path({"params", "w"}) = linen::partitioned(ones({2, 3}), {"in", "out"});
   vars.at_path({"params", "b"}) = linen::Variables(ones({3}));
   const linen::Variables mapped = linen::add_axis(vars, 0, partition("batch"));
-  EXPECT_EQ(linen::get_partition_spec(mapped).at("params/w"), (AxisNames{"batch", "in", "out"}));
+  EXPECT_EQ(linen::get_partition_spec(mapped).at("params/w"), P("batch", "in", "out"));
   EXPECT_FALSE(mapped["params"]["b"].box());
   EXPECT_EQ(linen::get_partition_spec(linen::remove_axis(mapped, 0, partition("batch"))),
             linen::get_partition_spec(vars));
@@ -235,7 +235,7 @@ TEST(BridgeMeta, B_146_B_147_WithPartitioning) {
   const linen::Variables& w = vars["params"]["w"];
   ASSERT_TRUE(w.box());
   EXPECT_EQ(w.box()->kind, "Partitioned");
-  EXPECT_EQ(linen::get_partition_spec(vars).at("params/w"), (AxisNames{"in", "out"}));
+  EXPECT_EQ(linen::get_partition_spec(vars).at("params/w"), P("in", "out"));
   EXPECT_EQ(w.shape(), Shape({2, 6}));
   EXPECT_FALSE(vars["params"]["b"].box());
 }

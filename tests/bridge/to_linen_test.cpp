@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "bridge/bridge_modules.h"
+#include "linnet/linen/partitioning.h"
 
 namespace linnet::bridge_tests {
 namespace {
@@ -122,7 +123,7 @@ TEST(BridgeToLinen, B_085_B_086_B_087_Boxes) {
   };
   const Variables vars = init({});
   EXPECT_EQ(vars["params"]["kernel"].box()->kind, "NNXMeta");
-  EXPECT_EQ(linen::get_partition_spec(vars).at("params/kernel"), (AxisNames{"in", "out"}));
+  EXPECT_EQ(linen::get_partition_spec(vars).at("params/kernel"), P("in", "out"));
   EXPECT_FALSE(vars["params"]["bias"].box());
   EXPECT_EQ(init({.metadata_type = "MyMeta"})["params"]["kernel"].box()->kind, "MyMeta");
   EXPECT_FALSE(init({.keep_metadata = false})["params"]["kernel"].box());

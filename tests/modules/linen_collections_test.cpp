@@ -5,6 +5,7 @@
 #include "linnet/core.h"
 #include "linnet/linen.h"
 #include "linnet/linen/collections.h"
+#include "linnet/linen/partitioning.h"
 #include "linnet/train_state.h"
 
 namespace linnet {
@@ -136,10 +137,8 @@ TEST(LinenBoxes, L_106_axes_of_partitioned_values) {
   // Short names are padded with none, so that the new axis has its place.
   const Variables shorter{{"w", linen::partitioned(ones({2, 3, 4}), {"in"})}};
   const Variables longer = linen::add_axis(shorter, 2, layers);
-  EXPECT_EQ(linen::get_partition_spec(longer).at("w"),
-            (AxisNames{"in", std::nullopt, "layers", std::nullopt}));
-  EXPECT_EQ(linen::get_partition_spec(linen::remove_axis(longer, 2, layers)).at("w"),
-            AxisNames{"in"});
+  EXPECT_EQ(linen::get_partition_spec(longer).at("w"), P("in", kNone, "layers", kNone));
+  EXPECT_EQ(linen::get_partition_spec(linen::remove_axis(longer, 2, layers)).at("w"), P("in"));
   // The name must be the one that is there.
   const Metadata other{{"partition_name", std::string("stages")}};
   try {

@@ -4,6 +4,7 @@
 #include "linnet/core.h"
 #include "linnet/error.h"
 #include "linnet/linen.h"
+#include "linnet/linen/partitioning.h"
 
 namespace linnet {
 namespace {
@@ -355,14 +356,14 @@ TEST(LinenScope, L_013_names_of_a_path_are_told_apart_on_request) {
 TEST(LinenScope, L_103_to_L_108_boxes) {
   const Variables boxed = linen::partitioned(ones({2, 3}), AxisNames{"in", "out"});
   const Variables tree{{"params", Variables{{"w", boxed}, {"b", ones({3})}}}};
-  EXPECT_EQ(linen::get_partition_spec(tree).at("params/w"), (AxisNames{"in", "out"}));
-  EXPECT_EQ(linen::get_partition_spec(tree).at("params/b"), AxisNames{});
+  EXPECT_EQ(linen::get_partition_spec(tree).at("params/w"), P("in", "out"));
+  EXPECT_EQ(linen::get_partition_spec(tree).at("params/b"), P());
   EXPECT_FALSE(linen::unbox(tree)["params"]["w"].box());
   const Metadata layer{{"partition_name", std::string("layers")}};
   const Variables stacked{{"w", Variables(state::Value(ones({4, 2, 3})), boxed.box())}};
   (void)stacked;
   EXPECT_EQ(linen::get_partition_spec(linen::add_axis(tree, 0, layer)).at("params/w"),
-            (AxisNames{"layers", "in", "out"}));
+            P("layers", "in", "out"));
 }
 
 struct Block {

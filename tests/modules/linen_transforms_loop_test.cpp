@@ -1,4 +1,5 @@
 // scan and remat_scan of functional modules, against Flax.
+#include "linnet/linen/partitioning.h"
 #include "tests/modules/linen_transforms_support.h"
 
 namespace linnet {
@@ -277,7 +278,7 @@ TEST(LinenScan, L_101_boxes_get_the_axis) {
                          .metadata_params = {{"partition_name", std::string("layers")}}});
   const Variables variables = linen::init(layers, Key(0), normal({2, 4}));
   EXPECT_EQ(linen::get_partition_spec(variables).at("params/dense/kernel"),
-            (AxisNames{"in", "layers", "out"}));
+            P("in", "layers", "out"));
   EXPECT_EQ(variables["params"]["dense"]["kernel"].shape(), (Shape{4, 3, 4}));
   EXPECT_EQ(linen::apply(layers, variables, normal({2, 4})).first.shape(), (Shape{2, 4}));
 }

@@ -1,4 +1,5 @@
 // vmap of functional modules and views of variables, against Flax.
+#include "linnet/linen/partitioning.h"
 #include "tests/modules/linen_transforms_support.h"
 
 namespace linnet {
@@ -364,16 +365,16 @@ TEST(LinenVmap, L_101_boxes_get_the_axis) {
     return linen::get_partition_spec(variables).at(path);
   };
   const Variables front = linen::init(batched(expert, 0), Key(0), x);
-  EXPECT_EQ(spec(front, "params/kernel"), (AxisNames{"expert", "in", "out"}));
-  EXPECT_EQ(spec(front, "params/bias"), (AxisNames{"expert", "out"}));
+  EXPECT_EQ(spec(front, "params/kernel"), P("expert", "in", "out"));
+  EXPECT_EQ(spec(front, "params/bias"), P("expert", "out"));
   EXPECT_EQ(front["params"]["kernel"].box()->metadata.axes_beside_array(), 0);
   const Variables second = linen::init(batched(expert, 1), Key(0), x);
-  EXPECT_EQ(spec(second, "params/kernel"), (AxisNames{"in", "expert", "out"}));
-  EXPECT_EQ(spec(second, "params/bias"), (AxisNames{"out", "expert"}));
+  EXPECT_EQ(spec(second, "params/kernel"), P("in", "expert", "out"));
+  EXPECT_EQ(spec(second, "params/bias"), P("out", "expert"));
   EXPECT_EQ(second["params"]["kernel"].shape(), (Shape{5, 3, 4}));
   const auto rewrite = [&](Scope& s, const Tensor& y) { return batched(expert, 0)(s, y); };
   EXPECT_EQ(spec(linen::apply_with({.mutate = true}, rewrite, front, x).second, "params/kernel"),
-            (AxisNames{"expert", "in", "out"}))
+            P("expert", "in", "out"))
       << "removed on the way in, added on the way out";
   EXPECT_NE(error_of([&] {
               linen::init(batched({}, 0), Key(0), x);
@@ -385,13 +386,11 @@ TEST(LinenMapVariables, L_100_metadata_axis_alone) {
   const Metadata layers{{"partition_name", std::string("layers")}};
   const auto annotated = linen::add_metadata_axis(named_dense(), {"params", 0}, layers);
   const Variables variables = linen::init(annotated, Key(0), ones({2, 5}));
-  EXPECT_EQ(linen::get_partition_spec(variables).at("params/kernel"),
-            (AxisNames{"layers", "in", "out"}));
+  EXPECT_EQ(linen::get_partition_spec(variables).at("params/kernel"), P("layers", "in", "out"));
   EXPECT_EQ(variables["params"]["kernel"].shape(), (Shape{5, 4}));
   const auto inside = linen::add_metadata_axis(
       [](Scope& s, const Tensor& x) {
-        EXPECT_EQ(linen::get_partition_spec(s.variables()).at("params/kernel"),
-                  (AxisNames{"in", "out"}));
+        EXPECT_EQ(linen::get_partition_spec(s.variables()).at("params/kernel"), P("in", "out"));
         return named_dense()(s, x);
       },
       {"params", 0}, layers);

@@ -4,6 +4,7 @@
 #include "linnet/core.h"
 #include "linnet/error.h"
 #include "linnet/linen.h"
+#include "linnet/linen/partitioning.h"
 #include "linnet/nnx.h"
 #include "linnet/trace.h"
 
@@ -209,7 +210,7 @@ TEST(NnxVariable, N_157_partition_name_is_one_key_in_both_apis) {
        .metadata_params = axis});
   EXPECT_EQ(
       linen::get_partition_spec(linen::init(stacked, Key(0), ones({4, 2}))).at("params/kernel"),
-      (AxisNames{"layers", "in", "out"}));
+      P("layers", "in", "out"));
 }
 
 }  // namespace

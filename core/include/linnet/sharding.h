@@ -155,6 +155,15 @@ inline std::string to_string(const Sharding& sharding) { return sharding.text();
 /// Explicit.
 void check_spec(const PartitionSpec& spec, const Mesh& mesh);
 
+/// The value as it is, and the wish that the partitioner divide it like this. No value and no
+/// gradient changes by it; on one device it is a check.
+/// @throws SpecRankError, IndivisibleError as `shard_shape`.
+Tensor with_sharding_constraint(const Tensor& x, const NamedSharding& sharding);
+/// On the current mesh. @throws MeshError if there is none.
+Tensor with_sharding_constraint(const Tensor& x, const PartitionSpec& spec);
+/// What is not there is no constraint. @throws SpecError.
+Tensor with_sharding_constraint(const Tensor& x, std::nullopt_t);
+
 /// Kinds of memory that a device has.
 std::vector<std::string> memory_kinds(Device device);
 

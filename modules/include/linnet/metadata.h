@@ -17,32 +17,38 @@
 #include <variant>
 #include <vector>
 
+#include "linnet/spec_entry.h"
 #include "linnet/tensor.h"
 
 #pragma GCC visibility push(default)
 
 namespace linnet {
 
-/// One mesh axis name (or none) per dimension of a tensor.
+class Mesh;
+
+/// Per dimension of a tensor one mesh axis or logical name, several, or none.
 struct AxisNames {
-  std::vector<std::optional<std::string>> names;
+  std::vector<SpecEntry> names;
   AxisNames() = default;
-  AxisNames(std::initializer_list<std::optional<std::string>> list) : names(list) {}
-  explicit AxisNames(std::vector<std::optional<std::string>> list) : names(std::move(list)) {}
+  AxisNames(std::initializer_list<SpecEntry> list) : names(list) {}
+  explicit AxisNames(std::vector<SpecEntry> list) : names(std::move(list)) {}
   /// Names that are none at the end do not count: a short tuple means the same as a padded one.
   bool operator==(const AxisNames& other) const;
 };
 
-/// Pairs of logical axis name and mesh axis (none: replicated), in order of preference.
+/// Pairs of logical axis name and mesh axes (none: replicated), in order of preference.
 struct AxisRules {
-  std::vector<std::pair<std::string, std::optional<std::string>>> rules;
+  std::vector<std::pair<std::string, SpecEntry>> rules;
   bool operator==(const AxisRules&) const = default;
 };
 
-/// Named device axes of a mesh, as far as annotations need them.
+/// Named axes of a mesh, and the mesh itself if annotations were made with one (partitioning.h).
 struct MeshAxes {
   std::vector<std::pair<std::string, int64_t>> axes;
-  bool operator==(const MeshAxes&) const = default;
+  std::shared_ptr<const Mesh> mesh = nullptr;
+  MeshAxes(std::vector<std::pair<std::string, int64_t>> list) : axes(std::move(list)) {}  // NOLINT
+  MeshAxes(const Mesh& mesh);                                                             // NOLINT
+  bool operator==(const MeshAxes& other) const;
 };
 
 /// A hook that maps a value when a variable is read, written or made.
@@ -110,21 +116,17 @@ size_t hash_of(const Metadata& metadata);
 /// `parameters["partition_name"]`, other AxisNames entries whose key is also in `parameters` get
 /// that. `rank` is the rank of the value before insertion; negative positions count from the rank
 /// after it. Shorter tuples are first padded with none to the rank.
-/// @throws ModuleError (PartitioningUnspecifiedError text) if partition_name is missing though
-/// there is sharding; ValueError if `position` is out of range.
+/// @throws PartitioningUnspecifiedError if partition_name is missing though there is sharding;
+/// ValueError if `position` is out of range.
 Metadata add_axis(const Metadata& metadata, int64_t position, const Metadata& parameters,
                   size_t rank);
-/// Undoes exactly that; `rank` is the one before removal. @throws ValueError stating expected and
-/// found name, or if `position` is out of range.
+/// Undoes exactly that; `rank` is the one before removal. @throws SpecError stating expected and
+/// found name; ValueError if `position` is out of range.
 Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata& parameters,
                      size_t rank);
 /// The number of axes that metadata describe: that of the longest per-axis tuple, and at least
 /// `rank`.
 size_t axis_count(const Metadata& metadata, size_t rank);
-
-/// The partition spec of a tensor with this metadata: mesh axis per dimension, after translation of
-/// logical names by `sharding_rules` and the rules in effect; empty without sharding.
-AxisNames partition_spec(const Metadata& metadata);
 
 /// What stands for a tensor (a variable of either API, a leaf of a dictionary) prints as one.
 template <class T>

@@ -16,6 +16,10 @@
 
 #pragma GCC visibility push(default)
 
+namespace linnet {
+class PartitionSpec;
+}
+
 namespace linnet::bridge {
 
 /// What `NNXMeta::replace` changes; what is not given stays.
@@ -43,8 +47,9 @@ class NNXMeta {
   NNXMeta replace(NNXMetaUpdates updates) const;
   /// A variable of that type, value and metadata.
   nnx::Variable to_nnx_variable() const;
-  /// Names after translation by the rules of the variable; empty without sharding.
-  AxisNames get_partition_spec() const;
+  /// Names after translation by the rules of the variable and of the thread; empty without
+  /// sharding. (`linnet/partition_spec.h` has the type.)
+  PartitionSpec get_partition_spec() const;
 
   /// With a new entry at `position` of every per-axis tuple of the metadata: `out_sharding` gets
   /// `parameters["partition_name"]`, others `parameters[their key]` if given (B-131 … B-140). The

@@ -66,7 +66,7 @@ Variables path_aware_map(
     const std::function<Tensor(const FlatPath& path, const Tensor& leaf)>& function);
 
 /// `updates` in the boxes of `variables`: leaves without a box are replaced (L-105).
-/// @throws TreeError unless both have the same paths.
+/// @throws TreeError with the path of the first difference.
 Variables replace_boxed(const Variables& variables, const Variables& updates);
 
 }  // namespace linnet::linen

@@ -27,7 +27,8 @@ struct Box {
   std::string kind;  ///< "Partitioned", "LogicallyPartitioned", "NNXMeta" or a user's class
   Metadata metadata;
   const VariableType* variable_type = nullptr;  ///< of an NNXMeta
-  bool operator==(const Box&) const = default;
+  std::shared_ptr<const Box> inner = nullptr;   ///< round the value, inside this one
+  bool operator==(const Box& other) const;
 };
 
 class Variables {
@@ -95,9 +96,6 @@ Variables unbox(const Variables& variables);
 /// `add_axis`/`remove_axis` on every box below (B-141); arrays are not touched.
 Variables add_axis(const Variables& variables, int64_t position, const Metadata& parameters);
 Variables remove_axis(const Variables& variables, int64_t position, const Metadata& parameters);
-/// The partition spec of every leaf, by path (L-108).
-std::map<std::string, AxisNames> get_partition_spec(const Variables& variables);
-
 std::string to_string(const Variables& variables);
 
 }  // namespace linnet::linen

@@ -3,13 +3,19 @@
 #include <algorithm>
 
 #include "linnet/detail/format.h"
+#include "linnet/detail/log.h"
 #include "linnet/mesh.h"
 
 namespace linnet {
 namespace {
 
 std::string_view canonical(std::string_view name) {
-  return name == "sharding" || name == "sharding_names" ? std::string_view("out_sharding") : name;
+  if (name != "sharding" && name != "sharding_names") return name;
+  [[maybe_unused]] static const bool told = [] {
+    log_warning("metadata: 'sharding' and 'sharding_names' are old names of 'out_sharding'");
+    return true;
+  }();
+  return "out_sharding";
 }
 
 /// A name as it is.

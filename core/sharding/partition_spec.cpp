@@ -1,6 +1,7 @@
 #include "linnet/partition_spec.h"
 
 #include <algorithm>
+#include <ostream>
 
 #include "core/sharding/names.h"
 #include "core/sharding/spec_reader.h"
@@ -156,6 +157,10 @@ std::string to_string(const PartitionSpec& spec) {
   if (!pending.reduced.empty()) add("reduced=" + set_text(pending.reduced));
   const bool alone = spec.size() == 1 && pending == PendingAxes();
   return out + (alone ? ",)" : ")");
+}
+
+std::ostream& operator<<(std::ostream& stream, const PartitionSpec& spec) {
+  return stream << to_string(spec);
 }
 
 void check_rank(const PartitionSpec& spec, size_t rank, std::string_view subject) {

@@ -113,8 +113,9 @@ void set_metadata(const std::vector<NodeLeaf>& leaves, const Filter& only,
     if (!leaf.cell) continue;
     const auto cell = std::static_pointer_cast<VariableCell>(leaf.cell);
     if (!only(leaf.path, {cell, {}})) continue;
+    Variable variable(cell);
     for (const auto& [name, entry] : metadata.entries())
-      cell->metadata.set(name, MetadataValue(entry));
+      variable.set_metadata(name, MetadataValue(entry));
   }
 }
 

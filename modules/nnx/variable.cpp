@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "linnet/detail/format.h"
+#include "modules/nnx/eager_sharding.h"
 
 namespace linnet::nnx {
 
@@ -36,6 +37,7 @@ Variable::Variable(state::Value value, Metadata metadata)
 Variable::Variable(const VariableType& type, state::Value value, Metadata metadata) {
   if (value.single())
     value.tensors[0] = run_hooks(metadata, "on_create_value", std::move(value.tensors[0]));
+  value = placed(type, std::move(value), metadata);
   cell_ = make_variable_cell(type, std::move(value), std::move(metadata));
 }
 
@@ -150,6 +152,7 @@ Tensor Variable::stored(Tensor value) const {
 void Variable::set_value(Tensor value) { set_raw_value(state::Value(stored(std::move(value)))); }
 
 void Variable::set_metadata(std::string_view name, MetadataValue value) {
+  check_fixed_metadata(type(), cell_->metadata, name, &value);
   cell_->metadata.set(name, std::move(value));
 }
 

@@ -64,7 +64,7 @@ TEST(BridgeLeaf, B_015_B_018_MetadataMakeAnNnxMeta) {
   EXPECT_EQ(v.metadata(), sharded());
 }
 
-TEST(BridgeLeaf, B_016_B_026_LinenMetaType) {
+TEST(BridgeLeaf, B_016_B_026_S_109_LinenMetaType) {
   Metadata metadata = sharded();
   metadata.set("linen_meta_type", "Partitioned");
   metadata.set("mesh", MeshAxes{{{"in", 2}}});
@@ -111,7 +111,7 @@ TEST(BridgeLeaf, B_022_B_023_NnxMetaKeepsItsType) {
   EXPECT_NE(text.find("BatchStat"), std::string::npos);
 }
 
-TEST(BridgeLeaf, B_024_B_025_B_027_B_030_PartitionedLeaves) {
+TEST(BridgeLeaf, B_024_B_025_B_027_B_030_S_109_PartitionedLeaves) {
   const Variables plain = linen::partitioned(ones({2, 3}), {"in", "out"}, MeshAxes{{{"in", 2}}});
   const linen::Box before = *plain.box();
   const nnx::Variable v = bridge::to_nnx_var("params", plain);
@@ -150,7 +150,7 @@ TEST(BridgeLeaf, B_028_OtherBoxClasses) {
   expect_same_leaf(bridge::to_linen_var(bridge::to_nnx_var("params", unknown)), unknown);
 }
 
-TEST(BridgeLeaf, B_029_RoundTrips) {
+TEST(BridgeLeaf, B_029_S_133_S_212_RoundTrips) {
   const std::vector<Variables> leaves = {
       Variables(normal({2, 3})),
       Variables(state::Value::tuple_of({ones({1}), ones({2})})),

@@ -81,7 +81,7 @@ TEST(BridgeMeta, B_131_B_132_B_140_B_144_EveryPerAxisTuple) {
   EXPECT_EQ(added.remove_axis(0, parameters), meta);
 }
 
-TEST(BridgeMeta, B_133_B_136_B_137_B_138_AddAndRemoveAreInverse) {
+TEST(BridgeMeta, B_133_B_136_B_137_B_138_S_213_AddAndRemoveAreInverse) {
   const std::vector<AxisNames> tuples = {{},
                                          {"in"},
                                          {std::nullopt},

@@ -91,7 +91,7 @@ TEST(BridgeNnxTransforms, B_193_wrapped_blocks_stacked_by_vmap_and_scan) {
   expect_near(differentiated["norm"]["mean"], blocks["norm"]["mean"]);
 }
 
-TEST(BridgeNnxTransforms, B_144_metadata_with_and_without_the_axis) {
+TEST(BridgeNnxTransforms, B_144_S_188_metadata_with_and_without_the_axis) {
   const Metadata layers{{"partition_name", "layers"}, {"nickname", "nick"}};
   const Metadata names{{"out_sharding", AxisNames{"din", "dout"}},
                        {"nickname", AxisNames{"in", "out"}}};

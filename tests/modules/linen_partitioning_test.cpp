@@ -155,7 +155,7 @@ TEST(LinenBoxes, S_094_S_097_map_axis_meta) {
 }
 
 TEST(LinenBoxes, S_095_S_098_S_100_S_101_new_axes) {
-  EXPECT_EQ(kPartitionName, "partition_name");
+  EXPECT_STREQ(kPartitionName, "partition_name");
   const Variables w = linen::partitioned(ones({2, 3}), {"in", "out"});
   const Variables tree{{"w", w}, {"b", ones({3})}};
   const Variables batched = linen::add_axis(tree, 0, partition("batch"));

@@ -170,7 +170,7 @@ TEST(NnxTransforms, N_106_intermediates_are_stacked) {
   EXPECT_EQ(floats(slice(seen.tensors[0], {2, 0}, {3, 2})), floats(y));
 }
 
-TEST(NnxTransforms, N_107_N_102_metadata_in_a_scan) {
+TEST(NnxTransforms, N_107_N_102_S_186_metadata_in_a_scan) {
   const Metadata layer_axis{{"partition_name", "layers"}};
   nnx::Param w(ones({3, 2}), {{"out_sharding", AxisNames{"layers", "in"}}});
   const auto names = [](const nnx::Param& p) {

@@ -356,7 +356,7 @@ TEST(NnxTransforms, N_089_methods_by_pointer) {
             (Shape{3, 5, 1}));
 }
 
-TEST(NnxTransforms, N_102_N_155_metadata_follow_the_arrays) {
+TEST(NnxTransforms, N_102_N_155_S_186_metadata_follow_the_arrays) {
   const Metadata layers{{"partition_name", "layers"}};
   const auto make = [&](const Metadata& transform, int64_t axis) {
     nnx::Rngs rngs(0);

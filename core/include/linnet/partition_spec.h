@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <optional>
 #include <string>
@@ -100,6 +101,7 @@ using P = PartitionSpec;
 
 /// `P('x', None, ('y', 'z'))`; one entry alone has a comma behind it, as tuples do.
 std::string to_string(const PartitionSpec& spec);
+std::ostream& operator<<(std::ostream& stream, const PartitionSpec& spec);
 
 /// Checks a spec against an array's rank. `subject` names the array in the message.
 /// @throws SpecRankError if the spec is longer, though the surplus entries be none.

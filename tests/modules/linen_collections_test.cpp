@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "linnet/core.h"
+#include "linnet/early_stopping.h"
+#include "linnet/layers/batch_apply.h"
 #include "linnet/linen.h"
 #include "linnet/linen/collections.h"
 #include "linnet/linen/partitioning.h"
@@ -191,6 +193,58 @@ TEST(Described, L_167_structs_are_trees_with_static_fields) {
     LINNET_FIELDS_AND_BASE(Point, z)
   };
   EXPECT_EQ(tree::leaves(Point3{p, number(3)}).size(), 3u);
+}
+
+TEST(BatchApply, L_162_leading_dimensions_become_one) {
+  const Tensor a = random::normal(Key(0), {2, 3, 4}), b = random::normal(Key(1), {4});
+  const auto strict = [](const Tensor& x, const Tensor& y) {
+    EXPECT_EQ(x.shape(), (Shape{6, 4}));
+    EXPECT_EQ(y.shape(), Shape{4}) << "of fewer dimensions";
+    return std::make_pair(matmul(x, y), x);
+  };
+  const auto [dots, same] = linen::BatchApply{strict}(a, b);
+  EXPECT_EQ(dots.shape(), (Shape{2, 3}));
+  EXPECT_EQ(dots.to_vector<float>(), matmul(reshape(a, {6, 4}), b).to_vector<float>());
+  EXPECT_EQ(same.to_vector<float>(), a.to_vector<float>());
+  const auto twice = [](const Tensor& x) { return 2 * x; };
+  EXPECT_EQ((linen::BatchApply{twice, 3}(a)).shape(), (Shape{2, 3, 4}));
+  EXPECT_THROW((linen::BatchApply{twice, 3}(b)), ValueError);
+  EXPECT_THROW((linen::BatchApply{[](const Tensor& x) { return sum(x); }}(a)), ValueError);
+  // Layers too, with the scope captured.
+  const auto model = [](linen::Scope& s, const Tensor& x) {
+    return linen::BatchApply{
+        [&](const Tensor& y) { return s("dense", linen::Dense{.features = 5}, y); }}(x);
+  };
+  EXPECT_EQ(linen::init_with_output(model, Key(0), a).first.shape(), (Shape{2, 3, 5}));
+}
+
+TEST(EarlyStopping, L_171_stops_when_nothing_improves) {
+  EarlyStopping stopping{.min_delta = 1e-3, .patience = 2};
+  const double losses[] = {4, 3, 3, 3, 2, 2, 2, 2, 1, 1};
+  int epoch = 0;
+  for (; epoch < 10; ++epoch) {
+    stopping.update(losses[epoch]);
+    if (epoch == 0) {
+      EXPECT_TRUE(stopping.has_improved) << "the first always does";
+    }
+    if (stopping.should_stop) break;
+  }
+  EXPECT_EQ(epoch, 7) << "as in the example of flax.training.early_stopping";
+  EXPECT_EQ(stopping.best_metric, 2);
+  EXPECT_FALSE(stopping.has_improved);
+  stopping.reset();
+  EXPECT_EQ(stopping.patience, 2);
+  stopping.update(1e9);
+  EXPECT_TRUE(stopping.has_improved && !stopping.should_stop);
+  stopping.update(1e9 - 1e-4);
+  EXPECT_FALSE(stopping.has_improved) << "not by min_delta";
+
+  const Variables both = stack_forest(std::vector<Variables>{
+      {{"loss", number(1)}, {"acc", ones({2})}}, {{"loss", number(2)}, {"acc", zeros({2})}}});
+  EXPECT_EQ(both["loss"].value().to_vector<float>(), (std::vector<float>{1, 2}));
+  EXPECT_EQ(both["acc"].shape(), (Shape{2, 2}));
+  EXPECT_THROW(stack_forest(std::vector<Variables>()), ValueError);
+  EXPECT_THROW(stack_forest(std::vector<Variables>{{{"a", ones({2})}}, {}}), TreeError);
 }
 
 struct WithStatistics : TrainState {

@@ -56,7 +56,7 @@ struct DeepMlp : Mlp {
   }
 };
 
-TEST(LinenModule, L_024_fields_are_values_in_the_order_of_inheritance) {
+TEST(LinenModule, L_024_L_025_fields_are_values_in_the_order_of_inheritance) {
   const DeepMlp deep{{.hidden = 5}, 3};  // those of the base first, then its own
   DeepMlp wider = deep;
   wider.hidden = 6;
@@ -65,6 +65,12 @@ TEST(LinenModule, L_024_fields_are_values_in_the_order_of_inheritance) {
   EXPECT_EQ(vars["params"].keys(), (Names{"Dense_0", "Dense_1", "Dense_2"}));
   EXPECT_EQ(vars["params"]["Dense_2"]["kernel"].shape(), (Shape{6, 6}));
   EXPECT_EQ(summary(deep), "DeepMlp(depth=3, hidden=5, slope=0.1)");
+  // Fields without defaults may follow those that have them: all have names.
+  struct Required : Mlp {
+    int64_t outputs;
+    LINNET_FIELDS_AND_BASE(Mlp, outputs)
+  };
+  EXPECT_EQ((Required{{.slope = 0.5}, 3}).outputs, 3);
   // A field may be called `name` or `parent`: no such words are reserved.
   struct Named {
     std::string name;
@@ -240,6 +246,27 @@ TEST(LinenModule, L_037_every_method_with_a_scope_may_declare) {
             (Names{"decoder", "encoder", "gain"}));
   // Without a scope nothing can be declared or called: the compiler says so.
   static_assert(!std::is_invocable_v<decltype(&Autoencoder::encode), const Autoencoder&, Tensor>);
+}
+
+/// Two towers whose parts have automatic names.
+struct Towers {
+  Tensor up(Scope& s, const Tensor& y) const { return s(linen::Dense{.features = 4}, y); }
+  Tensor down(Scope& s, const Tensor& y) const { return s(linen::Dense{.features = 3}, y); }
+  Tensor operator()(Scope& s, const Tensor& y) const {
+    const Tensor z = s("up", linen::method<&Towers::up>(*this), y);
+    return s("down", linen::method<&Towers::down>(*this), z);
+  }
+};
+
+TEST(LinenModule, L_041_methods_with_scopes_of_their_own) {
+  const Variables vars = linen::init(Towers{}, Key(0), x());
+  EXPECT_EQ(to_string(vars["params"]),
+            "down/Dense_0/bias: f32[3]\ndown/Dense_0/kernel: f32[4,3]\n"
+            "up/Dense_0/bias: f32[4]\nup/Dense_0/kernel: f32[3,4]\n");
+  const auto up = [](Scope& s, const Tensor& y) {
+    return s("up", linen::method<&Towers::up>(Towers{}), y);
+  };
+  EXPECT_EQ(linen::apply(up, vars, x()).shape(), (Shape{2, 4}));
 }
 
 TEST(LinenModule, L_038_what_setup_declares_is_there_whichever_method_runs) {

@@ -100,6 +100,15 @@ TEST(LinenTabulate, L_164_shared_modules_count_once_and_collections_have_columns
   EXPECT_NE(to_string(all).find("Block (pooled)"), std::string::npos);
 }
 
+TEST(LinenTabulate, L_058_classes_by_path) {
+  using Path = std::vector<std::string>;
+  const std::map<Path, std::string> expected{{{}, "Net"},
+                                             {{"block"}, "Block"},
+                                             {{"block", "conv"}, "Conv"},
+                                             {{"block", "norm"}, "BatchNorm"}};
+  EXPECT_EQ(linen::module_paths(Net{}, Key(0), type({2, 8, 8, 3}), true), expected);
+}
+
 TEST(LinenTabulate, L_164_depth_sums_up_what_is_below) {
   const linen::ModuleTable table =
       linen::module_table({.depth = 1}, Net{}, Key(0), type({2, 8, 8, 3}), false);

@@ -15,6 +15,7 @@
 // Nothing is computed: arguments count by their types.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -103,6 +104,17 @@ ModuleTable module_table(const TabulateOptions& options, const Module& module,
         variables, args...);
   }
   return work.table(class_name_of(module), variables);
+}
+
+/// The class of the module at each path, from a run on types (L-058).
+template <class Module, class... A>
+std::map<std::vector<std::string>, std::string> module_paths(const Module& module,
+                                                             const RngStreams& rngs,
+                                                             const A&... args) {
+  std::map<std::vector<std::string>, std::string> out;
+  for (const TableRow& row : module_table({}, module, rngs, args...).rows)
+    out.emplace(row.path, row.class_name);
+  return out;
 }
 
 template <class Module, class... A>

@@ -10,6 +10,7 @@
 #include "linnet/nnx.h"
 #include "linnet/optim.h"
 #include "linnet/optim/train_state.h"
+#include "linnet/partitioning.h"
 #include "tests/modules/layers_support.h"
 #include "tests/ops/golden_file.h"
 
@@ -186,8 +187,8 @@ TEST(NnxOptimizer, N_144_states_have_the_shardings_of_parameters) {
     std::string out;
     const nnx::State states = nnx::state(optimizer, nnx::of_type<optim::OptVariable>());
     for (const auto& [path, leaf] : states.entries()) {
-      const AxisNames spec = partition_spec(leaf.cell->metadata);
-      EXPECT_EQ(spec, leaf.value().rank() == 1 ? AxisNames{"model"} : (AxisNames{"data", "model"}));
+      const P spec = partition_spec(leaf.cell->metadata);
+      EXPECT_EQ(spec, leaf.value().rank() == 1 ? P("model") : P("data", "model"));
       out += tree::to_string(path) + " ";
     }
     return out;

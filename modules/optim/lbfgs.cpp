@@ -10,13 +10,6 @@
 namespace linnet::optim {
 namespace {
 
-/// The inner product of two lists, f32 at least.
-Tensor dot_of(const TensorList& a, const TensorList& b) {
-  Tensor total = scalar(0, DType::kF32);
-  for (size_t i = 0; i < a.size(); ++i) total = total + sum(wide(a[i]) * wide(b[i]));
-  return total;
-}
-
 TensorList plus_scaled(const TensorList& a, const Tensor& factor, const TensorList& b) {
   return map(a, [&](size_t i, const Tensor& x) {
     const Tensor w = wide(x);
@@ -174,11 +167,7 @@ GradientTransformation scale_by_backtracking_linesearch(BacktrackingOptions o) {
   };
   out.update_extra = [o](const TensorList& grads, TransformState& state, const TensorList& params,
                          const ExtraArguments& extra) {
-    if (!extra.value.defined() || !extra.value_fn) {
-      fail<ValueError>(
-          "scale_by_backtracking_linesearch: value and function are needed\n  hint: step(tx, "
-          "params, grads, state, {{.value = loss, .value_fn = f}})");
-    }
+    require_value("scale_by_backtracking_linesearch", extra);
     require_params("scale_by_backtracking_linesearch", grads, params);
     const Search found = backtrack(o, list_of(state, "learning_rate").at(0), grads, params, extra);
     // Without one finite value no step is made.

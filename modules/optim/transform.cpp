@@ -61,6 +61,20 @@ void require_params(const char* name, const TensorList& grads, const TensorList&
   }
 }
 
+void require_value(const char* name, const ExtraArguments& extra) {
+  if (extra.value.defined() && extra.value_fn) return;
+  fail<ValueError>(
+      "{}: value and function are needed\n  hint: step(tx, params, grads, state, {{.value = loss, "
+      ".value_fn = f}})",
+      name);
+}
+
+Tensor dot_of(const TensorList& a, const TensorList& b) {
+  Tensor total = scalar(0, DType::kF32);
+  for (size_t i = 0; i < a.size(); ++i) total = total + sum(wide(a[i]) * wide(b[i]));
+  return total;
+}
+
 Tensor bias_correction(double decay, const Tensor& step) {
   return 1 - pow(scalar(decay, DType::kF32), astype(step, DType::kF32));
 }

@@ -32,6 +32,10 @@ void store(Tensor& state, const Tensor& value);
 
 /// @throws TreeError if there is not one gradient for each parameter.
 void require_params(const char* name, const TensorList& grads, const TensorList& params);
+/// @throws ValueError unless value and function are given.
+void require_value(const char* name, const ExtraArguments& extra);
+/// The inner product of two lists, f32 at least.
+Tensor dot_of(const TensorList& a, const TensorList& b);
 /// 1 - decay^t for the step about to be taken.
 Tensor bias_correction(double decay, const Tensor& step);
 

@@ -102,27 +102,29 @@ def _plateau(g):
          out=jnp.stack(scales))
 
 
-def _backtracking(g):
+def _lbfgs(g):
   def f(p):
     return (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
 
-  tx = optax.lbfgs(linesearch=optax.scale_by_backtracking_linesearch(20))
+  for name, note, tx in (
+      ("lbfgs_backtracking", "lbfgs(linesearch=scale_by_backtracking_linesearch(20))",
+       optax.lbfgs(linesearch=optax.scale_by_backtracking_linesearch(20))),
+      ("lbfgs_zoom", "lbfgs()", optax.lbfgs())):
 
-  @jax.jit
-  def step(p, state):
-    value, grad = jax.value_and_grad(f)(p)
-    updates, state = tx.update(grad, state, p, value=value, grad=grad, value_fn=f)
-    return optax.apply_updates(p, updates), state
+    @jax.jit
+    def step(p, state, tx=tx):
+      value, grad = jax.value_and_grad(f)(p)
+      updates, state = tx.update(grad, state, p, value=value, grad=grad, value_fn=f)
+      return optax.apply_updates(p, updates), state
 
-  p = jnp.array([-1.2, 1.0])
-  state, params, rates = tx.init(p), [], []
-  for _ in range(12):
-    p, state = step(p, state)
-    params.append(p)
-    rates.append(state[2].learning_rate)
-  g.case("lbfgs_backtracking", "lbfgs(linesearch=scale_by_backtracking_linesearch(20)) on "
-         "Rosenbrock's function from (-1.2, 1), 12 steps", params=jnp.stack(params),
-         rates=jnp.stack(rates))
+    p = jnp.array([-1.2, 1.0])
+    state, params, rates = tx.init(p), [], []
+    for _ in range(12):
+      p, state = step(p, state)
+      params.append(p)
+      rates.append(state[2].learning_rate)
+    g.case(name, note + " on Rosenbrock's function from (-1.2, 1), 12 steps",
+           params=jnp.stack(params), rates=jnp.stack(rates))
 
 
 def make():
@@ -134,5 +136,5 @@ def make():
       _run(g, name, note + ", 100 steps", tx)
   _lookahead(g)
   _plateau(g)
-  _backtracking(g)
+  _lbfgs(g)
   return g

@@ -1,4 +1,4 @@
-// Limited-memory BFGS with line search, named and behaving as in optax. The line search needs the
+// Limited-memory BFGS with line searches, named and behaving as in optax. The line search needs the
 // value and the function:
 //
 //   auto tx = optim::lbfgs();
@@ -38,11 +38,29 @@ struct BacktrackingOptions {
 /// @throws ValueError from the update unless value and function are given.
 GradientTransformation scale_by_backtracking_linesearch(BacktrackingOptions options = {});
 
+struct ZoomOptions {
+  int64_t max_steps = 20;
+  std::optional<double> max_learning_rate = {};
+  double tol = 0;                    ///< by which the conditions may be violated
+  double increase_factor = 2;        ///< of the step while no interval is found
+  double slope_rtol = 1e-4;          ///< share of the slope by which the value must fall
+  double curv_rtol = 0.9;            ///< share of the slope that may be left
+  double approx_dec_rtol = 1e-6;     ///< of the value, where rounding hides its decrease
+  double stepsize_precision = 1e-5;  ///< least length of an interval
+  bool keep_step = true;             ///< begin with the last step; otherwise with 1
+};
+/// Updates times a step that satisfies the strong conditions of Wolfe, found by widening and then
+/// narrowing an interval; if none is found, one that decreases the value. The gradient of
+/// `value_fn` is taken on the way. State: `learning_rate`, `value`, both errors, and `steps` of the
+/// search.
+/// @throws ValueError from the update unless value and function are given.
+GradientTransformation scale_by_zoom_linesearch(ZoomOptions options = {});
+
 struct LbfgsOptions {
   int64_t memory_size = 10;
   bool scale_init = true;
   /// Behind the preconditioned step; none: the step as it is, times the rate.
-  std::optional<GradientTransformation> linesearch = scale_by_backtracking_linesearch();
+  std::optional<GradientTransformation> linesearch = scale_by_zoom_linesearch({.keep_step = false});
 };
 /// The rate, before the line search, is by default 1.
 GradientTransformation lbfgs(std::optional<Rate> rate = {}, LbfgsOptions options = {});

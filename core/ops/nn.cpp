@@ -1,5 +1,7 @@
 #include "core/ops/nn.h"
 
+#include "core/ops/batch_norm_training.h"
+
 #include "core/ops/families.h"
 
 namespace linnet {
@@ -21,6 +23,7 @@ void define_softmax() {
   integer_cross_entropy_primitive();
   integer_cross_entropy_backward_primitive();
   integer_cross_entropy_and_gradient_primitive();
+  batch_norm_train_relu_primitive();
 }
 
 void define_norms() {

@@ -1,13 +1,16 @@
 // What only a step of training has: an activation whose operand is kept for the way back, its
-// derivative behind a product, the gradient of a bias beside that of a kernel, a loss beside its
-// gradient. Each pair becomes one node where a kernel takes it.
+// derivative behind a product, the gradient of a bias beside that of a kernel, an activation behind
+// a batch norm, a loss beside its gradient. Each becomes one node where a kernel takes it.
 #include <algorithm>
 
 #include "core/graph/rewrite.h"
+#include "core/ops/activation.h"
+#include "core/ops/arithmetic.h"
+#include "core/ops/batch_norm_training.h"
 #include "core/ops/dot_training.h"
 #include "core/ops/fused.h"
-#include "core/ops/nn.h"
 #include "core/ops/reduce.h"
+#include "core/ops/shape_ops.h"
 #include "core/passes/passes.h"
 
 namespace linnet {
@@ -20,7 +23,8 @@ class TrainingFusions {
   void run() {
     for (const auto step :
          {&TrainingFusions::keep_input, &TrainingFusions::derive_behind_product,
-          &TrainingFusions::sum_beside_product, &TrainingFusions::derive_loss_beside}) {
+          &TrainingFusions::sum_beside_product, &TrainingFusions::activate_normalised,
+          &TrainingFusions::derive_loss_beside}) {
       producers_ = producers(graph_);
       consumers_ = consumers(graph_);
       uses_ = use_counts(graph_);
@@ -132,6 +136,41 @@ class TrainingFusions {
   bool before_readers(int32_t n, int32_t other) {
     const std::vector<int32_t>& readers = consumers_[node(other).outputs[0]];
     return std::all_of(readers.begin(), readers.end(), [&](int32_t r) { return r > n; });
+  }
+
+  /// The only reader of the first result of node `n`; -1 if there are others, or the program.
+  int32_t only_reader(int32_t n) {
+    const ValueId id = node(n).outputs[0];
+    return uses_[id] == 1 && consumers_[id].size() == 1 ? consumers_[id][0] : -1;
+  }
+
+  /// A batch norm, read by nothing but relu, or by a sum that is read by nothing but relu and whose
+  /// other operand is there before.
+  void activate_normalised(int32_t n) {
+    if (!is(n, batch_norm_train_primitive())) return;
+    int32_t reader = only_reader(n), sum = -1;
+    Graph::Node fused{
+        &batch_norm_train_relu_primitive(), {}, node(n).inputs, node(n).outputs, node(n).path};
+    BatchNormReluParams params{node(n).params.as<BatchNormParams>(), false};
+    if (reader >= 0 && is(reader, add_primitive())) {
+      sum = reader;
+      const std::vector<ValueId>& terms = node(sum).inputs;
+      const ValueId residual = terms[terms[0] == node(n).outputs[0] ? 1 : 0];
+      if (residual == node(n).outputs[0] || producers_[residual] >= n || is_repeated(residual))
+        return;
+      params.has_residual = true;
+      fused.inputs.push_back(residual);
+      reader = only_reader(sum);
+    }
+    if (reader < 0 || !is(reader, relu_primitive())) return;
+    fused.params = Params(params);
+    fused.outputs[0] = node(reader).outputs[0];
+    if (fuse(n, reader, std::move(fused)) && sum >= 0) absorbed_[static_cast<size_t>(sum)] = 1;
+  }
+
+  /// Something repeated is cheaper to add where it is read.
+  bool is_repeated(ValueId value) {
+    return producers_[value] >= 0 && is(producers_[value], broadcast_in_dim_primitive());
   }
 
   /// A cross-entropy and its gradient, whose cotangent does not depend on it.

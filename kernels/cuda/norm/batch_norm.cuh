@@ -71,6 +71,8 @@ LINNET_DEVICE void batch_norm_apply(const BatchNormArgs& args) {
   const ColumnPlace<width> place(args.layout);
   if (!place.inside) return;
   const T* x = static_cast<const T*>(args.x.get());
+  const bool has_residual = args.residual.word != 0, relu = args.relu != 0;
+  const T* residual = has_residual ? static_cast<const T*>(args.residual.get()) : x;
   T* y = static_cast<T*>(args.y.get());
   W mean[width], factor[width], scale[width], bias[width];
   load_widened<W>(args.mean.get(), place.column, mean);
@@ -82,10 +84,14 @@ LINNET_DEVICE void batch_norm_apply(const BatchNormArgs& args) {
     factor[j] = W(1) / scalar::sqrt(factor[j] + static_cast<W>(args.epsilon)) * scale[j];
   for (int64_t row = place.first_row; row < place.last_row; row += place.row_step) {
     const int64_t at = row * args.layout.columns + place.column;
-    Pack<T, width> pack = load_pack<width>(x + at);
+    Pack<T, width> pack = load_pack<width>(x + at), more;
+    if (has_residual) more = load_pack<width>(residual + at);
     LINNET_UNROLL
-    for (int j = 0; j < width; ++j)
-      pack[j] = from_wide<T>((to_wide(pack[j]) - mean[j]) * factor[j] + bias[j]);
+    for (int j = 0; j < width; ++j) {
+      W value = (to_wide(pack[j]) - mean[j]) * factor[j] + bias[j];
+      if (has_residual) value += to_wide(more[j]);
+      pack[j] = from_wide<T>(relu && value < W(0) ? W(0) : value);  // NaN stays
+    }
     store_pack<width>(y + at, pack);
   }
 }

@@ -48,14 +48,16 @@ struct FinishMomentsArgs {
   int columns, parts;
 };
 
-/// y = (x - mean) / sqrt(variance + epsilon) scale + bias.
+/// y = (x - mean) / sqrt(variance + epsilon) scale + bias + residual, of which the positive part if
+/// `relu`. The residual may be null.
 struct BatchNormArgs {
-  static constexpr unsigned kPointers = 6;
-  Global<const void> x, mean, variance, scale, bias;
+  static constexpr unsigned kPointers = 7;
+  Global<const void> x, mean, variance, scale, bias, residual;
   Global<void> y;
   ColumnLayout layout;
   ParameterKind scale_kind, bias_kind;
   double epsilon;
+  int relu;
 };
 
 /// `first` and `second` are parts of the sums of dy (x - mean) and dy. offset = sum(dy) / rows,

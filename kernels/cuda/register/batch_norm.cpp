@@ -1,6 +1,6 @@
 #include "kernels/cuda/register/batch_norm.h"
 
-#include "core/ops/nn.h"
+#include "core/ops/batch_norm_training.h"
 #include "kernels/axis_split.h"
 #include "kernels/cuda/register/column_kernels.h"
 #include "kernels/cuda/register/row_kernels.h"
@@ -45,6 +45,13 @@ std::string decline_operands(const KernelRequest& request, size_t scale, bool mo
 std::string decline_train(const KernelRequest& request) {
   return decline_operands(request, 1, false);
 }
+std::string decline_train_relu(const KernelRequest& request) {
+  const auto& p = request.params.as<BatchNormReluParams>();
+  const size_t parameters = request.inputs.size() - p.has_residual;
+  return decline_operands(
+      {request.primitive, request.params, request.inputs.first(parameters), request.outputs}, 1,
+      false);
+}
 std::string decline_inference(const KernelRequest& request) {
   return decline_operands(request, 3, true);
 }
@@ -53,16 +60,23 @@ std::string decline_backward(const KernelRequest& request) {
   return decline_operands(request, 4, true);
 }
 
-/// y = (x - mean) / sqrt(variance + epsilon) scale + bias.
+/// What follows the norm.
+struct Following {
+  bool relu = false, residual = false;
+};
+
+/// y = (x - mean) / sqrt(variance + epsilon) scale + bias, and what follows.
 struct Apply {
   const Function* function;
   ColumnGrid grid;
   BatchNormArgs args;
-  size_t scale, bias;
+  size_t scale, bias, residual = 0;
 
-  Apply(const KernelRequest& request, size_t first)
-      : args{}, scale(first), bias(first + request.params.as<BatchNormParams>().has_scale) {
-    const BatchNormParams& p = request.params.as<BatchNormParams>();
+  Apply(const KernelRequest& request, const BatchNormParams& p, size_t first,
+        const Following& following = {})
+      : args{}, scale(first), bias(first + p.has_scale) {
+    if (following.residual) residual = bias + p.has_bias;
+    args.relu = following.relu;
     const AxisSplit s = rows_and_channels(request);
     const AccessKernel& kernel = access_kernel(kApply, request, s.axis);
     function = &kernel.function;
@@ -79,18 +93,20 @@ struct Apply {
     now.variance = global<const void>(variance);
     now.scale = parameter_at(args.scale_kind, in, scale);
     now.bias = parameter_at(args.bias_kind, in, bias);
+    if (residual) now.residual = global<const void>(in[residual]);
     now.y = global<void>(y);
     sink.launch(*function, grid.extent(), now);
   }
 };
 
-std::unique_ptr<Kernel> prepare_train(const KernelRequest& request, std::string&) {
+std::unique_ptr<Kernel> make_train(const KernelRequest& request, const BatchNormParams& p,
+                                   const Following& following) {
   const AxisSplit s = rows_and_channels(request);
   const DType dtype = request.inputs[0].dtype;
   const AccessKernel& moments = access_kernel(kMoments, request, s.axis);
   const Function& finish = statistics_function(kFinishMoments, dtype);
   const ColumnGrid grid = column_grid(s.outer, s.axis, moments.width, kBlocksOfSums);
-  const Apply apply(request, 1);
+  const Apply apply(request, p, 1, following);
   return make_device_kernel(
       [=, &moments, &finish](LaunchSink& sink, Operands in, Operands out, Address workspace) {
         const Address squares = second_sums(dtype, grid.parts, s.axis, workspace);
@@ -106,11 +122,20 @@ std::unique_ptr<Kernel> prepare_train(const KernelRequest& request, std::string&
       sums_bytes(dtype, grid.parts, s.axis));
 }
 
+std::unique_ptr<Kernel> prepare_train(const KernelRequest& request, std::string&) {
+  return make_train(request, request.params.as<BatchNormParams>(), {});
+}
+
+std::unique_ptr<Kernel> prepare_train_relu(const KernelRequest& request, std::string&) {
+  const auto& p = request.params.as<BatchNormReluParams>();
+  return make_train(request, p.norm, {true, p.has_residual});
+}
+
 std::unique_ptr<Kernel> prepare_inference(const KernelRequest& request, std::string&) {
-  return make_device_kernel(
-      [apply = Apply(request, 3)](LaunchSink& sink, Operands in, Operands out, Address) {
-        apply.emit(sink, in, in[1], in[2], out[0]);
-      });
+  return make_device_kernel([apply = Apply(request, request.params.as<BatchNormParams>(), 3)](
+                                LaunchSink& sink, Operands in, Operands out, Address) {
+    apply.emit(sink, in, in[1], in[2], out[0]);
+  });
 }
 
 struct Backward {
@@ -186,6 +211,7 @@ void register_batch_norm(KernelTable& table) {
               {.name = "columns", .decline = decline, .prepare = prepare, .never_throws = true});
   };
   add(batch_norm_train_primitive(), decline_train, prepare_train);
+  add(batch_norm_train_relu_primitive(), decline_train_relu, prepare_train_relu);
   add(batch_norm_inference_primitive(), decline_inference, prepare_inference);
   add(batch_norm_backward_primitive(), decline_backward, prepare_backward);
 }

@@ -280,11 +280,13 @@ void check_moments(const char* name, int width) {
   });
 }
 
+/// @param follows with a residual and relu
 template <class T>
-void check_apply(const char* name, int width) {
+void check_apply(const char* name, int width, bool follows) {
   using W = Wide<T>;
   for_matrices(name, width, [&](const Matrix& m, size_t skew) {
-    const DeviceArray<T> x(far_from_zero(m), skew), y(Numbers(m.size(), 99), skew);
+    const DeviceArray<T> x(far_from_zero(m), skew), y(Numbers(m.size(), 99), skew),
+        residual(some_numbers(m.size(), 1, 5), skew);
     const Channels channels(x.numbers(), m);
     const size_t n = channels.mean.size();
     const DeviceArray<W> mean(channels.mean), variance(channels.variance),
@@ -295,16 +297,20 @@ void check_apply(const char* name, int width) {
                                    variance,
                                    scale,
                                    {},
+                                   follows ? residual : Global<const void>{},
                                    y,
                                    m.layout(),
                                    ParameterKind::kWide,
                                    ParameterKind::kAbsent,
-                                   kEpsilon});
+                                   kEpsilon,
+                                   follows});
     const Numbers values = x.numbers(), means = mean.numbers(), factors = scale.numbers();
     Numbers expected(values.size());
     for (size_t i = 0; i < expected.size(); ++i)
       expected[i] = (values[i] - means[i % n]) / std::sqrt(variance.numbers()[i % n] + kEpsilon) *
                     factors[i % n];
+    for (size_t i = 0; follows && i < expected.size(); ++i)
+      expected[i] = std::max(0., expected[i] + residual.numbers()[i]);
     EXPECT_EQ(difference(y.numbers(), expected, 20 * tolerance<T>(), 20 * tolerance<T>()), "");
   });
 }
@@ -316,7 +322,11 @@ TEST(BatchNormKernels, moments) {
 }
 
 TEST(BatchNormKernels, apply) {
-#define X(name, dtype, T, width) check_apply<T>(#name, width);
+#define X(name, dtype, T, width)         \
+  {                                      \
+    check_apply<T>(#name, width, false); \
+    check_apply<T>(#name, width, true);  \
+  }
   LINNET_BATCH_NORM_APPLY_KERNELS(X)
 #undef X
 }

@@ -27,6 +27,8 @@ size_t count(const std::string& text, const std::string& part) {
   return found;
 }
 
+DType wide(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
+
 using Step = TensorList (*)(const TensorList&);
 
 /// Runs a step compiled on the device and its parts on the CPU.
@@ -132,6 +134,36 @@ TEST(TrainingFusions, gradient_that_needs_the_loss_stays) {
   const std::string program =
       expect_as_on_cpu(step, {numbers({4, 37}, DType::kF32, 1.3), labels}, 1e-4);
   EXPECT_EQ(count(program, "labels_and_gradient("), 0u) << program;
+}
+
+/// A block of a residual network: norms with activations, the last with the block's operand.
+TensorList residual_step(const TensorList& x) {
+  const auto loss = [&x](const TensorList& p) {
+    const auto norm = [&](const Tensor& h, size_t at) {
+      return batch_norm_train(h, p[at], p[at + 1], 1e-5).y;
+    };
+    const Tensor inner = relu(norm(matmul(x[0], p[0]), 1));
+    const Tensor y = relu(norm(matmul(inner, p[3]), 4) + x[0]);
+    return sum(astype(y, DType::kF32) * astype(y, DType::kF32));
+  };
+  auto [value, gradients] = value_and_grad(loss)(TensorList(x.begin() + 1, x.end()));
+  gradients.push_back(value);
+  return gradients;
+}
+
+TEST(TrainingFusions, batch_norms_with_activation_and_residual) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF64}) {
+    const Tensor scale = numbers({16}, DType::kF32, .23), bias = numbers({16}, DType::kF32, .17);
+    const TensorList x{numbers({4, 5, 16}, dtype, .37), numbers({16, 16}, dtype, .11),
+                       astype(scale + 2, wide(dtype)),  astype(bias, wide(dtype)),
+                       numbers({16, 16}, dtype, .31),   astype(scale + 1.5f, wide(dtype)),
+                       astype(bias, wide(dtype))};
+    const std::string program =
+        expect_as_on_cpu(residual_step, x, dtype == DType::kBF16 ? 0.2 : 2e-3);
+    EXPECT_EQ(count(program, "= batch_norm_train_relu("), 2u) << program;
+    EXPECT_EQ(count(program, "has_residual=true"), 1u) << program;
+    EXPECT_EQ(count(program, " relu("), 0u) << program;
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "linnet/ops.h"
 #include "tests/core/sharding_support.h"
+#include "tests/support/fake_device.h"
 
 namespace linnet {
 namespace {
@@ -255,6 +256,14 @@ TEST(NamedSharding, S_056_law_an_equivalence_relation_that_means_equal_boxes) {
 
 TEST(NamedSharding, S_058_no_spec_at_all) {
   expect_facts<SpecError>([] { NamedSharding(mesh42(), kNone); }, {"no spec", "P()"});
+}
+
+TEST(Shards, S_070_results_are_where_their_operands_are) {
+  for (const Device device : {kCpu, testing::fake_device(1)}) {
+    const Tensor x = ones({3, 5}).to(device);
+    for (const Tensor& y : {x + x, zeros_like(x), astype(x, DType::kF64), exp(x) * 2.f})
+      EXPECT_TRUE(sharding_of(y).is_equivalent_to(sharding_of(x), 2)) << to_string(device);
+  }
 }
 
 TEST(Shards, S_059_an_array_has_a_global_shape_and_pieces) {

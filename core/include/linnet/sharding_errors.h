@@ -31,6 +31,10 @@ class SpecRankError : public SpecError {
 class IndivisibleError : public ShapeError {
   using ShapeError::ShapeError;
 };
+/// One variable is reached in two ways that say different things of it.
+class AliasingError : public ModuleError {
+  using ModuleError::ModuleError;
+};
 /// A new axis needs a name, and none is given.
 class PartitioningUnspecifiedError : public ModuleError {
   using ModuleError::ModuleError;

@@ -53,9 +53,8 @@ Variables map_paths(const Variables& node, const FlatPath& path,
     }
     return out;
   }
-  Variables out;
-  for (const auto& [name, child] : node.children())
-    out.children().emplace(name, map_paths(child, below(path, name), function));
+  Variables out = node;  // with its box
+  for (auto& [name, child] : out.children()) child = map_paths(child, below(path, name), function);
   return out;
 }
 
@@ -99,7 +98,7 @@ Variables copy(const Variables& variables, const Variables& updates) {
 
 bool same_content(const Variables& a, const Variables& b) {
   if (a.is_leaf() || b.is_leaf()) return same_leaf(a, b);
-  if (a.keys() != b.keys()) return false;
+  if (a.keys() != b.keys() || a.box() != b.box()) return false;
   for (const auto& [name, child] : a.children()) {
     if (!same_content(child, b[name])) return false;
   }

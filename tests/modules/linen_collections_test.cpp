@@ -123,6 +123,17 @@ TEST(LinenBoxes, L_104_L_105_boxes_come_off_and_values_go_in) {
   EXPECT_EQ(to_string(linen::unbox(bare)), to_string(bare)) << "what has no box stays";
   EXPECT_TRUE(boxed["params"]["w"].box());
 
+  // Boxes in boxes, and round dictionaries.
+  const linen::Box outer{.kind = "Partitioned",
+                         .metadata = {{"out_sharding", AxisNames{"stages"}}}};
+  const Variables nested{{"twice", linen::boxed(boxed["params"]["w"], outer)},
+                         {"tree", linen::boxed(boxed["params"]["deep"], outer)}};
+  for (const auto& [path, leaf] : linen::flat_leaves(linen::unbox(nested)))
+    EXPECT_FALSE(leaf->box()) << tree::to_string(path);
+  EXPECT_FALSE(linen::unbox(nested)["tree"].box());
+  EXPECT_TRUE(linen::same_content(linen::replace_boxed(nested, linen::unbox(nested)), nested));
+  EXPECT_FALSE(linen::same_content(linen::unbox(nested), nested));
+
   const Variables doubled = tree::map(bare, [](const Tensor& t) { return t * 2 + 1; });
   const Variables replaced = linen::replace_boxed(boxed, doubled);
   EXPECT_EQ(replaced["params"]["w"].box(), boxed["params"]["w"].box());

@@ -207,7 +207,7 @@ TEST(LinenBoxes, S_096_S_104_S_105_law_adding_and_removing_are_inverse) {
   EXPECT_GT(succeeded, 300);
 }
 
-TEST(LinenBoxes, S_099_S_106_S_112_partitioned) {
+TEST(LinenBoxes, L_106_S_099_S_106_S_112_partitioned) {
   const Tensor value = ones({2, 4, 8});
   const Mesh mesh = mesh24();
   const Variables box = linen::partitioned(value, {"data", kNone, {"model"}}, MeshAxes(mesh));
@@ -238,7 +238,7 @@ TEST(LinenBoxes, S_102_S_103_S_251_S_252_faults_of_new_axes) {
                           {"'layers'", "position 1", "(in, out)", "'out'"});
 }
 
-TEST(LinenBoxes, S_107_S_108_S_131_constraints_of_boxes) {
+TEST(LinenBoxes, L_106_L_109_S_107_S_108_S_131_constraints_of_boxes) {
   const auto same = [](const Variables& leaf, bool constrained = true) {
     return linen::unbox(leaf, constrained).value().impl() == leaf.value().impl();
   };
@@ -275,7 +275,7 @@ Tensor boxed_dense(Scope& s, const Tensor& x) {
   return matmul(x, kernel);
 }
 
-TEST(LinenBoxes, S_110_S_132_S_143_S_144_boxing_initialisers) {
+TEST(LinenBoxes, L_107_L_109_S_110_S_132_S_143_S_144_boxing_initialisers) {
   const Key key(0);
   const auto init = init::lecun_normal();
   const Variables plain =
@@ -338,7 +338,7 @@ TEST(LinenBoxes, S_130_S_137_S_138_S_139_specs_of_trees) {
   EXPECT_EQ(linen::get_sharding(abstract, mesh_of({1, 1}, {"in", "out"})).size(), 1u);
 }
 
-TEST(LinenBoxes, S_129_whole_trees_are_translated) {
+TEST(LinenBoxes, L_112_S_129_whole_trees_are_translated) {
   const AxisRules rules{{{"embed", "data"}, {"mlp", "model"}}};
   const linen::Specs logical{{"up", P("embed", "mlp")}, {"down", P("mlp", "embed")}, {"b", P()}};
   EXPECT_EQ(linen::logical_to_mesh(logical, rules),

@@ -32,7 +32,7 @@ TEST(LogicalRules, S_113_S_123_rules_are_an_ordered_list_of_pairs) {
                 "what is no list of pairs is no list of rules");
 }
 
-TEST(LogicalRules, S_114_rules_of_a_scope) {
+TEST(LogicalRules, L_110_S_114_rules_of_a_scope) {
   EXPECT_TRUE(get_logical_axis_rules().rules.empty());
   const AxisRules outer{{{"foo", "x"}}}, inner{{{"bar", "y"}}};
   {
@@ -54,7 +54,7 @@ TEST(LogicalRules, S_114_rules_of_a_scope) {
   set_logical_axis_rules({});
 }
 
-TEST(LogicalRules, S_115_S_116_the_order_of_rules_decides) {
+TEST(LogicalRules, L_111_S_115_S_116_the_order_of_rules_decides) {
   const auto scope = logical_axis_rules({{{"foo", "model"}, {"bar", "model"}, {"baz", "data"}}});
   EXPECT_EQ(logical_to_mesh_axes(P("foo", "bar", "baz")), P("model", kNone, "data"));
   EXPECT_EQ(logical_to_mesh_axes(P("bar", "foo", "baz")), P(kNone, "model", "data"));
@@ -65,7 +65,7 @@ TEST(LogicalRules, S_115_S_116_the_order_of_rules_decides) {
       << "rules of the call, not of the thread";
 }
 
-TEST(LogicalRules, S_117_S_118_several_rules_for_a_name) {
+TEST(LogicalRules, L_111_S_117_S_118_several_rules_for_a_name) {
   const AxisRules several{{{"batch", "X"}, {"features", "X"}, {"heads", "Y"}, {"batch", "Z"}}};
   EXPECT_EQ(logical_to_mesh_axes(P("batch", "length", "heads", "features"), several),
             P("X", kNone, "Y", kNone));
@@ -81,7 +81,7 @@ TEST(LogicalRules, S_117_S_118_several_rules_for_a_name) {
             P("data", kNone, "model"));
 }
 
-TEST(LogicalRules, S_119_S_120_lists_are_used_whole_or_not_at_all) {
+TEST(LogicalRules, L_111_S_119_S_120_lists_are_used_whole_or_not_at_all) {
   EXPECT_EQ(logical_to_mesh_axes(P("a", "b"), AxisRules{{{"a", {"model", "data"}}, {"b", "data"}}}),
             P(axes("model", "data"), kNone));
   EXPECT_EQ(
@@ -93,7 +93,7 @@ TEST(LogicalRules, S_119_S_120_lists_are_used_whole_or_not_at_all) {
   EXPECT_EQ(logical_to_mesh_axes(P("a", "b")), P(kNone, kNone)) << "no rules";
 }
 
-TEST(LogicalRules, S_121_none_and_unconstrained) {
+TEST(LogicalRules, L_111_S_121_none_and_unconstrained) {
   EXPECT_EQ(
       logical_to_mesh_axes(
           P("foo", "bad", "bar", "baz"),
@@ -105,12 +105,12 @@ TEST(LogicalRules, S_121_none_and_unconstrained) {
             P(kNone, kUnconstrained, kNone, "model", kUnconstrained));
 }
 
-TEST(LogicalRules, S_122_S_248_one_name_for_two_dimensions) {
+TEST(LogicalRules, L_111_S_122_S_248_one_name_for_two_dimensions) {
   expect_facts<DuplicateAxisError>([] { logical_to_mesh_axes(P("foo", "bar", "foo")); },
                                    {"'foo'", "dimensions 0 and 2", "P('foo', 'bar', 'foo')"});
 }
 
-TEST(LogicalRules, S_124_no_names) {
+TEST(LogicalRules, L_111_S_124_no_names) {
   EXPECT_EQ(logical_to_mesh_axes(std::optional<P>(), AxisRules{{{"a", "x"}}}), std::nullopt);
   EXPECT_EQ(logical_to_mesh_axes(std::optional<P>(P("a")), AxisRules{{{"a", "x"}}}), P("x"));
 }
@@ -173,7 +173,7 @@ TEST(LogicalRules, S_128_names_in_lists_and_with_several_rules) {
       {"'x'"});
 }
 
-TEST(LogicalConstraint, S_134_S_136_identity_without_names_rules_or_mesh) {
+TEST(LogicalConstraint, L_113_S_134_S_136_identity_without_names_rules_or_mesh) {
   const Tensor x = ones({4, 8});
   const AxisRules rules{{{"batch", "data"}, {"embed", "model"}}};
   const P too_long("batch", "embed", "more");
@@ -201,7 +201,7 @@ TEST(LogicalConstraint, S_134_S_136_identity_without_names_rules_or_mesh) {
   EXPECT_EQ(gradient.to_vector<float>(), (x * 2).to_vector<float>());
 }
 
-TEST(LogicalConstraint, S_135_S_249_names_without_a_rule) {
+TEST(LogicalConstraint, L_113_S_135_S_249_names_without_a_rule) {
   const Tensor x = ones({3, 8});
   const AxisRules rules{{{"embed", "model"}}};
   const auto constrained = [&](const P& names, RulesFallback fallback) {

@@ -182,8 +182,9 @@ std::string to_string(const Comparison& comparison) {
     if (d.largest > 0) out += fmt::format(" by up to {:.3g}", d.largest);
     out += '\n';
   }
-  out += fmt::format("{} differences in {} variables and {} activations\n",
-                     comparison.differences.size(), comparison.variables_compared,
+  const size_t count = comparison.differences.size();
+  out += fmt::format("{} difference{} in {} variables and {} activations\n", count,
+                     count == 1 ? "" : "s", comparison.variables_compared,
                      comparison.activations_compared);
   return out;
 }
@@ -220,8 +221,9 @@ Comparison compare_calls(const std::function<TensorList()>& first,
     const double largest = comparable ? largest_difference(own, other->second) : 0;
     out.largest_activation = std::max(out.largest_activation, largest);
     if (own.type() == other->second.type() && largest <= options.tolerance) continue;
-    out.differences.push_back(
-        {Kind::kActivation, path, to_string(own.type()), to_string(other->second.type()), largest});
+    const bool same_type = own.type() == other->second.type();
+    out.differences.push_back({Kind::kActivation, path, same_type ? "" : to_string(own.type()),
+                               same_type ? "" : to_string(other->second.type()), largest});
   }
   return out;
 }

@@ -65,20 +65,23 @@ std::vector<Shardings> resolve_shardings(const std::vector<ShardingPrefix>& in_s
                      arguments.size());
   }
   std::vector<Shardings> out(arguments.size());
-  std::map<const VariableCell*, std::vector<Mention>> mentions;
+  std::vector<std::vector<Mention>> mentions;  // per variable, in the order of arguments
+  std::map<const VariableCell*, size_t> numbers;
   for (size_t i = 0; i < arguments.size(); ++i) {
     for (const auto& [path, leaf] : arguments[i].entries()) {
       const std::optional<NamedSharding> sharding = in_shardings[i].of(path, leaf);
       const std::string text = tree::to_string(path);
       if (leaf.cell) {
-        mentions[leaf.cell.get()].push_back({fmt::format("argument {}, '{}'", i, text), sharding});
+        const size_t number = numbers.emplace(leaf.cell.get(), mentions.size()).first->second;
+        mentions.resize(numbers.size());
+        mentions[number].push_back({fmt::format("argument {}, '{}'", i, text), sharding});
       }
       if (!sharding) continue;
       (void)with_sharding_constraint(leaf.value(), *sharding);
       out[i].emplace(text, *sharding);
     }
   }
-  for (const auto& [cell, all] : mentions) check_same(all);
+  for (const std::vector<Mention>& all : mentions) check_same(all);
   return out;
 }
 

@@ -4,8 +4,7 @@
 #include <string_view>
 
 #include "core/control/loops.h"
-#include "core/ops/conv.h"
-#include "core/ops/dot.h"
+#include "core/ops/flops.h"
 #include "core/ops/window.h"
 #include "core/passes/expand.h"
 #include "core/trace/graph_trace.h"
@@ -16,27 +15,15 @@ namespace {
 
 int64_t elements(const Graph& graph, ValueId id) { return element_count(graph.types[id].shape); }
 
-/// Products of the kernel of a convolution with one position, for one output channel.
-int64_t kernel_elements(const Shape& kernel) {
-  return element_count(kernel) / std::max<int64_t>(1, kernel.back());
-}
-
-/// A product and a sum for each pair that meets; -1 for other nodes.
-int64_t contraction_flops(const Graph& graph, const Graph::Node& node) {
+/// Of a product or convolution; -1 for other nodes.
+double contraction_flops(const Graph& graph, const Graph::Node& node) {
   const auto shape = [&](size_t i) -> const Shape& { return graph.types[node.inputs[i]].shape; };
   const Shape& out = graph.types[node.outputs[0]].shape;
-  if (node.primitive == &dot_general_primitive()) {
-    int64_t contracted = 1;
-    for (const int64_t axis : node.params.as<DotParams>().lhs_contract)
-      contracted *= shape(0)[axis];
-    return 2 * element_count(out) * contracted;
-  }
-  if (node.primitive == &conv_primitive())
-    return 2 * element_count(out) * kernel_elements(shape(1));
-  if (node.primitive == &conv_backward_data_primitive())
-    return 2 * element_count(shape(0)) * kernel_elements(shape(1));
-  if (node.primitive == &conv_backward_weights_primitive())
-    return 2 * element_count(shape(1)) * kernel_elements(out);
+  if (node.primitive == &dot_general_primitive())
+    return dot_flops(node.params.as<DotParams>(), shape(0), out);
+  if (node.primitive == &conv_primitive()) return conv_flops(out, shape(1));
+  if (node.primitive == &conv_backward_data_primitive()) return conv_flops(shape(0), shape(1));
+  if (node.primitive == &conv_backward_weights_primitive()) return conv_flops(shape(1), out);
   return -1;
 }
 
@@ -83,8 +70,8 @@ int64_t window_elements(const WindowParams& params, size_t rank) {
 }
 
 int64_t leaf_flops(const Graph& graph, const Graph::Node& node) {
-  const int64_t contraction = contraction_flops(graph, node);
-  if (contraction >= 0) return contraction;
+  const double contraction = contraction_flops(graph, node);
+  if (contraction >= 0) return static_cast<int64_t>(contraction);
   if (node.inputs.empty() || is_free(node.primitive->name)) return 0;
   // Of comparisons and of what selects by them, the operands tell.
   const bool floating = std::any_of(node.inputs.begin(), node.inputs.end(),

@@ -4,9 +4,8 @@
 #include <cstring>
 #include <functional>
 
-#include "core/ops/conv.h"
-#include "core/ops/dot.h"
 #include "core/ops/dot_training.h"
+#include "core/ops/flops.h"
 #include "core/ops/fused.h"
 #include "core/ops/indexing.h"
 #include "core/ops/nn.h"
@@ -30,16 +29,7 @@ double footprint(const Place& place) {
 }
 
 double dot_flops(const DotParams& p, const LoweredStep& step) {
-  double contracted = 1;
-  for (int64_t axis : p.lhs_contract)
-    contracted *= static_cast<double>(step.inputs[0].shape[static_cast<size_t>(axis)]);
-  return 2 * elements(step.outputs[0].shape) * contracted;
-}
-
-/// Of the trilinear form: each element of `y` takes as many products as a filter has elements.
-double conv_flops(const Shape& y, const Shape& w) {
-  return w.empty() || w.back() == 0 ? 0
-                                    : 2 * elements(y) * elements(w) / static_cast<double>(w.back());
+  return linnet::dot_flops(p, step.inputs[0].shape, step.outputs[0].shape);
 }
 
 /// Two products forward, five backward.

@@ -1,6 +1,7 @@
 // Leaves and trees converted between the two module APIs (inventory sections 3 to 5).
 #include "bridge/bridge_modules.h"
 #include "linnet/linen/partitioning.h"
+#include "linnet/nnx/partitioning.h"
 
 namespace linnet::bridge_tests {
 namespace {
@@ -67,11 +68,11 @@ TEST(BridgeLeaf, B_015_B_018_MetadataMakeAnNnxMeta) {
 TEST(BridgeLeaf, B_016_B_026_S_109_LinenMetaType) {
   Metadata metadata = sharded();
   metadata.set("linen_meta_type", "Partitioned");
-  metadata.set("mesh", MeshAxes{{{"in", 2}}});
+  metadata.set("mesh", MeshAxes{{{"in", 2}, {"out", 3}}});
   const Variables leaf = bridge::to_linen_var(nnx::Param(normal({2, 3}), metadata));
   EXPECT_EQ(leaf.box()->kind, "Partitioned");
-  EXPECT_EQ(leaf.box()->metadata,
-            (Metadata{{"out_sharding", AxisNames{"in", "out"}}, {"mesh", MeshAxes{{{"in", 2}}}}}));
+  EXPECT_EQ(leaf.box()->metadata, (Metadata{{"out_sharding", AxisNames{"in", "out"}},
+                                            {"mesh", MeshAxes{{{"in", 2}, {"out", 3}}}}}));
   EXPECT_EQ(leaf.box()->variable_type, nullptr);
 }
 
@@ -111,7 +112,7 @@ TEST(BridgeLeaf, B_022_B_023_NnxMetaKeepsItsType) {
   EXPECT_NE(text.find("BatchStat"), std::string::npos);
 }
 
-TEST(BridgeLeaf, B_024_B_025_B_027_B_030_S_109_PartitionedLeaves) {
+TEST(BridgeLeaf, B_024_B_025_B_027_S_109_PartitionedLeaves) {
   const Variables plain = linen::partitioned(ones({2, 3}), {"in", "out"}, MeshAxes{{{"in", 2}}});
   const linen::Box before = *plain.box();
   const nnx::Variable v = bridge::to_nnx_var("params", plain);
@@ -127,6 +128,24 @@ TEST(BridgeLeaf, B_024_B_025_B_027_B_030_S_109_PartitionedLeaves) {
   EXPECT_EQ(*w.metadata().get<AxisRules>("sharding_rules"), rules);
   EXPECT_EQ(*text_of(w, "linen_meta_type"), "LogicallyPartitioned");
   EXPECT_EQ(partition_spec(w.metadata()), P("out"));
+}
+
+TEST(BridgeLeaf, B_030_ConversionNeedsNoMesh) {
+  const Metadata annotated{{"out_sharding", AxisNames{"in", "out"}}};
+  const Variables boxed = linen::partitioned(ones({2, 3}), {"in", "out"});
+  struct NeedsMesh {
+    NeedsMesh() { nnx::set_eager_sharding_needs_mesh(true); }
+    ~NeedsMesh() { nnx::set_eager_sharding_needs_mesh(false); }
+  } needs_mesh;
+  EXPECT_THROW(nnx::Param(ones({2, 3}), annotated), MeshError);
+  // Without the check a variable is made, and what is converted has been made before.
+  {
+    const auto off = nnx::use_eager_sharding(false);
+    EXPECT_EQ(nnx::Param(ones({2, 3}), annotated).metadata(), annotated);
+  }
+  const nnx::Variable kernel = bridge::to_nnx_var("params", boxed);
+  EXPECT_EQ(*kernel.metadata().get<AxisNames>("out_sharding"), (AxisNames{"in", "out"}));
+  expect_same_leaf(bridge::to_linen_var(kernel), boxed);
 }
 
 TEST(BridgeLeaf, B_028_OtherBoxClasses) {

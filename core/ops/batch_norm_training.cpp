@@ -22,7 +22,27 @@ TensorList decompose(const BatchNormReluParams& p, Inputs x) {
   return out;
 }
 
+TypeList infer_backward(const BatchNormParams& p, Inputs x) {
+  return batch_norm_backward_primitive().infer(p, x.first(x.size() - p.has_bias));
+}
+
+TensorList decompose_backward(const BatchNormParams& p, Inputs x) {
+  TensorList norm{x[0], x[1], x[2]};
+  norm.insert(norm.end(), x.begin() + 4, x.end());
+  const Tensor y = emit_one(batch_norm_inference_primitive(), norm, p);
+  TensorList operands(x.begin(), x.end() - p.has_bias);
+  operands[3] = emit_one(relu_grad_primitive(), {y, x[3]});
+  return emit(batch_norm_backward_primitive(), operands, p);
+}
+
 }  // namespace
+
+const Primitive& batch_norm_relu_backward_primitive() {
+  static const Primitive& p = define(Composite<BatchNormParams>{.name = "batch_norm_relu_backward",
+                                                                .decompose = decompose_backward,
+                                                                .infer = infer_backward});
+  return p;
+}
 
 const Primitive& batch_norm_train_relu_primitive() {
   static const Primitive& p = define(Composite<BatchNormReluParams>{

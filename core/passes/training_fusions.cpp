@@ -24,7 +24,7 @@ class TrainingFusions {
     for (const auto step :
          {&TrainingFusions::keep_input, &TrainingFusions::derive_behind_product,
           &TrainingFusions::sum_beside_product, &TrainingFusions::activate_normalised,
-          &TrainingFusions::derive_loss_beside}) {
+          &TrainingFusions::derive_normalised, &TrainingFusions::derive_loss_beside}) {
       producers_ = producers(graph_);
       consumers_ = consumers(graph_);
       uses_ = use_counts(graph_);
@@ -166,6 +166,27 @@ class TrainingFusions {
     fused.params = Params(params);
     fused.outputs[0] = node(reader).outputs[0];
     if (fuse(n, reader, std::move(fused)) && sum >= 0) absorbed_[static_cast<size_t>(sum)] = 1;
+  }
+
+  /// The gradient of a batch norm, of a cotangent that comes through the relu behind it.
+  void derive_normalised(int32_t n) {
+    if (!is(n, batch_norm_backward_primitive())) return;
+    const std::vector<ValueId>& inputs = node(n).inputs;  // x, mean, var, dy, [scale]
+    const int32_t slope = producers_[inputs[3]];
+    if (slope < 0 || !is(slope, relu_grad_primitive()) || only_reader(slope) != n) return;
+    const int32_t forward = producers_[node(slope).inputs[0]];
+    if (forward < 0 || !is(forward, batch_norm_train_relu_primitive())) return;
+    const auto& p = node(forward).params.as<BatchNormReluParams>();
+    const std::vector<ValueId>& given = node(forward).inputs;  // x, [scale], [bias], [residual]
+    const bool same = given[0] == inputs[0] && node(forward).outputs[1] == inputs[1] &&
+                      node(forward).outputs[2] == inputs[2] &&
+                      (!p.norm.has_scale || given[1] == inputs[4]);
+    if (p.has_residual || !same) return;
+    Graph::Node fused{&batch_norm_relu_backward_primitive(), node(n).params, inputs,
+                      node(n).outputs, node(n).path};
+    fused.inputs[3] = node(slope).inputs[1];
+    if (p.norm.has_bias) fused.inputs.push_back(given[1 + p.norm.has_scale]);
+    fuse(n, slope, std::move(fused));
   }
 
   /// Something repeated is cheaper to add where it is read.

@@ -96,6 +96,7 @@ const std::map<std::string, std::string>& without_row() {
       {"fused_elementwise", "made by the compiler only: tests of jit against eager"},
       {"linear_activation_and_input", "made by the compiler only: tests of training fusions"},
       {"dot_activation_grad", "made by the compiler only: tests of training fusions"},
+      {"batch_norm_relu_backward", "made by the compiler only: tests of training fusions"},
       {"batch_norm_train_relu", "made by the compiler only: tests of training fusions"},
       {"dot_and_sums", "made by the compiler only: tests of training fusions"},
       {"softmax_cross_entropy_with_integer_labels_and_gradient",

@@ -16,7 +16,7 @@ LINNET_BATCH_NORM_APPLY_KERNELS(X)
 #undef X
 
 #define X(name, dtype, T, width) \
-  LINNET_KERNEL(name, ColumnSumsArgs, kColumnThreads) { column_sums<T, width, false>(args); }
+  LINNET_KERNEL(name, BatchNormSumsArgs, kColumnThreads) { batch_norm_sums<T, width>(args); }
 LINNET_BATCH_NORM_SUMS_KERNELS(X)
 #undef X
 #define X(name, dtype, W) \

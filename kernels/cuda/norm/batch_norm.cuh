@@ -65,6 +65,41 @@ LINNET_DEVICE void batch_norm_finish_moments(const FinishMomentsArgs& args) {
       static_cast<W>(moments.squares / static_cast<double>(args.rows));
 }
 
+/// The norm of some columns: (x - mean) factor + bias.
+template <class T, int width>
+struct NormOfColumns {
+  using W = Wide<T>;
+  W mean[width], factor[width], bias[width];
+  bool relu;
+
+  LINNET_DEVICE NormOfColumns(const BatchNormForward& norm, const BatchNormKinds& kinds,
+                              int64_t column)
+      : relu(kinds.relu != 0) {
+    W scale[width];
+    load_widened<W>(norm.mean.get(), column, mean);
+    load_widened<W>(norm.variance.get(), column, factor);
+    load_parameter<T>(norm.scale, kinds.scale, column, W(1), scale);
+    load_parameter<T>(norm.bias, kinds.bias, column, W(0), bias);
+    LINNET_UNROLL
+    for (int j = 0; j < width; ++j)
+      factor[j] = W(1) / scalar::sqrt(factor[j] + static_cast<W>(kinds.epsilon)) * scale[j];
+  }
+  LINNET_DEVICE W operator()(W x, int j) const { return (x - mean[j]) * factor[j] + bias[j]; }
+  /// What comes back through relu, if there is one.
+  LINNET_DEVICE W operator()(W x, W cotangent, int j) const {
+    return !relu || (*this)(x, j) > W(0) ? cotangent : W(0);
+  }
+};
+
+template <class T, int width>
+LINNET_DEVICE void batch_norm_sums(const BatchNormSumsArgs& args) {
+  const ColumnPlace<width> place(args.layout);
+  const NormOfColumns<T, width> norm(args.norm, args.kinds, place.inside ? place.column : 0);
+  column_sums<T, width, false>(
+      ColumnSumsArgs{args.x, args.dy, args.norm.mean, {}, args.first, args.second, args.layout},
+      norm);
+}
+
 template <class T, int width>
 LINNET_DEVICE void batch_norm_apply(const BatchNormArgs& args) {
   using W = Wide<T>;
@@ -74,21 +109,16 @@ LINNET_DEVICE void batch_norm_apply(const BatchNormArgs& args) {
   const bool has_residual = args.residual.word != 0, relu = args.relu != 0;
   const T* residual = has_residual ? static_cast<const T*>(args.residual.get()) : x;
   T* y = static_cast<T*>(args.y.get());
-  W mean[width], factor[width], scale[width], bias[width];
-  load_widened<W>(args.mean.get(), place.column, mean);
-  load_widened<W>(args.variance.get(), place.column, factor);
-  load_parameter<T>(args.scale, args.scale_kind, place.column, W(1), scale);
-  load_parameter<T>(args.bias, args.bias_kind, place.column, W(0), bias);
-  LINNET_UNROLL
-  for (int j = 0; j < width; ++j)
-    factor[j] = W(1) / scalar::sqrt(factor[j] + static_cast<W>(args.epsilon)) * scale[j];
+  const NormOfColumns<T, width> norm({args.mean, args.variance, args.scale, args.bias},
+                                     {args.scale_kind, args.bias_kind, args.relu, args.epsilon},
+                                     place.column);
   for (int64_t row = place.first_row; row < place.last_row; row += place.row_step) {
     const int64_t at = row * args.layout.columns + place.column;
     Pack<T, width> pack = load_pack<width>(x + at), more;
     if (has_residual) more = load_pack<width>(residual + at);
     LINNET_UNROLL
     for (int j = 0; j < width; ++j) {
-      W value = (to_wide(pack[j]) - mean[j]) * factor[j] + bias[j];
+      W value = norm(to_wide(pack[j]), j);
       if (has_residual) value += to_wide(more[j]);
       pack[j] = from_wide<T>(relu && value < W(0) ? W(0) : value);  // NaN stays
     }
@@ -122,23 +152,19 @@ LINNET_DEVICE void batch_norm_backward(const BatchNormBackwardArgs& args) {
   if (!place.inside) return;
   const T *x = static_cast<const T*>(args.x.get()), *dy = static_cast<const T*>(args.dy.get());
   T* dx = static_cast<T*>(args.dx.get());
-  W mean[width], factor[width], scale[width], offset[width], slope[width];
-  load_widened<W>(args.mean.get(), place.column, mean);
-  load_widened<W>(args.variance.get(), place.column, factor);
+  const NormOfColumns<T, width> norm(args.norm, args.kinds, place.column);
+  W offset[width], slope[width];
   load_widened<W>(args.offset.get(), place.column, offset);
   load_widened<W>(args.slope.get(), place.column, slope);
-  load_parameter<T>(args.scale, args.scale_kind, place.column, W(1), scale);
-  LINNET_UNROLL
-  for (int j = 0; j < width; ++j)
-    factor[j] = W(1) / scalar::sqrt(factor[j] + static_cast<W>(args.epsilon)) * scale[j];
   for (int64_t row = place.first_row; row < place.last_row; row += place.row_step) {
     const int64_t at = row * args.layout.columns + place.column;
     Pack<T, width> pack = load_pack<width>(x + at);
     const Pack<T, width> cotangents = load_pack<width>(dy + at);
     LINNET_UNROLL
     for (int j = 0; j < width; ++j) {
-      const W apart = to_wide(pack[j]) - mean[j];
-      pack[j] = from_wide<T>(factor[j] * (to_wide(cotangents[j]) - offset[j] - apart * slope[j]));
+      const W value = to_wide(pack[j]), apart = value - norm.mean[j];
+      const W ct = norm(value, to_wide(cotangents[j]), j);
+      pack[j] = from_wide<T>(norm.factor[j] * (ct - offset[j] - apart * slope[j]));
     }
     store_pack<width>(dx + at, pack);
   }

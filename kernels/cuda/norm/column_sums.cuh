@@ -5,9 +5,18 @@
 
 namespace linnet::cuda {
 
+/// A cotangent as it is.
+struct WholeCotangent {
+  template <class W>
+  LINNET_DEVICE W operator()(W, W cotangent, int) const {
+    return cotangent;
+  }
+};
+
 /// @param kOfRows whether mean and rstd are of rows; else the mean is of columns, and rstd one.
-template <class T, int width, bool kOfRows>
-LINNET_DEVICE void column_sums(const ColumnSumsArgs& args) {
+/// @param part_of gives what counts of the cotangent of an element x, in column j of the thread's.
+template <class T, int width, bool kOfRows, class PartOf>
+LINNET_DEVICE void column_sums(const ColumnSumsArgs& args, const PartOf& part_of) {
   using W = Wide<T>;
   const ColumnPlace<width> place(args.layout);
   const int columns = args.layout.columns;
@@ -25,8 +34,9 @@ LINNET_DEVICE void column_sums(const ColumnSumsArgs& args) {
     }
     LINNET_UNROLL
     for (int j = 0; j < width; ++j) {
-      const W ct = to_wide(cotangents[j]), shift = kOfRows ? row_mean : mean[j];
-      first[j] += ct * ((to_wide(values[j]) - shift) * rstd);
+      const W value = to_wide(values[j]), shift = kOfRows ? row_mean : mean[j];
+      const W ct = part_of(value, to_wide(cotangents[j]), j);
+      first[j] += ct * ((value - shift) * rstd);
       second[j] += ct;
     }
   }

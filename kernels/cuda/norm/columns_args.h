@@ -60,6 +60,27 @@ struct BatchNormArgs {
   int relu;
 };
 
+/// What a norm gives, so that relu behind it can be told from x.
+struct BatchNormForward {
+  Global<const void> mean, variance, scale, bias;
+};
+/// How its numbers are to be read. `relu`: dy counts only where the norm is positive.
+struct BatchNormKinds {
+  ParameterKind scale, bias;
+  int relu;
+  double epsilon;
+};
+
+/// Parts of the sums of dy (x - mean) and of dy.
+struct BatchNormSumsArgs {
+  static constexpr unsigned kPointers = 8;
+  Global<const void> x, dy;
+  BatchNormForward norm;
+  Global<void> first, second;
+  ColumnLayout layout;
+  BatchNormKinds kinds;
+};
+
 /// `first` and `second` are parts of the sums of dy (x - mean) and dy. offset = sum(dy) / rows,
 /// slope = sum(dy (x - mean)) rstd^2 / rows; dscale and dbias may be null.
 struct FinishBatchNormArgs {
@@ -73,12 +94,13 @@ struct FinishBatchNormArgs {
 
 /// dx = scale rstd (dy - offset - (x - mean) slope).
 struct BatchNormBackwardArgs {
-  static constexpr unsigned kPointers = 8;
-  Global<const void> x, dy, mean, variance, scale, offset, slope;
+  static constexpr unsigned kPointers = 9;
+  Global<const void> x, dy;
+  BatchNormForward norm;
+  Global<const void> offset, slope;
   Global<void> dx;
   ColumnLayout layout;
-  ParameterKind scale_kind;
-  double epsilon;
+  BatchNormKinds kinds;
 };
 
 inline constexpr int kColumnThreads = 256;

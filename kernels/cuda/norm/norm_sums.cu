@@ -15,8 +15,10 @@ LINNET_DEVICE void norm_finish_sums(const FinishSumsArgs& args) {
     static_cast<W*>(args.dbias.get())[place.column] = static_cast<W>(sums.second);
 }
 
-#define X(name, dtype, T, width) \
-  LINNET_KERNEL(name, ColumnSumsArgs, kColumnThreads) { column_sums<T, width, true>(args); }
+#define X(name, dtype, T, width)                         \
+  LINNET_KERNEL(name, ColumnSumsArgs, kColumnThreads) {  \
+    column_sums<T, width, true>(args, WholeCotangent()); \
+  }
 LINNET_NORM_SUMS_KERNELS(X)
 #undef X
 #define X(name, dtype, W) \

@@ -142,10 +142,11 @@ struct Backward {
   const Function *sums, *finish, *rows;
   ColumnGrid sums_grid, rows_grid;
   DType dtype;
-  ParameterKind scale_kind;
+  BatchNormKinds kinds;
   BatchNormParams params;
 
-  explicit Backward(const KernelRequest& request)
+  /// @param relu whether the norm's bias is an operand, and dy comes through relu
+  Backward(const KernelRequest& request, bool relu)
       : finish(&statistics_function(kFinishSums, request.inputs[0].dtype)),
         dtype(request.inputs[0].dtype),
         params(request.params.as<BatchNormParams>()) {
@@ -156,8 +157,11 @@ struct Backward {
     rows = &second.function;
     sums_grid = column_grid(s.outer, s.axis, first.width, kBlocksOfSums);
     rows_grid = column_grid(s.outer, s.axis, second.width, kBlocksOfRows);
-    scale_kind = parameter_kind(request, 4, params.has_scale);
+    kinds = {parameter_kind(request, 4, params.has_scale),
+             parameter_kind(request, bias(), relu && params.has_bias), relu, params.epsilon};
   }
+
+  size_t bias() const { return size_t{4} + params.has_scale; }
 
   int64_t channels() const { return sums_grid.layout.columns; }
   /// Offsets and slopes of the channels come first, then the partial sums.
@@ -174,28 +178,30 @@ void Backward::emit(LaunchSink& sink, Operands in, Operands out, Address workspa
   const Address offset = workspace, slope{workspace.word + channel_bytes()};
   const Address first{workspace.word + 2 * channel_bytes()};
   const Address second = second_sums(dtype, sums_grid.parts, channels(), first);
-  const auto x = global<const void>(in[0]), mean = global<const void>(in[1]),
-             variance = global<const void>(in[2]), dy = global<const void>(in[3]);
-  sink.launch(
-      *sums, sums_grid.extent(),
-      ColumnSumsArgs{x, dy, mean, {}, global<void>(first), global<void>(second), sums_grid.layout});
+  const auto x = global<const void>(in[0]), dy = global<const void>(in[3]);
+  const BatchNormForward norm{global<const void>(in[1]), global<const void>(in[2]),
+                              parameter_at(kinds.scale, in, 4),
+                              parameter_at(kinds.bias, in, bias())};
+  sink.launch(*sums, sums_grid.extent(),
+              BatchNormSumsArgs{x, dy, norm, global<void>(first), global<void>(second),
+                                sums_grid.layout, kinds});
   const ColumnLayout& layout = sums_grid.layout;
   sink.launch(*finish, finish_grid(channels()),
               FinishBatchNormArgs{
-                  global<const void>(first), global<const void>(second), variance,
+                  global<const void>(first), global<const void>(second), norm.variance,
                   params.has_scale ? global<void>(out[1]) : Global<void>{},
                   params.has_bias ? global<void>(out[1 + params.has_scale]) : Global<void>{},
                   global<void>(offset), global<void>(slope), layout.rows, layout.columns,
                   sums_grid.parts, params.epsilon});
   sink.launch(
       *rows, rows_grid.extent(),
-      BatchNormBackwardArgs{x, dy, mean, variance, parameter_at(scale_kind, in, 4),
-                            global<const void>(offset), global<const void>(slope),
-                            global<void>(out[0]), rows_grid.layout, scale_kind, params.epsilon});
+      BatchNormBackwardArgs{x, dy, norm, global<const void>(offset), global<const void>(slope),
+                            global<void>(out[0]), rows_grid.layout, kinds});
 }
 
+template <bool relu>
 std::unique_ptr<Kernel> prepare_backward(const KernelRequest& request, std::string&) {
-  const Backward backward(request);
+  const Backward backward(request, relu);
   return make_device_kernel(
       [backward](LaunchSink& sink, Operands in, Operands out, Address workspace) {
         backward.emit(sink, in, out, workspace);
@@ -213,7 +219,8 @@ void register_batch_norm(KernelTable& table) {
   add(batch_norm_train_primitive(), decline_train, prepare_train);
   add(batch_norm_train_relu_primitive(), decline_train_relu, prepare_train_relu);
   add(batch_norm_inference_primitive(), decline_inference, prepare_inference);
-  add(batch_norm_backward_primitive(), decline_backward, prepare_backward);
+  add(batch_norm_backward_primitive(), decline_backward, prepare_backward<false>);
+  add(batch_norm_relu_backward_primitive(), decline_backward, prepare_backward<true>);
 }
 
 }  // namespace linnet::cuda

@@ -332,8 +332,9 @@ TEST(BatchNormKernels, apply) {
 }
 
 /// The three kernels of a gradient.
+/// @param relu whether the cotangent comes through it
 template <class T>
-void check_batch_norm_backward(const std::string& suffix, int width) {
+void check_batch_norm_backward(const std::string& suffix, int width, bool relu) {
   using W = Wide<T>;
   const std::string wide = sizeof(W) == 8 ? "_f64" : "_f32";
   for_matrices("batch_norm_backward" + suffix, width, [&](const Matrix& m, size_t skew) {
@@ -345,21 +346,24 @@ void check_batch_norm_backward(const std::string& suffix, int width) {
     const DeviceArray<W> mean(channels.mean), variance(channels.variance), first(Numbers(size, 99)),
         second(Numbers(size, 99)), dscale(Numbers(n, 99)), dbias(Numbers(n, 99)),
         offset(Numbers(n, 99)), slope(Numbers(n, 99));
-    const DeviceArray<T> scale(some_numbers(n, 1, 3), skew);
+    const DeviceArray<T> scale(some_numbers(n, 1, 3), skew), bias(some_numbers(n, 1, 7), skew);
+    const BatchNormForward norm{mean, variance, scale, bias};
+    const BatchNormKinds kinds{ParameterKind::kLikeX, ParameterKind::kLikeX, relu, kEpsilon};
     emulator::launch(kernel_named("batch_norm_sums" + suffix), m.grid(width),
-                     ColumnSumsArgs{x, dy, mean, {}, first, second, m.layout()});
+                     BatchNormSumsArgs{x, dy, norm, first, second, m.layout(), kinds});
     emulator::launch(kernel_named("batch_norm_finish_sums" + wide),
                      {static_cast<uint32_t>((n + 31) / 32)},
                      FinishBatchNormArgs{first, second, variance, dscale, dbias, offset, slope,
                                          m.rows, m.columns, m.parts, kEpsilon});
     emulator::launch(kernel_named("batch_norm_backward" + suffix), m.grid(width),
-                     BatchNormBackwardArgs{x, dy, mean, variance, scale, offset, slope, dx,
-                                           m.layout(), ParameterKind::kLikeX, kEpsilon});
-    const Numbers values = x.numbers(), cts = dy.numbers(), factors = scale.numbers();
+                     BatchNormBackwardArgs{x, dy, norm, offset, slope, dx, m.layout(), kinds});
+    const Numbers values = x.numbers(), factors = scale.numbers(), biases = bias.numbers();
+    Numbers cts = dy.numbers();
     Numbers expected(values.size()), sums(n), products(n), rstd(n);
     for (size_t c = 0; c < n; ++c) rstd[c] = 1 / std::sqrt(channels.variance[c] + kEpsilon);
     const auto normal = [&](size_t i) { return (values[i] - channels.mean[i % n]) * rstd[i % n]; };
     for (size_t i = 0; i < values.size(); ++i) {
+      if (relu && normal(i) * factors[i % n] + biases[i % n] <= 0) cts[i] = 0;
       sums[i % n] += cts[i];
       products[i % n] += cts[i] * normal(i);
     }
@@ -374,8 +378,10 @@ void check_batch_norm_backward(const std::string& suffix, int width) {
 }
 
 TEST(BatchNormKernels, gradients) {
-#define X(name, dtype, T, width) \
-  check_batch_norm_backward<T>(std::string(#name).substr(sizeof "batch_norm_backward" - 1), width);
+#define X(name, dtype, T, width)                                                              \
+  for (const bool relu : {false, true})                                                       \
+    check_batch_norm_backward<T>(std::string(#name).substr(sizeof "batch_norm_backward" - 1), \
+                                 width, relu);
   LINNET_BATCH_NORM_BACKWARD_KERNELS(X)
 #undef X
 }

@@ -163,6 +163,9 @@ TEST(TrainingFusions, batch_norms_with_activation_and_residual) {
     EXPECT_EQ(count(program, "= batch_norm_train_relu("), 2u) << program;
     EXPECT_EQ(count(program, "has_residual=true"), 1u) << program;
     EXPECT_EQ(count(program, " relu("), 0u) << program;
+    EXPECT_EQ(count(program, "= batch_norm_relu_backward("), 1u) << program;
+    EXPECT_EQ(count(program, "= batch_norm_backward("), 1u) << "that with the residual\n"
+                                                            << program;
   }
 }
 

@@ -48,7 +48,9 @@ TEST_F(ProgramCosts, multilayer_perceptron) {
   EXPECT_EQ(cost.flops(), 2. * 64 * (3 * (784 * 256 + 256 * 128 + 128 * 10) - 784 * 256));
 }
 
-TEST_F(ProgramCosts, convolutional_network) { expect_counts(cost_of_small_cnn(), 74, 11, 112.56e6); }
+TEST_F(ProgramCosts, convolutional_network) {
+  expect_counts(cost_of_small_cnn(), 74, 11, 112.56e6);
+}
 
 TEST_F(ProgramCosts, residual_network) {
   expect_counts(cost_of_resnet({1, 1}, 16, 8, 32), 182, 29, 10.468e6);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <numbers>
 
+#include "linnet/control_flow.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
@@ -60,6 +61,11 @@ Tensor logmeanexp(const Tensor& x, const ReductionAxes& axes, const Tensor& wher
   const Tensor counted =
       mask.defined() ? astype(mask, wide) : broadcast_to(scalar(1, wide), y.shape());
   return all - astype(log(sum(counted, axes, keepdims)), all.dtype());
+}
+
+Tensor cumlogsumexp(const Tensor& x, int64_t axis, bool reverse) {
+  return associative_scan([](const Tensor& a, const Tensor& b) { return logaddexp(a, b); }, real(x),
+                          {.axis = axis, .reverse = reverse});
 }
 
 Tensor standardize(const Tensor& x, const StandardizeOptions& o) {

@@ -142,7 +142,7 @@ TEST(SpectralNorm, L_135_weights_of_more_dimensions) {
             std::vector<float>(6, 0.f));
 }
 
-TEST(ConvLocal, L_123_a_kernel_for_each_position) {
+TEST(ConvLocal, J_027_L_123_a_kernel_for_each_position) {
   const Tensor image = reshape(x(), {1, 5, 2});
   const linen::ConvLocal layer{.features = 2, .kernel = 3, .padding = "VALID"};
   const auto [y, vars] = linen::init_with_output(layer, Key(0), image);

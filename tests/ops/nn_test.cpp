@@ -127,6 +127,16 @@ TEST(SoftmaxFamily, J_039_logmeanexp) {
   expect_close(logmeanexp(tensor({1000.f, 1000.f})), {1000}, 1e-6);
 }
 
+TEST(SoftmaxFamily, J_029_cumlogsumexp) {
+  const Tensor x = tensor({0.f, 1.f, -1.f, 3.f});
+  // By jax.lax.cumlogsumexp of JAX 0.10.2.
+  expect_close(cumlogsumexp(x), {0, 1.3132617, 1.407606, 3.1851826}, 1e-6);
+  expect_close(cumlogsumexp(x, -1, true), {3.1851826, 3.1429317, 3.0181499, 3}, 1e-6);
+  expect_close(cumlogsumexp(tensor({1000.f, 1000.f})), {1000, 1000.6931}, 1e-6);
+  check_transforms([](const TensorList& v) { return cumlogsumexp(v[0], 1); },
+                   {distinct({2, 3}, 0.4)});
+}
+
 TEST(Standardize, J_040_values_and_options) {
   const Tensor x = distinct({3, 4}, 0.5);
   const Tensor centred = x - mean(x, Axes{-1}, true);

@@ -23,6 +23,9 @@ Tensor logsumexp(const Tensor& x, const Tensor& where, const ReductionAxes& axes
 Tensor logmeanexp(const Tensor& x, const ReductionAxes& axes = {}, const Tensor& where = {},
                   bool keepdims = false);
 
+/// The logarithm of the running sum of exponentials along `axis` (J-029).
+Tensor cumlogsumexp(const Tensor& x, int64_t axis = 0, bool reverse = false);
+
 struct StandardizeOptions {
   Axes axes = {-1};
   double epsilon = 1e-5;

@@ -34,7 +34,9 @@ thread_local int unowned_copies = 0;
 
 UnownedCopyScope::UnownedCopyScope() { ++unowned_copies; }
 UnownedCopyScope::~UnownedCopyScope() { --unowned_copies; }
-bool UnownedCopyScope::active() { return unowned_copies > 0; }
+std::shared_ptr<void> reference_to(const std::shared_ptr<void>& owner) {
+  return unowned_copies > 0 ? std::shared_ptr<void>(std::shared_ptr<void>(), owner.get()) : owner;
+}
 
 namespace {
 

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "linnet/detail/format.h"
+#include "linnet/nnx/nodes.h"
 #include "modules/nnx/eager_sharding.h"
 
 namespace linnet::nnx {

@@ -2,6 +2,7 @@
 #include "linnet/detail/format.h"
 #include "linnet/ops.h"
 #include "linnet/optim.h"
+#include "linnet/optim/state_kinds.h"
 #include "modules/optim/transform.h"
 
 namespace linnet::optim {

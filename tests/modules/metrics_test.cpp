@@ -4,6 +4,7 @@
 #include "linnet/core.h"
 #include "linnet/error.h"
 #include "linnet/metrics_classification.h"
+#include "linnet/metrics_multi.h"
 #include "linnet/nnx.h"
 #include "tests/ops/golden_file.h"
 

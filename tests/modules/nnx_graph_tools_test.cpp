@@ -11,6 +11,7 @@
 #include "linnet/io/checkpoint.h"
 #include "linnet/io/safetensors.h"
 #include "linnet/nnx.h"
+#include "linnet/nnx_tools.h"
 
 namespace linnet {
 namespace {

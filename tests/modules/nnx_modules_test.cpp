@@ -7,6 +7,7 @@
 #include "linnet/core.h"
 #include "linnet/error.h"
 #include "linnet/nnx.h"
+#include "linnet/nnx_tools.h"
 #include "linnet/trace.h"
 
 namespace linnet {

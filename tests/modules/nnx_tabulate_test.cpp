@@ -3,6 +3,7 @@
 
 #include "linnet/core.h"
 #include "linnet/nnx.h"
+#include "linnet/nnx_tools.h"
 
 namespace linnet {
 namespace {

@@ -6,6 +6,7 @@
 #include "linnet/linen.h"
 #include "linnet/linen/partitioning.h"
 #include "linnet/nnx.h"
+#include "linnet/nnx_tools.h"
 #include "linnet/trace.h"
 
 namespace {

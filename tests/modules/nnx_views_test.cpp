@@ -4,6 +4,7 @@
 #include "linnet/core.h"
 #include "linnet/error.h"
 #include "linnet/nnx.h"
+#include "linnet/nnx_tools.h"
 #include "linnet/optim.h"
 
 namespace linnet {

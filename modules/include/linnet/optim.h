@@ -299,20 +299,6 @@ GradientTransformation lion(Rate rate, double b1 = 0.9, double b2 = 0.99,
 /// g / sqrt(sum of squares + eps).
 GradientTransformation adagrad(Rate rate, double initial_accumulator = 0.1, double eps = 1e-7);
 
-/// State of an optimiser that belongs to one parameter, such as a mean of its gradients: it has the
-/// parameter's metadata, with `optimizer_sharding` as its `out_sharding` (N-141).
-class OptVariable : public nnx::VariableOf<OptVariable, nnx::OptState> {
- public:
-  using VariableOf::VariableOf;
-  using VariableOf::operator=;
-};
-/// Any other state of an optimiser, such as a count of steps.
-class OptArray : public nnx::VariableOf<OptArray, nnx::OptState> {
- public:
-  using VariableOf::VariableOf;
-  using VariableOf::operator=;
-};
-
 namespace detail {
 
 /// What states that belong to a parameter take over from it.
@@ -340,8 +326,8 @@ struct StateVariables {
 
 }  // namespace detail
 
-/// Optimiser of an object model: the transformation and its state, in variables of the kinds
-/// OptVariable and OptArray. It knows the model by the paths of its variables only; a jitted step
+/// Optimiser of an object model: the transformation and its state, in variables of the kinds of
+/// optim/state_kinds.h. It knows the model by the paths of its variables only; a jitted step
 /// may take it by reference or capture it.
 class Optimizer {
  public:
@@ -392,41 +378,12 @@ class Optimizer {
   detail::StateVariables state_;
 };
 
-/// An optimiser that holds its model, for code in the older style (N-143).
-///
-///   optim::ModelAndOptimizer trainer(nnx::Shared<Mlp>::make(rngs), optim::adam(1e-3));
-///   trainer.update(nnx::grad(loss, *trainer.model));
-template <class M>
-class ModelAndOptimizer : public Optimizer {
- public:
-  ModelAndOptimizer(nnx::Shared<M> model, GradientTransformation tx,
-                    nnx::Filter wrt = nnx::of_type<nnx::Param>())
-      : Optimizer(*model, std::move(tx), std::move(wrt)), model(std::move(model)) {}
-  using Optimizer::update;
-  void update(const nnx::State& grads, const ExtraArguments& extra = {}) {
-    Optimizer::update(*model, grads, extra);
-  }
-
-  nnx::Shared<M> model;
-};
-
 }  // namespace linnet::optim
 
 namespace linnet::tree {
 template <>
 struct Traits<optim::Optimizer> {
   static void visit(optim::Optimizer& optimizer, Visitor& visitor) { optimizer.visit(visitor); }
-};
-template <class M>
-struct Traits<optim::ModelAndOptimizer<M>> {
-  static void visit(optim::ModelAndOptimizer<M>& both, Visitor& visitor) {
-    visitor.enter(typeid(optim::ModelAndOptimizer<M>), 2);
-    visitor.child("model");
-    tree::visit(both.model, visitor);
-    visitor.child("optimizer");
-    both.visit(visitor);
-    visitor.leave();
-  }
 };
 }  // namespace linnet::tree
 

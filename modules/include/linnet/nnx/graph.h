@@ -33,8 +33,9 @@ class UnownedCopyScope {
   ~UnownedCopyScope();
   UnownedCopyScope(const UnownedCopyScope&) = delete;
   UnownedCopyScope& operator=(const UnownedCopyScope&) = delete;
-  static bool active();
 };
+/// What a copy of a shared node holds of another one.
+std::shared_ptr<void> reference_to(const std::shared_ptr<void>& owner);
 }  // namespace detail
 
 /// A counted reference to a module or variable: copies refer to the same object, and `split`,
@@ -75,22 +76,14 @@ class Shared {
     tree::CopyScope* scope = tree::CopyScope::current();
     if (!scope || !object) return object;
     std::shared_ptr<void>& slot = scope->copies[object.get()];
-    const bool unowned = detail::UnownedCopyScope::active();
-    const auto reference = [unowned](const std::shared_ptr<void>& owner) {
-      T* place = static_cast<T*>(owner.get());
-      return unowned ? std::shared_ptr<T>(std::shared_ptr<void>(), place)
-                     : std::static_pointer_cast<T>(owner);
-    };
     if (!slot) {
       auto holder = std::make_shared<Holder>();
       T* place = reinterpret_cast<T*>(holder->storage);
       slot = std::shared_ptr<T>(holder, place);
-      const std::shared_ptr<void> kept = slot;
       new (place) T(*object);
       holder->constructed = true;
-      return reference(kept);
     }
-    return reference(slot);
+    return std::static_pointer_cast<T>(detail::reference_to(slot));
   }
   std::shared_ptr<T> object_;
 };
@@ -247,13 +240,6 @@ template <class M>
 M clone(const M& module) {
   return tree::copy(module);
 }
-/// Another module on the same variables: its settings and submodules are its own (N-054).
-template <class M>
-M share(const M& module) {
-  const SharedCopyScope same_variables;
-  return tree::copy(module);
-}
-
 /// Sets the named flags on every submodule that has them (N-031).
 /// @throws ModuleError listing names found nowhere.
 template <class M>

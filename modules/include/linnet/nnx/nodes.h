@@ -204,6 +204,23 @@ ModuleList iter_module_children(M& model) {
   return out;
 }
 
+/// While one is alive, copies of variables are further handles to the same cells, so that a copy of
+/// a module is another object on the same variables.
+class SharedCopyScope {
+ public:
+  SharedCopyScope();
+  ~SharedCopyScope();
+  SharedCopyScope(const SharedCopyScope&) = delete;
+  SharedCopyScope& operator=(const SharedCopyScope&) = delete;
+};
+
+/// Another module on the same variables: its settings and submodules are its own (N-054).
+template <class M>
+M share(const M& module) {
+  const SharedCopyScope same_variables;
+  return tree::copy(module);
+}
+
 /// A copy of the model, on the same variables, in which `f(path, node)` has seen every module and
 /// every std::variant, inner ones first; what it changes or puts in their place is in the copy only
 /// (N-056).

@@ -119,16 +119,6 @@ class LayerPath {
   ModulePathScope scope_;
 };
 
-/// While one is alive, copies of variables are further handles to the same cells, so that a copy of
-/// a module is another object on the same variables.
-class SharedCopyScope {
- public:
-  SharedCopyScope();
-  ~SharedCopyScope();
-  SharedCopyScope(const SharedCopyScope&) = delete;
-  SharedCopyScope& operator=(const SharedCopyScope&) = delete;
-};
-
 /// While one is alive, copies of variables take the stored values as they are, past all
 /// transformations: for prototypes, whose values are mere types and no inputs of anything.
 class RawCopyScope {

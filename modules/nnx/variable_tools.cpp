@@ -1,4 +1,4 @@
-#include "linnet/nnx/variable_ops.h"
+#include "linnet/nnx/variable_tools.h"
 
 #include "linnet/detail/format.h"
 

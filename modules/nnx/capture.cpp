@@ -28,7 +28,7 @@ bool is_captured(const VariableType& type) {
   return !scope || scope->wants(type);
 }
 
-state::Value append(const state::Value* held, const Tensor& value) {
+state::Value append_to_tuple(const state::Value* held, const Tensor& value) {
   state::Value out = held ? *held : state::Value::tuple_of({});
   out.tensors.push_back(value);
   return out;

@@ -8,6 +8,7 @@
 #include "linnet/error.h"
 #include "linnet/linen.h"
 #include "linnet/nnx.h"
+#include "linnet/nnx/layers_activation.h"
 #include "linnet/nnx/layers_lora.h"
 #include "linnet/nnx_tools.h"
 #include "linnet/optim.h"

@@ -1,4 +1,6 @@
-// The object module API: variables, states, random streams, gradients and layers.
+// The object module API: variables, states, random streams, gradients and layers. Activations with
+// parameters and LoRA are in linnet/nnx/layers_*.h, what looks through whole models in
+// linnet/nnx_tools.h.
 //
 //   struct Mlp {
 //     nnx::Linear up, down;
@@ -17,7 +19,6 @@
 
 #include "linnet/init.h"
 #include "linnet/nnx/graph.h"
-#include "linnet/nnx/layers_activation.h"
 #include "linnet/nnx/layers_attention.h"
 #include "linnet/nnx/layers_conv.h"
 #include "linnet/nnx/layers_linear.h"

@@ -33,7 +33,7 @@ namespace detail {
 /// Of a member that keeps values: the new value for the old one (none at the first call).
 using Reduction = std::function<state::Value(const state::Value* held, const Tensor& value)>;
 /// Appends to a tuple.
-state::Value append(const state::Value* held, const Tensor& value);
+state::Value append_to_tuple(const state::Value* held, const Tensor& value);
 /// False if a capture on this thread does not want the kind.
 bool is_captured(const VariableType& type);
 void reduce_into(Variable& variable, const Reduction& reduce, const Tensor& value);
@@ -108,7 +108,7 @@ class CaptureRun {
 template <class V>
   requires std::is_base_of_v<Variable, V>
 bool sow(std::optional<V>& member, const Tensor& value,
-         const detail::Reduction& reduce = detail::append) {
+         const detail::Reduction& reduce = detail::append_to_tuple) {
   if (!detail::is_captured(V::static_type())) return false;
   const bool first = !member;
   if (first)

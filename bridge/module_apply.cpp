@@ -6,15 +6,19 @@
 
 namespace linnet::bridge::detail {
 
+void give_variables(const std::function<void(tree::Visitor&)>& visit,
+                    const linen::Variables& variables) {
+  const IncomingVariables left = fill(visit, incoming_from(variables));
+  if (left.empty()) return;
+  fail<ModuleError>("bridge::Module: there is no variable '{}'",
+                    fmt::join(left.begin()->first, "/"));
+}
+
 BoundModules::BoundModules(std::function<void(tree::Visitor&)> visit,
                            const linen::Variables& variables, const ApplyOptions& options,
                            bool initializing)
     : visit_(std::move(visit)) {
-  const IncomingVariables left = fill(visit_, incoming_from(variables));
-  if (!left.empty()) {
-    fail<ModuleError>("bridge::apply: the module has no variable '{}'",
-                      fmt::join(left.begin()->first, "/"));
-  }
+  give_variables(visit_, variables);
   if (initializing) wrappers_.emplace(visit_);
   try {
     ModuleAccess::bind(modules_below(visit_), Scope(options.rngs.shared(), options.mutate),

@@ -238,6 +238,19 @@ TEST(BridgeModule, B_176_given_variables_wait_for_their_module) {
   EXPECT_EQ(paths_of(all), paths_of(vars));
 }
 
+TEST(BridgeModule, B_164_update_of_an_unbound_module) {
+  BridgeDense dense{{}, 2};
+  Variables vars;
+  vars.at_path({"params", "w"}) = Variables(ones({3, 2}));
+  vars.at_path({"params", "b"}) = Variables(ones({2}));
+  bridge::update(dense, vars);
+  EXPECT_FALSE(dense.has_attribute("w"));
+  EXPECT_EQ(nnx::state(dense).size(), 2u);
+  // They go with the module, and a call finds them.
+  EXPECT_EQ(values(bridge::apply(dense, {}, ones({1, 3}))), (std::vector<float>{4, 4}));
+  expect_equal(bridge::variables(dense)["params"]["w"].value(), ones({3, 2}));
+}
+
 TEST(BridgeModule, B_177_B_178_B_181_B_184_variables_of_a_module) {
   struct Kinds : Module {
     Tensor operator()() {

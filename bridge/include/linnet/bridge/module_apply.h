@@ -51,6 +51,11 @@ struct ApplyOptions {
 
 namespace detail {
 
+/// Writes variables into the modules; what is not there yet waits in the innermost one.
+/// @throws ModuleError for paths below something that is no module.
+void give_variables(const std::function<void(tree::Visitor&)>& visit,
+                    const linen::Variables& variables);
+
 /// Binds every module that `visit` reaches while it lives.
 class BoundModules {
  public:
@@ -97,6 +102,14 @@ inline constexpr auto kCall = [](auto& module, auto&&... args) -> decltype(auto)
 };
 
 }  // namespace detail
+
+/// Writes values and metadata into a module outside of calls. Variables under names that are no
+/// attributes yet are kept for the call that asks for them (B-164).
+/// @throws ModuleError for paths below something that is no module; linen::ScopeParamShapeError.
+template <IsModule M>
+void update(M& module, const linen::Variables& variables) {
+  detail::give_variables(nnx::detail::visitor_of(module), variables);
+}
 
 /// Runs `method(module, args...)` on a copy of the module that holds the variables; a member
 /// function works too. Gives {output, variables of all collections}, the latter only if something

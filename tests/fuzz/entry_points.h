@@ -13,6 +13,7 @@
 #include "linnet/data/idx.h"
 #include "linnet/error.h"
 #include "linnet/io/json.h"
+#include "linnet/io/msgpack.h"
 #include "linnet/io/npy.h"
 #include "linnet/io/safetensors.h"
 
@@ -68,12 +69,22 @@ inline void run_idx(Bytes input) try {
 } catch (const IoError&) {
 }
 
+inline void run_msgpack(Bytes input) try {
+  const std::vector<std::byte> written = msgpack_serialize(msgpack_restore(input));
+  require(msgpack_serialize(msgpack_restore(written)) == written,
+          "writing and reading changes the value");
+} catch (const IoError&) {
+}
+
 /// The inputs of all targets; the name is that of the folder of the corpus.
 struct Target {
   std::string_view name;
   void (*run)(Bytes);
 };
-inline constexpr Target kTargets[] = {
-    {"safetensors", run_safetensors}, {"npy", run_npy}, {"json", run_json}, {"idx", run_idx}};
+inline constexpr Target kTargets[] = {{"safetensors", run_safetensors},
+                                      {"npy", run_npy},
+                                      {"json", run_json},
+                                      {"idx", run_idx},
+                                      {"msgpack", run_msgpack}};
 
 }  // namespace linnet::fuzz

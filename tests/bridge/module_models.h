@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bridge/bridge_modules.h"
+#include "linnet/bridge/interop.h"
 
 namespace linnet::bridge_tests {
 

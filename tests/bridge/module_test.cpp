@@ -1,5 +1,6 @@
 // Rules of bridge modules (inventory section 11).
 #include "bridge/module_models.h"
+#include "linnet/bridge/interop.h"
 #include "linnet/linen/errors.h"
 
 namespace linnet::bridge_tests {

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "bridge/bridge_modules.h"
+#include "linnet/bridge/interop.h"
 
 namespace linnet::bridge_tests {
 

@@ -7,6 +7,7 @@
 // [migration-headers]
 #include <linnet/bridge/checkpoint.h>
 #include <linnet/bridge/compare.h>
+#include <linnet/bridge/interop.h>
 #include <linnet/linnet.h>
 
 using namespace linnet;

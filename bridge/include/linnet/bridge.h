@@ -10,8 +10,9 @@
 //   auto [out, vars] = linen::init_with_output(linear, Key(0), x);
 //   vars["params"]["kernel"].shape();                            // (32, 64)
 //
-// Two headers are included by those who want them: linnet/bridge/compare.h says where two models
-// differ, linnet/bridge/checkpoint.h reads checkpoints of one API with the other.
+// In headers of their own, for those who want them: linnet/bridge/interop.h puts modules of either
+// API inside bridge modules, linnet/bridge/compare.h says where two models differ,
+// linnet/bridge/checkpoint.h reads checkpoints of one API with the other.
 #pragma once
 
 #if __cplusplus < 202002L
@@ -21,7 +22,6 @@
 #include "linnet/bridge/attributes.h"
 #include "linnet/bridge/convert.h"
 #include "linnet/bridge/functional.h"
-#include "linnet/bridge/interop.h"
 #include "linnet/bridge/module.h"
 #include "linnet/bridge/module_apply.h"
 #include "linnet/bridge/nnx_meta.h"

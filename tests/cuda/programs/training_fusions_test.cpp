@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "linnet/core.h"
+#include "linnet/precision.h"
 #include "ops/op_checks.h"
 
 namespace linnet::testing {
@@ -34,12 +35,16 @@ using Step = TensorList (*)(const TensorList&);
 /// Runs a step compiled on the device and its parts on the CPU.
 /// @return the program of the device
 std::string expect_as_on_cpu(Step step, const TensorList& x, double tolerance) {
+  const Precision before = matmul_precision();
+  set_matmul_precision(Precision::kHighest);
   const auto compiled = jit([step](const TensorList& in) { return step(in); });
   const TensorList there = compiled(moved(x, kGpu)), here = step(x);
   for (size_t i = 0; i < here.size(); ++i) EXPECT_EQ(there[i].device(), kGpu);
   const std::string text = difference(moved(there, kCpu), here, tolerance);
   EXPECT_TRUE(text.empty()) << text;
-  return compiled.lower(moved(x, kGpu)).optimized_text();
+  const std::string program = compiled.lower(moved(x, kGpu)).optimized_text();
+  set_matmul_precision(before);
+  return program;
 }
 
 /// Two layers with tanh-GELU between: loss and the gradients of all.

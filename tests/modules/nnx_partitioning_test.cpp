@@ -104,7 +104,7 @@ TEST(NnxPartitioning, S_168_what_a_variable_is_stays) {
   EXPECT_FALSE(w.metadata().has("tag"));
 }
 
-TEST(NnxPartitioning, S_169_spec_of_a_variable) {
+TEST(NnxPartitioning, S_169_N_152_spec_of_a_variable) {
   EXPECT_EQ(nnx::get_var_pspec(annotated({"a", kNone})), P("a", kNone)) << "no rules: mesh axes";
   EXPECT_EQ(nnx::get_var_pspec(nnx::Param(ones({2, 3}))), P());
   EXPECT_EQ(nnx::get_var_pspec(annotated({})), P());
@@ -117,7 +117,7 @@ TEST(NnxPartitioning, S_169_spec_of_a_variable) {
   EXPECT_EQ(nnx::get_var_pspec(w), P("data", "model")) << "both kinds of rules";
 }
 
-TEST(NnxPartitioning, S_170_specs_of_modules_and_states) {
+TEST(NnxPartitioning, S_170_N_150_N_151_specs_of_modules_and_states) {
   Mlp model = make_mlp();
   const nnx::Specs specs{{"up/kernel", P("embed", "mlp")},
                          {"up/bias", P()},
@@ -150,7 +150,7 @@ struct Tied {
   LINNET_FIELDS(table, again)
 };
 
-TEST(NnxPartitioning, S_171_abstract_models) {
+TEST(NnxPartitioning, S_171_N_154_abstract_models) {
   const Mesh mesh = mesh24();
   const auto make = [] {
     nnx::Rngs rngs(0);
@@ -187,7 +187,7 @@ TEST(NnxPartitioning, S_172_shape_evaluation_keeps_annotations) {
   EXPECT_EQ(nnx::as_abstract(nnx::state(same)), nnx::as_abstract(nnx::state(w)));
 }
 
-TEST(NnxPartitioning, S_174_who_decides_about_eager_sharding) {
+TEST(NnxPartitioning, S_174_N_017_who_decides_about_eager_sharding) {
   EXPECT_TRUE(nnx::using_eager_sharding()) << "the default";
   {
     const auto off = nnx::use_eager_sharding(false);
@@ -259,7 +259,7 @@ TEST(NnxPartitioning, S_176_S_177_what_is_left_alone) {
   nnx::set_eager_sharding_needs_mesh(false);
 }
 
-TEST(NnxPartitioning, S_178_S_179_S_253_annotation_without_a_mesh) {
+TEST(NnxPartitioning, S_178_S_179_S_253_N_017_annotation_without_a_mesh) {
   EXPECT_FALSE(nnx::eager_sharding_needs_mesh());
   EXPECT_EQ(annotated({"data"}).shape(), (Shape{4, 8})) << "no mesh is one device";
   nnx::set_eager_sharding_needs_mesh(true);
@@ -277,7 +277,7 @@ TEST(NnxPartitioning, S_178_S_179_S_253_annotation_without_a_mesh) {
   nnx::set_eager_sharding_needs_mesh(false);
 }
 
-TEST(NnxPartitioning, S_254_S_255_meshes_that_do_not_fit) {
+TEST(NnxPartitioning, S_254_S_255_N_017_meshes_that_do_not_fit) {
   const Mesh mixed = mesh_of({2, 4}, {"data", "model"}, {AxisType::kAuto, AxisType::kExplicit});
   const auto scope = set_mesh(mixed);
   expect_facts<MeshError>([] { annotated({"data"}); }, {"Param", "(Auto, Explicit)"});

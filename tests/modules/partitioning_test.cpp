@@ -140,7 +140,7 @@ TEST(LogicalRules, S_125_S_126_two_translations) {
   EXPECT_EQ(apply_rules(named, own), named.with_spec(P("data", "model"))) << "keeps its mesh";
 }
 
-TEST(LogicalRules, S_127_S_250_composite_rules) {
+TEST(LogicalRules, S_127_S_250_N_152_composite_rules) {
   const AxisRules a{{{"x", "data"}, {"y", kNone}}}, b{{{"z", "model"}, {"x", "data"}}};
   EXPECT_EQ(composite_rules(a, b), (AxisRules{{{"x", "data"}, {"y", kNone}, {"z", "model"}}}));
   EXPECT_EQ(composite_rules(a, {}), a);

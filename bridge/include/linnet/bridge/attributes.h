@@ -111,11 +111,8 @@ class AttributeVisitor : public tree::PathVisitor {
  public:
   /// Called before the children of `tree` are visited.
   virtual void attributes(AttributeTree& tree) = 0;
-  /// Called after everything below `module` has been visited, at the module's path.
-  virtual void left_module(Module& module, const ModuleType& type) {
-    (void)module;
-    (void)type;
-  }
+  /// Called after everything below a module has been visited, at the module's path.
+  virtual void left_module(Module&, const ModuleType&) {}
 };
 
 }  // namespace detail

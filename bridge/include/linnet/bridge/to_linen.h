@@ -361,7 +361,6 @@ class ToLinenClass {
         [&](auto&... each) { return to_linen_with<M>(std::move(options), std::move(each)...); },
         all);
   }
-  const ToLinenOptions& options() const { return options_; }
 
  private:
   template <class D, class... A>

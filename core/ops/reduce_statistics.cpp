@@ -1,6 +1,7 @@
 // The public reductions, made of the reduction primitives.
 #include "core/ops/reduce.h"
 #include "core/ops/shape_ops.h"
+#include "core/trace/operand_device.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
@@ -11,6 +12,7 @@ Tensor reduce_with(const Primitive& primitive, const Tensor& x, const Axes& axes
   if (!keepdims) return reduced;
   Shape shape = x.shape();
   for (int64_t axis : axes) shape[axis] = 1;
+  const OperandDevice here(Inputs(&x, 1));  // the result of a host's array stays on the host
   return reshape(reduced, shape);
 }
 
@@ -46,6 +48,7 @@ Tensor in_dtype_of(const Tensor& x, const Tensor& result) {
 Tensor variance(const char* operation, const Tensor& x, const ReductionAxes& axes, bool keepdims,
                 int64_t ddof) {
   const Axes reduced = reduced_axes(operation, x, axes);
+  const OperandDevice here(Inputs(&x, 1));
   const Tensor wide = for_statistics(x);
   const Tensor centred = wide - mean(wide, reduced, true);
   const double divisor = static_cast<double>(reduced_count(x, reduced) - ddof);

@@ -158,6 +158,14 @@ TEST(SecondDevice, tensors_are_made_on_the_default_device) {
   EXPECT_EQ(random::normal(random::Key(3), {4}).to_vector<float>(), host.to_vector<float>());
 }
 
+TEST(SecondDevice, statistics_of_an_array_of_the_host_stay_on_the_host) {
+  const Tensor x = tensor({1.f, 2.f, 3.f, 6.f});
+  const ScopedDevice scope(fake_device());
+  EXPECT_EQ(var(x).item<float>(), 3.5f);
+  for (const Tensor& y : {sum(x, {}, true), mean(x, 0, true), max(x, 0, true), var(x, 0, true)})
+    EXPECT_EQ(y.device(), kCpu) << y.type();
+}
+
 TEST(SecondDevice, J_093_transfers_are_linear) {
   const Device fake = fake_device();
   const Tensor x = tensor({1.f, 2.f, 3.f});

@@ -225,7 +225,7 @@ TEST(Layers, L_144_N_136_Masks) {
   EXPECT_EQ(seen.shape(), (Shape{1, 3, 2}));
   expect_values(seen, {1, 0, 1, 0, 0, 0}, 0, "pairs");
   EXPECT_EQ(nnx::make_attention_mask(ones({2, 3}), ones({2, 4}), {}, 1, DType::kBool).type(),
-            (TensorType{DType::kBool, {1, 2, 1, 3, 4}}));
+            (TensorType{DType::kBool, {1, 2, 1, 3, 4}, false, default_device()}));
   expect_values(nnx::make_attention_mask(tensor({0, 2}), tensor({1, 2}), equal), {0, 0, 0, 1}, 0,
                 "another comparison");
 }

@@ -180,8 +180,8 @@ TEST(LinenLazyInit, L_022_L_067_types_in_place_of_arguments) {
   };
   const linen::RngStreams keys{{"params", Key(0)}, {"dropout", Key(1)}};
   // 2^40 rows: more than any memory.
-  const Variables lazy =
-      linen::lazy_init(model, keys, abstract({DType::kF32, {int64_t{1} << 40, 3}}));
+  const Variables lazy = linen::lazy_init(
+      model, keys, abstract({DType::kF32, {int64_t{1} << 40, 3}, false, default_device()}));
   const Variables eager = linen::init(model, keys, x());
   ASSERT_EQ(to_string(lazy), to_string(eager));
   for (const auto& [path, leaf] : linen::flat_leaves(lazy)) {
@@ -189,8 +189,9 @@ TEST(LinenLazyInit, L_022_L_067_types_in_place_of_arguments) {
     EXPECT_EQ(leaf->value().to_vector<float>(), eager.find_path(path)->value().to_vector<float>());
   }
   // A bfloat16 input, as a type only.
-  EXPECT_EQ(linen::lazy_init(linen::Dense{.features = 2}, Key(0),
-                             abstract({DType::kBF16, {8, 3}}))["params"]["kernel"]
+  EXPECT_EQ(linen::lazy_init(
+                linen::Dense{.features = 2}, Key(0),
+                abstract({DType::kBF16, {8, 3}, false, default_device()}))["params"]["kernel"]
                 .shape(),
             (Shape{3, 2}));
 }
@@ -200,7 +201,7 @@ TEST(LinenLazyInit, L_022_L_067_values_that_depend_on_types_are_refused) {
     s.variable("stats", "mean", [&] { return mean(z); });
     return s("dense", linen::Dense{.features = 2}, y);
   };
-  const Tensor type = abstract({DType::kF32, {2, 3}});
+  const Tensor type = abstract({DType::kF32, {2, 3}, false, default_device()});
   try {
     linen::lazy_init(model, Key(0), x(), type);
     FAIL();

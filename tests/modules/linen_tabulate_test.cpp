@@ -12,7 +12,9 @@ namespace {
 
 using linen::Scope;
 
-Tensor type(const Shape& shape, DType dtype = DType::kF32) { return abstract({dtype, shape}); }
+Tensor type(const Shape& shape, DType dtype = DType::kF32) {
+  return abstract({dtype, shape, false, default_device()});
+}
 
 struct Foo {
   Tensor operator()(Scope& s, const Tensor& x) const {

@@ -122,19 +122,19 @@ TEST(Losses, J_137_J_138_J_139_J_140_J_141_J_142_J_143_J_145_values_and_gradient
                 "smooth_labels");
 }
 
-const Tensor kSome = tensor({true, true, false, true});
+Tensor some_elements() { return tensor({true, true, false, true}); }
 
 TEST(Losses, J_138_J_139_J_143_only_some_elements_take_part) {
   const Tensor x = random::normal(Key(1), {3, 4}), y = softmax(random::normal(Key(2), {3, 4}));
   const Tensor part = take(x, tensor({0, 1, 3}), 1), other = take(y, tensor({0, 1, 3}), 1);
-  const loss::Over some{.where = kSome};
+  const loss::Over some{.where = some_elements()};
   expect_golden(loss::softmax_cross_entropy(x, y, some), softmax_cross_entropy(part, other), 1e-6,
                 "soft labels");
   const Tensor labels = tensor({0, 1, 3}), within = tensor({0, 1, 2});
   expect_golden(loss::softmax_cross_entropy_with_integer_labels(x, labels, some),
                 softmax_cross_entropy_with_integer_labels(part, within), 1e-6, "integer labels");
   expect_golden(loss::softmax_cross_entropy_with_integer_labels(
-                    transpose(x), labels, {.axis = 0, .where = expand_dims(kSome, 1)}),
+                    transpose(x), labels, {.axis = 0, .where = expand_dims(some_elements(), 1)}),
                 softmax_cross_entropy_with_integer_labels(part, within), 1e-6, "along axis 0");
   const Tensor nobody = loss::softmax_cross_entropy_with_integer_labels(
       x, labels, {.where = zeros({4}, DType::kBool)});

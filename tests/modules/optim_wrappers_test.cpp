@@ -193,7 +193,7 @@ TEST(Wrappers, J_101_settings_in_the_state_can_be_changed) {
   step(p, state);
   EXPECT_EQ(p.item<float>(), -0.5);
   EXPECT_EQ(optim::hyperparameter(state, "learning_rate").item<float>(), 0.5);
-  optim::hyperparameter(state, "learning_rate") = scalar(2, DType::kF32);
+  optim::hyperparameter(state, "learning_rate") = scalar(2, DType::kF32).to(default_device());
   step(p, state);
   EXPECT_EQ(p.item<float>(), -2.5);
   EXPECT_EQ(step.trace_count(), 1u);

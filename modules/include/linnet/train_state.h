@@ -19,6 +19,7 @@
 
 #include "linnet/function.h"
 #include "linnet/linen/variables.h"
+#include "linnet/ops.h"
 #include "linnet/optim.h"
 
 #pragma GCC visibility push(default)

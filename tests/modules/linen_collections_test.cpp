@@ -128,7 +128,8 @@ TEST(LinenBoxes, L_104_L_105_boxes_come_off_and_values_go_in) {
                          .metadata = {{"out_sharding", AxisNames{"stages"}}}};
   const Variables nested{{"twice", linen::boxed(boxed["params"]["w"], outer)},
                          {"tree", linen::boxed(boxed["params"]["deep"], outer)}};
-  for (const auto& [path, leaf] : linen::flat_leaves(linen::unbox(nested)))
+  const Variables without = linen::unbox(nested);
+  for (const auto& [path, leaf] : linen::flat_leaves(without))
     EXPECT_FALSE(leaf->box()) << tree::to_string(path);
   EXPECT_FALSE(linen::unbox(nested)["tree"].box());
   EXPECT_TRUE(linen::same_content(linen::replace_boxed(nested, linen::unbox(nested)), nested));

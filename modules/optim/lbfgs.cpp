@@ -165,8 +165,8 @@ GradientTransformation scale_by_backtracking_linesearch(BacktrackingOptions o) {
     state.lists["steps"] = {zero_count(params)};
     return state;
   };
-  out.update_extra = [o](const TensorList& grads, TransformState& state, const TensorList& params,
-                         const ExtraArguments& extra) {
+  set_update(out, [o](const TensorList& grads, TransformState& state, const TensorList& params,
+                      const ExtraArguments& extra) {
     require_value("scale_by_backtracking_linesearch", extra);
     require_params("scale_by_backtracking_linesearch", grads, params);
     const Search found = backtrack(o, list_of(state, "learning_rate").at(0), grads, params, extra);
@@ -176,15 +176,8 @@ GradientTransformation scale_by_backtracking_linesearch(BacktrackingOptions o) {
     list_of(state, "value") = {found.value};
     list_of(state, "decrease_error") = {found.error};
     list_of(state, "steps") = {found.steps};
-    return map(grads, [&](size_t, const Tensor& update) {
-      const Tensor u = wide(update);
-      return u * astype(rate, u.dtype());
-    });
-  };
-  out.update_list = [update = out.update_extra](const TensorList& grads, TransformState& state,
-                                                const TensorList& params) {
-    return update(grads, state, params, {});
-  };
+    return scaled(grads, rate);
+  });
   return out;
 }
 

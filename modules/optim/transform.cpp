@@ -99,14 +99,26 @@ std::vector<bool> mask_of(const char* name, const Mask& mask, const std::vector<
   return chosen;
 }
 
-void set_update(GradientTransformation& out, const std::vector<GradientTransformation>& inner,
-                ExtraUpdate update) {
+void set_update(GradientTransformation& out, ExtraUpdate update) {
   out.update_list = [update](const TensorList& grads, TransformState& state,
                              const TensorList& params) { return update(grads, state, params, {}); };
+  out.update_extra = std::move(update);
+}
+
+void set_update(GradientTransformation& out, const std::vector<GradientTransformation>& inner,
+                ExtraUpdate update) {
+  set_update(out, std::move(update));
   const bool extra = std::any_of(inner.begin(), inner.end(), [](const GradientTransformation& tx) {
     return bool{tx.update_extra};
   });
-  if (extra) out.update_extra = std::move(update);
+  if (!extra) out.update_extra = nullptr;
+}
+
+TensorList scaled(const TensorList& list, const Tensor& factor) {
+  return map(list, [&](size_t, const Tensor& x) {
+    const Tensor w = wide(x);
+    return w * astype(factor, w.dtype());
+  });
 }
 
 void set_bind(GradientTransformation& out, const std::vector<GradientTransformation>& inner,

@@ -55,6 +55,9 @@ TensorList map(const TensorList& list, F&& f) {
   return out;
 }
 
+/// Each times one number, in f32 at least.
+TensorList scaled(const TensorList& list, const Tensor& factor);
+
 /// Lists to list, without state.
 template <class F>
 GradientTransformation stateless(std::string description, F per_list) {
@@ -69,6 +72,8 @@ GradientTransformation stateless(std::string description, F per_list) {
 
 using ExtraUpdate = std::function<TensorList(const TensorList&, TransformState&, const TensorList&,
                                              const ExtraArguments&)>;
+/// An update that can use extra arguments, and does without.
+void set_update(GradientTransformation& out, ExtraUpdate update);
 /// The update of a transformation around others: it takes extra arguments if one of them does.
 void set_update(GradientTransformation& out, const std::vector<GradientTransformation>& inner,
                 ExtraUpdate update);

@@ -459,8 +459,8 @@ GradientTransformation reduce_on_plateau(PlateauOptions o) {
     state.lists["scale"] = {number(1)};
     return state;
   };
-  out.update_extra = [o](const TensorList& grads, TransformState& state, const TensorList&,
-                         const ExtraArguments& extra) {
+  set_update(out, [o](const TensorList& grads, TransformState& state, const TensorList&,
+                      const ExtraArguments& extra) {
     if (!extra.value.defined()) {
       fail<ValueError>(
           "reduce_on_plateau: the value of the loss is needed\n  hint: update(grads, state, "
@@ -473,15 +473,8 @@ GradientTransformation reduce_on_plateau(PlateauOptions o) {
     count = count + 1;
     state = choose(equal(count, whole(o.accumulation)), after_value(o, state), state);
     const Tensor scale = list_of(state, "scale").at(0);
-    return map(grads, [&](size_t, const Tensor& gradient) {
-      const Tensor g = wide(gradient);
-      return g * astype(scale, g.dtype());
-    });
-  };
-  out.update_list = [update = out.update_extra](const TensorList& grads, TransformState& state,
-                                                const TensorList& params) {
-    return update(grads, state, params, {});
-  };
+    return scaled(grads, scale);
+  });
   return out;
 }
 

@@ -191,8 +191,8 @@ GradientTransformation scale_by_zoom_linesearch(ZoomOptions o) {
     state.lists["steps"] = {zero_count(params)};
     return state;
   };
-  out.update_extra = [o](const TensorList& grads, TransformState& state, const TensorList& params,
-                         const ExtraArguments& extra) {
+  set_update(out, [o](const TensorList& grads, TransformState& state, const TensorList& params,
+                      const ExtraArguments& extra) {
     require_value("scale_by_zoom_linesearch", extra);
     require_params("scale_by_zoom_linesearch", grads, params);
     Tensor& rate = list_of(state, "learning_rate").at(0);
@@ -203,15 +203,8 @@ GradientTransformation scale_by_zoom_linesearch(ZoomOptions o) {
     list_of(state, "decrease_error") = {found.decrease_error};
     list_of(state, "curvature_error") = {found.curvature_error};
     list_of(state, "steps") = {found.count};
-    return map(grads, [&](size_t, const Tensor& update) {
-      const Tensor u = wide(update);
-      return u * astype(rate, u.dtype());
-    });
-  };
-  out.update_list = [update = out.update_extra](const TensorList& grads, TransformState& state,
-                                                const TensorList& params) {
-    return update(grads, state, params, {});
-  };
+    return scaled(grads, rate);
+  });
   return out;
 }
 

@@ -1,24 +1,11 @@
 // The texts of errors that users of layers meet.
+#include "tests/modules/error_message.h"
 #include "tests/modules/layers_support.h"
 
 namespace linnet {
 namespace {
 
 using linen::Scope;
-
-/// The message of the error of type E that `f` throws.
-template <class E, class F>
-std::string message(F&& f) {
-  try {
-    f();
-  } catch (const E& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing of the expected type was thrown";
-  return {};
-}
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 const Tensor& input() {
   static const Tensor x = ones({2, 3});

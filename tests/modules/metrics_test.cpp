@@ -6,6 +6,7 @@
 #include "linnet/metrics_classification.h"
 #include "linnet/metrics_multi.h"
 #include "linnet/nnx.h"
+#include "tests/modules/error_message.h"
 #include "tests/ops/golden_file.h"
 
 namespace linnet {
@@ -30,17 +31,6 @@ Tensor mask(int64_t batch) {
 }
 double number(const Tensor& t) { return t.item<double>(); }
 std::vector<double> doubles(const Tensor& t) { return t.to_vector<double>(); }
-
-template <class E, class F>
-std::string message(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 TEST(Metrics, N_145_values_of_flax) {
   metrics::Accuracy accuracy, masked, binary(0.5);

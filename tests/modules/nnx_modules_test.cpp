@@ -9,6 +9,7 @@
 #include "linnet/nnx.h"
 #include "linnet/nnx_tools.h"
 #include "linnet/trace.h"
+#include "tests/modules/error_message.h"
 
 namespace linnet {
 namespace {
@@ -20,17 +21,6 @@ std::string paths_of(const nnx::State& state) {
     out += (out.empty() ? "" : " ") + tree::to_string(path);
   return out;
 }
-
-template <class E, class F>
-std::string message(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 /// Members out of order, of all sorts.
 struct Mixed {

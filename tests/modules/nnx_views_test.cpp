@@ -6,22 +6,12 @@
 #include "linnet/nnx.h"
 #include "linnet/nnx_tools.h"
 #include "linnet/optim.h"
+#include "tests/modules/error_message.h"
 
 namespace linnet {
 namespace {
 
 std::vector<float> floats(const Tensor& t) { return t.to_vector<float>(); }
-template <class E, class F>
-std::string message(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
 struct Block {
   nnx::Linear linear;
   nnx::Dropout drop;

@@ -41,27 +41,6 @@ bool looks_random(const std::string& name, const std::string& type) {
   return type.starts_with("u32[") && (name.ends_with("/key") || name.ends_with("/count"));
 }
 
-/// Names under which the leaves are stored; none for those that are not and need not be.
-std::vector<std::optional<std::string>> stored_names(
-    const std::vector<StoredLeaf>& leaves, const std::function<bool(const std::string&)>& stored) {
-  size_t functional = 0, object = 0;
-  for (const StoredLeaf& leaf : leaves) {
-    if (leaf.collection.empty()) continue;
-    functional += stored(functional_name(leaf));
-    object += stored(leaf.path);
-  }
-  std::vector<std::optional<std::string>> out;
-  for (const StoredLeaf& leaf : leaves) {
-    if (!leaf.collection.empty())
-      out.push_back(functional >= object ? functional_name(leaf) : leaf.path);
-    else if (functional < object && stored(leaf.path))
-      out.push_back(leaf.path);
-    else
-      out.push_back(std::nullopt);
-  }
-  return out;
-}
-
 /// A tensor of a type such as `u32[3,2]`, of which only the type counts.
 Tensor like_type(const std::string& type) {
   Shape shape;
@@ -111,6 +90,26 @@ std::vector<StoredLeaf> stored_leaves(const linen::Variables& variables) {
   for (const auto& [path, leaf] : linen::flat_leaves(variables)) {
     if (leaf->fixed()) continue;
     append(out, path.front(), tree::to_string(Names(path.begin() + 1, path.end())), leaf->leaf());
+  }
+  return out;
+}
+
+std::vector<std::optional<std::string>> stored_names(
+    const std::vector<StoredLeaf>& leaves, const std::function<bool(const std::string&)>& stored) {
+  size_t functional = 0, object = 0;
+  for (const StoredLeaf& leaf : leaves) {
+    if (leaf.collection.empty()) continue;
+    functional += stored(functional_name(leaf));
+    object += stored(leaf.path);
+  }
+  std::vector<std::optional<std::string>> out;
+  for (const StoredLeaf& leaf : leaves) {
+    if (!leaf.collection.empty())
+      out.push_back(functional >= object ? functional_name(leaf) : leaf.path);
+    else if (functional < object && stored(leaf.path))
+      out.push_back(leaf.path);
+    else
+      out.push_back(std::nullopt);
   }
   return out;
 }

@@ -24,6 +24,7 @@ from cases import bridge_module
 from cases import control_flow
 from cases import demo
 from cases import dynamic_scale
+from cases import flax_files
 from cases import layers
 from cases import linen_transforms
 from cases import losses
@@ -36,6 +37,7 @@ from cases import optim_long
 from cases import promotion
 from cases import random_numbers
 from cases import recurrent
+from cases import torch_weights
 from golden_file import versions
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -59,6 +61,8 @@ MAKERS = {
     "recurrent": recurrent.make,
     "control_flow": control_flow.make,
     "dynamic_scale": dynamic_scale.make,
+    "flax_files": flax_files.make_all,
+    "torch": torch_weights.make_all,
 }
 
 
@@ -102,10 +106,12 @@ def main(names):
     promotion.make(GOLDEN)
   for name, make in MAKERS.items():
     if not names or name in names:
-      path = make().save(GOLDEN)
+      made = make()
+      for file in made.values() if isinstance(made, dict) else [made]:
+        path = file.save(GOLDEN)
+        print(f"{path} {os.path.getsize(path)} bytes", flush=True)
       # thousands of small compiled programs would otherwise stay in memory
       jax.clear_caches()
-      print(f"{path} {os.path.getsize(path)} bytes", flush=True)
   write_index()
 
 

@@ -9,6 +9,8 @@
 //   bridge::convert(state_dict, object_model);      // what msgpack_restore read from a Flax file
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -32,6 +34,10 @@ struct StoredLeaf {
 };
 std::vector<StoredLeaf> stored_leaves(const std::vector<nnx::detail::NodeLeaf>& leaves);
 std::vector<StoredLeaf> stored_leaves(const linen::Variables& variables);
+/// Names under which the leaves are stored, all with collections or all without, whichever more of
+/// them have; none for those that are not stored and need not be.
+std::vector<std::optional<std::string>> stored_names(
+    const std::vector<StoredLeaf>& leaves, const std::function<bool(const std::string&)>& stored);
 /// Values in the order of the leaves; undefined for those that stay.
 std::pair<TensorList, Json> load_converted(const std::string& directory,
                                            const std::vector<StoredLeaf>& leaves,

@@ -128,7 +128,13 @@ class Lowering {
     }
     if (node.inputs.empty()) return false;
     const Place& from = places_[node.inputs[0]];
-    if (p == &copy_primitive() || p == &device_put_primitive() ||
+    if (p == &copy_primitive()) {
+      // Asked for by `contiguous`. An argument may have strides of its own at each call.
+      const bool settled = out_.roots[from.root].kind != Root::Kind::kInput && is_dense(from);
+      places_[node.outputs[0]] = settled ? from : dense_copy_of(from);
+      return true;
+    }
+    if (p == &device_put_primitive() ||
         (p == &convert_primitive() && graph_.types[node.outputs[0]].dtype == from.dtype)) {
       places_[node.outputs[0]] = from;
       return true;

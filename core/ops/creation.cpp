@@ -43,6 +43,7 @@ void define_creation() {
 }
 
 Tensor dense_copy(const Tensor& tensor) {
+  if (tensor.traced()) return emit_one(copy_primitive(), Inputs(&tensor, 1));
   const TraceScope eager(nullptr);
   return emit_one(copy_primitive(), Inputs(&tensor, 1));
 }

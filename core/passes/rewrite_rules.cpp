@@ -41,8 +41,7 @@ bool fold_scalars(Rewriter& r, Node& node) {
 
 bool identity(Rewriter& r, Node& node) {
   const Primitive* p = node.primitive;
-  const bool same = p == &copy_primitive() || p == &stop_gradient_primitive() ||
-                    p == &checkpoint_name_primitive() ||
+  const bool same = p == &stop_gradient_primitive() || p == &checkpoint_name_primitive() ||
                     (p == &concatenate_primitive() && node.inputs.size() == 1);
   return same && r.replace(node, node.inputs[0]);
 }

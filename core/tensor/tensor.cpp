@@ -102,8 +102,8 @@ bool Tensor::is_contiguous() const {
   return dense(*impl_);
 }
 Tensor Tensor::contiguous() const {
-  require_concrete(*this, "contiguous");
-  return dense(*impl_) ? *this : dense_copy(*this);
+  const TensorImpl& impl = checked(impl_);
+  return impl.concrete() && dense(impl) ? *this : dense_copy(*this);
 }
 
 Tensor Tensor::weak_bool(bool value) { return weak_scalar(DType::kBool, &value); }

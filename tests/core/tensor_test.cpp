@@ -138,6 +138,26 @@ TEST(Tensor, contiguous_copies_only_what_is_strided) {
   EXPECT_TRUE(zeros({0, 5}).transpose().is_contiguous());
 }
 
+TEST(Tensor, a_program_may_ask_for_dense_results) {
+  const auto f = jit([](const Tensor& x) {
+    return TensorList{x.transpose().contiguous(), x.contiguous(), exp(x).contiguous()};
+  });
+  const Tensor x = test::ramp({6, 9});
+  for (const Tensor& given : {x, x.transpose().contiguous().transpose()}) {
+    const TensorList out = f(given);
+    for (const Tensor& y : out) EXPECT_TRUE(y.is_contiguous());
+    EXPECT_EQ(values(out[0]), values(x.transpose()));
+    EXPECT_EQ(values(out[1]), values(x));
+  }
+  const Tensor gradient = grad([](const Tensor& v) {
+    return sum(v.transpose().contiguous() * test::ramp({9, 6}));
+  })(x);
+  EXPECT_EQ(values(gradient), values(test::ramp({9, 6}).transpose()));
+  const Tensor batched =
+      vmap([](const Tensor& v) { return v.transpose().contiguous(); })(test::ramp({2, 6, 9}));
+  EXPECT_EQ(values(batched), values(test::ramp({2, 6, 9}).transpose({0, 2, 1})));
+}
+
 TEST(Tensor, shape_and_axes) {
   const Tensor x = zeros({2, 3, 4});
   EXPECT_EQ(x.shape(0), 2);

@@ -133,6 +133,24 @@ void check_copies() {
   check_copy<T>({5, 6, 7}, {1, 5, 30}, {42, 7, 1});
   check_copy<T>({10, 300}, {0, 1}, {300, 1});
   check_copy<T>({10, 300}, {1, 0}, {600, 2});
+  // Transpositions: prime sizes, ends of blocks and of vectors, rows with gaps on either side, rows
+  // joined from two dimensions, the source dense along the outermost or a middle dimension.
+  check_copy<T>({257, 131}, {1, 257}, {131, 1});
+  check_copy<T>({8, 8}, {1, 8}, {8, 1});
+  check_copy<T>({7, 200}, {1, 7}, {200, 1});
+  check_copy<T>({129, 65}, {1, 200}, {70, 1});
+  check_copy<T>({2, 5, 7, 40}, {1400, 7, 1, 35}, {1400, 280, 40, 1});
+  check_copy<T>({19, 3, 4, 23}, {1, 19, 57, 228}, {276, 92, 23, 1});
+  check_copy<T>({3, 19, 23}, {0, 1, 19}, {437, 23, 1});
+  check_copy<T>({64, 0}, {1, 64}, {1, 1});
+  check_copy<T>({1, 64, 64}, {1, 1, 64}, {4096, 64, 1});
+}
+
+// Results that do not fit the cache are written past it, from aligned addresses only.
+TEST(Copy, LargeTranspositions) {
+  check_copy<uint32_t>({1024, 2080}, {1, 1024}, {2080, 1});
+  check_copy<uint64_t>({1031, 1109}, {1, 1031}, {1109, 1});
+  check_copy<uint64_t>({1024, 1056}, {1, 1100}, {1056, 1});
 }
 
 TEST(Copy, Views) {

@@ -137,7 +137,7 @@ class Tensor {
     return {static_cast<const T*>(checked_data(detail::element_dtype<T>())),
             static_cast<size_t>(size())};
   }
-  /// Itself if dense in row-major order, otherwise a dense copy.
+  /// Itself if dense in row-major order, otherwise a dense copy; traced if this is.
   Tensor contiguous() const;
   bool is_contiguous() const;
   const Strides& strides() const;

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/cpu/elementwise/strided.h"
+#include "kernels/cpu/elementwise/transpose.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 
@@ -254,59 +255,6 @@ ElementwiseLoop copy_kernel(size_t element_size) {
   return elementwise_table().get_cast(words, words);
 }
 
-constexpr int64_t kBlockRows = 64;
-constexpr int64_t kBlockColumns = 16;
-
-/// At most kBlockRows by kBlockColumns elements, through a small array: every cache line and page
-/// of both sides is visited once, whatever sets of the cache the strides fall into.
-template <class T>
-void transpose_block(const T* from, int64_t column_stride, T* to, int64_t row_stride, int64_t rows,
-                     int64_t columns) {
-  T block[kBlockColumns][kBlockRows];
-  for (int64_t c = 0; c < columns; ++c) std::copy_n(from + c * column_stride, rows, block[c]);
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) to[r * row_stride + c] = block[c][r];
-  }
-}
-
-/// For copies whose source runs through memory across the rows of the destination.
-template <class T>
-void copy_transposed(const StridedSpace& space, const T* from, T* to) {
-  const size_t inner = space.rank() - 1;
-  const int64_t rows = space.size(inner - 1);
-  const int64_t columns = space.size(inner);
-  const int64_t strips = (rows + kBlockRows - 1) / kBlockRows;
-  const int64_t matrices = space.element_count() / (rows * columns);
-  const int64_t grain = std::max<int64_t>(1, (1 << 16) / (kBlockRows * columns));
-  parallel_for(matrices * strips, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const StridedCursor cursor(space, i / strips * rows * columns);
-      const int64_t row = i % strips * kBlockRows;
-      const T* const source = from + cursor.offset(0) + row;
-      T* const target = to + cursor.offset(1) + row * space.stride(1, inner - 1);
-      for (int64_t c = 0; c < columns; c += kBlockColumns) {
-        transpose_block(source + c * space.stride(0, inner), space.stride(0, inner), target + c,
-                        space.stride(1, inner - 1), std::min(kBlockRows, rows - row),
-                        std::min(kBlockColumns, columns - c));
-      }
-    }
-  });
-}
-
-template <class T>
-void copy_transposed_words(const StridedSpace& space, const Operand& in, const Destination& out) {
-  copy_transposed(space, static_cast<const T*>(in.data), static_cast<T*>(out.data));
-}
-
-/// Whether the last two dimensions are a matrix whose columns lie together in the source and whose
-/// rows do in the destination.
-bool is_transposed(const StridedSpace& space) {
-  if (space.rank() < 2) return false;
-  const size_t inner = space.rank() - 1;
-  return space.stride(0, inner - 1) == 1 && space.stride(1, inner) == 1 &&
-         space.stride(0, inner) > 8 && space.size(inner) >= 16 && space.size(inner - 1) >= 16;
-}
-
 }  // namespace
 
 bool supports(ScalarOp op, DType dtype) { return elementwise_table().get(op, dtype) != nullptr; }
@@ -353,26 +301,13 @@ void cast(DType from, DType to, std::span<const int64_t> shape, const Operand& i
 
 void copy_strided(size_t element_size, std::span<const int64_t> shape, const Operand& in,
                   const Destination& out) {
-  const int64_t* const strides[] = {in.strides, out.strides};
+  if (shape.size() >= 2 && copy_transposed(element_size, shape, in.data, {in.strides, shape.size()},
+                                           out.data, {out.strides, shape.size()}))
+    return;
   Task task;
   task.kernel = copy_kernel(element_size);
   task.in_size[0] = element_size;
   task.out_size = element_size;
-  if (shape.size() >= 2) {
-    const StridedSpace space(shape, strides);
-    if (space.element_count() != 0 && is_transposed(space)) {
-      switch (element_size) {
-        case 1:
-          return copy_transposed_words<uint8_t>(space, in, out);
-        case 2:
-          return copy_transposed_words<uint16_t>(space, in, out);
-        case 4:
-          return copy_transposed_words<uint32_t>(space, in, out);
-        default:
-          return copy_transposed_words<uint64_t>(space, in, out);
-      }
-    }
-  }
   run(task, shape, {&in, 1}, out);
 }
 

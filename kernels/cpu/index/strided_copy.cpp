@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/cpu/elementwise/transpose.h"
 #include "kernels/cpu/reduce/element.h"
 #include "kernels/layout/insertion_sort.h"
 #include "linnet/error.h"
@@ -54,7 +55,8 @@ void copy_run(int64_t count, const Word* from, int64_t from_stride, Word* to, in
   }
 }
 
-// Both inner loops together in square tiles: a transposition then touches each cache line once.
+// Both inner loops together in square tiles: where neither side is dense along one of them, a
+// transposition still touches each cache line once.
 template <class Word>
 void copy_plane(const CopyLoop& outer, const CopyLoop& inner, const Word* from, Word* to) {
   const bool transposes = std::abs(outer.from) < std::abs(inner.from) && outer.from != 0;
@@ -136,6 +138,7 @@ void strided_copy(size_t element_size, std::span<const int64_t> shape, const voi
                   std::span<const int64_t> from_strides, void* to,
                   std::span<const int64_t> to_strides) {
   if (element_count(shape) == 0) return;
+  if (copy_transposed(element_size, shape, from, from_strides, to, to_strides)) return;
   const CopyLoops loops = copy_loops(shape, from_strides, to_strides);
   switch (element_size) {
     case 1:

@@ -1,4 +1,4 @@
-# What a training program shows: built for the examples, not installed, and the only user of libpng.
+# Pictures for the examples: not installed, and the only user of libpng.
 find_package(PNG REQUIRED)
 
 linnet_component(linnet_report

@@ -24,6 +24,7 @@ from cases import bridge_module
 from cases import control_flow
 from cases import demo
 from cases import dynamic_scale
+from cases import event_file
 from cases import flax_files
 from cases import layers
 from cases import linen_transforms
@@ -63,6 +64,7 @@ MAKERS = {
     "dynamic_scale": dynamic_scale.make,
     "flax_files": flax_files.make_all,
     "torch": torch_weights.make_all,
+    "event_file": event_file.make,
 }
 
 

@@ -15,6 +15,9 @@ namespace linnet {
 /// sum of what came before. It finds accidents, not forgeries.
 uint32_t crc32(std::span<const std::byte> bytes, uint32_t before = 0);
 
+/// The same with Castagnoli's polynomial (RFC 3720), which TFRecord files use.
+uint32_t crc32c(std::span<const std::byte> bytes, uint32_t before = 0);
+
 }  // namespace linnet
 
 #pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <variant>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Numbers are aligned to the right, text to the left.
@@ -61,3 +63,5 @@ class TextTable {
 };
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// One line: points `(x[i], y[i])`. A point that is not finite interrupts the line.
@@ -50,3 +52,5 @@ void write_svg(const std::string& path, const Chart& chart);
 std::vector<double> nice_ticks(double low, double high, int count);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace linnet {
 
 /// Settings that are normally left alone; the empty optionals are found out from the stream and the
@@ -79,3 +81,5 @@ std::string format_duration(double seconds);
 std::string format_quantity(double value);
 
 }  // namespace linnet
+
+#pragma GCC visibility pop

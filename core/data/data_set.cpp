@@ -2,8 +2,8 @@
 
 #include <cstring>
 
+#include "core/data/host_tensor.h"
 #include "linnet/detail/format.h"
-#include "linnet/io/host_array.h"
 
 namespace linnet::data::detail {
 
@@ -30,7 +30,7 @@ Tensor gather_rows(const Tensor& array, std::span<const int64_t> rows) {
       to += width;
     }
   }
-  return from_external(out.array.data, out.array.dtype, shape, out.array.owner);
+  return host_tensor(out);
 }
 
 TensorList host_arrays(const std::vector<std::pair<std::string, Tensor>>& leaves) {
@@ -60,7 +60,7 @@ Tensor padding_mask(std::span<const int64_t> rows) {
   const WritableHostArray out =
       allocate_host_array(DType::kBool, Shape{static_cast<int64_t>(rows.size())});
   for (size_t i = 0; i < rows.size(); ++i) out.data[i] = std::byte{rows[i] >= 0};
-  return from_external(out.array.data, DType::kBool, out.array.shape, out.array.owner);
+  return host_tensor(out);
 }
 
 std::vector<int64_t> padded_rows(std::span<const int64_t> rows) {

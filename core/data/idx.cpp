@@ -1,13 +1,12 @@
 #include "linnet/data/idx.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <memory>
 
 #include "../io/byte_order.h"
+#include "../io/inflate_stream.h"
 #include "linnet/error.h"
 #include "linnet/io/byte_source.h"
 
@@ -17,9 +16,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr size_t kRankLimit = 8;
-// No deflate stream expands by more than this factor, so a larger claim is known to be false before
-// memory for it is requested.
-constexpr uint64_t kGreatestExpansion = 1032;
 
 // The bytes of the IDX content from front to back.
 class Stream {
@@ -50,65 +46,18 @@ class PlainStream : public Stream {
 
 class GzipStream : public Stream {
  public:
-  explicit GzipStream(const ByteSource& source) : source_(source), input_(kInputBytes) {
-    // 16 selects the gzip wrapper with its checksum.
-    if (inflateInit2(&state_, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
-  }
-  GzipStream(const GzipStream&) = delete;
-  GzipStream& operator=(const GzipStream&) = delete;
-  ~GzipStream() override { inflateEnd(&state_); }
-
-  size_t read(std::span<std::byte> out) override {
-    size_t filled = 0;
-    while (filled < out.size() && !is_finished_) {
-      constexpr size_t kChunk = size_t{1} << 30;
-      const size_t room = std::min(out.size() - filled, kChunk);
-      state_.next_out = reinterpret_cast<Bytef*>(out.data() + filled);
-      state_.avail_out = static_cast<uInt>(room);
-      inflate_some();
-      filled += room - state_.avail_out;
-    }
-    return filled;
-  }
+  explicit GzipStream(const ByteSource& source)
+      : source_(source),
+        stream_(source, 0, source.size(), InflateStream::Wrapper::kGzip, "gzip data") {}
+  size_t read(std::span<std::byte> out) override { return stream_.read(out); }
   uint64_t greatest_size() const override {
     return source_.size() > UINT64_MAX / kGreatestExpansion ? UINT64_MAX
                                                             : source_.size() * kGreatestExpansion;
   }
 
  private:
-  static constexpr size_t kInputBytes = 1 << 18;
-
-  void inflate_some() {
-    if (state_.avail_in == 0) refill();
-    const int status = inflate(&state_, Z_NO_FLUSH);
-    if (status == Z_MEM_ERROR) throw std::bad_alloc();
-    if (status == Z_STREAM_END) {
-      is_finished_ = true;
-      if (state_.avail_in > 0 || position_ < source_.size()) {
-        throw IoError(source_.name() + ": bytes left over after the end of the gzip data");
-      }
-    } else if (status != Z_OK && status != Z_BUF_ERROR) {
-      throw IoError(source_.name() +
-                    ": damaged gzip data: " + (state_.msg ? state_.msg : "unknown reason"));
-    }
-  }
-
-  void refill() {
-    const uint64_t left = source_.size() - position_;
-    if (left == 0)
-      throw IoError(source_.name() + ": truncated: the gzip data does not reach its end");
-    const size_t count = static_cast<size_t>(std::min<uint64_t>(left, input_.size()));
-    source_.read(position_, std::span(input_).first(count));
-    position_ += count;
-    state_.next_in = reinterpret_cast<Bytef*>(input_.data());
-    state_.avail_in = static_cast<uInt>(count);
-  }
-
   const ByteSource& source_;
-  std::vector<std::byte> input_;
-  z_stream state_{};
-  uint64_t position_ = 0;
-  bool is_finished_ = false;
+  InflateStream stream_;
 };
 
 DType dtype_of_code(uint8_t code, const std::string& name) {

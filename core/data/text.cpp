@@ -3,17 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/data/host_tensor.h"
 #include "linnet/data/data_set.h"
 #include "linnet/detail/format.h"
 #include "linnet/io/byte_source.h"
-#include "linnet/io/host_array.h"
 
 namespace linnet::data {
 namespace {
-
-Tensor tensor_of(const WritableHostArray& array) {
-  return from_external(array.data, array.array.dtype, array.array.shape, array.array.owner);
-}
 
 int32_t* integers(const WritableHostArray& array) { return reinterpret_cast<int32_t*>(array.data); }
 
@@ -69,7 +65,7 @@ TokenBatch TokenWindows::gather(std::span<const int64_t> rows) const {
     std::memcpy(integers(inputs) + i * length, window, bytes);
     std::memcpy(integers(targets) + i * length, window + 1, bytes);
   }
-  return {tensor_of(inputs), tensor_of(targets)};
+  return {host_tensor(inputs), host_tensor(targets)};
 }
 
 PaddedTokens pad_tokens(const std::vector<std::vector<int32_t>>& sequences, int32_t padding,
@@ -89,7 +85,7 @@ PaddedTokens pad_tokens(const std::vector<std::vector<int32_t>>& sequences, int3
     std::copy_n(sequences[i].begin(), kept, integers(tokens) + i * width);
     integers(lengths)[i] = static_cast<int32_t>(kept);
   }
-  return {tensor_of(tokens), tensor_of(lengths)};
+  return {host_tensor(tokens), host_tensor(lengths)};
 }
 
 }  // namespace linnet::data

@@ -1,0 +1,164 @@
+// Columns of a table as tensors.
+#include "linnet/data/csv.h"
+
+#include <charconv>
+#include <map>
+
+#include "core/data/host_tensor.h"
+#include "linnet/detail/format.h"
+
+namespace linnet::data {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
+}
+
+// The whole text as a number; a plus sign is allowed.
+template <class T>
+std::optional<T> number_in(std::string_view text) {
+  if (text.starts_with('+')) {
+    text.remove_prefix(1);
+    if (text.starts_with('-')) return std::nullopt;
+  }
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+template <class T>
+std::optional<T> value_in(std::string_view text, const std::optional<double>& missing) {
+  if constexpr (std::is_same_v<T, bool>) {
+    for (std::string_view yes : {"1", "true", "True", "TRUE"})
+      if (text == yes) return true;
+    for (std::string_view no : {"0", "false", "False", "FALSE"})
+      if (text == no) return false;
+    return std::nullopt;
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if (text.empty() && missing) return static_cast<T>(*missing);
+    return number_in<T>(text);
+  } else {
+    return number_in<T>(text);
+  }
+}
+
+// Half precisions are rounded from f32 afterwards.
+DType parsed_dtype(DType dtype) {
+  return dtype == DType::kF16 || dtype == DType::kBF16 ? DType::kF32 : dtype;
+}
+
+template <class F>
+void with_type(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::kBool:
+      return f(bool{});
+    case DType::kI8:
+      return f(int8_t{});
+    case DType::kI16:
+      return f(int16_t{});
+    case DType::kI32:
+      return f(int32_t{});
+    case DType::kI64:
+      return f(int64_t{});
+    case DType::kU8:
+      return f(uint8_t{});
+    case DType::kU16:
+      return f(uint16_t{});
+    case DType::kU32:
+      return f(uint32_t{});
+    case DType::kU64:
+      return f(uint64_t{});
+    case DType::kF64:
+      return f(double{});
+    default:
+      return f(float{});
+  }
+}
+
+Tensor tensor_of(const WritableHostArray& array, DType dtype) {
+  return host_tensor(array).astype(dtype);
+}
+
+}  // namespace
+
+int64_t CsvTable::column_index(std::string_view name) const {
+  std::string known;
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    if (columns_[i] == name) return static_cast<int64_t>(i);
+    known += (i == 0 ? "\"" : ", \"") + columns_[i] + "\"";
+  }
+  fail<ValueError>("{}: there is no column \"{}\", there are {}", name_, name,
+                   known.empty() ? "none" : known);
+}
+
+std::string_view CsvTable::cell(int64_t row, int64_t column) const {
+  if (row < 0 || row >= rows() || column < 0 || column >= static_cast<int64_t>(columns_.size())) {
+    fail<ValueError>("{}: there is no cell ({}, {}) in {} rows and {} columns", name_, row, column,
+                     rows(), columns_.size());
+  }
+  const size_t at = static_cast<size_t>(row) * columns_.size() + static_cast<size_t>(column);
+  const uint64_t begin = at == 0 ? 0 : ends_[at - 1];
+  return std::string_view(texts_).substr(begin, ends_[at] - begin);
+}
+
+void CsvTable::fill(int64_t column, DType dtype, size_t stride, std::byte* to) const {
+  with_type(dtype, [&](auto prototype) {
+    using T = decltype(prototype);
+    T* out = reinterpret_cast<T*>(to);
+    for (int64_t row = 0; row < rows(); ++row) {
+      const std::string_view text = trimmed(cell(row, column));
+      const std::optional<T> value = value_in<T>(text, missing_);
+      if (!value) {
+        fail<IoError>("{}: line {}: column \"{}\": \"{}\" is no {}", name_,
+                      lines_[static_cast<size_t>(row)], columns_[static_cast<size_t>(column)],
+                      text.substr(0, 80), linnet::name_of(dtype));
+      }
+      out[static_cast<size_t>(row) * stride] = *value;
+    }
+  });
+}
+
+std::vector<std::string> CsvTable::texts(std::string_view name) const {
+  const int64_t column = column_index(name);
+  std::vector<std::string> out;
+  for (int64_t row = 0; row < rows(); ++row) out.emplace_back(cell(row, column));
+  return out;
+}
+
+Tensor CsvTable::column(std::string_view name, DType dtype) const {
+  const DType parsed = parsed_dtype(dtype);
+  const WritableHostArray out = allocate_host_array(parsed, {rows()});
+  fill(column_index(name), parsed, 1, out.data);
+  return tensor_of(out, dtype);
+}
+
+Tensor CsvTable::matrix(const std::vector<std::string>& names, DType dtype) const {
+  const std::vector<std::string>& wanted = names.empty() ? columns_ : names;
+  const DType parsed = parsed_dtype(dtype);
+  const WritableHostArray out =
+      allocate_host_array(parsed, {rows(), static_cast<int64_t>(wanted.size())});
+  for (size_t i = 0; i < wanted.size(); ++i)
+    fill(column_index(wanted[i]), parsed, wanted.size(), out.data + i * size_of(parsed));
+  return tensor_of(out, dtype);
+}
+
+Categories CsvTable::categories(std::string_view name) const {
+  const int64_t column = column_index(name);
+  std::map<std::string_view, int32_t> codes;
+  for (int64_t row = 0; row < rows(); ++row) codes.emplace(cell(row, column), 0);
+  Categories out;
+  for (auto& [text, code] : codes) {
+    code = static_cast<int32_t>(out.names.size());
+    out.names.emplace_back(text);
+  }
+  const WritableHostArray array = allocate_host_array(DType::kI32, {rows()});
+  for (int64_t row = 0; row < rows(); ++row)
+    reinterpret_cast<int32_t*>(array.data)[row] = codes.at(cell(row, column));
+  out.codes = tensor_of(array, DType::kI32);
+  return out;
+}
+
+}  // namespace linnet::data

@@ -195,6 +195,33 @@ TEST(Softmax, ExtremeValues) {
   EXPECT_THROW(softmax(DType::kI32, 1, 1, 1, rows, y, false), DTypeError);
 }
 
+// The maximum is taken in several chains: each of them, and the ends, must let NaN and the greatest
+// element through.
+TEST(Softmax, EveryPlaceOfARowCounts) {
+  for (const int64_t count : {int64_t{5}, int64_t{16}, int64_t{70}, int64_t{203}}) {
+    for (int64_t at = 0; at < count; ++at) {
+      const size_t place = static_cast<size_t>(at),
+                   other = (place + 1) % static_cast<size_t>(count);
+      std::vector<float> x(static_cast<size_t>(count), -kInf), y(x.size());
+      float lse;
+      x[place] = 200;
+      softmax(DType::kF32, 1, count, 1, x.data(), y.data(), false);
+      EXPECT_EQ(y[place], 1) << count << " " << at;
+      EXPECT_EQ(y[other], 0);
+      logsumexp(DType::kF32, 1, count, 1, x.data(), &lse);
+      EXPECT_EQ(lse, 200);
+      x[other] = kNan;
+      for (const bool logarithm : {false, true}) {
+        softmax(DType::kF32, 1, count, 1, x.data(), y.data(), logarithm);
+        for (const float value : y) ASSERT_TRUE(std::isnan(value)) << count << " " << at;
+      }
+      x[place] = kInf;
+      logsumexp(DType::kF32, 1, count, 1, x.data(), &lse);
+      EXPECT_TRUE(std::isnan(lse));
+    }
+  }
+}
+
 TEST(Softmax, ExponentialIsAccurateOverItsRange) {
   // A row (x, 0) with x far below zero gives exp(x) / (1 + exp(x)).
   for (float x = -100; x < 0; x += 0.37f) {

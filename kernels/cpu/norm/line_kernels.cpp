@@ -62,11 +62,8 @@ class BlockInput {
       : scratch_(scratch), axis_(axis), inner_(inner) {}
   const Wide<T>* operator()(const T* data, ColumnBlock block) const {
     if constexpr (kIsHalf<T>) {
-      for (int64_t i = 0; i < axis_; ++i) {
-        const T* from = data + block.offset + i * inner_;
-        for (int64_t c = 0; c < block.columns; ++c)
-          scratch_[i * block.columns + c] = widen(from[c]);
-      }
+      for (int64_t i = 0; i < axis_; ++i)
+        convert_row(data + block.offset + i * inner_, scratch_ + i * block.columns, block.columns);
       return scratch_;
     } else {
       return data + block.offset;
@@ -91,11 +88,8 @@ class BlockOutput {
   }
   void store(T* data, ColumnBlock block) const {
     if constexpr (kIsHalf<T>) {
-      for (int64_t i = 0; i < axis_; ++i) {
-        T* to = data + block.offset + i * inner_;
-        for (int64_t c = 0; c < block.columns; ++c)
-          to[c] = narrow<T>(scratch_[i * block.columns + c]);
-      }
+      for (int64_t i = 0; i < axis_; ++i)
+        convert_row(scratch_ + i * block.columns, data + block.offset + i * inner_, block.columns);
     }
   }
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/cpu/reduce/element.h"
 #include "kernels/cpu/workspace.h"
 #include "linnet/error.h"
@@ -42,6 +43,16 @@ inline size_t row_scratch_bytes(DType dtype, int64_t slots, int64_t rows, int64_
   return size_of(dtype) == 2 ? workspace_bytes<RowScratch<float16>>(slots, rows, length) : 0;
 }
 
+/// Converts neighbouring elements with the vectors of the machine.
+template <class From, class To>
+void convert_row(const From* from, To* to, int64_t count) {
+  LoopCall call;
+  call.in[0] = from;
+  call.out = to;
+  call.count = count;
+  elementwise_table().get_cast(dtype_of<From>(), dtype_of<To>())(call);
+}
+
 /// A readable row: the operand itself, or a widened copy.
 template <class T>
 class InputRow {
@@ -49,7 +60,7 @@ class InputRow {
   explicit InputRow(Wide<T>* scratch) : scratch_(scratch) {}
   const Wide<T>* operator()(const T* from, int64_t count) const {
     if constexpr (kIsHalf<T>) {
-      for (int64_t i = 0; i < count; ++i) scratch_[i] = widen(from[i]);
+      convert_row(from, scratch_, count);
       return scratch_;
     } else {
       return from;
@@ -73,7 +84,7 @@ class OutputRow {
   }
   void store(T* to, int64_t count) const {
     if constexpr (kIsHalf<T>) {
-      for (int64_t i = 0; i < count; ++i) to[i] = narrow<T>(scratch_[i]);
+      convert_row(scratch_, to, count);
     }
   }
 

@@ -42,14 +42,24 @@ HWY_INLINE void for_vectors(D d, int64_t count, Body&& body) {
   }
 }
 
+/// The greatest number of a row. NaN may be passed over: what is computed from the row with the
+/// result is NaN anyway. Four chains, since each maximum waits for the one before.
 template <class T>
 HWY_INLINE T row_max(int64_t count, const T* x) {
   const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const T least = -std::numeric_limits<T>::infinity();
-  auto best = hn::Set(d, least);
-  for_vectors(d, count,
-              [&](auto load, auto) HWY_ATTR { best = max_with_nan(best, load(x, least)); });
-  return max_lanes_with_nan(d, best);
+  auto a = hn::Set(d, least), b = a, c = a, e = a;
+  int64_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    a = hn::Max(hn::LoadU(d, x + i), a);
+    b = hn::Max(hn::LoadU(d, x + i + lanes), b);
+    c = hn::Max(hn::LoadU(d, x + i + 2 * lanes), c);
+    e = hn::Max(hn::LoadU(d, x + i + 3 * lanes), e);
+  }
+  for (; i + lanes <= count; i += lanes) a = hn::Max(hn::LoadU(d, x + i), a);
+  if (i < count) b = hn::Max(load_part(d, x + i, count - i, least), b);
+  return hn::GetLane(hn::MaxOfLanes(d, hn::Max(hn::Max(a, b), hn::Max(c, e))));
 }
 
 // Sum of exp(x - shift); `y`, if given, receives the terms.

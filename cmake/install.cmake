@@ -19,7 +19,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/linnetConfigVersion.cmak
                                  COMPATIBILITY SameMinorVersion)
 install(FILES
   "${PROJECT_BINARY_DIR}/linnetConfig.cmake" "${PROJECT_BINARY_DIR}/linnetConfigVersion.cmake"
-  cmake/FindOneDNN.cmake cmake/FindHighway.cmake
+  cmake/FindOneDNN.cmake cmake/FindHighway.cmake cmake/FindTurboJPEG.cmake
   DESTINATION "${package_dir}")
 
 # Static archives have to be followed by what they need, in this order.
@@ -33,6 +33,12 @@ endforeach()
 set(LINNET_PC_REQUIRES)
 if(NOT BUILD_SHARED_LIBS)
   set(LINNET_PC_REQUIRES "fmt zlib")
+  if(PNG_FOUND)
+    string(APPEND LINNET_PC_REQUIRES " libpng")
+  endif()
+  if(TurboJPEG_FOUND)
+    string(APPEND LINNET_PC_REQUIRES " libturbojpeg")
+  endif()
   get_filename_component(onednn_folder "${OneDNN_LIBRARY}" DIRECTORY)
   get_filename_component(highway_folder "${Highway_LIBRARY}" DIRECTORY)
   string(APPEND LINNET_PC_LIBS " -L${onednn_folder} -ldnnl -L${highway_folder} -lhwy -lgomp -pthread")

@@ -5,8 +5,8 @@ cd "$root"
 jobs=${LINNET_JOBS:-$(nproc)}
 
 library_packages=(g++ cmake ninja-build ccache pkg-config libdnnl-dev libhwy-dev libfmt-dev
-  nlohmann-json3-dev zlib1g-dev)
-demo_packages=(libpng-dev libcli11-dev dataset-fashion-mnist)
+  nlohmann-json3-dev zlib1g-dev libpng-dev libturbojpeg0-dev)
+demo_packages=(libcli11-dev dataset-fashion-mnist)
 test_packages=(libgtest-dev libbenchmark-dev clang-format-16)
 compiler_packages=(clang-14 clang-16)
 

@@ -14,6 +14,7 @@
 
 #include "linnet/data/csv.h"
 #include "linnet/data/idx.h"
+#include "linnet/data/image.h"
 #include "linnet/data/tokenizer.h"
 #include "linnet/error.h"
 #include "linnet/io/json.h"
@@ -149,6 +150,14 @@ inline void run_idx(Bytes input) try {
 } catch (const IoError&) {
 }
 
+inline void run_image(Bytes input) try {
+  constexpr int64_t kPixels = int64_t{1} << 16;
+  const Tensor image = data::parse_image(input, {.channels = 4, .pixel_limit = kPixels});
+  require(image.size() > 0 && image.size() <= 4 * kPixels, "limit exceeded");
+  require(data::resize_image(image, 3, 5).size() == 60, "the size after resizing is wrong");
+} catch (const IoError&) {
+}
+
 inline void run_msgpack(Bytes input) try {
   const std::vector<std::byte> written = msgpack_serialize(msgpack_restore(input));
   require(msgpack_serialize(msgpack_restore(written)) == written,
@@ -168,6 +177,7 @@ inline constexpr Target kTargets[] = {{"safetensors", run_safetensors},
                                       {"msgpack", run_msgpack},
                                       {"npz", run_npz},
                                       {"csv", run_csv},
-                                      {"tokenizer", run_tokenizer}};
+                                      {"tokenizer", run_tokenizer},
+                                      {"image", run_image}};
 
 }  // namespace linnet::fuzz

@@ -32,6 +32,7 @@ from cases import losses
 from cases import named_axes
 from cases import nnx_training
 from cases import nnx_transforms
+from cases import numpy_functions
 from cases import ops
 from cases import optim
 from cases import optim_long
@@ -56,6 +57,7 @@ MAKERS = {
     "losses": losses.make,
     "nnx_training": nnx_training.make,
     "nnx_transforms": nnx_transforms.make,
+    "numpy": numpy_functions.make,
     "ops": ops.make,
     "bridge": bridge.make,
     "bridge_module": bridge_module.make,

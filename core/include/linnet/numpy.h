@@ -7,6 +7,7 @@
 //   Tensor mean_of_valid = mean(x, {.axes = {1}, .where = valid});
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -93,6 +94,13 @@ Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> axis = 
 Tensor median(const Tensor& x, std::optional<int64_t> axis = {});
 
 // Reductions of some elements (J-021)
+namespace detail {
+/// None means all.
+inline ReductionAxes axes_in_braces(std::initializer_list<int64_t> axes) {
+  return axes.size() == 0 ? ReductionAxes() : ReductionAxes(axes);
+}
+}  // namespace detail
+
 struct ReduceOptions {
   Axes axes = {};  ///< none means all
   bool keepdims = false;
@@ -111,6 +119,37 @@ Tensor var(const Tensor& x, const ReduceOptions& options);
 Tensor std_dev(const Tensor& x, const ReduceOptions& options);
 Tensor any(const Tensor& x, const ReduceOptions& options);
 Tensor all(const Tensor& x, const ReduceOptions& options);
+/// Axes in braces, `sum(x, {})` and `sum(x, {0, 1})`, are axes, not options.
+inline Tensor sum(const Tensor& x, std::initializer_list<int64_t> axes, bool keepdims = false) {
+  return sum(x, detail::axes_in_braces(axes), keepdims);
+}
+inline Tensor prod(const Tensor& x, std::initializer_list<int64_t> axes, bool keepdims = false) {
+  return prod(x, detail::axes_in_braces(axes), keepdims);
+}
+inline Tensor max(const Tensor& x, std::initializer_list<int64_t> axes, bool keepdims = false) {
+  return max(x, detail::axes_in_braces(axes), keepdims);
+}
+inline Tensor min(const Tensor& x, std::initializer_list<int64_t> axes, bool keepdims = false) {
+  return min(x, detail::axes_in_braces(axes), keepdims);
+}
+inline Tensor mean(const Tensor& x, std::initializer_list<int64_t> axes, bool keepdims = false) {
+  return mean(x, detail::axes_in_braces(axes), keepdims);
+}
+inline Tensor any(const Tensor& x, std::initializer_list<int64_t> axes, bool keepdims = false) {
+  return any(x, detail::axes_in_braces(axes), keepdims);
+}
+inline Tensor all(const Tensor& x, std::initializer_list<int64_t> axes, bool keepdims = false) {
+  return all(x, detail::axes_in_braces(axes), keepdims);
+}
+inline Tensor var(const Tensor& x, std::initializer_list<int64_t> axes, bool keepdims = false,
+                  int64_t ddof = 0) {
+  return var(x, detail::axes_in_braces(axes), keepdims, ddof);
+}
+inline Tensor std_dev(const Tensor& x, std::initializer_list<int64_t> axes, bool keepdims = false,
+                      int64_t ddof = 0) {
+  return std_dev(x, detail::axes_in_braces(axes), keepdims, ddof);
+}
+
 /// Of the elements that are not NaN; of none, 0, or NaN for the last three.
 Tensor nansum(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);
 Tensor nanmean(const Tensor& x, const ReductionAxes& axes = {}, bool keepdims = false);

@@ -98,7 +98,9 @@ LINNET_DEVICE void cross_entropy_backward_rows(const CrossEntropyBackwardArgs& a
       label_of(args.labels.get(), args.label_type, row, columns));
 }
 
-/// Loss and gradient of a row at once: the second look at it finds it in the cache.
+/// Loss and gradient of a row at once: the second look at it finds it in the cache. `dx` may be
+/// `x`, and the threads of a warp are not in step: none may read what another one overwrites. The
+/// thread that overwrites the chosen number is therefore the one that writes the loss.
 template <class T, int kBlock, int kThreads, int kWidth>
 LINNET_DEVICE void cross_entropy_both_rows(const CrossEntropyBothArgs& args) {
   using W = Wide<T>;
@@ -106,14 +108,12 @@ LINNET_DEVICE void cross_entropy_both_rows(const CrossEntropyBothArgs& args) {
   if (row >= args.rows) return;
   const int columns = args.columns, at = thread() % kThreads;
   const T* x = static_cast<const T*>(args.x.get()) + row * columns;
-  const int label = label_of(args.labels.get(), args.label_type, row, columns);
-  // Before the threads meet in the sum: `dx` may be `x`.
-  const W chosen = label < 0 ? not_a_number<W>() : to_wide(x[label]);
   const auto part = exponential_sum_of_row<T, kThreads, kWidth>(x, columns, at);
   const W sum = scalar::log(part.sum) + finite_shift(part.high);
-  if (at == 0) {
+  const int label = label_of(args.labels.get(), args.label_type, row, columns);
+  if (at == (label < 0 ? 0 : label / kWidth % kThreads)) {
     static_cast<W*>(args.sum.get())[row] = sum;
-    static_cast<W*>(args.loss.get())[row] = sum - chosen;
+    static_cast<W*>(args.loss.get())[row] = label < 0 ? not_a_number<W>() : sum - to_wide(x[label]);
   }
   write_gradient_of_row<T, kThreads, kWidth>(x, static_cast<T*>(args.dx.get()) + row * columns,
                                              columns, sum,

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -64,6 +65,14 @@ enum class Schedule : uint8_t {
 };
 inline constexpr Schedule kSchedules[] = {Schedule::kInOrder, Schedule::kReversed, Schedule::kWarp,
                                           Schedule::kRandom};
+
+/// Those in which the tests of kernels run each of them: all, whose results are compared; under the
+/// thread sanitizer, which asks what is ordered and not what came first, one.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr Schedule kTestedSchedules[] = {Schedule::kRandom};
+#else
+inline constexpr std::span<const Schedule> kTestedSchedules(kSchedules);
+#endif
 
 /// Of all launches from now on. Before the first call it is that of the environment:
 /// LINNET_EMULATOR_SCHEDULE = in_order, reversed, warp or random, and LINNET_EMULATOR_SEED.

@@ -208,7 +208,7 @@ constexpr Matrix kMatrices[] = {{1, 8, 1, 1}, {40, 16, 2, 3}, {70, 33, 32, 2}, {
 /// Calls check(matrix, skew) in all orders.
 template <class Check>
 void for_matrices(const std::string& name, int width, const Check& check) {
-  for (const emulator::Schedule schedule : emulator::kSchedules) {
+  for (const emulator::Schedule schedule : emulator::kTestedSchedules) {
     emulator::set_schedule(schedule, 5);
     for (const Matrix& matrix : kMatrices) {
       if (matrix.columns % width != 0) continue;

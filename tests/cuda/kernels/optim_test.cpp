@@ -33,7 +33,7 @@ struct Tensor {
 
 template <int most, int width>
 void check_adamw(const char* name) {
-  for (const emulator::Schedule schedule : emulator::kSchedules) {
+  for (const emulator::Schedule schedule : emulator::kTestedSchedules) {
     emulator::set_schedule(schedule, 9);
     SCOPED_TRACE(std::string(name) + ", " + emulator::name_of(schedule));
     const DeviceArray<float> scalars({0.01, 0.1, 0.001});
@@ -79,7 +79,7 @@ TEST(OptimKernels, adamw_in_place) {
 
 template <class T, int most>
 void check_sum_of_squares(const char* name) {
-  for (const emulator::Schedule schedule : emulator::kSchedules) {
+  for (const emulator::Schedule schedule : emulator::kTestedSchedules) {
     emulator::set_schedule(schedule, 9);
     SCOPED_TRACE(std::string(name) + ", " + emulator::name_of(schedule));
     std::vector<std::unique_ptr<DeviceArray<T>>> tensors;

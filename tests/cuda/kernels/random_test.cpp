@@ -98,7 +98,7 @@ TEST_P(RandomKernels, dropout) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Schedules, RandomKernels, testing::ValuesIn(emulator::kSchedules),
+INSTANTIATE_TEST_SUITE_P(Schedules, RandomKernels, testing::ValuesIn(emulator::kTestedSchedules),
                          [](const auto& info) { return emulator::name_of(info.param); });
 
 }  // namespace

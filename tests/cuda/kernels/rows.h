@@ -110,7 +110,7 @@ template <class Check>
 void for_lengths(const Instance& instance, const Check& check) {
   for (const int columns : row_lengths()) {
     if (!instance.takes(columns)) continue;
-    for (const emulator::Schedule schedule : emulator::kSchedules) {
+    for (const emulator::Schedule schedule : emulator::kTestedSchedules) {
       const bool is_quick =
           schedule == emulator::Schedule::kWarp || schedule == emulator::Schedule::kRandom;
       if (columns > 1024 && !is_quick) continue;

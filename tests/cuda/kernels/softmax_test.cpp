@@ -156,7 +156,7 @@ constexpr ColumnShape kColumnShapes[] = {{2, 1, 3}, {3, 5, 33}, {1, 100, 2}, {2,
 /// Calls check(shape) in all orders.
 template <class Check>
 void for_columns(const char* name, const Check& check) {
-  for (const emulator::Schedule schedule : emulator::kSchedules) {
+  for (const emulator::Schedule schedule : emulator::kTestedSchedules) {
     emulator::set_schedule(schedule, 3);
     for (const ColumnShape& shape : kColumnShapes) {
       SCOPED_TRACE(std::string(name) + ", axis of " + std::to_string(shape.axis) + ", " +

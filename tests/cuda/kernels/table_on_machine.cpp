@@ -165,7 +165,7 @@ void expect_as_on_cpu(KernelTable& table, const Primitive& primitive, ParamsRef 
   TypeList types;
   for (const Tensor& y : expected) types.push_back(y.type());
   TensorList first;
-  for (const emulator::Schedule schedule : emulator::kSchedules) {
+  for (const emulator::Schedule schedule : emulator::kTestedSchedules) {
     SCOPED_TRACE(std::string(primitive.name) + " of " + to_string(inputs[0].type()) + ", " +
                  emulator::name_of(schedule));
     emulator::set_schedule(schedule, 7);

@@ -15,6 +15,13 @@ target_compile_features(linnet_flags INTERFACE cxx_std_20)
 target_compile_options(linnet_flags INTERFACE
   -Wall -Wextra -ffp-contract=off -fno-math-errno)
 
+# A file of this project needs more than a gigabyte in GCC, whose collector starts at 128 MB and then
+# takes a sixth of the time.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(linnet_flags INTERFACE
+    --param=ggc-min-heapsize=800000 --param=ggc-min-expand=100)
+endif()
+
 if(LINNET_EXPENSIVE_CHECKS)
   target_compile_definitions(linnet_flags INTERFACE LINNET_EXPENSIVE_CHECKS=1)
 endif()

@@ -304,13 +304,14 @@ void check_apply(const char* name, int width, bool follows) {
                                    ParameterKind::kAbsent,
                                    kEpsilon,
                                    follows});
-    const Numbers values = x.numbers(), means = mean.numbers(), factors = scale.numbers();
+    const Numbers values = x.numbers(), means = mean.numbers(), factors = scale.numbers(),
+                  variances = variance.numbers(), residuals = residual.numbers();
     Numbers expected(values.size());
     for (size_t i = 0; i < expected.size(); ++i)
-      expected[i] = (values[i] - means[i % n]) / std::sqrt(variance.numbers()[i % n] + kEpsilon) *
-                    factors[i % n];
+      expected[i] =
+          (values[i] - means[i % n]) / std::sqrt(variances[i % n] + kEpsilon) * factors[i % n];
     for (size_t i = 0; follows && i < expected.size(); ++i)
-      expected[i] = std::max(0., expected[i] + residual.numbers()[i]);
+      expected[i] = std::max(0., expected[i] + residuals[i]);
     EXPECT_EQ(difference(y.numbers(), expected, 20 * tolerance<T>(), 20 * tolerance<T>()), "");
   });
 }

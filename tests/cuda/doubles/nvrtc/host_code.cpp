@@ -26,8 +26,8 @@ namespace {
 namespace files = std::filesystem;
 
 constexpr const char* kFlags =
-    " -x c++ -std=c++20 -O1 -g -shared -fPIC -ffp-contract=off -fno-math-errno"
-    " -fno-strict-aliasing -w -DLINNET_EMULATED_DEVICE=1" LINNET_FAKE_NVRTC_SANITIZE;
+    " -std=c++20 -O1 -g -fPIC -ffp-contract=off -fno-math-errno -fno-strict-aliasing -w"
+    " -DLINNET_EMULATED_DEVICE=1" LINNET_FAKE_NVRTC_SANITIZE;
 
 /// Where this library and the machine are.
 const files::path& own_folder() {
@@ -89,6 +89,49 @@ const std::string& hash_of_headers() {
 
 std::string quoted(const files::path& path) { return "'" + path.string() + "'"; }
 
+std::string compiler(const char* language, const files::path& folder) {
+  const files::path repository = LINNET_SOURCE_DIRECTORY;
+  return LINNET_CXX_COMPILER + std::string(kFlags) + " -x " + language + " -I " + quoted(folder) +
+         " -I " + quoted(repository) + " -I " + quoted(repository / "tests");
+}
+
+/// A name that no other thread or process uses.
+files::path unique(const files::path& path) {
+  static std::atomic<int> count = 0;
+  return path.string() + "." + std::to_string(getpid()) + "." + std::to_string(count++);
+}
+
+/// What almost every text begins with.
+constexpr const char* kCommonHeader = "kernels/cuda/jit/cluster.h";
+
+/// That header, compiled once for all processes: most of the time of a text is its headers'.
+/// @returns the option that uses it, or none if it cannot be compiled, which the text then shows.
+const std::string& precompiled_headers() {
+  static const std::string option = [] {
+    Hash hash;
+    for (const std::string& text :
+         {hash_of_headers(), std::string(LINNET_CXX_COMPILER), std::string(kFlags)})
+      hash.add(text);
+    const files::path header = own_folder() / "compiled" / ("headers" + hash.text() + ".h");
+    const files::path compiled = header.string() + ".gch";
+    if (!files::exists(compiled)) {
+      const files::path mine = unique(compiled);
+      write(header, "#include \"" + std::string(kCommonHeader) + "\"\n");
+      const std::string command = compiler("c++-header", own_folder()) + " " + quoted(header) +
+                                  " -o " + quoted(mine) + " > /dev/null 2>&1";
+      if (std::system(command.c_str()) != 0) return std::string();
+      files::rename(mine, compiled);
+    }
+    return " -include " + quoted(header);
+  }();
+  return option;
+}
+
+/// Whether the repository has just this text at that name; it is then read there.
+bool is_in_repository(const std::string& name, const std::string& text) {
+  return read(files::path(LINNET_SOURCE_DIRECTORY) / name) == text;
+}
+
 }  // namespace
 
 bool is_for_device_header(const Source& source) {
@@ -110,19 +153,21 @@ bool exists(const std::string& path) {
 }
 
 std::optional<std::string> compile_to(const std::string& path, const Source& source) {
-  static std::atomic<int> count = 0;
-  const files::path folder = path + "." + std::to_string(getpid()) + "." + std::to_string(count++);
-  for (size_t i = 0; i < source.includes.size(); ++i)
-    if (source.include_names[i].starts_with("kernels/"))  // the others replace standard headers
-      write(folder / source.include_names[i], source.includes[i]);
+  const files::path folder = unique(path);
+  bool same_headers = source.text.find(kCommonHeader) != std::string::npos;
+  for (size_t i = 0; i < source.includes.size(); ++i) {
+    const std::string& name = source.include_names[i];
+    if (!name.starts_with("kernels/")) continue;  // these replace standard headers
+    if (is_in_repository(name, source.includes[i])) continue;
+    write(folder / name, source.includes[i]);
+    same_headers = false;
+  }
   write(folder / "kernel.cu", source.text);
-  const files::path repository = LINNET_SOURCE_DIRECTORY;
-  const std::string command = LINNET_CXX_COMPILER + std::string(kFlags) + " -I " + quoted(folder) +
-                              " -I " + quoted(repository) + " -I " + quoted(repository / "tests") +
-                              " " + quoted(folder / "kernel.cu") + " -o " +
-                              quoted(folder / "kernel.so") + " -L " + quoted(own_folder()) +
-                              " -l:liblinnet_emulator.so -Wl,-rpath," + quoted(own_folder()) +
-                              " > " + quoted(folder / "log") + " 2>&1";
+  const std::string command =
+      compiler("c++", folder) + (same_headers ? precompiled_headers() : "") + " " +
+      quoted(folder / "kernel.cu") + " -shared -o " + quoted(folder / "kernel.so") + " -L " +
+      quoted(own_folder()) + " -l:liblinnet_emulator.so -Wl,-rpath," + quoted(own_folder()) +
+      " > " + quoted(folder / "log") + " 2>&1";
   std::optional<std::string> refused;
   if (std::system(command.c_str()) != 0) refused = command + "\n" + read(folder / "log");
   std::error_code error;

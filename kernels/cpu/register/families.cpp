@@ -10,6 +10,7 @@ void register_cpu_kernels(KernelTable& table) {
   register_reduce(table);
   register_nn(table);
   register_dot(table);
+  register_attention(table);
   register_conv(table);
   register_window(table);
   register_random(table);

@@ -15,6 +15,7 @@ void register_indexing(KernelTable& table);
 void register_reduce(KernelTable& table);
 void register_nn(KernelTable& table);
 void register_dot(KernelTable& table);
+void register_attention(KernelTable& table);
 void register_conv(KernelTable& table);
 void register_window(KernelTable& table);
 void register_random(KernelTable& table);

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "linnet/core.h"
-#include "linnet/data/prefetch.h"
+#include "linnet/data/loader.h"
 #include "linnet/nnx.h"
 #include "linnet/optim.h"
 #include "linnet/training/callbacks.h"
@@ -115,6 +115,21 @@ TEST_F(Training, batches_come_from_ranges_functions_and_streams) {
             }),
             (std::vector<int>{1, 0, 1, 1}));
   EXPECT_EQ(run([](int64_t, int64_t first) { return Counting{static_cast<int>(first)}; }), twice);
+  // A loader goes to where the trainer is.
+  data::Loader loader(data::InMemory(arange(6)), {.batch_size = 2});
+  std::vector<std::string> rows;
+  const auto note = [&](const Tensor& batch) {
+    std::string text;
+    for (const int v : batch.to_vector<int>()) text += std::to_string(v);
+    rows.push_back(text);
+    return Tensor(0);
+  };
+  Trainer first({.epochs = 2, .steps = 4}), second({.epochs = 2});
+  first.fit(loader, note);
+  loader.seek(7);
+  second.restore(first.state());
+  second.fit(loader, note);
+  EXPECT_EQ(rows, (std::vector<std::string>{"01", "23", "45", "01", "23", "45"}));
   EXPECT_EQ(run([](int64_t) { return [c = Counting{}]() mutable { return c.next(); }; }), twice);
 }
 

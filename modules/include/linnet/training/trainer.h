@@ -103,6 +103,19 @@ concept HasNext = requires(T& stream) { *stream.next(); };
 template <class T>
 concept Stream = HasNext<T> || requires(T& stream) { *stream(); };
 
+/// Of data::Loader: where it stands can be asked and changed.
+template <class T>
+concept Seekable = HasNext<T> && requires(T& loader, int64_t number) {
+  loader.seek(number, number);
+  loader.epoch() == number;
+  loader.position() == number;
+};
+template <class Loader>
+Loader* at_place(Loader& loader, int64_t epoch, int64_t first) {
+  if (loader.epoch() != epoch || loader.position() != first) loader.seek(epoch, first);
+  return &loader;
+}
+
 /// @param source pointer-like: of a range, or of a stream that gives optional batches.
 template <class Pointer, class Step>
 NextStep steps_over(Pointer source, Step& step) {
@@ -142,6 +155,8 @@ Epochs epochs_of(Batches& batches, Step& step) {
       return steps_over_made(batches(epoch, first), step);
     else if constexpr (std::is_invocable_v<Batches&, int64_t>)
       return passed_over(steps_over_made(batches(epoch), step), first);
+    else if constexpr (Seekable<Batches>)
+      return steps_over(at_place(batches, epoch, first), step);
     else if constexpr (Stream<Batches>)
       return steps_over(&batches, step);
     else
@@ -176,10 +191,11 @@ class Trainer {
   ///   - a range of batches, gone through in each epoch;
   ///   - a function of the epoch, or of the epoch and the number of the first batch, that gives a
   ///     range or a stream;
+  ///   - a data::Loader, or what has its members `next`, `seek`, `epoch` and `position`;
   ///   - a stream: a function without arguments, or an object with a member `next`, that gives an
   ///     optional batch, none at the end of each epoch.
-  /// In an epoch that is resumed, batches that were done are passed over; but not those of a
-  /// function that knows the first batch, nor those of a stream, which is at its place already.
+  /// In an epoch that is resumed, batches that were done are passed over; a loader, and a function
+  /// that knows the first batch, begin behind them, and a stream must be at its place already.
   /// @param step what is done with a batch; gives its loss, a scalar, or Metrics.
   /// @throws ValueError if an epoch has no batches, or `require_finite` is broken; ShapeError for a
   /// metric that is no scalar; what `step`, `batches` and callbacks throw. The trainer then stands

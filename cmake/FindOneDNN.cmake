@@ -30,8 +30,8 @@ find_package_handle_standard_args(OneDNN
   REASON_FAILURE_MESSAGE "install libdnnl-dev, or set ONEDNN_ROOT to a prefix with include/ and lib/")
 
 if(OneDNN_FOUND AND NOT OneDNN_CPU_RUNTIME STREQUAL "OMP" AND NOT OneDNN_FIND_QUIETLY)
-  message(STATUS "oneDNN in ${OneDNN_LIBRARY} uses the ${OneDNN_CPU_RUNTIME} runtime; Linnet's own "
-                 "kernels use OpenMP, so the two thread pools will compete for the cores")
+  message(STATUS "oneDNN in ${OneDNN_LIBRARY} uses the ${OneDNN_CPU_RUNTIME} runtime; Linnet "
+                 "can keep only OpenMP's to one thread, so its threads will compete with Linnet's")
 endif()
 
 if(OneDNN_FOUND AND NOT TARGET OneDNN::OneDNN)

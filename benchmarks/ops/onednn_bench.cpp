@@ -66,7 +66,6 @@ void product(benchmark::State& state) {
   const Tensor a = full({m, k}, 0.5, dtype).contiguous(),
                b = full({k, n}, 0.25, dtype).contiguous();
   const Tensor out = full({m, n}, 0, dtype).contiguous();
-  cpu::apply_num_threads();
   bench::compare(
       state, [&] { benchmark::DoNotOptimize(matmul(a, b).impl()); }, bare_matmul(a, b, out));
   add_rate(state, static_cast<double>(m * n * k));
@@ -123,7 +122,6 @@ void convolution(benchmark::State& state) {
   const Tensor w = full({kernel, kernel, in, out}, 0.25, DType::kF32).contiguous();
   const Tensor y = full({n, size, size, out}, 0, DType::kF32).contiguous();
   const ConvOptions options{.padding = {{padding, padding}, {padding, padding}}};
-  cpu::apply_num_threads();
   bench::compare(
       state, [&] { benchmark::DoNotOptimize(conv_general_dilated(x, w, options).impl()); },
       BareConvolution(x, w, y, padding));

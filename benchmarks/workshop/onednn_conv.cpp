@@ -1,11 +1,11 @@
 // Convolutions of small networks through the prepared kernels, with Winograd allowed and not.
 #include <benchmark/benchmark.h>
-#include <omp.h>
 
 #include <cstdlib>
 #include <vector>
 
 #include "kernels/cpu/onednn/onednn.h"
+#include "linnet/parallel.h"
 
 namespace {
 
@@ -33,7 +33,7 @@ void convolution(benchmark::State& state) {
   spec.padding_low = spec.padding_high = {padding, padding};
   spec.dtype = spec.out_dtype = state.range(6) == 2 ? DType::kBF16 : DType::kF32;
   spec.allow_winograd = state.range(7);
-  omp_set_num_threads(static_cast<int>(state.range(8)));
+  set_num_threads(static_cast<int>(state.range(8)));
   const PrepareResult result = state.range(5) == kForward ? prepare_conv_forward(spec)
                                : state.range(5) == kData  ? prepare_conv_backward_data(spec)
                                                           : prepare_conv_backward_weights(spec);

@@ -2,7 +2,6 @@
 // The difference is what the wrapper costs; "own" in the label means that oneDNN is not called at
 // all.
 #include <benchmark/benchmark.h>
-#include <omp.h>
 
 #include <cstdlib>
 #include <unordered_map>
@@ -10,6 +9,7 @@
 
 #include "kernels/cpu/onednn/compat.h"
 #include "kernels/cpu/onednn/onednn.h"
+#include "linnet/parallel.h"
 
 namespace {
 
@@ -30,7 +30,7 @@ DType dtype_at(int64_t code) {
 }
 
 void set_threads(benchmark::State& state, int64_t threads) {
-  omp_set_num_threads(static_cast<int>(threads));
+  set_num_threads(static_cast<int>(threads));
   state.SetLabel("");
 }
 

@@ -1,10 +1,10 @@
 // Pools of a small network: the own kernels, forward and gradient.
 #include <benchmark/benchmark.h>
-#include <omp.h>
 
 #include <vector>
 
 #include "kernels/cpu/pool/pool.h"
+#include "linnet/parallel.h"
 
 namespace {
 
@@ -18,7 +18,7 @@ void pool(benchmark::State& state) {
   spec.in_size = {state.range(1), state.range(1)};
   spec.window = {state.range(3), state.range(3)};
   spec.strides = {2, 2};
-  omp_set_num_threads(static_cast<int>(state.range(6)));
+  set_num_threads(static_cast<int>(state.range(6)));
   const bool gradient = state.range(5);
   const PrepareResult result = gradient ? prepare_pool_backward(spec) : prepare_pool_forward(spec);
   if (!result.kernel) return state.SkipWithError(result.declined.c_str());

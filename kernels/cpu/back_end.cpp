@@ -27,7 +27,6 @@ class CpuRunner final : public ProgramRunner {
   size_t scratch_words() const override { return addresses_.size(); }
 
   void run(std::span<const uint64_t> bases, uint64_t* scratch) const override {
-    cpu::apply_num_threads();
     for (size_t i = 0; i < addresses_.size(); ++i) scratch[i] = addresses_[i].resolve(bases.data());
     void* const* operands = reinterpret_cast<void* const*>(scratch);
     for (const Step& step : steps_) {
@@ -79,7 +78,6 @@ class CpuBackEnd final : public BackEnd {
 
   void run_eager(Device, const Kernel& kernel, std::span<const void* const> inputs,
                  std::span<void* const> outputs, void* workspace) override {
-    cpu::apply_num_threads();
     static_cast<const HostKernel&>(kernel).run(inputs.data(), outputs.data(), workspace);
   }
 

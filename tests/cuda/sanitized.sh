@@ -25,6 +25,6 @@ esac
 
 LD_PRELOAD=$("${CXX:-g++}" -print-file-name="$runtime") \
   LD_LIBRARY_PATH=$fake LINNET_CUDA_PATH=$fake LINNET_CUDA_CACHE='' \
-  OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
+  OMP_NUM_THREADS=1 \
   TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1 ASAN_OPTIONS=detect_leaks=0 \
   "$release/bin/linnet_cuda_tests" --gtest_brief=1 "$@"

@@ -138,8 +138,8 @@ void check_backward_weights(const ConvSpec& s) {
     expect_near(t.bias, expected_bias, tolerance(s, t.y.count() / s.out_channels), what + " bias");
 }
 
-void check(ConvSpec s) {
-  for (int threads : {1, 2}) {
+void check(ConvSpec s, std::initializer_list<int> thread_counts = {1, 2}) {
+  for (int threads : thread_counts) {
     const test::Threads scope(threads);
     check_forward(s);
     ConvSpec linear = s;
@@ -245,6 +245,20 @@ TEST(OnednnConv, Winograd) {
   }
   s.padding_low = {0, 1}, s.padding_high = {1, 1};
   check(s);
+}
+
+TEST(OnednnConv, PiecesOfBatchesAndOfRows) {
+  for (const auto& [batch, kernel, stride, dilation] : {std::array<int64_t, 4>{1, 3, 1, 1},
+                                                        {3, 3, 2, 1},
+                                                        {5, 3, 1, 2},
+                                                        {1, 1, 2, 1},
+                                                        {2, 5, 3, 1}}) {
+    ConvSpec s = plane(batch, 24, 24, 13, kernel);
+    s.strides = {stride, 1}, s.dilation = {dilation, 1};
+    s.padding_low = {kernel / 2, 0}, s.padding_high = {kernel - 1, 0};
+    s.has_bias = true;
+    check(s, {3, 6});
+  }
 }
 
 TEST(OnednnConv, Declines) {

@@ -120,8 +120,8 @@ double tolerance(const Case& c) {
   return 4e-7 * (8 + std::sqrt(static_cast<double>(c.k)));
 }
 
-void check(const Case& c) {
-  for (int threads : {1, 2}) {
+void check(const Case& c, std::initializer_list<int> thread_counts = {1, 2}) {
+  for (int threads : thread_counts) {
     const test::Threads scope(threads);
     Data d = make_data(c);
     const PrepareResult result = prepare_matmul(c.spec());
@@ -216,6 +216,25 @@ TEST(OnednnMatmul, Batches) {
           c.a = Layout::kPaddedRows, c.out = n == 1 ? Layout::kRows : Layout::kPaddedRows;
           check(c);
         }
+      }
+    }
+  }
+}
+
+TEST(OnednnMatmul, PartsOfBatchesRowsAndColumns) {
+  const bool has_bf16 =
+      prepare_matmul(Case{.batch = {}, .m = 64, .n = 64, .k = 64, .dtype = DType::kBF16}.spec())
+          .kernel != nullptr;
+  for (const Shape& batch : {Shape{}, Shape{3}, Shape{2, 2}}) {
+    for (const auto& [m, n, k] :
+         {std::array<int64_t, 3>{45, 70, 250}, {9, 160, 250}, {170, 9, 250}, {20, 20, 1000}}) {
+      for (DType dtype : {DType::kF32, DType::kBF16}) {
+        if (dtype == DType::kBF16 && !has_bf16) continue;
+        Case c{.batch = batch, .m = m, .n = n, .k = k, .dtype = dtype};
+        check(c, {3, 4});
+        c.a = Layout::kColumns, c.b = Layout::kColumns, c.out = Layout::kPaddedRows;
+        c.bias = c.residual = true, c.activation = ScalarOp::kTanh, c.repeat_b = batch.size() == 2;
+        check(c, {3, 4});
       }
     }
   }

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
-#include <omp.h>
 
 #include <cmath>
 #include <cstdint>
@@ -16,6 +15,7 @@
 
 #include "kernels/cpu/onednn/prepared.h"
 #include "linnet/dtype.h"
+#include "linnet/parallel.h"
 
 namespace linnet::test {
 
@@ -120,11 +120,11 @@ inline void expect_near(const Buffer& got, const std::vector<double>& expected, 
   }
 }
 
-/// Sets the OpenMP thread count for a scope.
+/// Sets the number of threads for a scope.
 class Threads {
  public:
-  explicit Threads(int count) : before_(omp_get_max_threads()) { omp_set_num_threads(count); }
-  ~Threads() { omp_set_num_threads(before_); }
+  explicit Threads(int count) : before_(num_threads()) { set_num_threads(count); }
+  ~Threads() { set_num_threads(before_); }
 
  private:
   int before_;

@@ -1,12 +1,12 @@
 #include "kernels/cpu/gemm/parallel.h"
 
-#include <omp.h>
-
 #include <algorithm>
+
+#include "kernels/cpu/thread_pool.h"
 
 namespace linnet::cpu {
 
-int available_threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
+int available_threads() { return num_threads(); }
 
 void run_tasks(int64_t count, int threads, void (*task)(const void*, int64_t, int),
                const void* context) {
@@ -15,14 +15,10 @@ void run_tasks(int64_t count, int threads, void (*task)(const void*, int64_t, in
     for (int64_t i = 0; i < count; ++i) task(context, i, 0);
     return;
   }
-#pragma omp parallel num_threads(team)
-  {
-    const int thread = omp_get_thread_num();
-    const int actual = omp_get_num_threads();
-    const int64_t begin = count * thread / actual;
-    const int64_t end = count * (thread + 1) / actual;
-    for (int64_t i = begin; i < end; ++i) task(context, i, thread);
-  }
+  run_parts(team, [&](int part) {
+    const int64_t begin = count * part / team, end = count * (part + 1) / team;
+    for (int64_t i = begin; i < end; ++i) task(context, i, part);
+  });
 }
 
 }  // namespace linnet::cpu

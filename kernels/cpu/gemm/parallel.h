@@ -1,16 +1,17 @@
-// Runs numbered tasks on the OpenMP team that oneDNN uses too, so that the two never compete.
+// Private: numbered tasks on several threads.
 #pragma once
 
 #include <cstdint>
 
 namespace linnet::cpu {
 
-/// Threads a kernel may use here: the OpenMP setting, or 1 inside a parallel region.
+/// Threads a kernel may use here: num_threads().
 int available_threads();
 
 /// Calls `task(context, index, thread)` for every index in [0, count), each once, with contiguous
 /// ranges of indices per thread: the same partition for the same `count` and `threads`.
-/// `threads` = 1 stays on the calling thread without touching OpenMP.
+/// Numbers of threads that run at the same time are different, and below `threads`; 1 stays on the
+/// calling thread.
 void run_tasks(int64_t count, int threads,
                void (*task)(const void* context, int64_t index, int thread), const void* context);
 

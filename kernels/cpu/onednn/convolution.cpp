@@ -4,10 +4,12 @@
 #include <array>
 #include <limits>
 
-#include "kernels/cpu/gemm/parallel.h"
+#include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/onednn/compat.h"
+#include "kernels/cpu/onednn/convolution_pieces.h"
 #include "kernels/cpu/onednn/epilogue.h"
 #include "kernels/cpu/onednn/onednn.h"
+#include "kernels/cpu/onednn/parts.h"
 #include "kernels/cpu/onednn/pipeline.h"
 #include "kernels/cpu/onednn/thread_scope.h"
 #include "linnet/deterministic.h"
@@ -144,23 +146,36 @@ bool prefer_winograd(const ConvSpec& s, int64_t least_size) {
   return true;
 }
 
-/// Calls `make(winograd)`; a refused Winograd falls back to the direct sum, any other refusal
-/// declines.
+/// `make(spec, winograd)`; a refused Winograd falls back to the direct sum.
 template <class Make>
-PrepareResult prepare(const ConvSpec& spec, const char* what, int64_t least_winograd, Make make) {
-  if (std::string reason = reason_to_decline(spec); !reason.empty())
-    return {nullptr, std::move(reason)};
-  apply_num_threads();
-  const ThreadScope scope(is_deterministic() ? 1 : available_threads());
+std::unique_ptr<Prepared> make_piece(const ConvSpec& spec, int64_t least_winograd, Make make) {
   if (prefer_winograd(spec, least_winograd)) {
     try {
-      return {make(true), {}};
+      return make(spec, true);
     } catch (const dnnl::error&) {
       // Expected for sizes the Winograd kernels do not cover.
     }
   }
+  return make(spec, false);
+}
+
+/// Threads worth having, one part of the work for each.
+int64_t useful_parts(const ConvSpec& s) {
+  if (is_deterministic()) return 1;
+  const int64_t pixels = s.batch * element_count(s.out_size());
+  const int64_t products =
+      pixels * s.out_channels * (s.in_channels / s.groups) * element_count(s.kernel_size);
+  return std::clamp<int64_t>(2 * products / kParallelWork, 1, num_threads());
+}
+
+/// The kernel that `make` makes, unless there is a reason against or the library refuses.
+template <class Make>
+PrepareResult prepare(const ConvSpec& spec, const char* what, Make make) {
+  if (std::string reason = reason_to_decline(spec); !reason.empty())
+    return {nullptr, std::move(reason)};
+  const OneThreadScope scope;
   try {
-    return {make(false), {}};
+    return {make(), {}};
   } catch (const dnnl::error& e) {
     return {nullptr, fmt::format("oneDNN has no {} for this case ({})", what, e.message)};
   }
@@ -265,18 +280,56 @@ Shape ConvSpec::out_size() const {
 }
 
 PrepareResult prepare_conv_forward(const ConvSpec& spec) {
-  return prepare(spec, "convolution", kLeastForward,
-                 [&](bool winograd) { return make_forward(spec, winograd); });
+  return prepare(spec, "convolution", [&] {
+    std::vector<Part> parts;
+    const auto in = static_cast<int64_t>(size_of(spec.dtype)),
+               out = static_cast<int64_t>(size_of(spec.out_dtype));
+    for (const ConvPiece& piece : divide(spec, useful_parts(spec), ConvRows::kOfY)) {
+      parts.push_back({make_piece(piece.spec, kLeastForward, make_forward),
+                       {piece.x_offset * in, 0, 0},
+                       {piece.y_offset * out}});
+    }
+    return in_parts(std::move(parts));
+  });
 }
 
 PrepareResult prepare_conv_backward_data(const ConvSpec& spec) {
-  return prepare(spec, "gradient of a convolution's input", kLeastBackward,
-                 [&](bool winograd) { return make_backward_data(spec, winograd); });
+  return prepare(spec, "gradient of a convolution's input", [&] {
+    std::vector<Part> parts;
+    const auto in = static_cast<int64_t>(size_of(spec.dtype)),
+               out = static_cast<int64_t>(size_of(spec.out_dtype));
+    for (const ConvPiece& piece : divide(spec, useful_parts(spec), ConvRows::kOfX)) {
+      parts.push_back({make_piece(piece.spec, kLeastBackward, make_backward_data),
+                       {piece.y_offset * in, 0},
+                       {piece.x_offset * out}});
+    }
+    return in_parts(std::move(parts));
+  });
 }
 
 PrepareResult prepare_conv_backward_weights(const ConvSpec& spec) {
-  return prepare(spec, "gradient of a convolution's weights", kLeastBackward,
-                 [&](bool winograd) { return make_backward_weights(spec, winograd); });
+  return prepare(spec, "gradient of a convolution's weights", [&] {
+    // So many terms of one product pay for adding up a result.
+    constexpr int64_t kLeastTerms = 64;
+    const int64_t terms = spec.batch * element_count(spec.out_size());
+    const int64_t most =
+        std::clamp<int64_t>(terms / kLeastTerms, 1, std::min(useful_parts(spec), kMostSummedParts));
+    std::vector<ConvPiece> pieces = divide(spec, most, ConvRows::kOfY);
+    if (pieces.size() == 1) return make_piece(spec, kLeastBackward, make_backward_weights);
+    std::vector<Part> parts;
+    const auto in = static_cast<int64_t>(size_of(spec.dtype));
+    for (ConvPiece& piece : pieces) {
+      piece.spec.out_dtype = piece.spec.bias_dtype = DType::kF32;
+      parts.push_back({make_piece(piece.spec, kLeastBackward, make_backward_weights),
+                       {piece.x_offset * in, piece.y_offset * in},
+                       {}});
+    }
+    const int64_t weights =
+        element_count(spec.kernel_size) * (spec.in_channels / spec.groups) * spec.out_channels;
+    std::vector<SummedOutput> outputs{{weights, spec.out_dtype}};
+    if (spec.has_bias) outputs.push_back({spec.out_channels, spec.bias_dtype});
+    return in_summed_parts(std::move(parts), std::move(outputs));
+  });
 }
 
 }  // namespace linnet::cpu::onednn

@@ -8,6 +8,7 @@
 #include "kernels/cpu/onednn/compat.h"
 #include "kernels/cpu/onednn/epilogue.h"
 #include "kernels/cpu/onednn/onednn.h"
+#include "kernels/cpu/onednn/parts.h"
 #include "kernels/cpu/onednn/pipeline.h"
 #include "kernels/cpu/onednn/thread_scope.h"
 #include "linnet/deterministic.h"
@@ -203,9 +204,8 @@ std::unique_ptr<Prepared> make_linear_matmul(const MatmulSpec& s, const GemmProb
   return builder.finish(implementation_of(pd));
 }
 
-std::unique_ptr<Prepared> make_library_matmul(const MatmulSpec& s, const GemmProblem& p) {
-  const bool alone = p.work() < kParallelWork || is_deterministic();
-  const ThreadScope scope(alone ? 1 : available_threads());
+/// Product, bias, activation and residual on one thread.
+std::unique_ptr<Prepared> make_part(const MatmulSpec& s, const GemmProblem& p) {
   if (!s.activation) return make_linear_matmul(s, p);
   MatmulSpec product = s;
   product.has_residual = false;
@@ -213,6 +213,88 @@ std::unique_ptr<Prepared> make_library_matmul(const MatmulSpec& s, const GemmPro
   for (const int64_t size : {p.m, p.n}) epilogue.shape.push_back(size);
   for (const int64_t stride : {p.out_row, int64_t{1}}) epilogue.strides.push_back(stride);
   return with_epilogue(make_linear_matmul(product, p), std::move(epilogue));
+}
+
+/// How many ways each dimension of the result is cut.
+struct Grid {
+  int64_t batch = 1, m = 1, n = 1;
+};
+
+// Borders of parts: whole vectors and cache lines of a row, whole blocks of rows.
+constexpr int64_t kRowGranule = 8;
+constexpr int64_t kColumnGranule = 16;
+
+size_t longest_batch(const GemmProblem& p) {
+  return static_cast<size_t>(std::max_element(p.batch.begin(), p.batch.end()) - p.batch.begin());
+}
+
+/// The time of the largest part in multiply-adds. Every part packs operands of its own, and packing
+/// an element takes as long as so many of them.
+double cost(const GemmProblem& p, const Grid& grid) {
+  constexpr double kPacking = 8;
+  const auto part = [](int64_t total, int64_t parts, int64_t granule) {
+    const int64_t granules = (total + granule - 1) / granule;
+    return static_cast<double>(std::min(total, (granules + parts - 1) / parts * granule));
+  };
+  const double m = part(p.m, grid.m, kRowGranule), n = part(p.n, grid.n, kColumnGranule);
+  const double batch = p.batch.empty() ? 1 : part(p.batch[longest_batch(p)], grid.batch, 1);
+  return batch * (m * n + kPacking * (m + n));
+}
+
+/// The best of all grids with `parts` cells.
+Grid choose_grid(const GemmProblem& p, int64_t parts) {
+  Grid best;
+  double least = std::numeric_limits<double>::infinity();
+  for (int64_t batch = 1; batch <= parts; ++batch) {
+    if (parts % batch || (batch > 1 && p.batch.empty())) continue;
+    for (int64_t m = 1; m <= parts / batch; ++m) {
+      if (parts / batch % m) continue;
+      const Grid grid{batch, m, parts / batch / m};
+      if (const double c = cost(p, grid); c < least) least = c, best = grid;
+    }
+  }
+  return best;
+}
+
+/// The part of the product for these ranges.
+Part make_part(const MatmulSpec& s, const GemmProblem& whole, PartRange batch, PartRange m,
+               PartRange n) {
+  GemmProblem p = whole;
+  int64_t a = m.first * p.a_row, b = n.first * p.b_column, out = m.first * p.out_row + n.first;
+  p.m = m.size(), p.n = n.size();
+  if (!p.batch.empty()) {
+    const size_t axis = longest_batch(p);
+    p.batch[axis] = batch.size();
+    a += batch.first * p.a_batch[axis];
+    b += batch.first * p.b_batch[axis];
+    out += batch.first * p.out_batch[axis];
+  }
+  const auto bytes = [](int64_t elements, DType dtype) {
+    return elements * static_cast<int64_t>(size_of(dtype));
+  };
+  Part part{make_part(s, p), {bytes(a, s.dtype), bytes(b, s.dtype)}, {bytes(out, s.out_dtype)}};
+  if (s.has_bias) part.inputs.push_back(bytes(n.first, s.bias_dtype));
+  if (s.has_residual) part.inputs.push_back(bytes(out, s.out_dtype));
+  return part;
+}
+
+/// Divided among the threads unless it is small; only the result is, never the sum of an element.
+std::unique_ptr<Prepared> make_library_matmul(const MatmulSpec& s, const GemmProblem& p) {
+  const OneThreadScope scope;
+  const bool alone = p.work() < kParallelWork || is_deterministic();
+  const int64_t threads =
+      alone ? 1 : std::min<int64_t>(available_threads(), 2 * p.work() / kParallelWork);
+  const Grid grid = choose_grid(p, threads);
+  const int64_t batch = p.batch.empty() ? 1 : p.batch[longest_batch(p)];
+  std::vector<Part> parts;
+  for (int64_t i = 0; i < threads; ++i) {
+    const PartRange of_batch = part_range(batch, grid.batch, i / (grid.m * grid.n));
+    const PartRange of_m = part_range(p.m, grid.m, i / grid.n % grid.m, kRowGranule);
+    const PartRange of_n = part_range(p.n, grid.n, i % grid.n, kColumnGranule);
+    if (of_batch.size() * of_m.size() * of_n.size() > 0)
+      parts.push_back(make_part(s, p, of_batch, of_m, of_n));
+  }
+  return in_parts(std::move(parts));
 }
 
 template <class T>
@@ -250,7 +332,6 @@ PrepareResult prepare_bf16(const MatmulSpec& spec) {
 PrepareResult prepare_matmul(const MatmulSpec& spec) {
   if (std::string reason = reason_to_decline(spec); !reason.empty())
     return {nullptr, std::move(reason)};
-  apply_num_threads();
   switch (spec.dtype) {
     case DType::kF64:
       return own_matmul<double>(spec);

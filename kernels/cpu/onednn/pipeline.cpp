@@ -1,7 +1,6 @@
 #include "kernels/cpu/onednn/pipeline.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <array>
 #include <atomic>
@@ -102,8 +101,7 @@ class CallStates {
 
 class Pipeline final : public Prepared {
  public:
-  Pipeline(PipelinePlan plan, std::string implementation)
-      : plan_(std::move(plan)), states_(plan_), threads_(omp_get_max_threads()) {
+  Pipeline(PipelinePlan plan, std::string implementation) : plan_(std::move(plan)), states_(plan_) {
     implementation_ = std::move(implementation);
   }
 
@@ -111,12 +109,7 @@ class Pipeline final : public Prepared {
 
   void execute(std::span<const void* const> inputs, std::span<void* const> outputs,
                void* workspace) const override {
-    if (threads_ > 1 && omp_in_parallel()) {
-      throw DeviceError(fmt::format(
-          "oneDNN ({}): called inside an OpenMP parallel region. Hint: prepare it with one thread",
-          implementation_));
-    }
-    const ThreadScope as_prepared(threads_);
+    const OneThreadScope as_prepared;
     const Lease lease{states_, states_.take()};
     for (size_t i = 0; i < plan_.places.size(); ++i) {
       const Place place = plan_.places[i];
@@ -138,7 +131,6 @@ class Pipeline final : public Prepared {
 
   PipelinePlan plan_;
   mutable CallStates states_;
-  int threads_;
 };
 
 }  // namespace

@@ -15,8 +15,8 @@ namespace linnet::cpu {
 
 /// A launchable kernel for fixed shapes, types and strides. `execute` may be called from several
 /// threads at once, each with a workspace of its own; it does not allocate after the first call of
-/// as many threads as ever run it together. It computes with the number of OpenMP threads that was
-/// set at preparation and must not be called inside a parallel region if that was more than one.
+/// as many threads as ever run it together. The work is divided for the number of threads at
+/// preparation, and gives the same bits whatever number there is when it runs.
 class Prepared {
  public:
   virtual ~Prepared() = default;

@@ -1,22 +1,22 @@
-// Private: how many threads the library uses. It decides at preparation, and what it prepared for
-// one number must run with that number.
+// Private: oneDNN computes on the thread that calls it. How work is divided is decided in parts.h.
 #pragma once
 
 #include <omp.h>
 
 namespace linnet::cpu::onednn {
 
-/// OpenMP's number of threads for a scope, in this thread alone.
-class ThreadScope {
+/// One thread for oneDNN in a scope, in this thread alone. It asks OpenMP for the number when it
+/// prepares, and again when it runs.
+class OneThreadScope {
  public:
-  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) { set(threads); }
-  ~ThreadScope() { set(before_); }
-  ThreadScope(const ThreadScope&) = delete;
-  ThreadScope& operator=(const ThreadScope&) = delete;
+  OneThreadScope() : before_(omp_get_max_threads()) { set(1); }
+  ~OneThreadScope() { set(before_); }
+  OneThreadScope(const OneThreadScope&) = delete;
+  OneThreadScope& operator=(const OneThreadScope&) = delete;
 
  private:
-  static void set(int threads) {
-    if (threads != omp_get_max_threads()) omp_set_num_threads(threads);
+  void set(int threads) const {
+    if (before_ != 1) omp_set_num_threads(threads);
   }
   const int before_;
 };

@@ -15,12 +15,15 @@ namespace linnet {
 
 /// Sets the number of threads of every CPU kernel called from now on, in any thread of the process.
 /// The default is the OMP_NUM_THREADS environment variable, or the number of processors.
+/// The threads are made when they are first needed, and belong to the library: it shares them with
+/// nobody, and they sleep when there is nothing to do. A forked child makes new ones.
 /// @throws ValueError if `count` is less than one or more than 256 and four times the number of
-/// processors; DeviceError for more than one in a child that was forked after several were used.
+/// processors.
 void set_num_threads(int count);
 
-/// The number of threads a CPU kernel may use: 1 inside an OpenMP parallel region of the caller,
-/// and in a child that was forked after several were used.
+/// The number of threads a CPU kernel may use: 1 inside an OpenMP parallel region of the caller.
+/// Kernels that several threads of a program call at once get the threads one at a time; the others
+/// compute on the thread that called them meanwhile.
 int num_threads();
 
 namespace cpu {
@@ -60,10 +63,6 @@ int64_t parallel_slots(int64_t total, int64_t grain);
 /// below `parallel_slots(total, grain)`.
 void parallel_for_slots(int64_t total, int64_t grain,
                         FunctionRef<void(int64_t begin, int64_t end, int64_t slot)> body);
-
-/// Tells OpenMP about num_threads() in the calling thread, whose setting is private to it. To be
-/// called before a library that sizes its own parallel regions, such as oneDNN.
-void apply_num_threads();
 
 }  // namespace cpu
 }  // namespace linnet

@@ -22,6 +22,7 @@
 #include "linnet/io/npy.h"
 #include "linnet/io/npz.h"
 #include "linnet/io/safetensors.h"
+#include "linnet/io/tree_file.h"
 
 namespace linnet::fuzz {
 
@@ -144,6 +145,14 @@ inline void run_json(Bytes input) try {
 } catch (const IoError&) {
 }
 
+inline void run_index(Bytes input) try {
+  const auto files =
+      parse_safetensors_index({reinterpret_cast<const char*>(input.data()), input.size()});
+  for (const auto& [array, file] : files)
+    require(file.find('/') == std::string::npos, "a file is outside the folder of its index");
+} catch (const IoError&) {
+}
+
 inline void run_idx(Bytes input) try {
   const HostArray array = parse_idx(copy_of(input), "IDX", uint64_t{1} << 20);
   require(array.byte_size() <= (uint64_t{1} << 20), "limit exceeded");
@@ -171,6 +180,7 @@ struct Target {
   void (*run)(Bytes);
 };
 inline constexpr Target kTargets[] = {{"safetensors", run_safetensors},
+                                      {"index", run_index},
                                       {"npy", run_npy},
                                       {"json", run_json},
                                       {"idx", run_idx},

@@ -21,6 +21,7 @@ import jax
 
 from cases import bridge
 from cases import bridge_module
+from cases import contrib
 from cases import control_flow
 from cases import demo
 from cases import dynamic_scale
@@ -52,6 +53,7 @@ MAKERS = {
     "layers": layers.make,
     "linen_transforms": linen_transforms.make,
     "named_axes": named_axes.make,
+    "contrib": contrib.make,
     "optim": optim.make,
     "optim_long": optim_long.make,
     "losses": losses.make,

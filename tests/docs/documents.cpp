@@ -106,7 +106,8 @@ std::string without_trailing_space(std::string text) {
 std::vector<std::string> documents() {
   return {"README.md",      "CONTRIBUTING.md", "docs/tutorial.md",
           "docs/errors.md", "docs/design.md",  "docs/gpu-status.md",
-          "docs/migration.md", "docs/weights.md", "docs/layers.md", "docs/flax_pytorch_linnet.md", "docs/recipes.md"};
+          "docs/migration.md", "docs/data.md", "docs/weights.md", "docs/layers.md",
+          "docs/flax_pytorch_linnet.md", "docs/recipes.md"};
 }
 
 const std::vector<Block>& blocks() {

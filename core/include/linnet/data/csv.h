@@ -3,7 +3,7 @@
 //   auto table = data::CsvTable::read("iris.csv");
 //   Tensor x = table.matrix({"sepal_length", "sepal_width"});          // f32[rows,2]
 //   auto [codes, names] = table.categories("species");                 // i32[rows], {"setosa", …}
-//   data::InMemory set(Batch{x, codes});
+//   auto set = data::in_memory(Batch{x, codes});
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Data sets: a number of examples, and a function that makes a batch of any of them.
 //
 //   struct Batch { Tensor image, label; };
-//   data::InMemory train(Batch{images, labels});                    // f32[60000,28,28], i32[60000]
+//   auto train = data::in_memory(Batch{images, labels});            // f32[60000,28,28], i32[60000]
 //   Batch two = train.gather(std::array<int64_t, 2>{7, 3});         // f32[2,28,28], i32[2]
 //   auto scaled = data::mapped(train, [](Batch b) { b.image /= 255; return b; });
 //   data::Loader loader(scaled, {.batch_size = 128, .shuffle = Key(0), .workers = 2});
@@ -69,6 +69,12 @@ class InMemory {
   Tree tree_;
   int64_t size_;
 };
+
+/// The same without naming the type, also as an argument of a constructor.
+template <class Tree>
+InMemory<Tree> in_memory(const Tree& tree) {
+  return InMemory<Tree>(tree);
+}
 
 /// `f(batch)` of every batch of another set; with workers it runs on their threads.
 template <DataSet D, class F>

@@ -1,7 +1,7 @@
 // Batches of a data set in order, epoch after epoch: shuffled by a key, made by worker threads,
 // resumed exactly where a checkpoint was written.
 //
-//   data::Loader loader(data::InMemory(Batch{images, labels}),
+//   data::Loader loader(data::in_memory(Batch{images, labels}),
 //                       {.batch_size = 128, .shuffle = Key(0), .workers = 2});
 //   while (loader.epoch() < 10) {
 //     for (const Batch& batch : loader) step(model, optimizer, batch);     // the rest of this

@@ -45,7 +45,7 @@ Tensor train(Network& network, optim::Optimizer& optimizer, const Key& key) {
   // Other points in every step: 0 < t < 1, -1 < x < 1.
   const Key keys = random::split(key, 4);
   const auto uniform = [&](int64_t which, int64_t count, double low) {
-    return random::uniform(keys[which], {count}, DType::kF32, low, 1);
+    return random::uniform(keys[which], {count}, low, 1);
   };
   const Tensor t = uniform(0, kInside, 0), x = uniform(1, kInside, -1);
   // A third of the points of the border is at t = 0, a third on each side.

@@ -48,8 +48,8 @@ struct Episodes {
 };
 
 Episodes play(const Policy& policy, const Key& key) {
-  const Key keys = random::split(key);
-  const Tensor start = random::uniform(keys[0], {kEpisodes, 4}, DType::kF32, -0.05, 0.05);
+  const auto [start_key, play_key] = random::split<2>(key);
+  const Tensor start = random::uniform(start_key, {kEpisodes, 4}, -0.05, 0.05);
   const auto turn = [&](const std::pair<Tensor, Tensor>& carry, const Key& turn_key) {
     const auto& [s, alive] = carry;
     const Tensor log_p = log_softmax(policy(s));
@@ -63,7 +63,7 @@ Episodes play(const Policy& policy, const Key& key) {
                      Episodes{where(alive, chosen, 0), next_alive.astype(DType::kF32)});
   };
   return scan(turn, std::pair(start, ones({kEpisodes}, DType::kBool)),
-              random::split(keys[1], kTime))
+              random::split(play_key, kTime))
       .second;
 }
 

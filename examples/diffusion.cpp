@@ -37,7 +37,7 @@ struct Denoiser {
 
   /// mixed: [batch, 14, 14, 1], angle: [batch] -> v like mixed.
   Tensor operator()(const Tensor& mixed, const Tensor& angle) const {
-    const Tensor waves = expand_dims(angle, 1) * exp2(arange(6).astype(DType::kF32));
+    const Tensor waves = expand_dims(angle, 1) * exp2(arange(6, DType::kF32));
     const Tensor level = angle_out(silu(angle_in(concatenate({sin(waves), cos(waves)}, 1))));
     const Tensor fine = silu(in(mixed));
     Tensor coarse = silu(down(fine) + expand_dims(level, {1, 2}));
@@ -47,10 +47,10 @@ struct Denoiser {
 };
 
 Tensor train(Denoiser& model, optim::Optimizer& optimizer, const Tensor& pictures, const Key& key) {
-  const Key keys = random::split(key, 3);
-  const Tensor x = take(pictures, random::randint(keys[0], {kBatch}, 0, pictures.shape(0)));
-  const Tensor noise = random::normal(keys[1], x.shape());
-  const Tensor angle = random::uniform(keys[2], {kBatch}, DType::kF32, 0, kRight);
+  const auto [row_key, noise_key, angle_key] = random::split<3>(key);
+  const Tensor x = take(pictures, random::randint(row_key, {kBatch}, 0, pictures.shape(0)));
+  const Tensor noise = random::normal(noise_key, x.shape());
+  const Tensor angle = random::uniform(angle_key, {kBatch}, 0, kRight);
   const Tensor c = cos(angle).reshape(-1, 1, 1, 1), s = sin(angle).reshape(-1, 1, 1, 1);
   const auto [loss, gradients] = nnx::value_and_grad(
       [&](Denoiser& m) { return mean(square(m(c * x + s * noise, angle) - (c * noise - s * x))); },

@@ -75,7 +75,7 @@ double largest(const Tensor& x) { return max(abs(x)).item<double>(); }
 
 int main() {
   // Double precision, as is usual for constitutive laws.
-  const Tensor strains = 0.2 * random::uniform(Key(0), {10000, 6}, DType::kF64, -1, 1);
+  const Tensor strains = random::uniform(Key(0), {10000, 6}, -0.2, 0.2, DType::kF64);
   const auto compiled = jit(response);
   compiled(strains);
   const auto begin = std::chrono::steady_clock::now();

@@ -21,14 +21,14 @@ struct Batch {
 
 /// Sine, square and triangle waves of any phase, with noise.
 Batch waves(const Key& key, int64_t count) {
-  const Key keys = random::split(key, 3);
-  const Tensor label = random::randint(keys[0], {count}, 0, kClasses);
-  const Tensor phase = random::uniform(keys[1], {count, 1}, DType::kF32, 0, 2 * std::numbers::pi);
+  const auto [label_key, phase_key, noise_key] = random::split<3>(key);
+  const Tensor label = random::randint(label_key, {count}, 0, kClasses);
+  const Tensor phase = random::uniform(phase_key, {count, 1}, 0, 2 * std::numbers::pi);
   const Tensor sine = sin(2 * std::numbers::pi * arange(kSamples) / kSamples + phase);
   const Tensor kind = expand_dims(label, 1);
   const Tensor clean =
       where(kind == 0, sine, where(kind == 1, sign(sine), 2 / std::numbers::pi * asin(sine)));
-  return {clean + 0.1 * random::normal(keys[2], clean.shape()), label};
+  return {clean + 0.1 * random::normal(noise_key, clean.shape()), label};
 }
 
 // The old code: functional modules, whose variables are a dictionary.

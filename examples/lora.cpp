@@ -39,12 +39,12 @@ struct Batch {
 
 /// Points on two arms of a spiral, which is wound by `turns`.
 Batch spirals(const Key& key, int64_t count, double turns) {
-  const Key keys = random::split(key, 3);
-  const Tensor arm = random::randint(keys[0], {count}, 0, 2);
-  const Tensor radius = sqrt(random::uniform(keys[1], {count}, DType::kF32, 0.02, 1));
+  const auto [arm_key, radius_key, noise_key] = random::split<3>(key);
+  const Tensor arm = random::randint(arm_key, {count}, 0, 2);
+  const Tensor radius = sqrt(random::uniform(radius_key, {count}, 0.02, 1));
   const Tensor angle = 2 * std::numbers::pi * turns * radius + std::numbers::pi * arm;
   const Tensor x = expand_dims(radius, 1) * stack({cos(angle), sin(angle)}, 1);
-  return {x + 0.02 * random::normal(keys[2], x.shape()), arm};
+  return {x + 0.02 * random::normal(noise_key, x.shape()), arm};
 }
 
 template <class Model>

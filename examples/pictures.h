@@ -18,9 +18,9 @@ using linnet::Tensor;
 inline Tensor draw(const linnet::Key& key, int64_t count) {
   const linnet::Key keys = linnet::random::split(key, 6);
   const auto number = [&](int64_t which, double low, double high) {
-    return linnet::random::uniform(keys[which], {count, 1, 1}, linnet::DType::kF32, low, high);
+    return linnet::random::uniform(keys[which], {count, 1, 1}, low, high);
   };
-  const Tensor position = linnet::arange(28).astype(linnet::DType::kF32);
+  const Tensor position = linnet::arange(28, linnet::DType::kF32);
   const Tensor dx = abs(position.reshape(1, 1, 28) - number(0, 11, 17)) / number(1, 4, 11);
   const Tensor dy = abs(position.reshape(1, 28, 1) - number(2, 11, 17)) / number(3, 4, 11);
   const Tensor p = number(4, 1, 6);

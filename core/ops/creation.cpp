@@ -179,7 +179,7 @@ Tensor iota_on(Device device, DType dtype, const Shape& shape, int64_t axis) {
                   IotaParams{dtype, shape, normalize_axis(axis, shape.size(), "iota"), device});
 }
 
-Tensor arange(int64_t stop) { return arange(int64_t{0}, stop, int64_t{1}); }
+Tensor arange(int64_t stop, DType dtype) { return arange(int64_t{0}, stop, int64_t{1}, dtype); }
 
 Tensor arange(double start, double stop, double step, DType dtype) {
   const double count = std::ceil((stop - start) / step);

@@ -226,4 +226,8 @@ std::string to_string(const State& state) {
   return out;
 }
 
+std::ostream& operator<<(std::ostream& stream, const State& state) {
+  return stream << to_string(state);
+}
+
 }  // namespace linnet::nnx

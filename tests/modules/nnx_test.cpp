@@ -2,9 +2,13 @@
 // streams, modes and gradients.
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "linnet/core.h"
 #include "linnet/error.h"
+#include "linnet/losses.h"
 #include "linnet/nnx.h"
+#include "linnet/optim.h"
 
 namespace linnet {
 namespace {
@@ -65,6 +69,27 @@ TEST(Nnx, N_009_N_010_metadata_and_old_spellings) {
   EXPECT_EQ(*w.metadata().get<AxisNames>("out_sharding"), AxisNames{"data"});
   w.set_metadata("tag", std::string("frozen"));
   EXPECT_EQ(*w.metadata().get<std::string>("tag"), "frozen");
+}
+
+TEST(Nnx, flax_and_optax_names_of_what_is_elsewhere) {
+  const Tensor x = linspace(-2, 2, 6).reshape(2, 3), y = tensor({0, 2});
+  EXPECT_EQ(floats(nnx::gelu(x)), floats(gelu(x)));
+  EXPECT_EQ(floats(nnx::jit([](const Tensor& t) { return nnx::softmax(t); })(x)),
+            floats(softmax(x)));
+  EXPECT_EQ(floats(optim::l2_loss(x, 1)), floats(loss::l2_loss(x, 1)));
+  const std::vector<float> expected = floats(softmax_cross_entropy_with_integer_labels(x, y));
+  EXPECT_EQ(floats(loss::softmax_cross_entropy_with_integer_labels(x, y)), expected);
+  EXPECT_EQ(floats(optim::softmax_cross_entropy_with_integer_labels(x, y)), expected);
+
+  Mlp model = make();
+  nnx::Optimizer optimizer(model, optim::sgd(0.5));
+  const Tensor bias = model.down.bias->value();
+  const auto grads = nnx::grad([](Mlp& m) { return sum(m.down.bias->value()); }, model);
+  optimizer.update(model, grads);
+  EXPECT_EQ(floats(*model.down.bias), floats(bias - 0.5f));
+  std::ostringstream text;
+  text << grads;
+  EXPECT_EQ(text.str(), nnx::to_string(grads));
 }
 
 TEST(Nnx, N_011_hooks) {

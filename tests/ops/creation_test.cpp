@@ -38,6 +38,7 @@ TEST(Creation, J_032_iota_counts_along_one_axis) {
 
 TEST(Creation, J_006_arange_counts_with_ceil) {
   expect_tensor(arange(3), {DType::kI32, {3}}, {0, 1, 2});
+  expect_tensor(arange(3, DType::kF64), {DType::kF64, {3}}, {0, 1, 2});
   expect_tensor(arange(1, 4), {DType::kI32, {3}}, {1, 2, 3});
   expect_tensor(arange(0, 1, 0.5), {DType::kF32, {2}}, {0, 0.5});
   expect_tensor(arange(5, 0, -2), {DType::kI32, {3}}, {5, 3, 1});

@@ -108,6 +108,10 @@ TEST(RandomKeys, J_058_split) {
                                                56197195, 961309823, 927208350, 676898860}));
   EXPECT_EQ(words(split(Key(1701), Shape{2, 2})), words(split(Key(1701), 4)));
   EXPECT_EQ(split(Key(1701), Shape{2, 2}).shape(), (Shape{2, 2}));
+  const auto [first, second, third] = split<3>(Key(0));
+  EXPECT_EQ(words(third), (Words{4146024105, 2718843009}));
+  EXPECT_EQ(words(first), words(split(Key(0), 3)[0]));
+  EXPECT_EQ(words(second), words(split(Key(0), 3)[1]));
 }
 
 TEST(RandomKeys, J_058_a_longer_split_extends_a_shorter_one_and_is_fold_in) {

@@ -133,6 +133,9 @@ TEST(RandomSamplers, J_064_older_layout) {
 
 TEST(RandomSamplers, J_060_uniform) {
   expect_values(random::uniform(Key(0), {3}), {0.947667, 0.9785799, 0.33229148}, 1e-7, "key 0");
+  EXPECT_EQ(random::uniform(Key(0), {3}, -2, 2).to_vector<float>(),
+            random::uniform(Key(0), {3}, DType::kF32, -2, 2).to_vector<float>());
+  EXPECT_EQ(random::uniform(Key(0), {3}, 0, 1, DType::kF64).dtype(), DType::kF64);
   expect_values(random::uniform(Key(51), {4}), {0.471269, 0.12344253, 0.17550635, 0.5663593}, 1e-7,
                 "key 51");
   const Key keys = random::fold_in(random::split(random::fold_in(Key(123), 0), 3), 0);

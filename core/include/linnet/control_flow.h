@@ -107,6 +107,9 @@ auto carry_to_carry(const F& f) {
   };
 }
 
+template <class T>
+concept TwoResults = tree::detail::is_tuple<T> && std::tuple_size_v<T> == 2;
+
 /// `f(args...)`, a pair or tuple of two, as a pair of a Carry and what is stacked.
 template <class Carry, class F>
 auto step_of(const F& f) {
@@ -116,15 +119,17 @@ auto step_of(const F& f) {
                   "(with the carry alone if there are none); its parameters do not fit");
     auto result = f(args...);
     using R = decltype(result);
-    static_assert(tree::detail::is_tuple<R> && std::tuple_size_v<R> == 2,
+    static_assert(TwoResults<R>,
                   "the step of a scan returns a pair: the new carry, and what is stacked");
-    using First = std::tuple_element_t<0, R>;
-    using Stacked = Carried<std::tuple_element_t<1, R>>;
-    static_assert(std::is_same_v<Carried<First>, Carry>,
-                  "the step of a scan must return a carry of the type that it is given (a number "
-                  "counts as a Tensor)");
-    return std::pair<Carry, Stacked>(as_tensors<Carry>(std::get<0>(result)),
-                                     as_tensors<Stacked>(std::get<1>(result)));
+    if constexpr (TwoResults<R>) {
+      using First = std::tuple_element_t<0, R>;
+      using Stacked = Carried<std::tuple_element_t<1, R>>;
+      static_assert(std::is_same_v<Carried<First>, Carry>,
+                    "the step of a scan must return a carry of the type that it is given (a number "
+                    "counts as a Tensor)");
+      return std::pair<Carry, Stacked>(as_tensors<Carry>(std::get<0>(result)),
+                                       as_tensors<Stacked>(std::get<1>(result)));
+    }
   };
 }
 

@@ -45,7 +45,7 @@ Tensor full_like(const Tensor& x, const Tensor& value);
 /// 0, 1, … along `axis`, repeated over the other axes.
 Tensor iota(DType dtype, const Shape& shape, int64_t axis = 0);
 /// ceil((stop - start) / step) values from `start`; i32 for integers, f32 for floats unless given.
-Tensor arange(int64_t stop);
+Tensor arange(int64_t stop, DType dtype = DType::kI32);
 Tensor arange(double start, double stop, double step = 1, DType dtype = DType::kF32);
 Tensor arange(int64_t start, int64_t stop, int64_t step, DType dtype = DType::kI32);
 template <class T>

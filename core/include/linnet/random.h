@@ -6,9 +6,11 @@
 //   Tensor mask = random::bernoulli(keys[1], 0.9, {4});     // bool[4]
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "linnet/fields.h"
@@ -66,6 +68,14 @@ Key wide_key(int64_t seed);
 /// `count` new keys (an array of keys).
 Key split(const Key& key, int64_t count = 2);
 Key split(const Key& key, const Shape& shape);
+/// The same keys one by one: `auto [first, second] = random::split<2>(key)`.
+template <size_t N>
+std::array<Key, N> split(const Key& key) {
+  const Key keys = split(key, static_cast<int64_t>(N));
+  return [&]<size_t... I>(std::index_sequence<I...>) {
+    return std::array<Key, N>{keys[static_cast<int64_t>(I)]...};
+  }(std::make_index_sequence<N>());
+}
 /// A new key from a key and a number (a u32 scalar tensor may be traced; negative literals wrap).
 Key fold_in(const Key& key, uint32_t data);
 Key fold_in(const Key& key, const Tensor& data);
@@ -75,6 +85,10 @@ Tensor bits(const Key& key, const Shape& shape = {}, DType dtype = DType::kU32);
 /// [low, high) in the dtype; docs/rng.md section 3.
 Tensor uniform(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32,
                const Tensor& low = 0.0, const Tensor& high = 1.0);
+inline Tensor uniform(const Key& key, const Shape& shape, const Tensor& low, const Tensor& high,
+                      DType dtype = DType::kF32) {
+  return uniform(key, shape, dtype, low, high);
+}
 Tensor normal(const Key& key, const Shape& shape = {}, DType dtype = DType::kF32);
 /// Standard normal cut to the open interval (lower, upper).
 Tensor truncated_normal(const Key& key, const Tensor& lower, const Tensor& upper,

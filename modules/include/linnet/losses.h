@@ -5,7 +5,8 @@
 //   Tensor loss = mean(loss::huber_loss(predictions, targets));
 //   Tensor part = loss::softmax_cross_entropy(logits, labels, {.where = allowed});
 //
-// softmax_cross_entropy over all classes and cross_entropy are operations (ops.h).
+// softmax_cross_entropy over all classes and cross_entropy are operations (ops.h). All are also in
+// the namespace optim.
 #pragma once
 
 #include <optional>
@@ -98,6 +99,14 @@ struct CtcOptions {
 Tensor ctc_loss(const Tensor& logits, const Tensor& logit_paddings, const Tensor& labels,
                 const Tensor& label_paddings, const CtcOptions& options = {});
 
+using linnet::cross_entropy;
+using linnet::softmax_cross_entropy;
+using linnet::softmax_cross_entropy_with_integer_labels;
+
 }  // namespace linnet::loss
+
+namespace linnet::optim {
+using namespace loss;  // as in optax
+}  // namespace linnet::optim
 
 #pragma GCC visibility pop

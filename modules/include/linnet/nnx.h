@@ -18,6 +18,8 @@
 #else
 
 #include "linnet/init.h"
+#include "linnet/jit.h"
+#include "linnet/layers/activation.h"
 #include "linnet/nnx/graph.h"
 #include "linnet/nnx/layers_attention.h"
 #include "linnet/nnx/layers_conv.h"
@@ -36,5 +38,9 @@
 #include "linnet/nnx/variable_ops.h"
 #include "linnet/ops.h"
 #include "linnet/summary.h"
+
+namespace linnet::nnx {
+using linnet::jit;
+}  // namespace linnet::nnx
 
 #endif  // C++20

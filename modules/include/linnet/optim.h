@@ -380,6 +380,10 @@ class Optimizer {
 
 }  // namespace linnet::optim
 
+namespace linnet::nnx {
+using optim::Optimizer;
+}  // namespace linnet::nnx
+
 namespace linnet::tree {
 template <>
 struct Traits<optim::Optimizer> {

@@ -1,7 +1,7 @@
-// Activation functions that are not operations of their own (ops.h has the others), the same in
-// both module APIs.
+// Activation functions under the names of both module APIs: the operations of ops.h, and one that
+// is none.
 //
-//   Tensor y = linen::standardize(x);       // mean 0 and variance 1 along the last axis
+//   Tensor y = nnx::gelu(x);                // linnet::gelu
 #pragma once
 
 #include "linnet/nn.h"
@@ -17,10 +17,18 @@ Tensor hard_swish(const Tensor& x);
 
 namespace linnet::linen {
 using layers::hard_swish;
+using linnet::celu, linnet::elu, linnet::gelu, linnet::glu, linnet::hard_sigmoid, linnet::hard_silu,
+    linnet::hard_tanh, linnet::leaky_relu, linnet::log_sigmoid, linnet::log_softmax,
+    linnet::logsumexp, linnet::one_hot, linnet::relu, linnet::relu6, linnet::selu, linnet::sigmoid,
+    linnet::silu, linnet::soft_sign, linnet::softmax, linnet::softplus, linnet::swish, linnet::tanh;
 }  // namespace linnet::linen
 
 namespace linnet::nnx {
 using layers::hard_swish;
+using linnet::celu, linnet::elu, linnet::gelu, linnet::glu, linnet::hard_sigmoid, linnet::hard_silu,
+    linnet::hard_tanh, linnet::leaky_relu, linnet::log_sigmoid, linnet::log_softmax,
+    linnet::logsumexp, linnet::one_hot, linnet::relu, linnet::relu6, linnet::selu, linnet::sigmoid,
+    linnet::silu, linnet::soft_sign, linnet::softmax, linnet::softplus, linnet::swish, linnet::tanh;
 }  // namespace linnet::nnx
 
 #pragma GCC visibility pop

@@ -122,6 +122,7 @@ std::vector<State> filter_state(const State& state, const std::vector<Filter>& f
 /// Later states win.
 State merge_state(const std::vector<const State*>& states);
 std::string to_string(const State& state);
+std::ostream& operator<<(std::ostream& stream, const State& state);
 
 }  // namespace linnet::nnx
 

@@ -30,6 +30,7 @@ from cases import flax_files
 from cases import layers
 from cases import linen_transforms
 from cases import losses
+from cases import models
 from cases import named_axes
 from cases import nnx_training
 from cases import nnx_transforms
@@ -57,6 +58,7 @@ MAKERS = {
     "optim": optim.make,
     "optim_long": optim_long.make,
     "losses": losses.make,
+    "models": models.make,
     "nnx_training": nnx_training.make,
     "nnx_transforms": nnx_transforms.make,
     "numpy": numpy_functions.make,

@@ -79,7 +79,27 @@ void check_bools(const HostArray& array, const std::string& place) {
   }
 }
 
-std::string header_text(const std::vector<const std::pair<const std::string, HostArray>*>& order,
+/// An array to write, and what it is called there.
+struct Item {
+  const std::string& name;
+  const HostArray& array;
+  const safetensors::ElementType& type;
+};
+
+/// @throws ValueError if it does not fit the array.
+const safetensors::ElementType& type_for(const std::string& name, const HostArray& array,
+                                         const std::map<std::string, std::string>& types) {
+  const auto found = types.find(name);
+  if (found == types.end()) return safetensors::element_type_of(array.dtype);
+  const safetensors::ElementType* type = safetensors::find_element_type(found->second);
+  if (!type || type->dtype || type->bits != 8 || array.dtype != DType::kU8) {
+    throw ValueError("write_safetensors: '" + name + "' is " + std::string(name_of(array.dtype)) +
+                     ", which cannot be the bits of " + found->second);
+  }
+  return *type;
+}
+
+std::string header_text(const std::vector<const Item*>& order,
                         const std::map<std::string, std::string>& metadata) {
   // Keys are written in the order of the values, which an object sorted by key cannot express.
   std::string text = "{";
@@ -89,13 +109,12 @@ std::string header_text(const std::vector<const std::pair<const std::string, Hos
     text += "\"" + std::string(safetensors::kMetadataKey) + "\":" + map.to_text(0);
   }
   uint64_t position = 0;
-  for (const auto* item : order) {
-    const auto& [name, array] = *item;
+  for (const Item* item : order) {
+    const auto& [name, array, type] = *item;
     Json::Array shape(array.shape.begin(), array.shape.end());
     const uint64_t end = position + array.byte_size();
     if (text.size() > 1) text += ',';
-    text += Json(name).to_text(0) + ":{\"dtype\":\"" +
-            std::string(safetensors::element_type_of(array.dtype).name) +
+    text += Json(name).to_text(0) + ":{\"dtype\":\"" + std::string(type.name) +
             "\",\"shape\":" + Json(std::move(shape)).to_text(0) + ",\"data_offsets\":[" +
             std::to_string(position) + "," + std::to_string(end) + "]}";
     position = end;
@@ -129,24 +148,40 @@ const std::map<std::string, std::string>& SafetensorsFile::metadata() const {
   return state_->header.metadata;
 }
 
+namespace {
+
+/// The values of an entry, read as `dtype`, which has the right size.
+HostArray values_of(const SafetensorsFile::State& state, const SafetensorsEntry& entry,
+                    DType dtype) {
+  const uint64_t begin = state.values_begin + entry.begin;
+  const std::byte* in_place = state.block ? state.block.get() + begin : nullptr;
+  if (in_place && reinterpret_cast<uintptr_t>(in_place) % size_of(dtype) == 0)
+    return HostArray{dtype, entry.shape, in_place, state.block};
+  WritableHostArray fresh = allocate_host_array(dtype, entry.shape);
+  state.source->read(begin, {fresh.data, fresh.array.byte_size()});
+  return std::move(fresh.array);
+}
+
+}  // namespace
+
 HostArray SafetensorsFile::array(std::string_view name) const {
   const SafetensorsEntry& entry = this->entry(name);
   const std::string place = state_->source->name() + ": tensor \"" + std::string(name) + "\": ";
   const std::optional<DType> dtype = safetensors::find_element_type(entry.dtype)->dtype;
   if (!dtype) throw IoError(place + "element type " + entry.dtype + " is not supported");
-
-  const uint64_t begin = state_->values_begin + entry.begin;
-  HostArray result;
-  const std::byte* in_place = state_->block ? state_->block.get() + begin : nullptr;
-  if (in_place && reinterpret_cast<uintptr_t>(in_place) % size_of(*dtype) == 0) {
-    result = HostArray{*dtype, entry.shape, in_place, state_->block};
-  } else {
-    WritableHostArray fresh = allocate_host_array(*dtype, entry.shape);
-    state_->source->read(begin, {fresh.data, fresh.array.byte_size()});
-    result = std::move(fresh.array);
-  }
+  HostArray result = values_of(*state_, entry, *dtype);
   if (*dtype == DType::kBool) check_bools(result, place);
   return result;
+}
+
+HostArray SafetensorsFile::bits(std::string_view name) const {
+  const SafetensorsEntry& entry = this->entry(name);
+  const safetensors::ElementType& type = *safetensors::find_element_type(entry.dtype);
+  if (type.dtype || type.bits != 8) {
+    throw IoError(state_->source->name() + ": tensor \"" + std::string(name) +
+                  "\": expected a type of eight bits that is read as its bits, got " + entry.dtype);
+  }
+  return values_of(*state_, entry, DType::kU8);
 }
 
 SafetensorsFile read_safetensors(const std::string& path, FileAccess access,
@@ -163,9 +198,13 @@ SafetensorsFile parse_safetensors(std::vector<std::byte> bytes, const std::strin
 }
 
 void write_safetensors(const std::string& path, const std::map<std::string, HostArray>& arrays,
-                       const std::map<std::string, std::string>& metadata,
-                       FileSystem& file_system) {
-  std::vector<const std::pair<const std::string, HostArray>*> order;
+                       const std::map<std::string, std::string>& metadata, FileSystem& file_system,
+                       const std::map<std::string, std::string>& types) {
+  for (const auto& [name, type] : types) {
+    if (!arrays.count(name))
+      throw ValueError("write_safetensors: there is no '" + name + "' to be of type " + type);
+  }
+  std::vector<Item> order;
   for (const auto& item : arrays) {
     if (item.first == safetensors::kMetadataKey) {
       throw ValueError("write_safetensors: a tensor cannot be named __metadata__");
@@ -175,12 +214,14 @@ void write_safetensors(const std::string& path, const std::map<std::string, Host
                        std::to_string(item.second.shape.size()) + " dimensions, at most " +
                        std::to_string(safetensors::kRankLimit) + " are read again");
     }
-    order.push_back(&item);
+    order.push_back({item.first, item.second, type_for(item.first, item.second, types)});
   }
-  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return safetensors::order_of(a->second.dtype) > safetensors::order_of(b->second.dtype);
+  std::vector<const Item*> sorted;
+  for (const Item& item : order) sorted.push_back(&item);
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Item* a, const Item* b) {
+    return safetensors::order_of(a->type) > safetensors::order_of(b->type);
   });
-  const std::string header = header_text(order, metadata);
+  const std::string header = header_text(sorted, metadata);
   if (header.size() > safetensors::kHeaderLimit) {
     throw ValueError("write_safetensors: the header has " + std::to_string(header.size()) +
                      " bytes, the format allows " + std::to_string(safetensors::kHeaderLimit));
@@ -189,7 +230,7 @@ void write_safetensors(const std::string& path, const std::map<std::string, Host
   AtomicFile file(path, file_system);
   file.write(std::as_bytes(std::span(&header_bytes, 1)));
   file.write(header);
-  for (const auto* item : order) file.write(item->second.bytes());
+  for (const Item* item : sorted) file.write(item->array.bytes());
   file.commit();
 }
 

@@ -273,13 +273,13 @@ const ElementType* find_element_type(std::string_view name) {
   return nullptr;
 }
 
-int order_of(DType dtype) {
-  int position = 0;
-  while (kElementTypes[position].dtype != dtype) ++position;
-  return position;
-}
+int order_of(const ElementType& type) { return static_cast<int>(&type - kElementTypes); }
 
-const ElementType& element_type_of(DType dtype) { return kElementTypes[order_of(dtype)]; }
+const ElementType& element_type_of(DType dtype) {
+  const ElementType* type = kElementTypes;
+  while (type->dtype != dtype) ++type;
+  return *type;
+}
 
 Header parse_header(std::string_view text, uint64_t value_bytes, const std::string& name) {
   constexpr size_t kLengthBytes = 8;

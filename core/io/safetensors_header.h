@@ -26,7 +26,7 @@ struct ElementType {
 const ElementType* find_element_type(std::string_view name);
 const ElementType& element_type_of(DType dtype);
 /// Position in the format's table, the first key of the order of written values.
-int order_of(DType dtype);
+int order_of(const ElementType& type);
 
 struct Header {
   std::map<std::string, SafetensorsEntry, std::less<>> entries;

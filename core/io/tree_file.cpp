@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "linnet/detail/format.h"
+#include "linnet/float8.h"
 #include "linnet/io/checkpoint.h"
 #include "linnet/io/json.h"
 #include "linnet/io/safetensors.h"
@@ -94,8 +95,18 @@ std::string listed(std::string_view what, const std::vector<std::string>& names)
   return names.size() > kListed ? text + ", ..." : text;
 }
 
-Tensor fitted(const std::string& file, const std::string& name, const HostArray& array,
+/// An array of the file as a value for a leaf.
+Tensor fitted(const std::string& file, const SafetensorsFile& source, const std::string& name,
               const Tensor& leaf, bool convert) {
+  const SafetensorsEntry& entry = source.entry(name);
+  if (const auto format = float8_named(entry.dtype)) {
+    if (!convert || entry.shape != leaf.shape())
+      fail<IoError>("{}: '{}' is {}{}, expected {}{}", file, name, entry.dtype,
+                    to_string(entry.shape), to_string(leaf.type()),
+                    entry.shape == leaf.shape() ? "\n  hint: .convert = true converts" : "");
+    return from_float8(to_tensor(source.bits(name)).to(leaf.device()), *format, leaf.dtype());
+  }
+  const HostArray array = source.array(name);
   if (array.shape != leaf.shape() || (array.dtype != leaf.dtype() && !convert)) {
     fail<IoError>("{}: '{}' is {}, expected {}{}", file, name,
                   type_string(array.dtype, array.shape), to_string(leaf.type()),
@@ -180,8 +191,7 @@ std::pair<TensorList, TreeFileReport> load_tree_leaves(const std::string& path,
     if (at == source.file_of.end()) {
       report.missing.push_back(leaf);
     } else {
-      values.back() =
-          fitted(path, name, source.files[at->second].array(name), tensor, options.convert);
+      values.back() = fitted(path, source.files[at->second], name, tensor, options.convert);
     }
   }
   for (const auto& [name, file] : left) report.unexpected.push_back(name);

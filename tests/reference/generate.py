@@ -27,6 +27,7 @@ from cases import demo
 from cases import dynamic_scale
 from cases import event_file
 from cases import flax_files
+from cases import float8
 from cases import layers
 from cases import linen_transforms
 from cases import losses
@@ -61,6 +62,7 @@ MAKERS = {
     "models": models.make,
     "nnx_training": nnx_training.make,
     "nnx_transforms": nnx_transforms.make,
+    "float8": float8.make,
     "numpy": numpy_functions.make,
     "ops": ops.make,
     "bridge": bridge.make,

@@ -52,6 +52,10 @@ class SafetensorsFile {
   /// @throws IoError if there is no such array (known names are listed), if its element type has no
   /// counterpart in DType, if a bool is neither 0 nor 1, or if the file cannot be read.
   HostArray array(std::string_view name) const;
+  /// The values of an element type of eight bits that has no counterpart in DType ("F8_E4M3",
+  /// "F8_E5M2", …; see float8.h), as u8.
+  /// @throws IoError as `array`, and for other element types.
+  HostArray bits(std::string_view name) const;
   /// The `__metadata__` map.
   const std::map<std::string, std::string>& metadata() const;
 
@@ -75,12 +79,15 @@ SafetensorsFile parse_safetensors(std::vector<std::byte> bytes,
 
 /// Writes arrays and metadata, atomically (see AtomicFile). Values are ordered by falling
 /// alignment, then by name, as the reference implementation does; equal content gives equal bytes.
+/// @param types the names in the file of the types that some u8 arrays hold the bits of: "F8_E4M3".
 /// @throws ValueError for what the reader refuses: a name that is `__metadata__` or not UTF-8, more
-/// than 64 dimensions, a header above 100 MB.
+/// than 64 dimensions, a header above 100 MB; and for types of arrays that are not there or not u8,
+/// or that are none of eight bits.
 /// @throws IoError if the file cannot be written; a previous file is then untouched.
 void write_safetensors(const std::string& path, const std::map<std::string, HostArray>& arrays,
                        const std::map<std::string, std::string>& metadata = {},
-                       FileSystem& file_system = FileSystem::system());
+                       FileSystem& file_system = FileSystem::system(),
+                       const std::map<std::string, std::string>& types = {});
 
 }  // namespace linnet
 

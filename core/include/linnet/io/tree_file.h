@@ -43,7 +43,8 @@ struct LoadTreeOptions {
   /// Whether leaves without an array, and arrays without a leaf, are errors. Otherwise these leaves
   /// stay as they are. With `only`, arrays without a leaf are never errors.
   bool strict = true;
-  /// Whether arrays of other dtypes are converted to that of the leaf, or errors.
+  /// Whether arrays of other dtypes, eight-bit floating ones too, are converted to that of the
+  /// leaf, or errors.
   bool convert = false;
 };
 

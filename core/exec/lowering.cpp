@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <map>
 
+#include "core/graph/fused_elementwise.h"
 #include "core/ops/arithmetic.h"
 #include "core/ops/convert.h"
 #include "core/ops/creation.h"
 #include "core/ops/placement.h"
 #include "core/tensor/host_access.h"
+#include "core/tensor/row_order.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/back_end.h"
 
@@ -171,6 +173,13 @@ class Lowering {
       step.control =
           make_control_step(node, device_, alignment_of_all(step.inputs), options_.reuse_memory);
       return;
+    }
+    if (device_ == Device{} &&
+        (node.primitive->pointwise() || node.primitive == &fused_elementwise_primitive())) {
+      for (Place& place : step.inputs) {
+        if (lies_across(size_of(place.dtype), place.shape, place.strides))
+          place = dense_copy_of(place);
+      }
     }
     std::string declined;
     for (const bool dense : {false, true}) {

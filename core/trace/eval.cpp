@@ -5,8 +5,10 @@
 
 #include "core/memory/owners.h"
 #include "core/ops/collectives.h"
+#include "core/ops/creation.h"
 #include "core/ops/placement.h"
 #include "core/tensor/host_access.h"
+#include "core/tensor/row_order.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/operand_device.h"
 #include "linnet/back_end.h"
@@ -222,6 +224,19 @@ Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef para
   return result;
 }
 
+bool lies_across(const Tensor& tensor) {
+  const TensorImpl& x = *tensor.impl();
+  return x.strides.size() > 1 && x.device == Device{} &&
+         lies_across(size_of(x.dtype), x.shape, x.strides);
+}
+
+bool any_lies_across(Inputs inputs) {
+  for (const Tensor& x : inputs) {
+    if (lies_across(x)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
@@ -232,6 +247,11 @@ Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params)
     if (layout) return make_view(inputs[0], *std::move(layout));
   }
   if (primitive.elementwise_typing) {
+    if (&primitive != &copy_primitive() && any_lies_across(inputs)) {
+      TensorList dense;
+      for (const Tensor& x : inputs) dense.push_back(lies_across(x) ? x.contiguous() : x);
+      return evaluate_one(primitive, dense, params);
+    }
     Tensor result = try_elementwise(primitive, inputs, params);
     if (result.defined()) return result;
   }

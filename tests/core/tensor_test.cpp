@@ -158,6 +158,26 @@ TEST(Tensor, a_program_may_ask_for_dense_results) {
   EXPECT_EQ(values(batched), values(test::ramp({2, 6, 9}).transpose({0, 2, 1})));
 }
 
+TEST(Tensor, large_transposed_operands) {
+  const auto f = [](const Tensor& a, const Tensor& b) {
+    return exp(a.transpose()) * b + a.transpose({1, 0});
+  };
+  const auto compiled = jit(f);
+  const Tensor a = test::ramp({131, 97}) * 1e-3f, b = test::ramp({97, 131}),
+               row = test::ramp({131});
+  for (const Tensor& other :
+       {b, b.transpose().contiguous().transpose(), broadcast_to(row, {97, 131})}) {
+    const std::vector<float> x = values(a), y = values(other), got = values(f(a, other));
+    for (size_t i = 0; i < 97; ++i) {
+      for (size_t j = 0; j < 131; ++j) {
+        const double from = x[j * 97 + i], wanted = std::exp(from) * y[i * 131 + j] + from;
+        ASSERT_NEAR(got[i * 131 + j], wanted, 1e-5 * std::abs(wanted)) << i << " " << j;
+      }
+    }
+    EXPECT_EQ(values(compiled(a, other)), got);
+  }
+}
+
 TEST(Tensor, shape_and_axes) {
   const Tensor x = zeros({2, 3, 4});
   EXPECT_EQ(x.shape(0), 2);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -77,6 +78,15 @@ TEST(StridedCopy, EveryElementSizeAndManyDimensions) {
       }
     }
   }
+}
+
+TEST(StridedCopy, LargeFills) {
+  std::vector<uint16_t> out((5 << 20) + 3, 7);
+  const uint16_t value = 513;
+  strided_fill(2, Shape{5, 1 << 20}, &value, out.data() + 1, Strides{1 << 20, 1});
+  EXPECT_EQ(out[0], 7);
+  EXPECT_EQ(std::count(out.begin() + 1, out.end() - 2, value), 5 << 20);
+  EXPECT_EQ(out.back(), 7);
 }
 
 TEST(Slice, StartsAreMovedInside) {

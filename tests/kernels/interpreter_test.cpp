@@ -320,6 +320,45 @@ TEST(Interpreter, InPlace) {
   EXPECT_EQ(m, p1);
 }
 
+// Results that do not fit the caches are written past them: of both formats, a copied operand and a
+// number; one of them where it is not aligned.
+TEST(Interpreter, LargeResults) {
+  const int64_t count = (5 << 20) + 1037;
+  TileProgram program;
+  const uint16_t x = program.add_input(DType::kF32);
+  const uint16_t half =
+      program.apply(ScalarOp::kMul, DType::kF32, {x, program.add_immediate(DType::kF32, 0.5)});
+  program.add_output(half);
+  program.add_output(x);
+  program.add_output(program.convert(half, DType::kBF16));
+  program.add_output(program.add_immediate(DType::kF32, 3.0));
+  const CompiledTileProgram compiled(program);
+  std::vector<float> in(static_cast<size_t>(count)), doubled(in.size() + 32),
+      copied(in.size() + 32), number(in.size() + 32);
+  std::vector<bfloat16> narrow(in.size() + 64);
+  for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i % 1000);
+  const auto aligned = [](auto& v) {
+    auto* p = v.data();
+    while (reinterpret_cast<uintptr_t>(p) % 64 != 0) ++p;
+    return p;
+  };
+  const Dims shape{count}, one{1};
+  const Operand operands[] = {{in.data(), one.data()}};
+  const Destination destinations[] = {{aligned(doubled), one.data()},
+                                      {aligned(copied) + 1, one.data()},
+                                      {aligned(narrow), one.data()},
+                                      {aligned(number), one.data()}};
+  compiled.run(shape, operands, destinations);
+  int64_t wrong = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = in[static_cast<size_t>(i)];
+    wrong += aligned(doubled)[i] != value * 0.5f || aligned(copied)[i + 1] != value ||
+             static_cast<float>(aligned(narrow)[i]) != static_cast<float>(bfloat16(value * 0.5f)) ||
+             aligned(number)[i] != 3;
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
 TEST(Interpreter, LongChainsReuseTiles) {
   TileProgram program;
   uint16_t x = program.add_input(DType::kF32);

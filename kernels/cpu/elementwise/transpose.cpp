@@ -135,8 +135,6 @@ void Transpose(size_t element_size, const TransposeBlock& block) {
   }
 }
 
-void Flush() { hwy::FlushStream(); }
-
 }  // namespace HWY_NAMESPACE
 }  // namespace linnet::cpu
 HWY_AFTER_NAMESPACE();
@@ -146,7 +144,6 @@ namespace linnet::cpu {
 namespace {
 
 HWY_EXPORT(Transpose);
-HWY_EXPORT(Flush);
 
 constexpr int64_t kLeastSide = 8;
 
@@ -221,7 +218,7 @@ bool copy_transposed(size_t element_size, std::span<const int64_t> shape, const 
         static_cast<char*>(to) + to_offset * size, m.rows.to, std::min(side, m.rows.size - row),
         std::min(side, m.columns.size - column), streaming});
     }
-    if (streaming) HWY_DYNAMIC_DISPATCH(Flush)();
+    if (streaming) flush_streams();
   });
   return true;
 }

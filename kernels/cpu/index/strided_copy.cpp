@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/elementwise/transpose.h"
 #include "kernels/cpu/reduce/element.h"
+#include "kernels/cpu/streaming.h"
 #include "kernels/layout/insertion_sort.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
@@ -90,6 +91,14 @@ void copy_part(const CopyLoop* loops, size_t depth, const Word* from, Word* to) 
 
 template <class Word>
 void copy_words(const CopyLoops& loops, const Word* from, Word* to) {
+  const CopyLoop& only = loops[0];
+  if (loops.size() == 1 && only.from == 0 && only.to == 1 &&
+      only.size * static_cast<int64_t>(sizeof(Word)) >= kStreamingBytes) {
+    parallel_for(only.size, kGrain, [&](int64_t begin, int64_t end) {
+      stream_fill(from, sizeof(Word), to + begin, end - begin);
+    });
+    return;
+  }
   int64_t inner = 1;
   for (size_t i = 1; i < loops.size(); ++i) inner *= loops[i].size;
   const CopyLoop outer = loops[0];

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/cpu/interpreter/tile_program.h"
+#include "kernels/cpu/streaming.h"
 #include "kernels/cpu/workspace.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
@@ -69,7 +70,10 @@ class CompiledTileProgram::Execution {
     }
     for (size_t j = 0; j < out.size(); ++j) {
       const uint16_t reg = compiled.program_.outputs[j];
-      if (writes_directly(j, reg)) sources_[reg].direct = static_cast<char*>(out[j].data);
+      if (streams(j))
+        is_streaming_ = true;
+      else if (writes_directly(j, reg))
+        sources_[reg].direct = static_cast<char*>(out[j].data);
     }
   }
 
@@ -77,12 +81,13 @@ class CompiledTileProgram::Execution {
     char* const scratch = memory_.slots + slot * memory_.slot_bytes;
     Tile tile{scratch,
               reinterpret_cast<const char**>(scratch + compiled_.slot_count_ * memory_.tile_bytes),
-              0, 0};
+              0, 0, end};
     for (; begin < end; begin += compiled_.tile_size_) {
       tile.begin = begin;
       tile.count = std::min(compiled_.tile_size_, end - begin);
       run_tile(tile);
     }
+    if (is_streaming_) flush_streams();
   }
 
  private:
@@ -90,6 +95,7 @@ class CompiledTileProgram::Execution {
     char* slots;
     const char** registers;
     int64_t begin, count;
+    int64_t end;  ///< of the range of tiles
   };
 
   DType dtype(uint16_t reg) const { return compiled_.program_.registers[reg]; }
@@ -145,8 +151,40 @@ class CompiledTileProgram::Execution {
     const Source& source = sources_[reg];
     if (source.direct != nullptr || source.operand >= 0 || source.is_scalar) return false;
     if (is_half(dtype(reg)) || !space_.is_dense(in_.size() + j)) return false;
-    return std::none_of(in_.begin(), in_.end(),
-                        [&](const Operand& operand) { return operand.data == out_[j].data; });
+    return !is_operand(j);
+  }
+
+  bool is_operand(size_t j) const {
+    return std::any_of(in_.begin(), in_.end(),
+                       [&](const Operand& operand) { return operand.data == out_[j].data; });
+  }
+
+  /// Whether a destination is written past the caches: too large for them, and its lines are not
+  /// there anyway because an operand was.
+  bool streams(size_t j) const {
+    const int64_t bytes = space_.element_count() *
+                          static_cast<int64_t>(size_of(dtype(compiled_.program_.outputs[j])));
+    return bytes >= kStreamingBytes && space_.is_dense(in_.size() + j) && !is_operand(j) &&
+           reinterpret_cast<uintptr_t>(out_[j].data) % kStreamingAlignment == 0;
+  }
+
+  /// Asks for part `part` of `parts` of the next tile's operands: a tile is about a page, where the
+  /// processor's own prefetching ends.
+  void prefetch(const Tile& tile, size_t part, size_t parts) const {
+    constexpr int64_t kLine = 64;
+    const int64_t begin = tile.begin + tile.count;
+    const int64_t count = std::min(compiled_.tile_size_, tile.end - begin);
+    for (const Source& source : sources_) {
+      if (source.operand < 0 || count <= 0) continue;
+      const size_t operand = static_cast<size_t>(source.operand);
+      if (!space_.is_dense(operand)) continue;
+      const int64_t size = static_cast<int64_t>(size_of(dtype(compiled_.program_.inputs[operand])));
+      const int64_t lines = (count * size + kLine - 1) / kLine;
+      const char* first = static_cast<const char*>(in_[operand].data) + begin * size;
+      const int64_t p = static_cast<int64_t>(part), n = static_cast<int64_t>(parts);
+      for (int64_t line = lines * p / n; line < lines * (p + 1) / n; ++line)
+        __builtin_prefetch(first + line * kLine, 0, 3);
+    }
   }
 
   void load(const Tile& tile, uint16_t reg) const {
@@ -211,6 +249,15 @@ class CompiledTileProgram::Execution {
     const ElementwiseLoop kernel = table_.get_cast(in_register, held);
     if (space_.is_dense(array)) {
       char* const to = static_cast<char*>(out_[j].data) + tile.begin * size;
+      if (is_streaming_ && streams(j)) {
+        if (in_register != held || source.is_scalar) {
+          call_unary(kernel, from, source.is_scalar, spare(tile), tile.count);
+          stream_copy(spare(tile), to, static_cast<size_t>(tile.count * size));
+        } else {
+          stream_copy(from, to, static_cast<size_t>(tile.count * size));
+        }
+        return;
+      }
       if (to != from) call_unary(kernel, from, source.is_scalar, to, tile.count);
       return;
     }
@@ -225,7 +272,11 @@ class CompiledTileProgram::Execution {
       const int64_t size = static_cast<int64_t>(size_of(compiled_.program_.registers[reg]));
       tile.registers[reg] = is_memory ? source.direct + tile.begin * size : nullptr;
     }
-    for (const Step& step : compiled_.steps_) run_step(step, tile);
+    const std::vector<Step>& steps = compiled_.steps_;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (is_large_) prefetch(tile, i, steps.size());
+      run_step(steps[i], tile);
+    }
     // All operands of the tile that are stored as they are must be read before anything is written.
     for (const uint16_t reg : compiled_.program_.outputs) read(tile, reg);
     for (size_t j = 0; j < out_.size(); ++j) store(tile, j);
@@ -238,6 +289,9 @@ class CompiledTileProgram::Execution {
   const ElementwiseTable& table_;
   const Memory& memory_;
   std::span<Source> sources_;
+  /// Whether operands may not be in the cache.
+  const bool is_large_ = space_.element_count() >= int64_t{1} << 22;
+  bool is_streaming_ = false;
 };
 
 size_t CompiledTileProgram::workspace_bytes(int64_t element_count) const {

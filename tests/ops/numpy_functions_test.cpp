@@ -365,7 +365,8 @@ TEST(Image, resized_as_by_jax) {
 }
 
 TEST(NumpyFunctions, derivatives_batches_and_compilation) {
-  const Tensor v = distinct({5}), w = distinct({5}), m = distinct({3, 4});
+  // Of another scale, so that no element of one is equal to one of the other.
+  const Tensor v = distinct({5}), w = distinct({5}, 0.43), m = distinct({3, 4});
   const Tensor p = from_vector(std::vector<double>{0.2, 0.7, 0.4}, {3});
   const Tensor r = from_vector(std::vector<double>{1.3, 2.6, 3.9}, {3});
   const auto f = [](Unary g) { return [g](In x) { return g(x[0]); }; };

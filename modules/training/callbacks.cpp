@@ -86,7 +86,8 @@ double ReduceOnPlateau::scale() const { return state_.lists.at("scale").at(0).it
 
 void ReduceOnPlateau::on_value(Trainer&, double value) {
   const double before = scale();
-  const Tensor measured = astype(Tensor(value), DType::kF32);
+  const Tensor measured =
+      astype(Tensor(value), DType::kF32).to(state_.lists.at("scale").at(0).device());
   state_ = rule_.update(TensorList{}, state_, TensorList{}, {.value = measured}).second;
   if (scale() != before) multiply_(scale() / before);
 }

@@ -93,12 +93,12 @@ TEST(MixedPrecision, functional_models_and_a_trainer) {
   const linen::Variables variables = linen::init(dense, Key(0), input());
   TrainState state = TrainState::create(variables["params"], optim::sgd(0.05));
   MixedPrecision precision(Policy{.compute = DType::kF16}, {.initial = 0x1p24});
-  const auto step = jit([&](TrainState& s, MixedPrecision& p, const Tensor& x) {
+  const auto step = [&](TrainState& s, MixedPrecision& p, const Tensor& x) {
     return p.step(s, [&](const linen::Variables& params) {
       const Tensor y = linen::apply(dense, linen::Variables{{"params", params}}, p.cast(x));
       return mean(square(astype(y, DType::kF32) - sum(x, -1, true)));
     });
-  });
+  };
   std::vector<int> steps;
   std::vector<double> losses;
   Trainer trainer({.log_every = 1});

@@ -5,27 +5,23 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "linnet/core.h"
 #include "linnet/io/checksum.h"
+#include "tests/io/io_test_utils.h"
 #include "tests/modules/error_message.h"
 #include "tests/ops/golden_file.h"
 
 namespace linnet::training {
 namespace {
 
+using testing::read_text;
+
 class TrainingLogs : public ::testing::Test {
  protected:
-  void SetUp() override { std::filesystem::remove_all(folder); }
-  void TearDown() override { std::filesystem::remove_all(folder); }
-  const std::string folder = ::testing::TempDir() + "linnet_training_logs";
+  const testing::TemporaryDirectory directory;
+  const std::string folder = directory.path();
 };
-
-std::string text_of(const std::string& path) {
-  std::ifstream stream(path);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 // Test vectors of RFC 3720, B.4.
 TEST_F(TrainingLogs, checksums_of_castagnoli) {
@@ -46,7 +42,7 @@ TEST_F(TrainingLogs, event_files_are_those_of_tensorboard) {
   events.image("sample", std::as_bytes(std::span(picture)), 3, 2, 1, 301);
   events.restart(128);
   const std::vector<uint8_t> bytes = golden.tensor("file/bytes").to_vector<uint8_t>();
-  EXPECT_TRUE(text_of(events.path()) == std::string(bytes.begin(), bytes.end()));
+  EXPECT_TRUE(read_text(events.path()) == std::string(bytes.begin(), bytes.end()));
   EXPECT_THROW(events.image("sample", {}, 3, 2, 2, 301), ValueError);
   EXPECT_THROW(EventFile("/dev/null/x"), IoError);
 }
@@ -66,12 +62,12 @@ TEST_F(TrainingLogs, files_of_a_trainer) {
     return trainer.state();
   };
   const Json state = train(1, nullptr, 1e-20);
-  EXPECT_HAS(text_of(folder + "/log.csv"), "2,0,\"train/a,\"\"b\"\"\",0.125\n");
+  EXPECT_HAS(read_text(folder + "/log.csv"), "2,0,\"train/a,\"\"b\"\"\",0.125\n");
   train(2, &state, 3);
-  const std::string both = text_of(folder + "/log.csv");
+  const std::string both = read_text(folder + "/log.csv");
   EXPECT_HAS(both, "3,1,\"train/a,\"\"b\"\"\",3\n");
   EXPECT_EQ(std::count(both.begin(), both.end(), '\n'), 5);
-  const std::string svg = text_of(folder + "/svg/curves.svg");
+  const std::string svg = read_text(folder + "/svg/curves.svg");
   EXPECT_HAS(svg, "A run");
   EXPECT_HAS(svg, "a,&quot;b&quot;");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder + "/events"), {}), 1)

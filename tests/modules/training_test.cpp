@@ -16,6 +16,7 @@
 #include "linnet/training/checkpoints.h"
 #include "linnet/training/learning_rate.h"
 #include "linnet/training/logs.h"
+#include "tests/io/io_test_utils.h"
 #include "tests/modules/error_message.h"
 
 namespace linnet::training {
@@ -25,9 +26,8 @@ using Strings = std::vector<std::string>;
 
 class Training : public ::testing::Test {
  protected:
-  void SetUp() override { std::filesystem::remove_all(folder); }
-  void TearDown() override { std::filesystem::remove_all(folder); }
-  const std::string folder = ::testing::TempDir() + "linnet_training";
+  const testing::TemporaryDirectory directory;
+  const std::string folder = directory.path();
 };
 
 /// Writes down what it is called for.
@@ -237,11 +237,6 @@ Tensor train_step(State& state, const Tensor& x) {
   return loss;
 }
 
-std::string text_of(const std::string& path) {
-  std::ifstream stream(path);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
 /// A program that trains for three epochs of four batches with everything there is, and stops after
 /// a step. Gives the numbers of the state.
 std::vector<float> run_program(const std::string& folder, int64_t stop_after) {
@@ -283,8 +278,10 @@ TEST_F(Training, a_resumed_run_is_the_run_that_was_not_interrupted) {
     // What a process wrote that was killed later than its last checkpoint.
     std::ofstream(parts + "/log.csv", std::ios::app) << "99,9,train/loss,1\n";
     EXPECT_EQ(run_program(parts, -1), whole);
-    EXPECT_EQ(text_of(parts + "/log.csv"), text_of(folder + "/whole/log.csv"));
-    EXPECT_EQ(text_of(parts + "/curves.svg"), text_of(folder + "/whole/curves.svg"));
+    EXPECT_EQ(testing::read_text(parts + "/log.csv"),
+              testing::read_text(folder + "/whole/log.csv"));
+    EXPECT_EQ(testing::read_text(parts + "/curves.svg"),
+              testing::read_text(folder + "/whole/curves.svg"));
     EXPECT_EQ(run_program(parts, -1), whole) << "nothing is left to do";
   }
 }
@@ -320,6 +317,12 @@ TEST_F(Training, checkpoints_keep_the_latest_and_the_best) {
   EXPECT_EQ(state.item<int>(), 6);
   EXPECT_EQ(there.steps(), (std::vector<int64_t>{2, 4, 5, 6}));
   EXPECT_EQ(checkpoint_manifest(there.path_of(5)).at("metric").as_double(), 9);
+
+  // What a crash leaves: a folder that was being written, one that was being removed.
+  std::filesystem::create_directories(folder + "/step_7");
+  std::filesystem::rename(there.path_of(5), folder + "/removed_step_5");
+  EXPECT_EQ(Checkpoints(folder, state, options).steps(), (std::vector<int64_t>{2, 4, 6}));
+  EXPECT_FALSE(std::filesystem::exists(folder + "/removed_step_5"));
 }
 
 TEST_F(Training, learning_rate_of_an_optimizer_and_the_search_for_one) {

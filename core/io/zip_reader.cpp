@@ -126,6 +126,10 @@ ZipReader::ZipReader(const ByteSource& source) : source_(source) {
     members_.push_back(std::move(member));
     rest = rest.subspan(zip::kEntryBytes + name_bytes + extra_bytes + comment_bytes);
   }
+  if (!rest.empty()) {
+    throw IoError(source.name() + ": the zip directory has " + std::to_string(rest.size()) +
+                  " bytes behind its " + std::to_string(directory.entries) + " entries");
+  }
 }
 
 uint64_t ZipReader::data_offset(const ZipMember& member) const {

@@ -6,10 +6,12 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "linnet/data/array_files.h"
 #include "linnet/data/prefetch.h"
 #include "linnet/error.h"
 #include "linnet/io/checkpoint.h"
-#include "linnet/jit.h"
+#include "linnet/io/npy.h"
+#include "linnet/io/npz.h"
 #include "tests/io/io_test_utils.h"
 
 namespace linnet::data {
@@ -78,6 +80,27 @@ TEST(DataSet, memory_gathers_rows_of_every_leaf) {
   expect_message([&] { Subset(numbers(5), {5}); }, {"data::Subset", "no example 5"});
 }
 
+TEST(DataSet, files_of_arrays) {
+  const testing::TemporaryDirectory directory;
+  const HostArray x = host_array<float>({3, 2}, std::vector<float>{1, 2, 3, 4, 5, 6});
+  const HostArray y = host_array<int32_t>({3}, std::vector<int32_t>{7, 8, 9});
+  write_npz(directory / "a.npz", {{"x", x}, {"y", y}});
+  write_npy(directory / "x.npy", x);
+  const auto named = read_npz_set(directory / "a.npz");
+  EXPECT_EQ(named.size(), 3);
+  const std::array<int64_t, 2> rows{2, 0};
+  EXPECT_EQ(named.gather(rows).at("x").to_vector<float>(), (std::vector<float>{5, 6, 1, 2}));
+  EXPECT_EQ(named.gather(rows).at("y").to_vector<int>(), (std::vector<int>{9, 7}));
+  EXPECT_EQ(read_npy_set(directory / "x.npy").gather(rows).shape(), (Shape{2, 2}));
+
+  // u8 [3], the type code 8 and rank 1 before it.
+  testing::write_text(directory / "l", std::string("\0\0\x8\1\0\0\0\3\5\6\7", 11));
+  const auto idx = read_idx_set({{"label", directory / "l"}});
+  EXPECT_EQ(idx.gather(rows).at("label").to_vector<int>(), (std::vector<int>{7, 5}));
+  write_npz(directory / "b.npz", {{"x", x}, {"z", host_array<float>({1}, std::vector<float>{0})}});
+  expect_message([&] { read_npz_set(directory / "b.npz"); }, {"x has 3 examples", "z has 1"});
+}
+
 TEST(Loader, batches_remainders_and_masks) {
   Loader keep(numbers(7), {.batch_size = 3});
   EXPECT_EQ(keep.batches(), 3);
@@ -107,7 +130,7 @@ TEST(Loader, batches_remainders_and_masks) {
                  {"2 examples", "3"});
 }
 
-TEST(Loader, order_follows_from_key_and_epoch_whatever_the_workers) {
+TEST(Loader, R_057_order_follows_from_key_and_epoch_whatever_the_workers) {
   const Key key(7);
   std::vector<Batches> alone;
   for (int workers : {0, 1, 3}) {
@@ -173,7 +196,7 @@ TEST(Loader, state_does_not_count_what_waits_in_a_prefetch) {
   expect_message([&] { fresh.state(1); }, {"1 batches cannot be ahead", "0"});
 }
 
-TEST(Loader, an_error_comes_in_its_turn_and_is_passed_over) {
+TEST(Loader, R_054_an_error_comes_in_its_turn_and_is_passed_over) {
   for (int workers : {0, 2}) {
     const auto set = mapped(numbers(8), [](Example e) {
       if (e.label.to_vector<int>()[0] == 4) throw ValueError("example 4 is damaged");

@@ -88,7 +88,8 @@ inline void run_csv(Bytes input) try {
   const std::string_view text(reinterpret_cast<const char*>(input.data()), input.size());
   const auto table = data::CsvTable::parse(text);
   const size_t fields = table.columns().size();
-  std::string written = csv_line(fields, [&](size_t i) { return table.columns()[i]; });
+  std::string written =
+      csv_line(fields, [&](size_t i) -> std::string_view { return table.columns()[i]; });
   for (int64_t row = 0; row < table.rows(); ++row)
     written += csv_line(fields, [&](size_t i) { return table.cell(row, static_cast<int64_t>(i)); });
   const auto again = data::CsvTable::parse(written);

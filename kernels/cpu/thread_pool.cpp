@@ -17,9 +17,10 @@ using Clock = std::chrono::steady_clock;
 
 // A thread that sleeps takes some 10 us to 50 us to come back, which is what the gaps between the
 // kernels of a step should not cost; a thread that spins takes its core from others.
-constexpr auto kIdleSpin = std::chrono::microseconds(100);
-// The caller has work of its own size behind it, so the others are about to end.
-constexpr auto kJoinSpin = std::chrono::microseconds(30);
+constexpr auto kIdleSpin = std::chrono::microseconds(200);
+// The others have work of the same size, so they are about to end; parts of convolutions take
+// milliseconds and differ by tenths.
+constexpr auto kJoinSpin = std::chrono::microseconds(300);
 // Between two looks at the clock pass about 2 us. Much more, and somebody else had the core.
 constexpr auto kLostCore = std::chrono::microseconds(500);
 // How long spinning is given up after a core was lost.

@@ -261,6 +261,26 @@ TEST(OnednnConv, PiecesOfBatchesAndOfRows) {
   }
 }
 
+TEST(OnednnConv, PiecesWhoseWeightsAreConvertedInPartsToo) {
+  for (const auto& [in, out, groups] :
+       {std::array<int64_t, 3>{16, 150, 1}, {130, 16, 1}, {128, 128, 128}}) {
+    ConvSpec s = plane(4, in, out, 8, 3);
+    s.groups = groups;
+    s.has_bias = true;
+    check(s, {2});
+    s.dtype = s.out_dtype = DType::kBF16;
+    if (prepare_conv_forward(s).kernel) check(s, {2});
+  }
+}
+
+// The library refuses four of these images on one thread and takes eight.
+TEST(OnednnConv, FewerPiecesWhereTheLibraryRefusesSmallOnes) {
+  ConvSpec s = plane(8, 256, 512, 14, 1);
+  s.strides = {2, 2};
+  const test::Threads scope(2);
+  EXPECT_TRUE(prepare_conv_forward(s).kernel) << prepare_conv_forward(s).declined;
+}
+
 TEST(OnednnConv, Declines) {
   ConvSpec s = plane(1, 4, 4, 5, 3);
   s.lhs_dilation = {2, 1};

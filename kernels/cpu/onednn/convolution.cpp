@@ -146,17 +146,18 @@ bool prefer_winograd(const ConvSpec& s, int64_t least_size) {
   return true;
 }
 
-/// `make(spec, winograd)`; a refused Winograd falls back to the direct sum.
+/// `make(spec, winograd, apart)`; a refused Winograd falls back to the direct sum.
 template <class Make>
-std::unique_ptr<Prepared> make_piece(const ConvSpec& spec, int64_t least_winograd, Make make) {
+std::unique_ptr<Prepared> make_piece(const ConvSpec& spec, int64_t least_winograd, Make make,
+                                     Desc* apart) {
   if (prefer_winograd(spec, least_winograd)) {
     try {
-      return make(spec, true);
+      return make(spec, true, apart);
     } catch (const dnnl::error&) {
       // Expected for sizes the Winograd kernels do not cover.
     }
   }
-  return make(spec, false);
+  return make(spec, false, apart);
 }
 
 /// Threads worth having, one part of the work for each.
@@ -168,16 +169,20 @@ int64_t useful_parts(const ConvSpec& s) {
   return std::clamp<int64_t>(2 * products / kParallelWork, 1, num_threads());
 }
 
-/// The kernel that `make` makes, unless there is a reason against or the library refuses.
+/// The kernel that `make(parts)` makes, unless there is a reason against or the library refuses.
+/// It refuses some shapes of few images that it takes in larger batches, so fewer parts are tried.
 template <class Make>
 PrepareResult prepare(const ConvSpec& spec, const char* what, Make make) {
   if (std::string reason = reason_to_decline(spec); !reason.empty())
     return {nullptr, std::move(reason)};
   const OneThreadScope scope;
-  try {
-    return {make(), {}};
-  } catch (const dnnl::error& e) {
-    return {nullptr, fmt::format("oneDNN has no {} for this case ({})", what, e.message)};
+  for (int64_t parts = useful_parts(spec);; parts /= 2) {
+    try {
+      return {make(parts), {}};
+    } catch (const dnnl::error& e) {
+      if (parts == 1)
+        return {nullptr, fmt::format("oneDNN has no {} for this case ({})", what, e.message)};
+    }
   }
 }
 
@@ -189,9 +194,17 @@ Desc activations(const Dims& dims, DType dtype, bool winograd) {
   return winograd ? any_desc(dims, dtype) : channels_last(dims, dtype);
 }
 
+/// Weights as a kernel wants them: made from the given ones by a step of it, or, if `apart` says
+/// where to tell their layout, by the caller.
+int add_weights(PipelineBuilder& b, const ConvSpec& s, const Desc& wanted, Desc* apart) {
+  if (!apart) return b.converted(b.input(1, weights_as_given(s, s.dtype)), wanted);
+  *apart = wanted;
+  return b.input(1, wanted);
+}
+
 // Inference would want weights that are already in the Winograd domain, and the reorder into it
 // takes longer than the transform inside the training kernel.
-std::unique_ptr<Prepared> make_linear_forward(const ConvSpec& s, bool winograd) {
+std::unique_ptr<Prepared> make_linear_forward(const ConvSpec& s, bool winograd, Desc* apart) {
   const ConvDescs d = describe(s);
   const Desc bias = s.has_bias ? strided_desc({s.out_channels}, s.bias_dtype, {1}) : Desc();
   const auto pd = make_conv_forward(
@@ -201,7 +214,7 @@ std::unique_ptr<Prepared> make_linear_forward(const ConvSpec& s, bool winograd) 
   PipelineBuilder b;
   const int y = b.output(0, channels_last(d.y_dims, s.out_dtype));
   const int x = b.converted(b.input(0, channels_last(d.x_dims, s.dtype)), pd.src_desc());
-  const int w = b.converted(b.input(1, weights_as_given(s, s.dtype)), pd.weights_desc());
+  const int w = add_weights(b, s, pd.weights_desc(), apart);
   const int result = b.writable_as(y, pd.dst_desc());
   PipelineBuilder::Arguments arguments{
       {DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, result}};
@@ -211,8 +224,8 @@ std::unique_ptr<Prepared> make_linear_forward(const ConvSpec& s, bool winograd) 
   return b.finish(implementation_of(pd));
 }
 
-std::unique_ptr<Prepared> make_forward(const ConvSpec& s, bool winograd) {
-  std::unique_ptr<Prepared> linear = make_linear_forward(s, winograd);
+std::unique_ptr<Prepared> make_forward(const ConvSpec& s, bool winograd, Desc* apart) {
+  std::unique_ptr<Prepared> linear = make_linear_forward(s, winograd, apart);
   if (!s.activation) return linear;
   Shape shape{s.batch};
   for (const int64_t size : s.out_size()) shape.push_back(size);
@@ -230,7 +243,7 @@ dnnl::convolution_forward::primitive_desc forward_hint(const ConvSpec& s, const 
       Desc(), activations(d.y_dims, s.dtype, winograd), d.window, caller_scratchpad(), true);
 }
 
-std::unique_ptr<Prepared> make_backward_data(const ConvSpec& s, bool winograd) {
+std::unique_ptr<Prepared> make_backward_data(const ConvSpec& s, bool winograd, Desc* apart) {
   const ConvDescs d = describe(s);
   const auto pd =
       make_conv_backward_data(algorithm_of(winograd), activations(d.x_dims, s.out_dtype, winograd),
@@ -239,7 +252,7 @@ std::unique_ptr<Prepared> make_backward_data(const ConvSpec& s, bool winograd) {
   PipelineBuilder b;
   const int dx = b.output(0, channels_last(d.x_dims, s.out_dtype));
   const int dy = b.converted(b.input(0, channels_last(d.y_dims, s.dtype)), pd.diff_dst_desc());
-  const int w = b.converted(b.input(1, weights_as_given(s, s.dtype)), pd.weights_desc());
+  const int w = add_weights(b, s, pd.weights_desc(), apart);
   const int result = b.writable_as(dx, pd.diff_src_desc());
   b.step(dnnl::convolution_backward_data(pd), pd.scratchpad_desc(),
          {{DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DIFF_SRC, result}});
@@ -247,7 +260,8 @@ std::unique_ptr<Prepared> make_backward_data(const ConvSpec& s, bool winograd) {
   return b.finish(implementation_of(pd));
 }
 
-std::unique_ptr<Prepared> make_backward_weights(const ConvSpec& s, bool winograd) {
+/// If `apart` is given, the gradient is left in the layout it is made in, which is told there.
+std::unique_ptr<Prepared> make_backward_weights(const ConvSpec& s, bool winograd, Desc* apart) {
   const ConvDescs d = describe(s);
   const Desc bias = s.has_bias ? strided_desc({s.out_channels}, s.bias_dtype, {1}) : Desc();
   const auto pd = make_conv_backward_weights(
@@ -255,16 +269,108 @@ std::unique_ptr<Prepared> make_backward_weights(const ConvSpec& s, bool winograd
       any_desc(d.w_dims, s.out_dtype), bias, activations(d.y_dims, s.dtype, winograd), d.window,
       forward_hint(s, d, winograd), caller_scratchpad());
   PipelineBuilder b;
-  const int dw = b.output(0, weights_as_given(s, s.out_dtype));
+  const Desc made = pd.diff_weights_desc();
+  const int dw = b.output(0, apart ? made : weights_as_given(s, s.out_dtype));
+  if (apart) *apart = made;
   const int x = b.converted(b.input(0, channels_last(d.x_dims, s.dtype)), pd.src_desc());
   const int dy = b.converted(b.input(1, channels_last(d.y_dims, s.dtype)), pd.diff_dst_desc());
-  const int result = b.writable_as(dw, pd.diff_weights_desc());
+  const int result = b.writable_as(dw, made);
   PipelineBuilder::Arguments arguments{
       {DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DIFF_WEIGHTS, result}};
   if (s.has_bias) arguments.emplace_back(DNNL_ARG_DIFF_BIAS, b.output(1, bias));
   b.step(dnnl::convolution_backward_weights(pd), pd.scratchpad_desc(), std::move(arguments));
   b.copy_back(result, dw);
   return b.finish(implementation_of(pd));
+}
+
+std::unique_ptr<Prepared> reorder_between(const Desc& from, const Desc& to) {
+  PipelineBuilder b;
+  b.copy_back(b.input(0, from), b.output(0, to));
+  return b.finish("reorder");
+}
+
+/// A change of the layout of weights, divided by output channels or groups.
+std::unique_ptr<Prepared> make_conversion(const Desc& from, const Desc& to, const Dims& dims,
+                                          int64_t most) {
+  constexpr int64_t kGranule = 64;  // no format of the library has larger blocks
+  const int64_t count = std::min(most, dims[0] / kGranule);
+  if (count < 2) return reorder_between(from, to);
+  std::vector<Part> parts;
+  for (int64_t i = 0; i < count; ++i) {
+    const PartRange range = part_range(dims[0], count, i, kGranule);
+    Dims size = dims, offset(dims.size(), 0);
+    size[0] = range.size();
+    offset[0] = range.first;
+    parts.push_back(
+        {reorder_between(from.submemory_desc(size, offset), to.submemory_desc(size, offset)),
+         {0},
+         {0}});
+  }
+  return in_parts(std::move(parts));
+}
+
+/// Where the operands of a piece that are not shared by all lie.
+struct PieceOffsets {
+  std::vector<int64_t> inputs, outputs;
+};
+
+/// Pieces that share weights, which are converted once for all.
+template <class Make, class Offsets>
+std::unique_ptr<Prepared> make_pieces(const ConvSpec& spec, const std::vector<ConvPiece>& pieces,
+                                      int64_t least_winograd, Make make, Offsets offsets) {
+  if (pieces.size() == 1) return make_piece(spec, least_winograd, make, nullptr);
+  const auto make_all = [&](std::vector<Desc>* apart) {
+    std::vector<Part> parts;
+    for (const ConvPiece& piece : pieces) {
+      auto kernel =
+          make_piece(piece.spec, least_winograd, make, apart ? &apart->emplace_back() : nullptr);
+      PieceOffsets at = offsets(piece);
+      parts.push_back({std::move(kernel), std::move(at.inputs), std::move(at.outputs)});
+    }
+    return in_parts(std::move(parts));
+  };
+  std::vector<Desc> wanted;
+  auto whole = make_all(&wanted);
+  const Desc& first = wanted[0];
+  if (std::any_of(wanted.begin(), wanted.end(), [&](const Desc& d) { return d != first; }))
+    return make_all(nullptr);
+  const Desc given = weights_as_given(spec, spec.dtype);
+  if (first == given) return whole;
+  auto conversion =
+      make_conversion(given, first, weight_dims(spec), static_cast<int64_t>(pieces.size()));
+  return with_converted_input(std::move(whole), 1, std::move(conversion), first.get_size());
+}
+
+/// The gradient of the weights as a sum over pieces.
+std::unique_ptr<Prepared> make_summed_pieces(const ConvSpec& spec, std::vector<ConvPiece> pieces) {
+  std::vector<Part> parts;
+  std::vector<Desc> made;
+  const auto in = static_cast<int64_t>(size_of(spec.dtype));
+  for (ConvPiece& piece : pieces) {
+    piece.spec.out_dtype = piece.spec.bias_dtype = DType::kF32;
+    auto kernel =
+        make_piece(piece.spec, kLeastBackward, make_backward_weights, &made.emplace_back());
+    parts.push_back({std::move(kernel), {piece.x_offset * in, piece.y_offset * in}, {}});
+  }
+  const Desc& first = made[0];
+  // Terms can be added up only if they are laid out alike.
+  if (std::any_of(made.begin(), made.end(), [&](const Desc& d) { return d != first; }))
+    return make_piece(spec, kLeastBackward, make_backward_weights, nullptr);
+  const auto most = static_cast<int64_t>(pieces.size());
+  const auto count = [](const Desc& d) {
+    return static_cast<int64_t>(d.get_size() / sizeof(float));
+  };
+  std::vector<SummedOutput> outputs;
+  const Desc weights = weights_as_given(spec, spec.out_dtype);
+  outputs.push_back({count(first), first == weights
+                                       ? nullptr
+                                       : make_conversion(first, weights, weight_dims(spec), most)});
+  if (spec.has_bias) {
+    const Desc sums = strided_desc({spec.out_channels}, DType::kF32, {1});
+    const Desc bias = strided_desc({spec.out_channels}, spec.bias_dtype, {1});
+    outputs.push_back({count(sums), sums == bias ? nullptr : reorder_between(sums, bias)});
+  }
+  return in_summed_parts(std::move(parts), std::move(outputs));
 }
 
 }  // namespace
@@ -280,55 +386,36 @@ Shape ConvSpec::out_size() const {
 }
 
 PrepareResult prepare_conv_forward(const ConvSpec& spec) {
-  return prepare(spec, "convolution", [&] {
-    std::vector<Part> parts;
+  return prepare(spec, "convolution", [&](int64_t most) {
     const auto in = static_cast<int64_t>(size_of(spec.dtype)),
                out = static_cast<int64_t>(size_of(spec.out_dtype));
-    for (const ConvPiece& piece : divide(spec, useful_parts(spec), ConvRows::kOfY)) {
-      parts.push_back({make_piece(piece.spec, kLeastForward, make_forward),
-                       {piece.x_offset * in, 0, 0},
-                       {piece.y_offset * out}});
-    }
-    return in_parts(std::move(parts));
+    return make_pieces(spec, divide(spec, most, ConvRows::kOfY), kLeastForward, make_forward,
+                       [&](const ConvPiece& piece) {
+                         return PieceOffsets{{piece.x_offset * in, 0, 0}, {piece.y_offset * out}};
+                       });
   });
 }
 
 PrepareResult prepare_conv_backward_data(const ConvSpec& spec) {
-  return prepare(spec, "gradient of a convolution's input", [&] {
-    std::vector<Part> parts;
+  return prepare(spec, "gradient of a convolution's input", [&](int64_t most) {
     const auto in = static_cast<int64_t>(size_of(spec.dtype)),
                out = static_cast<int64_t>(size_of(spec.out_dtype));
-    for (const ConvPiece& piece : divide(spec, useful_parts(spec), ConvRows::kOfX)) {
-      parts.push_back({make_piece(piece.spec, kLeastBackward, make_backward_data),
-                       {piece.y_offset * in, 0},
-                       {piece.x_offset * out}});
-    }
-    return in_parts(std::move(parts));
+    return make_pieces(spec, divide(spec, most, ConvRows::kOfX), kLeastBackward, make_backward_data,
+                       [&](const ConvPiece& piece) {
+                         return PieceOffsets{{piece.y_offset * in, 0}, {piece.x_offset * out}};
+                       });
   });
 }
 
 PrepareResult prepare_conv_backward_weights(const ConvSpec& spec) {
-  return prepare(spec, "gradient of a convolution's weights", [&] {
+  return prepare(spec, "gradient of a convolution's weights", [&](int64_t most) {
     // So many terms of one product pay for adding up a result.
     constexpr int64_t kLeastTerms = 64;
     const int64_t terms = spec.batch * element_count(spec.out_size());
-    const int64_t most =
-        std::clamp<int64_t>(terms / kLeastTerms, 1, std::min(useful_parts(spec), kMostSummedParts));
+    most = std::clamp<int64_t>(terms / kLeastTerms, 1, std::min(most, kMostSummedParts));
     std::vector<ConvPiece> pieces = divide(spec, most, ConvRows::kOfY);
-    if (pieces.size() == 1) return make_piece(spec, kLeastBackward, make_backward_weights);
-    std::vector<Part> parts;
-    const auto in = static_cast<int64_t>(size_of(spec.dtype));
-    for (ConvPiece& piece : pieces) {
-      piece.spec.out_dtype = piece.spec.bias_dtype = DType::kF32;
-      parts.push_back({make_piece(piece.spec, kLeastBackward, make_backward_weights),
-                       {piece.x_offset * in, piece.y_offset * in},
-                       {}});
-    }
-    const int64_t weights =
-        element_count(spec.kernel_size) * (spec.in_channels / spec.groups) * spec.out_channels;
-    std::vector<SummedOutput> outputs{{weights, spec.out_dtype}};
-    if (spec.has_bias) outputs.push_back({spec.out_channels, spec.bias_dtype});
-    return in_summed_parts(std::move(parts), std::move(outputs));
+    return pieces.size() == 1 ? make_piece(spec, kLeastBackward, make_backward_weights, nullptr)
+                              : make_summed_pieces(spec, std::move(pieces));
   });
 }
 

@@ -56,9 +56,8 @@ class Parts : public Prepared {
   size_t each_bytes_ = 0;
 };
 
-/// result[i] = the sum over the terms of terms[t][i].
-template <class T>
-void add_up(std::span<const float* const> terms, int64_t count, T* result) {
+/// result[i] = the sum over the terms of terms[t][i]. The result may be the first of them.
+void add_up(std::span<const float* const> terms, int64_t count, float* result) {
   constexpr int64_t kBlock = 1024;
   parallel_for(count, 16 * kBlock, [&](int64_t begin, int64_t end) {
     std::array<float, kBlock> sums;
@@ -68,7 +67,7 @@ void add_up(std::span<const float* const> terms, int64_t count, T* result) {
       for (const float* term : terms.subspan(1)) {
         for (int64_t j = 0; j < size; ++j) sums[j] += term[i + j];
       }
-      for (int64_t j = 0; j < size; ++j) result[i + j] = T(sums[j]);
+      for (int64_t j = 0; j < size; ++j) result[i + j] = sums[j];
     }
   });
 }
@@ -80,44 +79,73 @@ class SummedParts final : public Parts {
     for (const SummedOutput& output : outputs_) {
       offsets_.push_back(term_bytes_);
       term_bytes_ += aligned(static_cast<size_t>(output.count) * sizeof(float));
+      if (output.conversion)
+        least_bytes_ = std::max(least_bytes_, output.conversion->workspace_bytes());
     }
   }
 
   size_t workspace_bytes() const override {
-    return Parts::workspace_bytes() + term_bytes_ * parts_.size();
+    return std::max(Parts::workspace_bytes() + term_bytes_ * parts_.size(), least_bytes_);
   }
 
   void execute(std::span<const void* const> inputs, std::span<void* const> outputs,
                void* workspace) const override {
-    // The first term of an f32 output is made in place.
     char* const terms = static_cast<char*>(workspace) + Parts::workspace_bytes();
-    const auto term = [&](size_t output, int part) {
-      return part == 0 && outputs_[output].dtype == DType::kF32
+    // The first term of an output that needs no conversion is made in place, and so are the sums.
+    const auto term = [&](size_t output, size_t part) {
+      return part == 0 && !outputs_[output].conversion
                  ? outputs[output]
-                 : terms + term_bytes_ * static_cast<size_t>(part) + offsets_[output];
+                 : terms + term_bytes_ * part + offsets_[output];
     };
     run_parts(static_cast<int>(parts_.size()), [&](int index) {
       void* of_part[kMostOperands];
-      for (size_t i = 0; i < outputs.size(); ++i) of_part[i] = term(i, index);
+      for (size_t i = 0; i < outputs.size(); ++i) of_part[i] = term(i, static_cast<size_t>(index));
       run_part(index, inputs, {of_part, outputs.size()}, workspace);
     });
     for (size_t i = 0; i < outputs.size(); ++i) {
       std::array<const float*, static_cast<size_t>(kMostSummedParts)> of_output;
       for (size_t p = 0; p < parts_.size(); ++p)
-        of_output[p] =
-            static_cast<const float*>(static_cast<const void*>(term(i, static_cast<int>(p))));
-      const std::span<const float* const> all(of_output.data(), parts_.size());
-      if (outputs_[i].dtype == DType::kF32)
-        add_up(all, outputs_[i].count, static_cast<float*>(outputs[i]));
-      else
-        add_up(all, outputs_[i].count, static_cast<bfloat16*>(outputs[i]));
+        of_output[p] = static_cast<const float*>(term(i, p));
+      void* const sums = term(i, 0);
+      add_up({of_output.data(), parts_.size()}, outputs_[i].count, static_cast<float*>(sums));
+      const void* const converted = sums;
+      if (outputs_[i].conversion)
+        outputs_[i].conversion->execute({&converted, 1}, outputs.subspan(i, 1), workspace);
     }
   }
 
  private:
   std::vector<SummedOutput> outputs_;
   std::vector<size_t> offsets_;
-  size_t term_bytes_ = 0;
+  size_t term_bytes_ = 0, least_bytes_ = 0;
+};
+
+class WithConvertedInput final : public Prepared {
+ public:
+  WithConvertedInput(std::unique_ptr<Prepared> kernel, size_t index,
+                     std::unique_ptr<Prepared> conversion, size_t bytes)
+      : kernel_(std::move(kernel)),
+        conversion_(std::move(conversion)),
+        index_(index),
+        bytes_(aligned(bytes)) {
+    implementation_ = kernel_->implementation();
+  }
+  size_t workspace_bytes() const override {
+    return bytes_ + std::max(kernel_->workspace_bytes(), conversion_->workspace_bytes());
+  }
+  void execute(std::span<const void* const> inputs, std::span<void* const> outputs,
+               void* workspace) const override {
+    char* const rest = static_cast<char*>(workspace) + bytes_;
+    conversion_->execute(inputs.subspan(index_, 1), {&workspace, 1}, rest);
+    const void* all[kMostOperands];
+    std::copy(inputs.begin(), inputs.end(), all);
+    all[index_] = workspace;
+    kernel_->execute({all, inputs.size()}, outputs, rest);
+  }
+
+ private:
+  std::unique_ptr<Prepared> kernel_, conversion_;
+  size_t index_, bytes_;
 };
 
 }  // namespace
@@ -130,6 +158,12 @@ std::unique_ptr<Prepared> in_parts(std::vector<Part> parts) {
 std::unique_ptr<Prepared> in_summed_parts(std::vector<Part> parts,
                                           std::vector<SummedOutput> outputs) {
   return std::make_unique<SummedParts>(std::move(parts), std::move(outputs));
+}
+
+std::unique_ptr<Prepared> with_converted_input(std::unique_ptr<Prepared> kernel, size_t index,
+                                               std::unique_ptr<Prepared> conversion, size_t bytes) {
+  return std::make_unique<WithConvertedInput>(std::move(kernel), index, std::move(conversion),
+                                              bytes);
 }
 
 PartRange part_range(int64_t total, int64_t parts, int64_t index, int64_t granule) {

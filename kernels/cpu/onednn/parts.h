@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "kernels/cpu/onednn/prepared.h"
-#include "linnet/dtype.h"
 
 namespace linnet::cpu::onednn {
 
@@ -24,19 +23,24 @@ struct Part {
 /// Parts that write different elements of the outputs.
 std::unique_ptr<Prepared> in_parts(std::vector<Part> parts);
 
+/// As many terms are added up at most.
+inline constexpr int64_t kMostSummedParts = 64;
+
 /// An output to which all parts contribute: each makes an f32 array of `count` elements, and the
 /// arrays are added up in the order of the parts.
 struct SummedOutput {
   int64_t count;
-  DType dtype;  ///< of the result: f32 or bf16
+  std::unique_ptr<Prepared> conversion;  ///< from the sums to the output; null: they are the output
 };
-
-/// As many terms are added up at most.
-inline constexpr int64_t kMostSummedParts = 64;
 
 /// Parts whose outputs are terms of the whole ones. Their offsets of outputs are not used.
 std::unique_ptr<Prepared> in_summed_parts(std::vector<Part> parts,
                                           std::vector<SummedOutput> outputs);
+
+/// A kernel after `conversion` has made its input `index` from the given one, in `bytes` of
+/// workspace.
+std::unique_ptr<Prepared> with_converted_input(std::unique_ptr<Prepared> kernel, size_t index,
+                                               std::unique_ptr<Prepared> conversion, size_t bytes);
 
 /// [first, last) of `total` elements for part `index` of `parts`, whose borders are multiples of
 /// `granule`. May be empty.

@@ -69,7 +69,7 @@ class Server {
     std::promise<Tensor> answer;
   };
 
-  /// Up to a full batch. Empty only when the server ends.
+  /// Up to a full batch. Empty if another worker was faster, or if the server ends.
   std::vector<Request> take(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     arrived_.wait(lock, stop, [&] { return !queue_.empty(); });
@@ -96,10 +96,11 @@ class Server {
       // Filled up to one size, so that there is one program.
       const Tensor x = stack(rows);
       const Tensor y = forward_(model_, pad(x, {{0, kLargestBatch - x.shape(0)}, {0, 0}}));
+      rows.clear();
+      for (int64_t i = 0; i < x.shape(0); ++i) rows.push_back(y[i]);
       ++batches_;
-      for (size_t i = 0; i < batch.size(); ++i) {
-        batch[i].answer.set_value(y[static_cast<int64_t>(i)]);
-      }
+      // Nothing fails from here on, so that every request gets one answer.
+      for (size_t i = 0; i < batch.size(); ++i) batch[i].answer.set_value(rows[i]);
     } catch (...) {
       for (Request& request : batch) request.answer.set_exception(std::current_exception());
     }

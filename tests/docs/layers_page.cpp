@@ -99,16 +99,41 @@ bool read_field(std::string code, Field& field) {
   return true;
 }
 
-/// One struct from its first line on; `at` moves behind its last.
+/// `Name(parameters)` at the beginning of the code of a constructor.
+std::string signature_in(const std::string& code, const std::string& name) {
+  const size_t begin = code.find(name);
+  size_t end = code.find('(');
+  for (int depth = 0; end < code.size(); ++end) {
+    depth += code[end] == '(' ? 1 : code[end] == ')' ? -1 : 0;
+    if (depth == 0) break;
+  }
+  return code.substr(begin, end + 1 - begin);
+}
+
+/// Adds what a whole declaration says; `text` is what stands before it, `behind` what is behind it.
+void add_declaration(const std::string& code, std::string text, const std::string& behind, Declared& type) {
+  if (code.starts_with("LINNET_FIELDS")) {
+    std::string list = code.substr(code.find('(') + 1);
+    list.pop_back();
+    type.listed = names_in(list);
+    if (code.starts_with("LINNET_FIELDS_AND_BASE")) type.listed.erase(type.listed.begin());
+  } else if (code.starts_with(type.name + "(") || code.starts_with("explicit " + type.name + "(")) {
+    const std::string signature = signature_in(code, type.name);
+    if (signature.size() > type.constructor.size()) type.constructor = signature;
+  } else if (Field field; !code.starts_with("using ") && !code.starts_with("static ") && read_field(code, field)) {
+    add_text(text, behind);
+    field.text = text;
+    type.fields.push_back(field);
+  }
+}
+
+/// One struct from its first line on; `at` moves to its last.
 Declared read_type(const std::vector<std::string>& lines, size_t& at, Declared type) {
   std::string text, code;
   for (++at; at < lines.size() && lines[at] != "};"; ++at) {
-    std::string line = lines[at];
-    std::string behind;
-    if (const size_t mark = line.find("///<"); mark != std::string::npos) {
-      behind = trimmed(line.substr(mark + 4));
-      line = line.substr(0, mark);
-    }
+    const size_t mark = std::min(lines[at].find("///<"), lines[at].size());
+    const std::string line = lines[at].substr(0, mark);
+    const std::string behind = mark < lines[at].size() ? trimmed(lines[at].substr(mark + 4)) : "";
     if (line.starts_with("  /// ")) {
       add_text(text, line.substr(5));
       continue;
@@ -119,28 +144,9 @@ Declared read_type(const std::vector<std::string>& lines, size_t& at, Declared t
       continue;
     }
     code += (code.empty() ? "" : " ") + trimmed(line);
-    const char last = code.empty() ? ' ' : code.back();
-    const bool fields = code.starts_with("LINNET_FIELDS");
-    if (fields ? last != ')' : (last != ';' && last != '{' && last != '}')) continue;
-    if (fields) {
-      std::string list = code.substr(code.find('(') + 1);
-      list.pop_back();
-      type.listed = names_in(list);
-      if (code.starts_with("LINNET_FIELDS_AND_BASE")) type.listed.erase(type.listed.begin());
-    } else if (code.starts_with(type.name + "(") || code.starts_with("explicit " + type.name + "(")) {
-      int depth = 0;
-      size_t end = code.find('(');
-      do {
-        depth += code[end] == '(' ? 1 : code[end] == ')' ? -1 : 0;
-      } while (depth && ++end < code.size());
-      const std::string signature = code.substr(code.find(type.name), end + 1 - code.find(type.name));
-      if (signature.size() > type.constructor.size()) type.constructor = signature;
-    } else if (Field field; !code.starts_with("using ") && !code.starts_with("static ") &&
-                            read_field(code, field)) {
-      add_text(text, behind);
-      field.text = text;
-      type.fields.push_back(field);
-    }
+    const char last = code.back();
+    if (code.starts_with("LINNET_FIELDS") ? last != ')' : (last != ';' && last != '{' && last != '}')) continue;
+    add_declaration(code, text, behind, type);
     // The body of a function.
     if (last == '{' && lines[at].starts_with("  ") && !lines[at].starts_with("   "))
       while (at + 1 < lines.size() && lines[at] != "  }") ++at;

@@ -116,5 +116,30 @@ TEST(MixedPrecision, functional_models_and_a_trainer) {
   EXPECT_EQ(state.params["kernel"].value().dtype(), DType::kF32);
 }
 
+TEST(MixedPrecision, an_object_model_that_is_taken_apart) {
+  nnx::Rngs rngs(0);
+  nnx::Linear model(6, 1, rngs);
+  auto [graphdef, params] = nnx::split(model);
+  nnx::TrainState state = nnx::TrainState::create(graphdef, params, optim::sgd(0.05));
+  MixedPrecision precision(Policy{.compute = DType::kF16}, {.initial = 0x1p20});
+  std::vector<int> steps;
+  std::vector<float> losses;
+  for (int i = 0; i < 20; ++i) {
+    const Tensor loss = precision.step(state, [&](const nnx::State& half) {
+      const Tensor y =
+          state.apply<nnx::Linear>(half)([&](nnx::Linear& m) { return m(precision.cast(input())); })
+              .first;
+      EXPECT_EQ(y.dtype(), DType::kF16);
+      return mean(square(astype(y, DType::kF32) - sum(input(), -1, true)));
+    });
+    losses.push_back(loss.item<float>());
+    steps.push_back(state.step.item<int>());
+  }
+  EXPECT_EQ(steps.front(), 0) << "2^20 is too much for float16";
+  EXPECT_GT(steps.back(), 10);
+  EXPECT_LT(losses.back(), 0.3f * losses.front());
+  EXPECT_EQ(state.params["kernel"].value().dtype(), DType::kF32);
+}
+
 }  // namespace
 }  // namespace linnet::training

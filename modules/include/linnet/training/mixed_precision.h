@@ -19,6 +19,7 @@
 #include "linnet/dynamic_scale.h"
 #include "linnet/nnx/transforms.h"
 #include "linnet/optim.h"
+#include "linnet/optim/train_state.h"
 #include "linnet/policy.h"
 #include "linnet/train_state.h"
 #include "linnet/transforms.h"
@@ -97,12 +98,14 @@ class MixedPrecision {
     auto result = value_and_grad(state.params, loss);
     TrainState next = state;
     next.apply_gradients(result.grads);
-    // Both are there: the parameters are values, of which one is taken.
-    state = scale_ ? linnet::tree::map(next, state,
-                                       [&](const Tensor& after, const Tensor& before) {
-                                         return where(result.finite, after, before);
-                                       })
-                   : next;
+    state = if_finite(result.finite, next, state);
+    return result.loss;
+  }
+  /// The same of an object model that is taken apart: `loss` gets the parameters as a State.
+  template <class Loss>
+  Tensor step(nnx::TrainState& state, Loss&& loss) {
+    auto result = value_and_grad(state.params, loss);
+    state = if_finite(result.finite, state.apply_gradients(result.grads), state);
     return result.loss;
   }
 
@@ -110,8 +113,9 @@ class MixedPrecision {
 
  private:
   template <class M>
-  static constexpr bool kIsTree = std::is_same_v<M, linen::Variables> ||
-                                  std::is_same_v<M, Tensor> || std::is_same_v<M, TensorList>;
+  static constexpr bool kIsTree =
+      std::is_same_v<M, linen::Variables> || std::is_same_v<M, nnx::State> ||
+      std::is_same_v<M, Tensor> || std::is_same_v<M, TensorList>;
 
   template <class Gradients>
   Result<Gradients> finished(const Tensor& value, Gradients grads) {
@@ -127,6 +131,14 @@ class MixedPrecision {
       cond(finite, update, [] {});
     else
       update();
+  }
+
+  /// Both values are there, so one is chosen.
+  template <class State>
+  State if_finite(const Tensor& finite, const State& next, const State& before) {
+    if (!scale_) return next;
+    return linnet::tree::map(next, before,
+                             [&](const Tensor& a, const Tensor& b) { return where(finite, a, b); });
   }
 
   Policy policy_;

@@ -45,9 +45,9 @@ std::optional<T> value_in(std::string_view text, const std::optional<double>& mi
   }
 }
 
-// Half precisions are rounded from f32 afterwards.
+// Smaller floats are rounded from f32 afterwards.
 DType parsed_dtype(DType dtype) {
-  return dtype == DType::kF16 || dtype == DType::kBF16 ? DType::kF32 : dtype;
+  return is_floating(dtype) && dtype != DType::kF64 ? DType::kF32 : dtype;
 }
 
 template <class F>

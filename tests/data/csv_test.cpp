@@ -28,6 +28,13 @@ TEST(Csv, columns_of_every_type) {
   EXPECT_EQ(table.column("x", DType::kI8).data<int8_t>()[1], -3);
   EXPECT_EQ(table.column("flag", DType::kBool).to_vector<bool>(), (std::vector<bool>{true, false}));
   EXPECT_EQ(table.column("big", DType::kI64).data<int64_t>()[0], INT64_MIN);
+  const auto ones_and_zeros = CsvTable::parse("a,b\n1,0\n0,1\n");
+  for (int i = 0; i < kDTypeCount; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    const Tensor all = ones_and_zeros.matrix({}, dtype);
+    EXPECT_EQ(all.dtype(), dtype);
+    EXPECT_EQ(all.to_vector<int>(), (std::vector<int>{1, 0, 0, 1})) << dtype;
+  }
   const Tensor matrix = table.matrix({" y ", "x"});
   EXPECT_EQ(matrix.shape(), (Shape{2, 2}));
   EXPECT_EQ(matrix.to_vector<float>(), (std::vector<float>{2.5f, 1.f, 0.01f, -3.f}));

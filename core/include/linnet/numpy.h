@@ -93,7 +93,8 @@ Tensor bincount(const Tensor& x, int64_t length, const Tensor& weights = {});
 Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> axis = {});
 Tensor median(const Tensor& x, std::optional<int64_t> axis = {});
 
-// Reductions of some elements (J-021)
+// Reductions of some elements (J-021). g++ 12 takes options that are numbers alone for axes, and
+// wants their type: sum(x, ReduceOptions{.axes = {1}}).
 namespace detail {
 /// None means all.
 inline ReductionAxes axes_in_braces(std::initializer_list<int64_t> axes) {

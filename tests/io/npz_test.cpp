@@ -13,7 +13,7 @@ using testing::TemporaryDirectory;
 const std::string kFiles = LINNET_TEST_DATA "/fuzz/corpus/npz/";
 
 TEST(Npz, reads_what_numpy_writes) {
-  for (const char* file : {"savez", "streamed"}) {
+  for (const char* file : {"savez", "streamed", "large_fields"}) {
     const NamedArrays arrays = read_npz(kFiles + file);
     const auto x = arrays.at("x").values<float>();
     EXPECT_EQ(arrays.at("x").shape, (Shape{2, 3}));
@@ -50,16 +50,26 @@ TEST(Npz, what_is_written_is_read_and_equal_arrays_give_equal_bytes) {
   }
 }
 
+// As many as need 64-bit numbers in the end record.
+TEST(Npz, more_members_than_sixteen_bits_count) {
+  NamedArrays arrays;
+  const HostArray one = host_array<uint8_t>({1}, std::vector<uint8_t>{1});
+  for (int i = 0; i < 0x10001; ++i) arrays.emplace(std::to_string(i), one);
+  const NamedArrays back = parse_npz(npz_bytes(arrays));
+  EXPECT_EQ(back.size(), arrays.size());
+  EXPECT_EQ(back.at("65536").values<uint8_t>()[0], 1);
+}
+
 TEST(Npz, damaged_files_are_refused_with_member_and_reason) {
   struct Case {
     std::string file, part, reason;
   };
   for (const auto& [file, part, reason] :
-       {Case{"cut", "zip", "its end is missing"}, Case{"damaged", "x.npy", "checksum"},
-        Case{"claims_more", "x.npy", "2147483648"}, Case{"encrypted", "x.npy", "encrypted"},
-        Case{"outside", "x.npy", "outside"}, Case{"bzip2", "x.npy", "method 12"},
-        Case{"text", "x.txt", "no .npy"}, Case{"twice", "x.npy", "twice"},
-        Case{"object", "o.npy", "Python objects"}}) {
+       {Case{"cut", "zip", "its end is missing"}, Case{"large_lost", "64-bit", "damaged"},
+        Case{"damaged", "x.npy", "checksum"}, Case{"claims_more", "x.npy", "2147483648"},
+        Case{"encrypted", "x.npy", "encrypted"}, Case{"outside", "x.npy", "outside"},
+        Case{"bzip2", "x.npy", "method 12"}, Case{"text", "x.txt", "no .npy"},
+        Case{"twice", "x.npy", "twice"}, Case{"object", "o.npy", "Python objects"}}) {
     const std::string path = kFiles + file;
     expect_error([&] { read_npz(path); }, {path, part, reason});
   }

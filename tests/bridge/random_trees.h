@@ -14,6 +14,7 @@ struct TreeSpec {
   enum Kind : uint8_t { kDense, kLayerNorm, kBatchNorm, kDropout, kTree };
   Kind kind = kTree;
   int64_t in = 1, out = 1;
+  double rate = 0;  ///< of dropout; above 0 wrapped trees make their variables when constructed
   bool residual = false;   ///< of a tree of equal width
   bool other_api = false;  ///< written in the other style, where wrapping is on
   std::vector<std::shared_ptr<const TreeSpec>> children;
@@ -22,24 +23,32 @@ struct TreeSpec {
 };
 using TreeSpecPtr = std::shared_ptr<const TreeSpec>;
 
-/// The same tree for the same numbers; one that `has_dense` begins with a dense layer.
+struct TreeOptions {
+  double rate = 0;
+  int64_t unit = 1;  ///< of the widths of layers
+};
+
+/// The same tree for the same numbers; one that `has_dense` begins with a dense layer. (In Python:
+/// reference/cases/random_models.py.)
 inline TreeSpecPtr random_tree(std::mt19937& random, int64_t width, int depth,
-                               bool has_dense = false) {
+                               bool has_dense = false, const TreeOptions& options = {}) {
   const auto below = [&](uint32_t n) { return static_cast<int64_t>(random() % n); };
   auto out = std::make_shared<TreeSpec>();
   out->in = width;
+  out->rate = options.rate;
   out->other_api = below(2) == 1;
   int64_t now = width;
   const int64_t count = 2 + below(3);
   for (int64_t i = 0; i < count; ++i) {
     const bool dense = has_dense && i == 0;
     if (depth > 0 && !dense && below(3) == 0) {
-      out->children.push_back(random_tree(random, now, depth - 1));
+      out->children.push_back(random_tree(random, now, depth - 1, false, options));
     } else {
       auto layer = std::make_shared<TreeSpec>();
       layer->kind = dense ? TreeSpec::kDense : static_cast<TreeSpec::Kind>(below(4));
       layer->in = now;
-      layer->out = layer->kind == TreeSpec::kDense ? 2 + below(4) : now;
+      layer->rate = options.rate;
+      layer->out = layer->kind == TreeSpec::kDense ? options.unit * (2 + below(4)) : now;
       layer->other_api = below(3) == 0;
       out->children.push_back(layer);
     }
@@ -104,12 +113,15 @@ inline ObjectNode object_node(const TreeSpecPtr& node, bool wraps, nnx::Rngs& rn
     case TreeSpec::kBatchNorm:
       return nnx::BatchNorm(node->in, {.momentum = 0.9}, rngs);
     case TreeSpec::kDropout:
-      return nnx::Dropout(0.0, rngs);
+      return nnx::Dropout(node->rate, rngs);
     case TreeSpec::kTree:
       break;
   }
-  if (wraps && node->other_api)
-    return bridge::ToNNX<FunctionalTree>(FunctionalTree{node, true}, rngs);
+  if (wraps && node->other_api) {
+    bridge::ToNNX<FunctionalTree> tree(FunctionalTree{node, true}, rngs);
+    if (node->rate > 0) bridge::lazy_init(tree, zeros({1, node->in}), false);
+    return tree;
+  }
   return nnx::Shared<ObjectTree>::make(node, wraps, rngs);
 }
 
@@ -154,7 +166,7 @@ inline Tensor FunctionalTree::child(linen::Scope& s, const std::string& name,
                  bridge::to_linen<nnx::BatchNorm>(node->in, nnx::BatchNormOptions{.momentum = 0.9}),
                  x, !train);
       case TreeSpec::kDropout:
-        return s(name, bridge::to_linen<nnx::Dropout>(0.0), x, !train);
+        return s(name, bridge::to_linen<nnx::Dropout>(node->rate), x, !train);
       case TreeSpec::kTree:
         return s(name, bridge::to_linen<ObjectTree>(node, true), x, train);
     }
@@ -167,7 +179,7 @@ inline Tensor FunctionalTree::child(linen::Scope& s, const std::string& name,
     case TreeSpec::kBatchNorm:
       return s(name, linen::BatchNorm{.momentum = 0.9}, x, !train);
     case TreeSpec::kDropout:
-      return s(name, linen::Dropout{.rate = 0.0}, x, !train);
+      return s(name, linen::Dropout{.rate = node->rate}, x, !train);
     case TreeSpec::kTree:
       break;
   }

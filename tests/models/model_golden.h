@@ -23,11 +23,24 @@
 
 namespace linnet::testing {
 
+/// How near rows of leaves must be. Elements: to `relative` of the largest of their leaf, since a
+/// single one may cancel; sums: of the sum of absolute values. Whole leaves may cancel too (the
+/// gradient of a bias that shifts all scores of attention by the same is zero but for rounding), so
+/// all may also differ by `of_tree` of the largest element of the tree, from where the rounding
+/// comes.
+struct RowTolerance {
+  double relative, of_tree = 0;
+};
+
+/// Both sides compute initial values by one formula in f32; logarithms and square roots may differ
+/// by a last place or two.
+inline constexpr RowTolerance kInitial{5e-7};
 /// What a model learns: batches [batch count, batch, ...], as many of x as of `target`.
 struct ModelTask {
   Tensor x, target;
   std::function<Tensor(const Tensor& out, const Tensor& target)> loss;
   optim::GradientTransformation tx;
+  RowTolerance initial = kInitial;
 };
 
 using FunctionalModel = std::function<Tensor(linen::Scope&, const Tensor& x, bool train)>;
@@ -49,18 +62,6 @@ ObjectModel object_model(const Tensor& x) {
           nnx::state(*model)};
 }
 
-/// How near rows of leaves must be. Elements: to `relative` of the largest of their leaf, since a
-/// single one may cancel; sums: of the sum of absolute values. Whole leaves may cancel too (the
-/// gradient of a bias that shifts all scores of attention by the same is zero but for rounding), so
-/// all may also differ by `of_tree` of the largest element of the tree, from where the rounding
-/// comes.
-struct RowTolerance {
-  double relative, of_tree = 0;
-};
-
-/// Both sides compute initial values by one formula in f32; logarithms and square roots may differ
-/// by a last place or two.
-inline constexpr RowTolerance kInitial{5e-7};
 /// Sums of some hundred products in another order.
 inline constexpr double kOutput = 1e-5;
 inline constexpr RowTolerance kUpdates{1e-5}, kGradient{1e-5, 3e-7};

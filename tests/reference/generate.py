@@ -21,6 +21,7 @@ import jax
 
 from cases import bridge
 from cases import bridge_module
+from cases import composed_models
 from cases import contrib
 from cases import control_flow
 from cases import demo
@@ -40,6 +41,7 @@ from cases import ops
 from cases import optim
 from cases import optim_long
 from cases import promotion
+from cases import random_models
 from cases import random_numbers
 from cases import recurrent
 from cases import torch_weights
@@ -71,6 +73,8 @@ MAKERS = {
     "control_flow": control_flow.make,
     "dynamic_scale": dynamic_scale.make,
     "flax_files": flax_files.make_all,
+    "composed_models": composed_models.make,
+    "random_models": random_models.make,
     "torch": torch_weights.make_all,
     "event_file": event_file.make,
 }

@@ -9,7 +9,6 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import linen as nn
 from flax.core import meta
 from flax.typing import In, Out
@@ -496,56 +495,6 @@ def _branches(g):
         compact(switch_keys), x, grad=False)
 
 
-class GptBlock(nn.Module):
-  @nn.compact
-  def __call__(self, x, _):
-    mask = nn.make_causal_mask(x[..., 0])
-    h = nn.LayerNorm(name="norm1")(x)
-    h = x + nn.SelfAttention(2, name="attention")(h, mask)
-    y = nn.Dense(32, name="up")(nn.LayerNorm(name="norm2")(h))
-    y = nn.Dense(16, name="down")(nn.gelu(y))
-    return h + nn.Dropout(0.1, deterministic=False, name="dropout")(y), None
-
-
-class Gpt(nn.Module):
-  @nn.compact
-  def __call__(self, tokens):
-    embed = nn.Embed(32, 16, name="embed")
-    x = embed(tokens) + self.param("position", nn.initializers.normal(0.02), (12, 16))
-    layers = nn.scan(nn.remat(GptBlock, prevent_cse=False), variable_axes={"params": 0},
-                     split_rngs={"params": True, "dropout": True}, length=3)
-    x, _ = layers(name="layers")(x, None)
-    return embed.attend(nn.LayerNorm(name="norm")(x))
-
-
-def _gpt(g):
-  start = random.randint(random.key(3), (50, 4, 1), 0, 32)
-  stride = random.randint(random.key(4), (50, 4, 1), 1, 4)
-  tokens = (start + stride * jnp.arange(12)) % 32
-  model = Gpt()
-  params = model.init(keys("params", "dropout"), tokens[0])["params"]
-  tx = optax.adam(1e-2)
-  state = tx.init(params)
-
-  @jax.jit
-  def step(params, state, batch, key):
-    def loss(params):
-      logits = model.apply({"params": params}, batch, rngs={"dropout": key})
-      return optax.softmax_cross_entropy_with_integer_labels(logits[:, :-1], batch[:, 1:]).mean()
-
-    value, grads = jax.value_and_grad(loss)(params)
-    updates, state = tx.update(grads, state)
-    return value, optax.apply_updates(params, updates), state
-
-  losses = []
-  for i, batch in enumerate(tokens):
-    loss, params, state = step(params, state, batch, random.fold_in(random.key(7), i))
-    losses.append(loss)
-  g.case("gpt", "50 steps of adam(1e-2) of a GPT of three blocks by scan and remat, dropout 0.1 with "
-         "the keys fold_in(key(7), step)", tokens=tokens, losses=jnp.array(losses),
-         kernel=params["layers"]["up"]["kernel"])
-
-
 def make():
   g = GoldenFile("linen_transforms")
   _vmap(g)
@@ -555,5 +504,4 @@ def make():
   _views(g)
   _scan(g)
   _branches(g)
-  _gpt(g)
   return g

@@ -6,7 +6,6 @@ State is stored under the paths of the variables, keys as two words.
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 from jax import random
 
@@ -274,63 +273,8 @@ def _gradients(g):
          after=_all(model))
 
 
-class GptBlock(nnx.Module):
-
-  def __init__(self, rngs):
-    self.norm1 = nnx.LayerNorm(16, rngs=rngs)
-    self.attention = nnx.MultiHeadAttention(2, 16, decode=False, rngs=rngs)
-    self.norm2 = nnx.LayerNorm(16, rngs=rngs)
-    self.up = nnx.Linear(16, 32, rngs=rngs)
-    self.down = nnx.Linear(32, 16, rngs=rngs)
-    self.dropout = nnx.Dropout(0.1, rngs=rngs)
-
-  def __call__(self, x):
-    mask = nnx.make_causal_mask(jnp.ones(x.shape[:2]))
-    x = x + self.attention(self.norm1(x), mask=mask)
-    return x + self.dropout(self.down(nnx.gelu(self.up(self.norm2(x)))))
-
-
-class Gpt(nnx.Module):
-
-  def __init__(self, rngs):
-    self.embed = nnx.Embed(32, 16, rngs=rngs)
-    self.position = nnx.Param(0.02 * random.normal(rngs.params(), (12, 16)))
-    self.blocks = nnx.split_rngs(splits=3)(nnx.vmap(GptBlock))(rngs)
-    self.norm = nnx.LayerNorm(16, rngs=rngs)
-
-  def __call__(self, tokens):
-    x = self.embed(tokens) + self.position[...]
-    layers = nnx.scan(nnx.remat(lambda h, block: block(h)), in_axes=(nnx.Carry, 0),
-                      out_axes=nnx.Carry)
-    return self.embed.attend(self.norm(layers(x, self.blocks)))
-
-
-def _gpt(g):
-  model = Gpt(nnx.Rngs(params=0, dropout=7))
-  optimizer = nnx.Optimizer(model, optax.adam(1e-2), wrt=nnx.Param)
-  start = random.randint(random.key(3), (50, 4, 1), 0, 32)
-  stride = random.randint(random.key(4), (50, 4, 1), 1, 4)
-  tokens = (start + stride * jnp.arange(12)) % 32
-
-  @nnx.jit
-  def step(model, optimizer, batch):
-    def loss(model):
-      return optax.softmax_cross_entropy_with_integer_labels(
-          model(batch)[:, :-1], batch[:, 1:]).mean()
-
-    value, grads = nnx.value_and_grad(loss)(model)
-    optimizer.update(model, grads)
-    return value
-
-  losses = jnp.array([step(model, optimizer, batch) for batch in tokens])
-  g.case("gpt", "50 steps of adam(1e-2) of a GPT with three blocks by vmap, scan and remat, dropout "
-         "0.1, Rngs(params=0, dropout=7); its streams afterwards", tokens=tokens, losses=losses,
-         count=model.blocks.dropout.rngs.count[...],
-         kernel=model.blocks.up.kernel[...])
-
-
 def make():
   g = GoldenFile("nnx_transforms")
-  for part in (_rngs, _ensemble, _vmap_state, _layers, _carried, _gradients, _gpt):
+  for part in (_rngs, _ensemble, _vmap_state, _layers, _carried, _gradients):
     part(g)
   return g

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "linnet/jit.h"
+#include "linnet/nnx/transforms.h"
 #include "linnet/parallel.h"
+#include "linnet/transforms.h"
 
 namespace linnet::testing {
 namespace {

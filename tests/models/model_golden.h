@@ -15,9 +15,9 @@
 #include <memory>
 #include <string>
 
-#include "linnet/bridge.h"
-#include "linnet/linen.h"
-#include "linnet/nnx.h"
+#include "linnet/bridge/to_nnx.h"
+#include "linnet/linen/scope.h"
+#include "linnet/nnx/graph.h"
 #include "linnet/optim.h"
 #include "tests/ops/golden_file.h"
 

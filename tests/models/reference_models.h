@@ -6,10 +6,18 @@
 #include <string>
 #include <vector>
 
-#include "linnet/bridge.h"
-#include "linnet/core.h"
-#include "linnet/linen.h"
-#include "linnet/nnx.h"
+#include "linnet/bridge/to_linen.h"
+#include "linnet/init.h"
+#include "linnet/linen/layers_attention.h"
+#include "linnet/linen/layers_conv.h"
+#include "linnet/linen/layers_linear.h"
+#include "linnet/linen/layers_norm.h"
+#include "linnet/nnx/layers_attention.h"
+#include "linnet/nnx/layers_conv.h"
+#include "linnet/nnx/layers_linear.h"
+#include "linnet/nnx/layers_norm.h"
+#include "linnet/nnx/layers_sequential.h"
+#include "linnet/ops.h"
 
 namespace linnet::reference_models {
 

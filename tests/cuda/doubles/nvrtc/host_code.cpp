@@ -116,7 +116,7 @@ const std::string& precompiled_headers() {
     const files::path compiled = header.string() + ".gch";
     if (!files::exists(compiled)) {
       const files::path mine = unique(compiled);
-      write(header, "#include \"" + std::string(kCommonHeader) + "\"\n");
+      write(header, std::string("#include \"").append(kCommonHeader).append("\"\n"));
       const std::string command = compiler("c++-header", own_folder()) + " " + quoted(header) +
                                   " -o " + quoted(mine) + " > /dev/null 2>&1";
       if (std::system(command.c_str()) != 0) return std::string();

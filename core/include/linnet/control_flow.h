@@ -133,10 +133,10 @@ auto step_of(const F& f) {
   };
 }
 
-template <class Carry, class Step, class... X>
-auto scan(const char* name, const Step& step, const Carry& init, const ScanOptions& options,
-          const X&... xs) {
-  CallOf<const Step, Carry, X...> call(init, xs...);
+/// @param run calls the step of `call`, which gives a carry and what is stacked.
+template <class Carry, class Call>
+auto scan_of(const char* name, Call& call, const Carry& init, const ScanOptions& options,
+             const FlatFunction& run) {
   const std::span<const Tensor> inputs(call.inputs());
   const size_t carries = call.counts()[0];
   const TensorList outputs = scan_call(
@@ -145,12 +145,35 @@ auto scan(const char* name, const Step& step, const Carry& init, const ScanOptio
       [&](const TensorList& carry, const TensorList& x) {
         TensorList values = carry;
         values.insert(values.end(), x.begin(), x.end());
-        TensorList leaves = call.run(step, values);
+        TensorList leaves = run(values);
         require_same_structure(name, init, call.traced().first);
         return leaves;
       },
       names_of(init));
   return call.result(outputs);
+}
+
+template <class Carry, class Step, class... X>
+auto scan(const char* name, const Step& step, const Carry& init, const ScanOptions& options,
+          const X&... xs) {
+  CallOf<const Step, Carry, X...> call(init, xs...);
+  return scan_of(name, call, init, options,
+                 [&](const TensorList& values) { return call.run(step, values); });
+}
+
+/// @param condition gives the one tensor of the condition, `body` the carry of `loop`.
+template <class Carry, class Call>
+Carry while_of(const char* name, Call& loop, const Carry& init, const FlatFunction& condition,
+               const FlatFunction& body) {
+  const TensorList outputs = while_call(
+      name, loop.inputs(), [&](const TensorList& carry) { return condition(carry).at(0); },
+      [&](const TensorList& carry) {
+        TensorList leaves = body(carry);
+        require_same_structure(name, init, loop.traced());
+        return leaves;
+      },
+      names_of(init));
+  return loop.result(outputs);
 }
 
 template <class Carry, class Condition, class Body>
@@ -159,16 +182,9 @@ Carry while_loop(const char* name, const Condition& condition, const Body& body,
   CallOf<const Body, Carry> loop(init);
   const auto predicate = [&condition](const Carry& carry) { return Tensor(condition(carry)); };
   CallOf<const decltype(predicate), Carry> test(init);
-  const TensorList outputs = while_call(
-      name, loop.inputs(),
-      [&](const TensorList& carry) { return test.run(predicate, carry).at(0); },
-      [&](const TensorList& carry) {
-        TensorList leaves = loop.run(body, carry);
-        require_same_structure(name, init, loop.traced());
-        return leaves;
-      },
-      names_of(init));
-  return loop.result(outputs);
+  return while_of(
+      name, loop, init, [&](const TensorList& carry) { return test.run(predicate, carry); },
+      [&](const TensorList& carry) { return loop.run(body, carry); });
 }
 
 /// The tensors of the results of branches of one type.

@@ -189,10 +189,12 @@ template <class P>
 inline constexpr bool is_state_parameter =
     std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>;
 
-template <class F, class R, class... P>
+/// The type says nothing of the function, so that all functions of a signature share the code;
+/// copies share the function as they share its programs.
+template <class R, class... P>
 class Jitted {
  public:
-  Jitted(F f, JitOptions options)
+  Jitted(std::function<R(P...)> f, JitOptions options)
       : f_(std::move(f)), core_(std::make_shared<JitCore>(std::move(options))) {}
 
   std::decay_t<R> operator()(P... args) const {
@@ -366,16 +368,16 @@ class Jitted {
     if constexpr (!std::is_void_v<R>) return std::move(*result);
   }
 
-  F f_;
+  std::function<R(P...)> f_;
   std::shared_ptr<JitCore> core_;
 };
 
-template <class F, class R, class Tuple>
-struct JittedFor;
 template <class F, class R, class... P>
-struct JittedFor<F, R, std::tuple<P...>> {
-  using type = Jitted<F, R, P...>;
-};
+Jitted<R, P...> jitted(F f, JitOptions options, std::type_identity<std::tuple<P...>>) {
+  // f need not be copyable.
+  auto kept = std::make_shared<const F>(std::move(f));
+  return {[kept](P... args) -> R { return (*kept)(std::forward<P>(args)...); }, std::move(options)};
+}
 
 }  // namespace detail
 
@@ -393,9 +395,8 @@ auto jit(F f, JitOptions options = {}) {
                   "`mutable` from the lambda; what it shall change is a T& parameter or captured "
                   "by reference");
     if constexpr (detail::is_const_callable<F>) {
-      using Jitted =
-          typename detail::JittedFor<F, typename S::Result, typename S::Parameters>::type;
-      return Jitted(std::move(f), std::move(options));
+      return detail::jitted<F, typename S::Result>(std::move(f), std::move(options),
+                                                   std::type_identity<typename S::Parameters>{});
     }
   }
 }

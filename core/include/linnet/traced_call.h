@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -184,18 +185,26 @@ void keep_prototype(std::optional<T>& result) {
   }
 }
 
-template <class F, class Arguments, class Which>
+/// What F gives for the arguments of a call.
+template <class F, class Arguments>
+struct TracedResult;
+template <class F, class... A>
+struct TracedResult<F, std::tuple<A...>> {
+  static_assert(check_callable<F, A...>());
+  using type = std::decay_t<std::invoke_result_t<F&, A&...>>;
+};
+
+template <class R, class Arguments, class Which>
 class TracedCall;
 
-/// A call in progress. The arguments in `Which` are seen through their tensors.
-/// @tparam F the function, const if it is called as such.
-template <class F, class... A, size_t... W>
-class TracedCall<F, std::tuple<A...>, std::index_sequence<W...>> {
-  static_assert(check_callable<F, A...>());
-
+/// A call in progress. The arguments in `Which` are seen through their tensors. The type says
+/// nothing of the function, so that all functions of a signature share the code.
+/// @tparam R what the function gives.
+template <class R, class... A, size_t... W>
+class TracedCall<R, std::tuple<A...>, std::index_sequence<W...>> {
  public:
   using Arguments = std::tuple<A...>;
-  using Result = std::decay_t<std::invoke_result_t<F&, A&...>>;
+  using Result = R;
 
   template <class... Given>
   explicit TracedCall(const Given&... args) {
@@ -218,12 +227,12 @@ class TracedCall<F, std::tuple<A...>, std::index_sequence<W...>> {
   /// Puts other tensors into the chosen arguments.
   void place(const TensorList& values) { place(*arguments_, values); }
   /// Calls f; gives the tensors of its result.
+  template <class F>
   TensorList run(F& f) {
-    result_.emplace(std::apply(f, *arguments_));
-    TensorList leaves = tree::leaves(*result_);
-    keep_prototype(result_);
-    return leaves;
+    call(f, std::index_sequence_for<A...>{});
+    return leaves_of_result();
   }
+  template <class F>
   TensorList run(F& f, const TensorList& values) {
     place(values);
     return run(f);
@@ -262,6 +271,19 @@ class TracedCall<F, std::tuple<A...>, std::index_sequence<W...>> {
   }
 
  private:
+  template <class F, size_t... I>
+  void call(F& f, std::index_sequence<I...>) {
+    if constexpr (std::is_member_pointer_v<std::remove_const_t<F>>)
+      result_.emplace(std::invoke(f, std::get<I>(*arguments_)...));
+    else
+      result_.emplace(f(std::get<I>(*arguments_)...));
+  }
+  TensorList leaves_of_result() {
+    TensorList leaves = tree::leaves(*result_);
+    keep_prototype(result_);
+    return leaves;
+  }
+
   template <class T>
   void append(T& argument) {
     const TensorList part = tree::leaves(argument);
@@ -287,13 +309,17 @@ class TracedCall<F, std::tuple<A...>, std::index_sequence<W...>> {
   std::optional<Result> result_;
 };
 
-/// Of all arguments as they are.
+template <class F, class Arguments, class Which>
+using TracedCallOf = TracedCall<typename TracedResult<F, Arguments>::type, Arguments, Which>;
+
+/// Of F, const if it is called as such, with all arguments as they are.
 template <class F, class... A>
-using CallOf = TracedCall<F, std::tuple<std::decay_t<const A&>...>, std::index_sequence_for<A...>>;
+using CallOf =
+    TracedCallOf<F, std::tuple<std::decay_t<const A&>...>, std::index_sequence_for<A...>>;
 /// With floating numbers among the arguments in `Which` as tensors.
 template <class F, class Which, class... A>
 using DifferentiatedCall =
-    TracedCall<F, differentiated<F, Which, std::decay_t<const A&>...>, Which>;
+    TracedCallOf<F, differentiated<F, Which, std::decay_t<const A&>...>, Which>;
 
 }  // namespace linnet::detail
 

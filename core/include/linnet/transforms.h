@@ -121,6 +121,45 @@ concept PairOfResults = requires(const T& result) {
   result.second;
 };
 
+/// @param run calls the function of `function`.
+template <class Call, class... A>
+auto value_and_gradient(Call& function, const std::function<void()>& run, const A&... args) {
+  ReverseCall call("grad", function.inputs(), true);
+  function.place(call.traced());
+  call.run(run);
+  const auto& result = function.traced();
+  if constexpr (PairOfResults<typename Call::Result>) {
+    auto gradient = function.chosen(call.gradients(result.first), args...);
+    auto out = std::make_tuple(call.primal(result.first), with_primals(result.second, call),
+                               std::move(gradient));
+    call.commit();
+    return out;
+  } else {
+    auto gradient = function.chosen(call.gradients(result), args...);
+    auto out = std::make_pair(call.primal(result), std::move(gradient));
+    call.commit();
+    return out;
+  }
+}
+
+/// The value of a function that `run` calls, and its pullback.
+template <class Call, class... A>
+auto value_and_pullback(const std::shared_ptr<Call>& function,
+                        const std::function<TensorList()>& run, const A&... args) {
+  auto call = std::make_shared<ReverseCall>("vjp", function->inputs(), false);
+  function->place(call->traced());
+  TensorList outputs;
+  call->run([&] { outputs = run(); });
+  auto value = with_primals(function->traced(), *call);
+  auto pullback = [call, function, outputs, prototypes = tree::copy(std::make_tuple(args...))](
+                      const typename Call::Result& cotangent) {
+    const TensorList grads = call->pullback(outputs, tree::leaves(cotangent));
+    return std::apply([&](const auto&... given) { return function->chosen(grads, given...); },
+                      prototypes);
+  };
+  return std::make_pair(std::move(value), std::move(pullback));
+}
+
 }  // namespace detail
 
 /// f's value and its gradient with respect to arguments N... (the first if none are named).
@@ -136,22 +175,8 @@ auto value_and_grad(F f) {
     using Which =
         std::conditional_t<sizeof...(N) == 0, std::index_sequence<0>, std::index_sequence<N...>>;
     detail::DifferentiatedCall<const F, Which, A...> function(args...);
-    detail::ReverseCall call("grad", function.inputs(), true);
-    function.place(call.traced());
-    call.run([&] { function.run(f); });
-    const auto& result = function.traced();
-    if constexpr (detail::PairOfResults<std::decay_t<decltype(result)>>) {
-      auto gradient = function.chosen(call.gradients(result.first), args...);
-      auto out = std::make_tuple(call.primal(result.first),
-                                 detail::with_primals(result.second, call), std::move(gradient));
-      call.commit();
-      return out;
-    } else {
-      auto gradient = function.chosen(call.gradients(result), args...);
-      auto out = std::make_pair(call.primal(result), std::move(gradient));
-      call.commit();
-      return out;
-    }
+    return detail::value_and_gradient(
+        function, [&] { function.run(f); }, args...);
   };
 }
 
@@ -175,18 +200,8 @@ template <class F, class... A>
 auto vjp(F f, const A&... args) {
   using Call = detail::DifferentiatedCall<F, std::index_sequence_for<A...>, A...>;
   auto function = std::make_shared<Call>(args...);
-  auto call = std::make_shared<detail::ReverseCall>("vjp", function->inputs(), false);
-  function->place(call->traced());
-  TensorList outputs;
-  call->run([&] { outputs = function->run(f); });
-  auto value = detail::with_primals(function->traced(), *call);
-  auto pullback = [call, function, outputs, prototypes = tree::copy(std::make_tuple(args...))](
-                      const typename Call::Result& cotangent) {
-    const TensorList grads = call->pullback(outputs, tree::leaves(cotangent));
-    return std::apply([&](const auto&... given) { return function->chosen(grads, given...); },
-                      prototypes);
-  };
-  return std::make_pair(std::move(value), std::move(pullback));
+  return detail::value_and_pullback(
+      function, [&] { return function->run(f); }, args...);
 }
 
 /// f's value at `primals` and its derivative in the direction `tangents` (tuples of argument
@@ -230,6 +245,26 @@ struct VmapOptions {
   std::optional<int64_t> axis_size = {};
 };
 
+namespace detail {
+/// @param run calls the function of `function` for one element of the batch.
+template <class Call>
+auto over_batch(Call& function, const VmapOptions& options,
+                const std::function<TensorList(const TensorList&)>& run) {
+  const std::vector<std::optional<int64_t>> axes =
+      spread_axes("in_axes", options.in_axes, function.counts(), "argument");
+  const TensorList outputs = batch_call(
+      "vmap", function.inputs(), axes, run,
+      [&](size_t count) {
+        return spread_axes("out_axes", options.out_axes,
+                           options.out_axes.size() > 1 ? leaf_counts(function.traced())
+                                                       : std::vector<size_t>{count},
+                           "result");
+      },
+      options.axis_size, options.axis_name);
+  return function.result(outputs);
+}
+}  // namespace detail
+
 /// f over a batch: every mapped argument has one more dimension, and so has every result (J-082).
 /// @throws ShapeError if sizes disagree (all are listed), ValueError if nothing is mapped and no
 /// size is given, if there is not an axis for every argument, or if `out_axes` is kNone for a
@@ -238,20 +273,8 @@ template <class F>
 auto vmap(F f, VmapOptions options = {}) {
   return [f = std::move(f), options = std::move(options)]<class... A>(const A&... args) {
     detail::CallOf<const F, A...> function(args...);
-    const std::vector<std::optional<int64_t>> axes =
-        detail::spread_axes("in_axes", options.in_axes, function.counts(), "argument");
-    const TensorList outputs = detail::batch_call(
-        "vmap", function.inputs(), axes,
-        [&](const TensorList& lifted) { return function.run(f, lifted); },
-        [&](size_t count) {
-          return detail::spread_axes("out_axes", options.out_axes,
-                                     options.out_axes.size() > 1
-                                         ? detail::leaf_counts(function.traced())
-                                         : std::vector<size_t>{count},
-                                     "result");
-        },
-        options.axis_size, options.axis_name);
-    return function.result(outputs);
+    return detail::over_batch(function, options,
+                              [&](const TensorList& lifted) { return function.run(f, lifted); });
   };
 }
 

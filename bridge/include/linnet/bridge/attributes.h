@@ -94,9 +94,10 @@ class AttributeTree {
   std::optional<StaticAttribute> entry_;
 };
 
-/// Every leaf with its path, in order.
+/// Every leaf with its path, in order. The leaves are those of `tree`.
 std::vector<std::pair<std::vector<std::string>, const AttributeTree*>> flat_leaves(
     const AttributeTree& tree);
+void flat_leaves(const AttributeTree&& tree) = delete;
 
 /// Merges by leaf path: `later` wins, what only `earlier` has stays (B-038).
 AttributeTree merge(const AttributeTree& earlier, const AttributeTree& later);

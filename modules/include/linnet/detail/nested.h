@@ -48,7 +48,7 @@ void append_leaves_below(const Node& node, std::vector<std::string>& path, FlatL
   }
 }
 
-/// Every leaf with its path, in order.
+/// Every leaf of `root` with its path, in order.
 template <class Node>
 FlatLeaves<Node> flat_leaves(const Node& root) {
   FlatLeaves<Node> out;

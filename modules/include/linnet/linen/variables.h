@@ -83,9 +83,10 @@ class Variables {
   std::shared_ptr<const StaticEntry> fixed_;
 };
 
-/// Every leaf's path (collection first) and node, in order.
+/// Every leaf's path (collection first) and node, in order. The nodes are those of `variables`.
 std::vector<std::pair<std::vector<std::string>, const Variables*>> flat_leaves(
     const Variables& variables);
+void flat_leaves(const Variables&& variables) = delete;
 
 /// A box with sharding names, one per dimension (L-106).
 Variables partitioned(Tensor value, AxisNames names, std::optional<MeshAxes> mesh = {});

@@ -96,10 +96,14 @@ TEST(InstructionSet, R_033_environment_fixes_the_set_and_the_bits) {
     }
     EXPECT_EQ(answer.first, name_of(set));
     EXPECT_EQ(answer.rest, ask(std::string(name_of(set))).rest);
-    if (set == widest) EXPECT_EQ(answer.rest, bits_of_results());
+    if (set == widest) {
+      EXPECT_EQ(answer.rest, bits_of_results());
+    }
   }
   // Vectors of four and of more lanes do not add in the same order.
-  if (widest != InstructionSet::kBaseline) EXPECT_NE(ask("baseline").rest, bits_of_results());
+  if (widest != InstructionSet::kBaseline) {
+    EXPECT_NE(ask("baseline").rest, bits_of_results());
+  }
 }
 
 TEST(InstructionSet, R_033_can_be_set_by_the_program) {

@@ -10,8 +10,6 @@
 namespace linnet {
 namespace {
 
-std::vector<double> doubles(const Tensor& t) { return t.to_vector<double>(); }
-
 struct Lin {
   nnx::Linear a;
   explicit Lin(nnx::Rngs& rngs) : a(3, 1, rngs) {}

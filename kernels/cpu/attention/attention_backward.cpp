@@ -156,8 +156,11 @@ void BackwardHead(const BackwardCall& call, const BackwardSpace& s, int64_t batc
   const int64_t group = p.heads / p.kv_heads;
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     for (int64_t i = 0; i < p.q_len; i += kBlockQueries) {
-      QueryBlock q{
-          .batch = batch, .head = head, .first = i, .count = std::min(kBlockQueries, p.q_len - i)};
+      QueryBlock q;
+      q.batch = batch;
+      q.head = head;
+      q.first = i;
+      q.count = std::min(kBlockQueries, p.q_len - i);
       backward_queries(call, s, q);
     }
   }

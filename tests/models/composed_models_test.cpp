@@ -1,9 +1,8 @@
 // Models that are put together by transformations and wrappers, against the real Flax: a mixture of
 // experts under vmap, LoRA fine-tuning, a weight- and spectrally normed GAN with two optimisers
 // (reference/cases/composed_models.py).
-#include "linnet/jit.h"
 #include "linnet/linen/layers_weight_norm.h"
-#include "linnet/losses.h"
+#include "linnet/linnet.h"
 #include "linnet/nnx/layers_lora.h"
 #include "linnet/numpy.h"
 #include "tests/models/model_golden.h"

@@ -1,5 +1,6 @@
 // Random trees of layers that change from one API to the other at random places, against the real
 // Flax: the structure follows from a seed on both sides (reference/cases/random_models.py).
+#include "linnet/linnet.h"
 #include "tests/bridge/random_trees.h"
 #include "tests/models/model_golden.h"
 

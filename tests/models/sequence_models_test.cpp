@@ -1,7 +1,7 @@
 // Bidirectional taggers and a language model with scanned, recomputed blocks, against the real
 // Flax: from seeds alone, through initialisation, evaluation, training and 50 steps
 // (reference/cases/composed_models.py).
-#include "linnet/losses.h"
+#include "linnet/linnet.h"
 #include "tests/models/model_golden.h"
 
 namespace linnet {

@@ -138,41 +138,17 @@ class JitCore {
 
 template <class F>
 struct Signature : Signature<decltype(&F::operator())> {};
+template <class R, class... P, bool kNoexcept>
+struct Signature<R (*)(P...) noexcept(kNoexcept)> {
+  using Result = R;
+  using Parameters = std::tuple<P...>;
+};
+template <class C, class R, class... P, bool kNoexcept>
+struct Signature<R (C::*)(P...) noexcept(kNoexcept)> : Signature<R (*)(P...)> {};
+template <class C, class R, class... P, bool kNoexcept>
+struct Signature<R (C::*)(P...) const noexcept(kNoexcept)> : Signature<R (*)(P...)> {};
 template <class R, class... P>
-struct Signature<R (*)(P...)> {
-  using Result = R;
-  using Parameters = std::tuple<P...>;
-};
-template <class C, class R, class... P>
-struct Signature<R (C::*)(P...)> {
-  using Result = R;
-  using Parameters = std::tuple<P...>;
-};
-template <class R, class... P>
-struct Signature<R (*)(P...) noexcept> {
-  using Result = R;
-  using Parameters = std::tuple<P...>;
-};
-template <class C, class R, class... P>
-struct Signature<R (C::*)(P...) noexcept> {
-  using Result = R;
-  using Parameters = std::tuple<P...>;
-};
-template <class C, class R, class... P>
-struct Signature<R (C::*)(P...) const noexcept> {
-  using Result = R;
-  using Parameters = std::tuple<P...>;
-};
-template <class C, class R, class... P>
-struct Signature<R (C::*)(P...) const> {
-  using Result = R;
-  using Parameters = std::tuple<P...>;
-};
-template <class R, class... P>
-struct Signature<std::function<R(P...)>> {
-  using Result = R;
-  using Parameters = std::tuple<P...>;
-};
+struct Signature<std::function<R(P...)>> : Signature<R (*)(P...)> {};
 
 template <class F>
 concept HasSignature = std::is_pointer_v<F> || requires { &F::operator(); };

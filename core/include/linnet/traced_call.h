@@ -273,10 +273,7 @@ class TracedCall<R, std::tuple<A...>, std::index_sequence<W...>> {
  private:
   template <class F, size_t... I>
   void call(F& f, std::index_sequence<I...>) {
-    if constexpr (std::is_member_pointer_v<std::remove_const_t<F>>)
-      result_.emplace(std::invoke(f, std::get<I>(*arguments_)...));
-    else
-      result_.emplace(f(std::get<I>(*arguments_)...));
+    result_.emplace(std::invoke(f, std::get<I>(*arguments_)...));
   }
   TensorList leaves_of_result() {
     TensorList leaves = tree::leaves(*result_);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/ops/fused.h"
+#include "core/ops/nn.h"
 #include "core/trace/eval.h"
 #include "kernels/cuda/register/device_kernel.h"
 #include "kernels/cuda/register/families.h"
@@ -164,16 +165,18 @@ std::unique_ptr<Kernel> prepare_host(const KernelRequest& request, std::string& 
   return std::make_unique<HostKernelOnDevice>(request, std::move(chosen));
 }
 
-/// What the compiler only makes where a kernel takes it; its parts are better done on the device.
-bool is_fusion(const Primitive& primitive) {
-  return &primitive == &linear_bias_activation_primitive();
+/// Large products and what surrounds them: what the device's kernels decline is better done there
+/// in parts.
+bool is_better_in_parts(const Primitive& primitive) {
+  return &primitive == &linear_bias_activation_primitive() ||
+         &primitive == &attention_primitive() || &primitive == &attention_backward_primitive();
 }
 
 }  // namespace
 
 void register_host(KernelTable& table) {
   for (const Primitive* primitive : all_primitives()) {
-    if (is_fusion(*primitive)) continue;
+    if (is_better_in_parts(*primitive)) continue;
     if (kernel_table(Device{}).implementations(*primitive).empty()) continue;
     for (const bool strided : {true, false}) {
       table.add(*primitive, {.name = strided ? "host" : "host on dense operands",

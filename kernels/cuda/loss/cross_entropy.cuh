@@ -108,9 +108,9 @@ LINNET_DEVICE void cross_entropy_both_rows(const CrossEntropyBothArgs& args) {
   if (row >= args.rows) return;
   const int columns = args.columns, at = thread() % kThreads;
   const T* x = static_cast<const T*>(args.x.get()) + row * columns;
+  const int label = label_of(args.labels.get(), args.label_type, row, columns);
   const auto part = exponential_sum_of_row<T, kThreads, kWidth>(x, columns, at);
   const W sum = scalar::log(part.sum) + finite_shift(part.high);
-  const int label = label_of(args.labels.get(), args.label_type, row, columns);
   if (at == (label < 0 ? 0 : label / kWidth % kThreads)) {
     static_cast<W*>(args.sum.get())[row] = sum;
     static_cast<W*>(args.loss.get())[row] = label < 0 ? not_a_number<W>() : sum - to_wide(x[label]);

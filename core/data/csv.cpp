@@ -37,49 +37,15 @@ std::optional<T> value_in(std::string_view text, const std::optional<double>& mi
     for (std::string_view no : {"0", "false", "False", "FALSE"})
       if (text == no) return false;
     return std::nullopt;
-  } else if constexpr (std::is_floating_point_v<T>) {
-    if (text.empty() && missing) return static_cast<T>(*missing);
-    return number_in<T>(text);
+  } else if constexpr (is_floating(dtype_of<T>())) {
+    // from_chars knows no smaller floats than f32, from which these are rounded.
+    using Parsed = std::conditional_t<sizeof(T) == 2, float, T>;
+    if (text.empty() && missing) return static_cast<T>(static_cast<Parsed>(*missing));
+    const std::optional<Parsed> value = number_in<Parsed>(text);
+    return value ? std::optional(static_cast<T>(*value)) : std::nullopt;
   } else {
     return number_in<T>(text);
   }
-}
-
-// Smaller floats are rounded from f32 afterwards.
-DType parsed_dtype(DType dtype) {
-  return is_floating(dtype) && dtype != DType::kF64 ? DType::kF32 : dtype;
-}
-
-template <class F>
-void with_type(DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::kBool:
-      return f(bool{});
-    case DType::kI8:
-      return f(int8_t{});
-    case DType::kI16:
-      return f(int16_t{});
-    case DType::kI32:
-      return f(int32_t{});
-    case DType::kI64:
-      return f(int64_t{});
-    case DType::kU8:
-      return f(uint8_t{});
-    case DType::kU16:
-      return f(uint16_t{});
-    case DType::kU32:
-      return f(uint32_t{});
-    case DType::kU64:
-      return f(uint64_t{});
-    case DType::kF64:
-      return f(double{});
-    default:
-      return f(float{});
-  }
-}
-
-Tensor tensor_of(const WritableHostArray& array, DType dtype) {
-  return host_tensor(array).astype(dtype);
 }
 
 }  // namespace
@@ -105,7 +71,7 @@ std::string_view CsvTable::cell(int64_t row, int64_t column) const {
 }
 
 void CsvTable::fill(int64_t column, DType dtype, size_t stride, std::byte* to) const {
-  with_type(dtype, [&](auto prototype) {
+  visit_dtype(dtype, [&](auto prototype) {
     using T = decltype(prototype);
     T* out = reinterpret_cast<T*>(to);
     for (int64_t row = 0; row < rows(); ++row) {
@@ -129,20 +95,18 @@ std::vector<std::string> CsvTable::texts(std::string_view name) const {
 }
 
 Tensor CsvTable::column(std::string_view name, DType dtype) const {
-  const DType parsed = parsed_dtype(dtype);
-  const WritableHostArray out = allocate_host_array(parsed, {rows()});
-  fill(column_index(name), parsed, 1, out.data);
-  return tensor_of(out, dtype);
+  const WritableHostArray out = allocate_host_array(dtype, {rows()});
+  fill(column_index(name), dtype, 1, out.data);
+  return host_tensor(out);
 }
 
 Tensor CsvTable::matrix(const std::vector<std::string>& names, DType dtype) const {
   const std::vector<std::string>& wanted = names.empty() ? columns_ : names;
-  const DType parsed = parsed_dtype(dtype);
   const WritableHostArray out =
-      allocate_host_array(parsed, {rows(), static_cast<int64_t>(wanted.size())});
+      allocate_host_array(dtype, {rows(), static_cast<int64_t>(wanted.size())});
   for (size_t i = 0; i < wanted.size(); ++i)
-    fill(column_index(wanted[i]), parsed, wanted.size(), out.data + i * size_of(parsed));
-  return tensor_of(out, dtype);
+    fill(column_index(wanted[i]), dtype, wanted.size(), out.data + i * size_of(dtype));
+  return host_tensor(out);
 }
 
 Categories CsvTable::categories(std::string_view name) const {
@@ -157,7 +121,7 @@ Categories CsvTable::categories(std::string_view name) const {
   const WritableHostArray array = allocate_host_array(DType::kI32, {rows()});
   for (int64_t row = 0; row < rows(); ++row)
     reinterpret_cast<int32_t*>(array.data)[row] = codes.at(cell(row, column));
-  out.codes = tensor_of(array, DType::kI32);
+  out.codes = host_tensor(array);
   return out;
 }
 

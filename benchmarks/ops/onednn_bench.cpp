@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "benchmarks/support/paired.h"
+#include "benchmarks/support/threads.h"
 #include "kernels/cpu/onednn/compat.h"
 #include "linnet/ops.h"
 #include "linnet/parallel.h"
@@ -61,7 +62,7 @@ void add_rate(benchmark::State& state, double multiply_adds) {
 
 void product(benchmark::State& state) {
   const int64_t m = state.range(0), k = state.range(1), n = state.range(2);
-  set_num_threads(static_cast<int>(state.range(4)));
+  bench::set_threads(static_cast<int>(state.range(4)));
   const DType dtype = state.range(3) ? DType::kBF16 : DType::kF32;
   const Tensor a = full({m, k}, 0.5, dtype).contiguous(),
                b = full({k, n}, 0.25, dtype).contiguous();
@@ -117,7 +118,7 @@ void convolution(benchmark::State& state) {
   const int64_t n = state.range(0), in = state.range(1), size = state.range(2),
                 out = state.range(3);
   const int64_t kernel = state.range(4), padding = kernel / 2;
-  set_num_threads(static_cast<int>(state.range(5)));
+  bench::set_threads(static_cast<int>(state.range(5)));
   const Tensor x = full({n, size, size, in}, 0.5, DType::kF32).contiguous();
   const Tensor w = full({kernel, kernel, in, out}, 0.25, DType::kF32).contiguous();
   const Tensor y = full({n, size, size, out}, 0, DType::kF32).contiguous();

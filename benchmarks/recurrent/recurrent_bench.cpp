@@ -8,6 +8,7 @@
 #include "benchmarks/recurrent/fused.h"
 #include "benchmarks/support/inputs.h"
 #include "benchmarks/support/paired.h"
+#include "benchmarks/support/threads.h"
 #include "linnet/control_flow.h"
 #include "linnet/jit.h"
 #include "linnet/nnx.h"
@@ -133,7 +134,7 @@ double largest_difference(const Tensor& a, const float* b) {
   return out;
 }
 
-void set_threads(benchmark::State& state) { set_num_threads(static_cast<int>(state.range(0))); }
+void set_threads(benchmark::State& state) { bench::set_threads(static_cast<int>(state.range(0))); }
 
 /// Outputs of `ours()` in turns with those of the fused layer.
 template <class F>
@@ -204,7 +205,7 @@ void scan_forward_backward(benchmark::State& state) {
 
 /// From an uncompiled function to the end of its first call; small, so that the run counts little.
 void scan_compile(benchmark::State& state) {
-  set_num_threads(1);
+  bench::set_threads(1);
   const RecurrentSizes sizes{.time = state.range(0), .batch = 1, .in = 8, .hidden = 8};
   const Operands o = make_operands(Fused::kLstm, sizes);
   for (auto _ : state) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "benchmarks/support/threads.h"
 #include "kernels/cpu/onednn/compat.h"
 #include "kernels/cpu/onednn/onednn.h"
 #include "linnet/parallel.h"
@@ -30,7 +31,7 @@ DType dtype_at(int64_t code) {
 }
 
 void set_threads(benchmark::State& state, int64_t threads) {
-  set_num_threads(static_cast<int>(threads));
+  bench::set_threads(static_cast<int>(threads));
   state.SetLabel("");
 }
 

@@ -64,28 +64,95 @@ std::vector<int64_t> input_places(const Snapshot& conv, const TensorInfo& x, con
   return out;
 }
 
-/// Calls f(x, w, y) with the indices of the factors of every product.
-template <class F>
-void for_each_product(const Snapshot& conv, const TensorInfo& x, const TensorInfo& w,
-                      const TensorInfo& y, const F& f) {
-  const std::vector<int64_t> inputs = input_places(conv, x, w, y);
-  const int64_t xs = spatial_count(x), ws = spatial_count(w), ys = spatial_count(y);
-  const int64_t channels = w.shape[1], outs = y.shape[1], groups = x.shape[1] / channels;
-  for (int64_t n = 0; n < y.shape[0]; ++n) {
-    for (int64_t k = 0; k < outs; ++k) {
-      const int64_t first = k / (outs / groups) * channels;
-      for (int64_t c = 0; c < channels; ++c) {
-        const int64_t x_row = (n * x.shape[1] + first + c) * xs, w_row = (k * channels + c) * ws;
-        const int64_t y_row = (n * outs + k) * ys;
-        for (int64_t o = 0; o < ys; ++o) {
-          for (int64_t r = 0; r < ws; ++r) {
-            const int64_t at = inputs[static_cast<size_t>(o * ws + r)];
-            if (at >= 0) f(x_row + at, w_row + r, y_row + o);
+/// Sizes of a convolution. Images are taken as [batch, place, group, channel of the group] and
+/// filters as [place, group, …], so that the innermost loops run over neighbours.
+struct Geometry {
+  std::vector<int64_t> inputs;
+  int64_t batch, xs, ws, ys;       // images; places of x, w and y
+  int64_t groups, channels, outs;  // of which each group has so many
+
+  Geometry(const Snapshot& conv, const TensorInfo& x, const TensorInfo& w, const TensorInfo& y)
+      : inputs(input_places(conv, x, w, y)),
+        batch(y.shape[0]),
+        xs(spatial_count(x)),
+        ws(spatial_count(w)),
+        ys(spatial_count(y)),
+        groups(x.shape[1] / w.shape[1]),
+        channels(w.shape[1]),
+        outs(y.shape[1] / groups) {}
+
+  /// Calls f(x, w, y) with the places of the first elements that meet: so many channels of x, so
+  /// many of y, and a matrix of w.
+  template <class F>
+  void for_each_meeting(const F& f) const {
+    for (int64_t n = 0; n < batch; ++n) {
+      for (int64_t o = 0; o < ys; ++o) {
+        for (int64_t r = 0; r < ws; ++r) {
+          const int64_t at = inputs[static_cast<size_t>(o * ws + r)];
+          for (int64_t g = 0; at >= 0 && g < groups; ++g) {
+            f(((n * xs + at) * groups + g) * channels, (r * groups + g) * channels * outs,
+              ((n * ys + o) * groups + g) * outs);
           }
         }
       }
     }
   }
+
+  Elements image_of_x(const Elements& x) const { return swapped(x, batch, groups * channels, xs); }
+  Elements image_of_y(const Elements& y) const { return swapped(y, batch, groups * outs, ys); }
+  /// [place, group, out, channel]
+  Elements filter(const Elements& w) const { return swapped(w, 1, groups * outs * channels, ws); }
+
+  /// Matrices [rows, columns], each transposed.
+  static Elements swapped(const Elements& from, int64_t matrices, int64_t rows, int64_t columns) {
+    Elements to(from.size());
+    size_t next = 0;
+    for (int64_t m = 0; m < matrices; ++m) {
+      for (int64_t j = 0; j < columns; ++j) {
+        for (int64_t i = 0; i < rows; ++i)
+          to[next++] = from[static_cast<size_t>((m * rows + i) * columns + j)];
+      }
+    }
+    return to;
+  }
+};
+
+/// to[j] += sum over i of left[i] matrix[i, j].
+void add_product(const double* left, int64_t rows, const double* matrix, int64_t columns,
+                 double* to) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) to[j] += left[i] * matrix[i * columns + j];
+  }
+}
+
+Elements forward(const Geometry& g, const Elements& x, const Elements& w) {
+  const Elements image = g.image_of_x(x),
+                 filter = Geometry::swapped(g.filter(w), g.ws * g.groups, g.outs, g.channels);
+  Elements out(static_cast<size_t>(g.batch * g.ys * g.groups * g.outs), 0);
+  g.for_each_meeting([&](int64_t i, int64_t j, int64_t o) {
+    add_product(image.data() + i, g.channels, filter.data() + j, g.outs, out.data() + o);
+  });
+  return Geometry::swapped(out, g.batch, g.ys, g.groups * g.outs);
+}
+
+Elements backward_data(const Geometry& g, const Elements& w, const Elements& y) {
+  const Elements image = g.image_of_y(y), filter = g.filter(w);
+  Elements out(static_cast<size_t>(g.batch * g.xs * g.groups * g.channels), 0);
+  g.for_each_meeting([&](int64_t i, int64_t j, int64_t o) {
+    add_product(image.data() + o, g.outs, filter.data() + j, g.channels, out.data() + i);
+  });
+  return Geometry::swapped(out, g.batch, g.xs, g.groups * g.channels);
+}
+
+Elements backward_weights(const Geometry& g, const Elements& x, const Elements& y) {
+  const Elements of_x = g.image_of_x(x), of_y = g.image_of_y(y);
+  Elements out(static_cast<size_t>(g.ws * g.groups * g.outs * g.channels), 0);
+  g.for_each_meeting([&](int64_t i, int64_t j, int64_t o) {
+    for (int64_t k = 0; k < g.outs; ++k)
+      add_product(of_y.data() + o + k, 1, of_x.data() + i, g.channels,
+                  out.data() + j + k * g.channels);
+  });
+  return Geometry::swapped(out, 1, g.ws, g.groups * g.outs * g.channels);
 }
 
 double factor(const Snapshot& operation, int name, double otherwise) {
@@ -109,32 +176,12 @@ void run_convolution(const Snapshot& operation, Values& values) {
     if (values.rounds_operands() && t.type == CUDNN_DATA_FLOAT) round_operand(out);
     return out;
   };
-  const auto at = [](auto& elements, int64_t i) -> auto& {
-    return elements[static_cast<size_t>(i)];
-  };
-  const auto zeros = [](const TensorInfo& t) {
-    return Elements(static_cast<size_t>(t.count()), 0);
-  };
-  if (operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR) {
-    const Elements xs = read(x), ws = read(w);
-    Elements out = zeros(y);
-    for_each_product(conv, x, w, y,
-                     [&](int64_t i, int64_t j, int64_t o) { at(out, o) += at(xs, i) * at(ws, j); });
-    return values.write(y, std::move(out));
-  }
-  const Elements ys = read(y);
-  if (operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR) {
-    const Elements ws = read(w);
-    Elements out = zeros(x);
-    for_each_product(conv, x, w, y,
-                     [&](int64_t i, int64_t j, int64_t o) { at(out, i) += at(ws, j) * at(ys, o); });
-    return values.write(x, std::move(out));
-  }
-  const Elements xs = read(x);
-  Elements out = zeros(w);
-  for_each_product(conv, x, w, y,
-                   [&](int64_t i, int64_t j, int64_t o) { at(out, j) += at(xs, i) * at(ys, o); });
-  values.write(w, std::move(out));
+  const Geometry geometry(conv, x, w, y);
+  if (operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR)
+    return values.write(y, forward(geometry, read(x), read(w)));
+  if (operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR)
+    return values.write(x, backward_data(geometry, read(w), read(y)));
+  values.write(w, backward_weights(geometry, read(x), read(y)));
 }
 
 }  // namespace linnet::fake_cudnn

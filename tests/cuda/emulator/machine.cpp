@@ -10,11 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/emulator/async_copies.h"
 #include "cuda/emulator/block_memory.h"
 #include "cuda/emulator/fibre.h"
 #include "cuda/emulator/operations.h"
 #include "cuda/emulator/order.h"
 #include "cuda/emulator/sanitizers.h"
+#include "cuda/emulator/threads.h"
 #include "kernels/cuda/device/global.h"
 
 namespace linnet::cuda {
@@ -24,46 +26,10 @@ Position position;
 
 namespace {
 
-constexpr int kWarp = 32, kMostThreads = 1024;
+constexpr int kMostThreads = 1024;
 // How much further each block begins among the threads of the thread sanitizer.
 constexpr int kStep = 61;
 constexpr uint32_t kMostParameterBytes = 32764, kMostBlocksX = 0x7fffffff, kMostBlocksYZ = 65535;
-using Where = std::source_location;
-
-// A thread of a block.
-struct Thread {
-  enum State : uint8_t { kNew, kReady, kAtBarrier, kAtLanes, kEnded };
-  State state = kNew;
-  Operation operation = Operation::kSyncWarp;
-  unsigned mask = 0;
-  int from = 0;            // the lane that a shuffle reads
-  uint64_t value = 0;      // what it brings to its operation, then the result
-  Fibre* fibre = nullptr;  // that it waits on
-  Where where;             // it waits
-};
-
-struct Warp {
-  unsigned waiting = 0, ended = 0;  // lanes; those that the block does not have have ended
-  unsigned meetings = 0;            // of all lanes
-  uint64_t gathered[kWarp];
-};
-
-// Copies that a thread has started.
-struct AsyncCopies {
-  struct Copy {
-    AsyncCopy what;
-    int group;
-  };
-  std::vector<Copy> copies;
-  size_t done = 0;
-  int group = 0;  // that is open
-
-  bool take(int groups, AsyncCopy& copy) {
-    if (done == copies.size() || copies[done].group >= group - groups) return false;
-    copy = copies[done++].what;
-    return true;
-  }
-};
 
 class Machine {
  public:
@@ -158,50 +124,10 @@ Machine& machine() {
   return machine;
 }
 
-const char* name_of(Operation operation) {
-  switch (operation) {
-    case Operation::kSyncWarp:
-      return "sync_warp";
-    case Operation::kShuffle:
-      return "shuffle";
-    case Operation::kBallot:
-      return "ballot";
-    case Operation::kGather:
-      return "operation on matrices";
-  }
-  return "";
-}
-
-bool same(const Where& a, const Where& b) {
-  return a.line() == b.line() && a.column() == b.column() &&
-         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
-}
-
-std::string text(const Where& where) {
-  return std::string(where.file_name()) + ":" + std::to_string(where.line());
-}
-
-std::string hexadecimal(uint64_t word) {
-  char digits[24];
-  std::snprintf(digits, sizeof digits, "%#llx", static_cast<unsigned long long>(word));
-  return digits;
-}
-
 // ---- Mistakes -------------------------------------------------------------------------------
 
 std::string Machine::text(const Thread& thread) const {
-  const std::string name = "thread " + std::to_string(index_of(thread));
-  switch (thread.state) {
-    case Thread::kEnded:
-      return name + " has ended";
-    case Thread::kAtBarrier:
-      return name + " is at sync_block, " + emulator::text(thread.where);
-    case Thread::kAtLanes:
-      return name + " is at " + name_of(thread.operation) + " of lanes " +
-             hexadecimal(thread.mask) + ", " + emulator::text(thread.where);
-    default:
-      return name + " runs";
-  }
+  return emulator::text(thread, index_of(thread));
 }
 
 void Machine::describe(const Thread* thread, const std::string& what) {

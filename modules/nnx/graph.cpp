@@ -29,16 +29,6 @@ std::string GraphDef::text() const { return definition_ ? definition_->text() : 
 namespace detail {
 
 namespace {
-thread_local int unowned_copies = 0;
-}  // namespace
-
-UnownedCopyScope::UnownedCopyScope() { ++unowned_copies; }
-UnownedCopyScope::~UnownedCopyScope() { --unowned_copies; }
-std::shared_ptr<void> reference_to(const std::shared_ptr<void>& owner) {
-  return unowned_copies > 0 ? std::shared_ptr<void>(std::shared_ptr<void>(), owner.get()) : owner;
-}
-
-namespace {
 
 /// Puts a state's cells in place of the module's.
 class Adopter final : public tree::PathVisitor {

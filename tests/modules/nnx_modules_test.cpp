@@ -191,13 +191,15 @@ TEST(NnxModules, N_046_a_module_that_holds_itself) {
 }
 
 TEST(NnxModules, N_046_definitions_of_circles_are_freed) {
-  std::weak_ptr<void> node;
+  std::weak_ptr<Circle> node;
   {
     auto model = nnx::Shared<Circle>::make(2.f);
     model->self = model;
     const nnx::GraphDef graphdef = nnx::graphdef(model);
-    ASSERT_EQ(graphdef.definition()->shared_nodes.count(&*model), 1u);
-    node = graphdef.definition()->shared_nodes.at(&*model);
+    const auto prototype =
+        std::static_pointer_cast<const nnx::Shared<Circle>>(graphdef.definition()->prototype);
+    node = nnx::Shared<Circle>(*prototype).pointer();
+    ASSERT_EQ(node.lock()->self, *prototype);
     EXPECT_FALSE(node.expired());
     model->self = nnx::Shared<Circle>();
   }

@@ -190,6 +190,12 @@ class Jitted {
  private:
   using Result = std::conditional_t<std::is_void_v<R>, std::tuple<>, std::decay_t<R>>;
   using Copies = std::tuple<std::optional<std::decay_t<P>>...>;
+  /// What a state argument was before tracing is for `restore` alone; the function gets the copies
+  /// of inputs.
+  template <class Q>
+  using Saved = std::conditional_t<is_state_parameter<Q>, tree::PrivateCopy<std::decay_t<Q>>,
+                                   std::decay_t<Q>>;
+  using SavedArguments = std::tuple<std::optional<Saved<P>>...>;
   using Leaves = std::array<std::vector<tree::LeafRef>, sizeof...(P)>;
   /// Kept with an entry: the result, and those state arguments whose structure the function
   /// changed.
@@ -213,7 +219,7 @@ class Jitted {
 
   /// State arguments are traced in place, inputs as copies with traced leaves.
   template <class Q, size_t I, class A>
-  static decltype(auto) traced_argument(A& object, Copies& copies, const Leaves& copied,
+  static decltype(auto) traced_argument(A& object, SavedArguments& copies, const Leaves& copied,
                                         const TensorList& traced) {
     if constexpr (is_state_parameter<Q>) {
       return (object);
@@ -231,9 +237,11 @@ class Jitted {
   /// The leaves are listed before the transformation begins, which would take what it sees for
   /// captured.
   template <class Q, size_t I, class A>
-  static void copy_argument(const A& object, Copies& copies, Leaves& copied) {
-    auto& copy = std::get<I>(copies).emplace(tree::copy(object));
-    if constexpr (!is_state_parameter<Q>) copied[I] = tree::flatten(copy).leaves;
+  static void copy_argument(const A& object, SavedArguments& copies, Leaves& copied) {
+    if constexpr (is_state_parameter<Q>)
+      std::get<I>(copies).emplace(object);
+    else
+      copied[I] = tree::flatten(std::get<I>(copies).emplace(tree::copy(object))).leaves;
   }
 
   template <size_t... I>
@@ -249,7 +257,7 @@ class Jitted {
   JitCore::EntryPtr trace(std::index_sequence<I...>, std::vector<JitArgument>& arguments,
                           const std::string& key, std::add_lvalue_reference_t<P>... args) const {
     auto prototypes = std::make_shared<Prototypes>();
-    Copies copies;
+    SavedArguments copies;
     Leaves copied;
     JitCore::Hooks hooks;
     hooks.prototypes = prototypes;
@@ -296,12 +304,13 @@ class Jitted {
   }
   /// Without memory for an assignment the copy itself takes the object's place.
   template <class Q, size_t I, class A>
-  static void restore_state(Copies& copies, A& object) {
+  static void restore_state(SavedArguments& copies, A& object) {
     if constexpr (is_state_parameter<Q>) {
+      A& copy = std::get<I>(copies)->share();
       try {
-        object = std::as_const(*std::get<I>(copies));
+        object = std::as_const(copy);
       } catch (...) {
-        object = std::move(*std::get<I>(copies));
+        object = std::move(copy);
       }
     }
   }

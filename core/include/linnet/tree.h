@@ -136,6 +136,12 @@ class CopyScope {
   /// The innermost of this thread, or null.
   static CopyScope* current();
   std::map<const void*, std::shared_ptr<void>> copies;
+  /// Of the copied nodes, in the order in which they were copied.
+  struct Node {
+    std::shared_ptr<void> memory;
+    void (*end)(void* memory) noexcept;  ///< ends the node in its memory
+  };
+  std::vector<Node> nodes;
 
  private:
   CopyScope* previous_;
@@ -147,6 +153,34 @@ T copy(const T& object) {
   CopyScope scope;
   return object;
 }
+
+/// A copy that nobody else sees: with it all its nodes end, also those that refer to each other in
+/// a circle.
+template <class T>
+class PrivateCopy {
+ public:
+  explicit PrivateCopy(const T& object) {
+    CopyScope scope;
+    object_.emplace(object);
+    nodes_ = std::move(scope.nodes);
+  }
+  PrivateCopy(const PrivateCopy&) = delete;
+  PrivateCopy& operator=(const PrivateCopy&) = delete;
+  ~PrivateCopy() {
+    object_.reset();
+    for (const CopyScope::Node& node : nodes_) node.end(node.memory.get());
+  }
+  T& operator*() { return *object_; }
+  /// From here on it is a copy like others, whose nodes live as long as they are referred to.
+  T& share() {
+    nodes_.clear();
+    return *object_;
+  }
+
+ private:
+  std::optional<T> object_;
+  std::vector<CopyScope::Node> nodes_;
+};
 
 /// Where a listed field lies in its object.
 struct FieldExtent {
@@ -179,50 +213,33 @@ constexpr size_t aggregate_arity() {
     return sizeof...(A);
 }
 
+// One binding for each number of members, since a binding takes no pack.
+#define LINNET_TIE(count, ...)    \
+  if constexpr (n == count) {     \
+    auto& [__VA_ARGS__] = o;      \
+    return std::tie(__VA_ARGS__); \
+  } else
 template <class T>
 auto aggregate_fields(T& o) {
   constexpr size_t n = aggregate_arity<std::remove_const_t<T>>();
   static_assert(n <= 12, "aggregates of more than 12 members need LINNET_FIELDS");
-  if constexpr (n == 0) {
-    return std::tie();
-  } else if constexpr (n == 1) {
-    auto& [a] = o;
-    return std::tie(a);
-  } else if constexpr (n == 2) {
-    auto& [a, b] = o;
-    return std::tie(a, b);
-  } else if constexpr (n == 3) {
-    auto& [a, b, c] = o;
-    return std::tie(a, b, c);
-  } else if constexpr (n == 4) {
-    auto& [a, b, c, d] = o;
-    return std::tie(a, b, c, d);
-  } else if constexpr (n == 5) {
-    auto& [a, b, c, d, e] = o;
-    return std::tie(a, b, c, d, e);
-  } else if constexpr (n == 6) {
-    auto& [a, b, c, d, e, f] = o;
-    return std::tie(a, b, c, d, e, f);
-  } else if constexpr (n == 7) {
-    auto& [a, b, c, d, e, f, g] = o;
-    return std::tie(a, b, c, d, e, f, g);
-  } else if constexpr (n == 8) {
-    auto& [a, b, c, d, e, f, g, h] = o;
-    return std::tie(a, b, c, d, e, f, g, h);
-  } else if constexpr (n == 9) {
-    auto& [a, b, c, d, e, f, g, h, i] = o;
-    return std::tie(a, b, c, d, e, f, g, h, i);
-  } else if constexpr (n == 10) {
-    auto& [a, b, c, d, e, f, g, h, i, j] = o;
-    return std::tie(a, b, c, d, e, f, g, h, i, j);
-  } else if constexpr (n == 11) {
-    auto& [a, b, c, d, e, f, g, h, i, j, k] = o;
-    return std::tie(a, b, c, d, e, f, g, h, i, j, k);
-  } else {
-    auto& [a, b, c, d, e, f, g, h, i, j, k, l] = o;
-    return std::tie(a, b, c, d, e, f, g, h, i, j, k, l);
-  }
+  // clang-format off
+  LINNET_TIE(1, a)
+  LINNET_TIE(2, a, b)
+  LINNET_TIE(3, a, b, c)
+  LINNET_TIE(4, a, b, c, d)
+  LINNET_TIE(5, a, b, c, d, e)
+  LINNET_TIE(6, a, b, c, d, e, f)
+  LINNET_TIE(7, a, b, c, d, e, f, g)
+  LINNET_TIE(8, a, b, c, d, e, f, g, h)
+  LINNET_TIE(9, a, b, c, d, e, f, g, h, i)
+  LINNET_TIE(10, a, b, c, d, e, f, g, h, i, j)
+  LINNET_TIE(11, a, b, c, d, e, f, g, h, i, j, k)
+  LINNET_TIE(12, a, b, c, d, e, f, g, h, i, j, k, l)
+  return std::tie();
+  // clang-format on
 }
+#undef LINNET_TIE
 
 using linnet::detail::is_vector;
 template <class T>

@@ -8,13 +8,14 @@
 // explicit.
 #pragma once
 
+#include <cstddef>
 #include <functional>
-#include <map>
 #include <memory>
 #include <new>
 #include <string>
 #include <tuple>
 #include <typeinfo>
+#include <utility>
 #include <vector>
 
 #include "linnet/error.h"
@@ -23,20 +24,6 @@
 #pragma GCC visibility push(default)
 
 namespace linnet::nnx {
-
-namespace detail {
-/// While one is alive, copies of shared nodes are owned by the table of the CopyScope alone and not
-/// by each other, so that nodes that refer to each other in a circle end with the table.
-class UnownedCopyScope {
- public:
-  UnownedCopyScope();
-  ~UnownedCopyScope();
-  UnownedCopyScope(const UnownedCopyScope&) = delete;
-  UnownedCopyScope& operator=(const UnownedCopyScope&) = delete;
-};
-/// What a copy of a shared node holds of another one.
-std::shared_ptr<void> reference_to(const std::shared_ptr<void>& owner);
-}  // namespace detail
 
 /// A counted reference to a module or variable: copies refer to the same object, and `split`,
 /// `merge` and gradients treat it as one node however often it is reached. A node may refer to
@@ -68,8 +55,11 @@ class Shared {
   struct Holder {
     alignas(T) std::byte storage[sizeof(T)];
     bool constructed = false;
-    ~Holder() {
-      if (constructed) std::launder(reinterpret_cast<T*>(storage))->~T();
+    ~Holder() { end(this); }
+    static void end(void* memory) noexcept {
+      Holder& holder = *static_cast<Holder*>(memory);
+      if (std::exchange(holder.constructed, false))
+        std::launder(reinterpret_cast<T*>(holder.storage))->~T();
     }
   };
   static std::shared_ptr<T> copied(const std::shared_ptr<T>& object) {
@@ -82,8 +72,9 @@ class Shared {
       slot = std::shared_ptr<T>(holder, place);
       new (place) T(*object);
       holder->constructed = true;
+      scope->nodes.push_back({std::move(holder), Holder::end});
     }
-    return std::static_pointer_cast<T>(detail::reference_to(slot));
+    return std::static_pointer_cast<T>(slot);
   }
   std::shared_ptr<T> object_;
 };
@@ -98,9 +89,7 @@ class GraphDef {
     std::string text() const override;
     const std::type_info* type = nullptr;
     std::shared_ptr<const void> prototype;  ///< the module with types in place of values
-    /// The shared nodes of the prototype, which do not own each other.
-    std::map<const void*, std::shared_ptr<void>> shared_nodes;
-    std::string structure;  ///< of the tree, with the types of its leaves
+    std::string structure;                  ///< of the tree, with the types of its leaves
     std::vector<tree::Path> paths;
   };
 
@@ -171,11 +160,8 @@ GraphDef graphdef(const M& module) {
   auto definition = std::make_shared<GraphDef::Definition>();
   const auto prototype = [&] {
     const state::PrototypeScope no_values;
-    const detail::UnownedCopyScope circles_end;
-    tree::CopyScope scope;
-    auto copy = std::make_shared<M>(module);
-    definition->shared_nodes = std::move(scope.copies);
-    return copy;
+    const auto copy = std::make_shared<tree::PrivateCopy<M>>(module);
+    return std::shared_ptr<M>(copy, &**copy);
   }();
   for (const auto& leaf :
        detail::walk(detail::visitor_of(const_cast<M&>(module)), &definition->structure)) {

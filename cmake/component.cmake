@@ -1,8 +1,8 @@
 # linnet_object_component(NAME FOLDERS … SOURCES … PRIVATE …)
-# linnet_component(NAME FOLDERS … INCLUDE … OBJECTS … PUBLIC … PRIVATE … HEADER_ONLY …)
+# linnet_component(NAME FOLDERS … INCLUDE … OBJECTS … PUBLIC … PRIVATE … BUILD_ONLY …)
 #
 # A component's sources are all .cpp files below its folders, so a new file needs no change here.
-# OBJECTS become part of the library; HEADER_ONLY libraries are needed to build it and by nobody who
+# OBJECTS become part of the library; BUILD_ONLY libraries are needed to build it and by nobody who
 # links it. A component without sources is an interface library.
 
 function(linnet_glob result)
@@ -45,7 +45,7 @@ endfunction()
 
 function(linnet_component name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" ""
-    "FOLDERS;INCLUDE;OBJECTS;PUBLIC;PRIVATE;HEADER_ONLY")
+    "FOLDERS;INCLUDE;OBJECTS;PUBLIC;PRIVATE;BUILD_ONLY")
   linnet_glob(sources FOLDERS ${arg_FOLDERS})
   foreach(object IN LISTS arg_OBJECTS)
     if(TARGET ${object})
@@ -58,7 +58,7 @@ function(linnet_component name)
     add_library(${name} ${sources})
     target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
     target_link_libraries(${name} PRIVATE ${arg_PRIVATE} "$<BUILD_INTERFACE:linnet_flags>")
-    foreach(library IN LISTS arg_HEADER_ONLY)
+    foreach(library IN LISTS arg_BUILD_ONLY)
       target_link_libraries(${name} PRIVATE "$<BUILD_INTERFACE:${library}>")
     endforeach()
     linnet_library_properties(${name})

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Runs Linnet's benchmarks and, where it was built, the same work in libtorch, in turns, and writes a table.
+# Runs Linnet's benchmarks and, where it was built, the same operations in libtorch, in turns, and writes a table.
+# Whole works beside PyTorch, JAX and MLX are measured by benchmarks/peers/run.
 #
 #   benchmarks/run.sh BUILD_DIRECTORY [ROUNDS [FILTER]] > benchmarks/results/DATE-cpu.md
 #
-# BUILD_DIRECTORY holds bin/linnet_bench_ops, bin/linnet_bench_models and perhaps bin/linnet_bench_peer.
+# BUILD_DIRECTORY holds bin/linnet_bench_ops, bin/linnet_bench_models and perhaps bin/linnet_bench_libtorch.
 # Rounds go Linnet, peer, peer, Linnet, …; the table gives medians over them (five by default) and ratios of
 # neighbouring runs. FILTER is a regular expression on benchmark names.
 #
@@ -44,9 +45,9 @@ run_linnet() {
 }
 
 run_peer() {
-  [ -x "$build/bin/linnet_bench_peer" ] || return 0
+  [ -x "$build/bin/linnet_bench_libtorch" ] || return 0
   for threads in 1 2; do
-    run "$build/bin/linnet_bench_peer" "$threads" "$work/peer-$1-$threads-all.json" \
+    run "$build/bin/linnet_bench_libtorch" "$threads" "$work/peer-$1-$threads-all.json" \
       OPENBLAS_CORETYPE=SkylakeX ${blas:+LD_PRELOAD="$blas"} MALLOC_MMAP_THRESHOLD_=4294967295 \
       MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=67108864
   done

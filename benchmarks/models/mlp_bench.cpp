@@ -1,6 +1,6 @@
 // A training step of a multilayer perceptron, 784-256-128-10 with relu, batch 64: forward, cross
 // entropy, backward and update, compiled. The `loss` counter is the loss after twenty steps; the
-// peer must get the same.
+// other sides of benchmarks/peers get the same.
 #include <benchmark/benchmark.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// The work of linnet_bench_ops and linnet_bench_models in libtorch, under the same names.
+// The works of linnet_bench_ops in libtorch, under the same names.
 #include <benchmark/benchmark.h>
 #include <torch/torch.h>
 

@@ -66,8 +66,10 @@ def start(run, group, threads, chosen):
         own = sorted(os.sched_getaffinity(0))[number:number + 1] if len(lanes) > 1 else cores
         for name in lanes[number]:
             log = args.out / "log" / f"{name}-{group}-{threads}.txt"
-            side = out[name] = sides.Side(name, run.machine.command(name, group),
-                                          run.machine.environment(name, threads), own, log)
+            env = run.machine.environment(name, threads)
+            if args.setup_only:
+                env["OMP_WAIT_POLICY"] = "passive"  # other programs may run, and nothing is timed
+            side = out[name] = sides.Side(name, run.machine.command(name, group), env, own, log)
             side.set_up()
             if not side.dead:
                 side.move(cores)

@@ -119,7 +119,7 @@ Work checked_demo() {
 
 Work lstm_gradient() {
   constexpr int64_t kTime = 64, kBatch = 32, kSize = 256;
-  nn::LSTM layer(nn::LSTMOptions(kSize, kSize));
+  const nn::LSTM layer(nn::LSTMOptions(kSize, kSize));
   const std::vector<Tensor> parameters = layer->parameters();  // kernel, recurrent, two biases
   {
     const torch::NoGradGuard guard;
@@ -129,8 +129,8 @@ Work lstm_gradient() {
     parameters[3].zero_();
   }
   const Tensor x = uniform(4003, {kTime, kBatch, kSize}, 1);
-  const auto step = [=]() mutable {
-    const Tensor loss = std::get<0>(layer->forward(x)).square().mean();
+  const auto step = [=, module = layer.ptr()] {
+    const Tensor loss = std::get<0>(module->forward(x)).square().mean();
     return std::pair(loss, torch::autograd::grad({loss}, parameters));
   };
   return training(

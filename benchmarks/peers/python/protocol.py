@@ -75,6 +75,11 @@ def mean_abs(a):
     return float(np.abs(np.asarray(a, dtype=np.float64)).mean())
 
 
+def mean_square(a):
+    """What tells results of softmax apart, whose mean is known."""
+    return float(np.square(np.asarray(a, dtype=np.float64)).mean())
+
+
 def dropped(a):
     """Ten times the part that is zero."""
     return 10 * float((np.asarray(a) == 0).mean())

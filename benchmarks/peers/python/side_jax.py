@@ -9,7 +9,7 @@ import optax
 from jax import lax
 
 import inputs
-from protocol import case, checked_by, dropped, main, mean_abs, repeat, training
+from protocol import case, checked_by, dropped, main, mean_abs, mean_square, repeat, training
 
 sync = jax.block_until_ready
 
@@ -385,8 +385,8 @@ def add_elementwise(size, tag):
 add_elementwise(inputs.SMALL, "256k")
 add_elementwise(inputs.LARGE, "16m")
 add("rows", "layer_norm_1024x768", inputs.layer_norm_operands, layer_norm)
-add_numbers("rows", "softmax_1024x768", (1024, 768), jax.nn.softmax)
-add_numbers("rows", "softmax_256x50304", (256, 50304), jax.nn.softmax)
+add_numbers("rows", "softmax_1024x768", (1024, 768), jax.nn.softmax, mean_square)
+add_numbers("rows", "softmax_256x50304", (256, 50304), jax.nn.softmax, mean_square)
 add("rows", "xent_grad_256x50304", inputs.cross_entropy_operands, jax.grad(cross_entropy))
 add_numbers("memory", "transpose_2048", (2048, 2048), jnp.transpose)
 add_numbers("memory", "cumsum_256k", (inputs.SMALL,), jnp.cumsum)

@@ -12,7 +12,7 @@ from mlx import nn
 from mlx.utils import tree_map
 
 import inputs
-from protocol import Work, case, checked_by, dropped, main, mean_abs, repeat, training
+from protocol import Work, case, checked_by, dropped, main, mean_abs, mean_square, repeat, training
 
 arrays = partial(tree_map, mx.array)
 sync = mx.eval
@@ -371,8 +371,8 @@ def add_elementwise(size, tag):
 add_elementwise(inputs.SMALL, "256k")
 add_elementwise(inputs.LARGE, "16m")
 add("rows", "layer_norm_1024x768", inputs.layer_norm_operands, layer_norm)
-add_numbers("rows", "softmax_1024x768", (1024, 768), partial(mx.softmax, axis=-1))
-add_numbers("rows", "softmax_256x50304", (256, 50304), partial(mx.softmax, axis=-1))
+add_numbers("rows", "softmax_1024x768", (1024, 768), partial(mx.softmax, axis=-1), mean_square)
+add_numbers("rows", "softmax_256x50304", (256, 50304), partial(mx.softmax, axis=-1), mean_square)
 add("rows", "xent_grad_256x50304", inputs.cross_entropy_operands, mx.grad(cross_entropy), modes=MODES)
 add_numbers("memory", "transpose_2048", (2048, 2048), lambda x: mx.contiguous(x.T))
 add_numbers("memory", "cumsum_256k", (inputs.SMALL,), mx.cumsum)

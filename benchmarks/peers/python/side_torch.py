@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import inputs
-from protocol import THREADS, case, checked_by, dropped, main, mean_abs, repeat, training
+from protocol import THREADS, case, checked_by, dropped, main, mean_abs, mean_square, repeat, training
 
 torch.set_num_threads(THREADS)
 torch._dynamo.config.recompile_limit = 64  # all works of a group are in one process
@@ -444,8 +444,8 @@ def add_kernels(mode):
         add("elementwise", "sum_" + tag, (size,), torch.sum)
     case("rows", "layer_norm_1024x768", mode)(lambda: single(
         mode, lambda: tuple(map(tensor, inputs.layer_norm_operands())), lambda x, s, b: F.layer_norm(x, (768,), s, b, 1e-5)))
-    add("rows", "softmax_1024x768", (1024, 768), lambda x: torch.softmax(x, -1))
-    add("rows", "softmax_256x50304", (256, 50304), lambda x: torch.softmax(x, -1))
+    add("rows", "softmax_1024x768", (1024, 768), lambda x: torch.softmax(x, -1), mean_square)
+    add("rows", "softmax_256x50304", (256, 50304), lambda x: torch.softmax(x, -1), mean_square)
     case("rows", "xent_grad_256x50304", mode)(lambda: cross_entropy_gradient(mode))
     add("memory", "transpose_2048", (2048, 2048), lambda x: x.t().contiguous())
     add("memory", "cumsum_256k", (inputs.SMALL,), lambda x: torch.cumsum(x, 0))

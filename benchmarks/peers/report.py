@@ -169,7 +169,7 @@ def print_peaks(peaks):
     names = {"f32_gfs": "f32 multiply-add, GF/s", "bf16_gfs": "bf16 products, GF/s", "copy_gbs": "copy in DRAM, GB/s",
              "streaming_gbs": "the same written past the caches", "read_gbs": "read from DRAM, GB/s",
              "cache_gbs": "copy of 1 MB, GB/s"}
-    rows = [[name] + [f"{peaks[t].get(key, 0):.0f}" for t in peaks] for key, name in names.items()]
+    rows = [[name] + [f"{peaks[t][key]:.0f}" if key in peaks[t] else "—" for t in peaks] for key, name in names.items()]
     print_table(["peak measured in this run"] + [f"{t} thread(s)" for t in peaks], rows)
 
 

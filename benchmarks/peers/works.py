@@ -49,8 +49,9 @@ NOTES = {
     "lstm_64x32x256": "each side's better of its layer and a scan",
 }
 
-# Relative, where not 1e-3.
-TOLERANCE = {"mlp1024_adamw_bf16": 2e-2, "gpt2_block_bf16": 2e-2, "dropout_4m": 1e-2}
+# Relative, where not 1e-3: bf16; random numbers; and the first steps of AdamW, which nearly follow the signs of
+# gradients, after normalisation and clipping.
+TOLERANCE = {"mlp1024_adamw_bf16": 2e-2, "gpt2_block_bf16": 2e-2, "dropout_4m": 1e-2, "demo_cnn64": 5e-3}
 DEFAULT_TOLERANCE = 1e-3
 
 

@@ -154,8 +154,9 @@ def print_conditions(data, cold, machine):
     cpu = Path("/proc/cpuinfo").read_text(encoding="ascii")
     field = {name: re.search(name + r"\s*: (.*)", cpu) for name in ("model name", "cpu family", "model\t")}
     model, family, number = (match.group(1) if match else "unknown" for match in field.values())
-    commit = subprocess.run(["git", "-C", str(sides.HERE), "log", "-1", "--format=%h %cd", "--date=short"],
-                            capture_output=True, text=True, check=False).stdout.strip()
+    commit = os.environ.get("LINNET_COMMIT") or subprocess.run(
+        ["git", "-C", str(sides.HERE), "log", "-1", "--format=%h %cd", "--date=short"],
+        capture_output=True, text=True, check=False).stdout.strip()
     seconds = f"{data['seconds']:.0f} s" + (f" and {cold['seconds']:.0f} s of cold starts" if cold else "")
     print_table(["condition", ""], [
         ["processor", f"{model}, family {family}, model {number}, {os.cpu_count()} processors"],

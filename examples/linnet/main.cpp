@@ -9,6 +9,7 @@
 #include "linnet/core.h"
 #include "linnet/cuda.h"
 #include "linnet/instruction_set.h"
+#include "linnet/machine_code.h"
 #include "linnet/parallel.h"
 
 namespace {
@@ -28,9 +29,9 @@ void try_device(linnet::Device device) {
 }
 
 int doctor() {
-  std::printf("cpu:0: %d threads, %s\n%s", linnet::num_threads(),
-              std::string(name_of(linnet::instruction_set())).c_str(),
-              linnet::cuda::report().c_str());
+  std::printf("cpu:0: %d threads, %s\nmachine code for fused clusters: %s\n%s",
+              linnet::num_threads(), std::string(name_of(linnet::instruction_set())).c_str(),
+              linnet::machine_code_report().c_str(), linnet::cuda::report().c_str());
   for (int i = 0; i < linnet::device_count(linnet::DeviceType::kCuda); ++i)
     try_device({linnet::DeviceType::kCuda, static_cast<uint8_t>(i)});
   return 0;

@@ -3,27 +3,27 @@
 // Included inside a namespace that provides the basis.
 
 template <class V>
-LINNET_SCALAR bool eq(V a, V b) {
+LINNET_SCALAR auto eq(V a, V b) {
   return a == b;
 }
 template <class V>
-LINNET_SCALAR bool ne(V a, V b) {
+LINNET_SCALAR auto ne(V a, V b) {
   return a != b;
 }
 template <class V>
-LINNET_SCALAR bool lt(V a, V b) {
+LINNET_SCALAR auto lt(V a, V b) {
   return a < b;
 }
 template <class V>
-LINNET_SCALAR bool le(V a, V b) {
+LINNET_SCALAR auto le(V a, V b) {
   return a <= b;
 }
 template <class V>
-LINNET_SCALAR bool gt(V a, V b) {
+LINNET_SCALAR auto gt(V a, V b) {
   return a > b;
 }
 template <class V>
-LINNET_SCALAR bool ge(V a, V b) {
+LINNET_SCALAR auto ge(V a, V b) {
   return a >= b;
 }
 
@@ -37,14 +37,14 @@ LINNET_SCALAR Bits<V> infinity_bits() {
   return bits(static_cast<V>(__builtin_inf()));
 }
 template <class V>
-LINNET_SCALAR bool is_finite(V x) {
+LINNET_SCALAR auto is_finite(V x) {
   return magnitude_bits(x) < infinity_bits<V>();
 }
 template <class V>
-LINNET_SCALAR bool is_nan(V x) {
+LINNET_SCALAR auto is_nan(V x) {
   return magnitude_bits(x) > infinity_bits<V>();
 }
 template <class V>
-LINNET_SCALAR bool is_inf(V x) {
+LINNET_SCALAR auto is_inf(V x) {
   return magnitude_bits(x) == infinity_bits<V>();
 }

@@ -19,7 +19,10 @@ int64_t width_in_register(DType dtype) {
   return is_half(dtype) ? 4 : static_cast<int64_t>(size_of(dtype));
 }
 
-/// Functions whose result is a 16-bit number if the operands are.
+[[noreturn]] void fail(const std::string& message) { throw ValueError("tile program: " + message); }
+
+}  // namespace
+
 bool keeps_precision(ScalarOp op) {
   switch (op) {
     case ScalarOp::kNeg:
@@ -38,10 +41,6 @@ bool keeps_precision(ScalarOp op) {
       return false;
   }
 }
-
-[[noreturn]] void fail(const std::string& message) { throw ValueError("tile program: " + message); }
-
-}  // namespace
 
 uint16_t TileProgram::add_register(DType dtype) {
   registers.push_back(dtype);

@@ -39,6 +39,9 @@ struct TileInstruction {
   double params[1] = {};
 };
 
+/// Whether the result is a 16-bit number if the operands are, so that nothing is to be rounded.
+bool keeps_precision(ScalarOp op);
+
 /// A straight-line program. Every register has one type and is set exactly once: by an operand, by
 /// a number, or by one instruction, before it is read.
 struct TileProgram {

@@ -1,4 +1,4 @@
-// The kernel of clusters of elementwise operations: a tile program.
+// The kernel of clusters of elementwise operations: machine code, or a tile program.
 #include "core/graph/fused_elementwise.h"
 
 #include <array>
@@ -9,6 +9,7 @@
 #include "core/ops/shape_ops.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
+#include "kernels/cpu/codegen/cluster_kernel.h"
 #include "kernels/cpu/interpreter/small_program.h"
 #include "kernels/cpu/interpreter/tile_program.h"
 #include "kernels/cpu/register/families.h"
@@ -89,6 +90,27 @@ class Translator {
   std::vector<uint16_t> registers_;
 };
 
+std::vector<const int64_t*> strides_of(const KernelRequest& request) {
+  std::vector<const int64_t*> strides;
+  for (const OperandView& x : request.inputs) strides.push_back(x.strides.data());
+  for (const OperandView& y : request.outputs) strides.push_back(y.strides.data());
+  return strides;
+}
+
+class CodeKernel final : public HostKernel {
+ public:
+  CodeKernel(cpu::StridedSpace space, std::unique_ptr<const cpu::codegen::ClusterKernel> code)
+      : space_(std::move(space)), code_(std::move(code)) {}
+
+  void run(const void* const* inputs, void* const* outputs, void*) const override {
+    code_->run(space_, inputs, outputs);
+  }
+
+ private:
+  cpu::StridedSpace space_;
+  std::unique_ptr<const cpu::codegen::ClusterKernel> code_;
+};
+
 class FusedKernel final : public HostKernel {
  public:
   FusedKernel(cpu::TileProgram program, const KernelRequest& request)
@@ -114,17 +136,19 @@ class FusedKernel final : public HostKernel {
   static constexpr size_t kMostOperands = 64;
 
  private:
-  static std::vector<const int64_t*> strides_of(const KernelRequest& request) {
-    std::vector<const int64_t*> strides;
-    for (const OperandView& x : request.inputs) strides.push_back(x.strides.data());
-    for (const OperandView& y : request.outputs) strides.push_back(y.strides.data());
-    return strides;
-  }
-
   cpu::CompiledTileProgram program_;
   cpu::StridedSpace space_;
   std::optional<cpu::SmallTileProgram> small_;
 };
+
+std::unique_ptr<Kernel> prepare_code(const KernelRequest& request, std::string& reason) {
+  Translator translator(*request.params.as<FusedElementwiseParams>().body);
+  if (!translator.run(reason)) return nullptr;
+  cpu::StridedSpace space(request.outputs[0].shape, strides_of(request));
+  auto code = cpu::codegen::ClusterKernel::make(translator.take(), space, {}, reason);
+  if (!code) return nullptr;
+  return std::make_unique<CodeKernel>(std::move(space), std::move(code));
+}
 
 std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string& reason) {
   if (request.inputs.size() > FusedKernel::kMostOperands ||
@@ -140,6 +164,11 @@ std::unique_ptr<Kernel> prepare_fused(const KernelRequest& request, std::string&
 }  // namespace
 
 void register_fused_elementwise(KernelTable& table) {
+  table.add(fused_elementwise_primitive(), {.name = "machine code",
+                                            .strided = true,
+                                            .in_place = true,
+                                            .prepare = prepare_code,
+                                            .never_throws = true});
   table.add(fused_elementwise_primitive(), {.name = "tiles",
                                             .strided = true,
                                             .in_place = true,

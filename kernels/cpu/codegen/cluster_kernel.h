@@ -1,0 +1,63 @@
+// Private: a tile program as machine code, for operands whose layouts are known.
+//
+//   std::string reason;
+//   const auto kernel = ClusterKernel::make(program, space, {}, reason);
+//   if (kernel) kernel->run(space, operands, destinations);      // else the interpreter, and why
+//
+// The results are those of the interpreter, bit for bit (the bits of NaNs aside).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/codegen/emitter.h"
+#include "kernels/cpu/codegen/executable_memory.h"
+#include "kernels/cpu/elementwise/strided.h"
+#include "kernels/cpu/interpreter/tile_program.h"
+
+namespace linnet::cpu::codegen {
+
+class ClusterKernel {
+ public:
+  static constexpr size_t kMostArrays = 24;
+
+  struct Options {
+    /// Of the instruction sets of the process; tests ask for one that is not the widest.
+    bool allows_avx512 = true;
+    int vector_registers = 0;  ///< as in EmitOptions
+  };
+
+  /// @param space of operands, then of destinations.
+  /// @return null, and the reason, if the interpreter is to run the program.
+  static std::unique_ptr<const ClusterKernel> make(const TileProgram& program,
+                                                   const StridedSpace& space,
+                                                   const Options& options, std::string& reason);
+
+  /// Destinations may be operands' memory exactly. Allocates nothing.
+  void run(const StridedSpace& space, const void* const* in, void* const* out) const;
+
+ private:
+  using Addresses = std::array<int64_t, kMostArrays + 1>;
+
+  ClusterKernel() = default;
+  bool may_stream(const void* const* in, void* const* out) const;
+  void run_part(const StridedSpace& space, EmittedFunction function, const Addresses& arrays,
+                int64_t begin, int64_t end) const;
+  void run_row(EmittedFunction function, Addresses& arguments) const;
+  void run_padded(EmittedFunction function, const Addresses& arguments, int64_t done,
+                  int64_t count) const;
+
+  Machine machine_;
+  size_t inputs_ = 0;
+  std::vector<int64_t> sizes_;     ///< bytes of an element of each array
+  std::vector<bool> is_repeated_;  ///< of each operand, along a row
+  int64_t grain_ = 1;
+  std::shared_ptr<const ExecutableMemory> code_;
+  /// Writes results past the caches; null unless they are large.
+  std::shared_ptr<const ExecutableMemory> streaming_code_;
+};
+
+}  // namespace linnet::cpu::codegen

@@ -1,6 +1,8 @@
 // Machine code for tile programs gives the bits of the interpreter.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -15,7 +17,9 @@
 #include "kernels/cpu/codegen/cluster_kernel.h"
 #include "kernels/cpu/codegen/emitter.h"
 #include "kernels/cpu/interpreter/tile_program.h"
+#include "linnet/core.h"
 #include "linnet/instruction_set.h"
+#include "linnet/log.h"
 #include "linnet/machine_code.h"
 #include "linnet/parallel.h"
 #include "tests/kernels/tile_program_data.h"
@@ -244,6 +248,29 @@ TEST(MachineCode, RandomProgramsWithFewRegisters) {
   EXPECT_GE(check_random({DType::kBF16, DType::kF32, DType::kI32, DType::kBool}, 100, 5, 5), least);
 }
 
+// gelu(x scale[row] + bias[column]) y, with y one number, in rows with and without a rest.
+TEST(MachineCode, RowsColumnsAndScalars) {
+  std::mt19937 random(11);
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    TileProgram program;
+    const uint16_t x = program.add_input(dtype), scale = program.add_input(dtype),
+                   bias = program.add_input(dtype), y = program.add_input(dtype);
+    const uint16_t product = program.apply(ScalarOp::kMul, dtype, {x, scale});
+    const uint16_t sum = program.apply(ScalarOp::kAdd, dtype, {product, bias});
+    const uint16_t gelu = program.apply(ScalarOp::kGeluTanh, dtype, {sum});
+    program.add_output(program.apply(ScalarOp::kMul, dtype, {gelu, y}));
+    for (const Dims& shape : {Dims{64, 96}, Dims{40, 17}, Dims{3, 101}}) {
+      std::vector<View> in{{Buffer(dtype, shape[0] * shape[1]), {shape[1], 1}},
+                           {Buffer(dtype, shape[0]), {1, 0}},
+                           {Buffer(dtype, shape[1]), {0, 1}},
+                           {Buffer(dtype, 1), {0, 0}}};
+      for (View& view : in) randomize(view.buffer, random);
+      const int compiled = compare(program, shape, in, 0, true, std::to_string(shape[1]));
+      EXPECT_EQ(compiled, static_cast<int>(machines().size()));
+    }
+  }
+}
+
 // Two arrays change places and a third is updated where it lies.
 TEST(MachineCode, InPlace) {
   for (const ClusterKernel::Options& options : machines()) {
@@ -304,6 +331,69 @@ TEST(MachineCode, LargeResults) {
       in = before;
     }
   }
+}
+
+/// y = tanh(a x) of `count` elements.
+std::unique_ptr<const ClusterKernel> scaled_tanh(double a, int64_t count, std::string& reason) {
+  TileProgram program;
+  const uint16_t x = program.add_input(DType::kF32);
+  const uint16_t scaled =
+      program.apply(ScalarOp::kMul, DType::kF32, {x, program.add_immediate(DType::kF32, a)});
+  program.add_output(program.apply(ScalarOp::kTanh, DType::kF32, {scaled}));
+  const Dims shape{count}, one{1};
+  const std::vector<const int64_t*> strides(2, one.data());
+  return ClusterKernel::make(program, StridedSpace(shape, strides), {}, reason);
+}
+
+TEST(MachineCode, EqualProgramsShareCode) {
+  if (machines().empty()) GTEST_SKIP() << machine_code_report();
+  std::string reason;
+  const auto first = scaled_tanh(0.3, 100, reason), second = scaled_tanh(0.3, 7, reason),
+             other = scaled_tanh(0.4, 100, reason);
+  ASSERT_TRUE(first && second && other) << reason;
+  EXPECT_EQ(first->code(), second->code());
+  EXPECT_NE(first->code(), other->code());
+}
+
+// A process that may not make memory executable goes on with the interpreter.
+TEST(MachineCode, RefusedMemoryIsSaid) {
+  if (machines().empty()) GTEST_SKIP() << machine_code_report();
+  constexpr int kSetMemoryDenyWriteExecute = 65;
+  const pid_t child = fork();
+  if (child == 0) {
+    if (prctl(kSetMemoryDenyWriteExecute, 1, 0, 0, 0) != 0) _exit(2);
+    std::string reason;
+    const bool declined = !scaled_tanh(0.123, 100, reason);
+    const std::string expected = "the system refuses executable memory";
+    _exit(declined && reason == expected && machine_code_report() == expected ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 2) GTEST_SKIP() << "this system cannot forbid it";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+/// Compiles and runs a cluster. @return its values and who was chosen.
+std::pair<std::vector<float>, std::string> run_jitted(const Tensor& x) {
+  std::string lines;
+  set_log_sink([&](std::string_view, std::string_view text) { lines += std::string(text) + "\n"; });
+  set_log_topics("kernels");
+  const Tensor y = jit([](const Tensor& v) { return tanh(v * 2.0f + 1.0f) * v; })(x);
+  set_log_topics("");
+  set_log_sink({});
+  return {y.to_vector<float>(), lines};
+}
+
+TEST(MachineCode, CompiledProgramsRunIt) {
+  const Tensor x = linspace(-3.0, 3.0, 1001);
+  const auto [values, lines] = run_jitted(x);
+  EXPECT_EQ(lines.find("machine code") != std::string::npos, !machines().empty()) << lines;
+  set_machine_code(false);
+  const auto [interpreted, other_lines] = run_jitted(x);
+  set_machine_code(true);
+  EXPECT_NE(other_lines.find("machine code is switched off"), std::string::npos) << other_lines;
+  EXPECT_EQ(values, interpreted);
 }
 
 TEST(MachineCode, SaysWhyItDeclines) {

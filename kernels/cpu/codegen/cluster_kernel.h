@@ -39,6 +39,9 @@ class ClusterKernel {
   /// Destinations may be operands' memory exactly. Allocates nothing.
   void run(const StridedSpace& space, const void* const* in, void* const* out) const;
 
+  /// Where the code is: the same for equal programs.
+  const void* code() const { return code_->code(); }
+
  private:
   using Addresses = std::array<int64_t, kMostArrays + 1>;
 

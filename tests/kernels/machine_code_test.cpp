@@ -33,9 +33,11 @@ using codegen::ClusterKernel;
 std::vector<ClusterKernel::Options> machines(int vector_registers = 0) {
   std::vector<ClusterKernel::Options> out;
   if (!codegen::can_emit() || instruction_set() == InstructionSet::kBaseline) return out;
-  out.push_back({.allows_avx512 = false, .vector_registers = vector_registers});
+  out.push_back(
+      {.allows_avx512 = false, .vector_registers = vector_registers, .takes_short_rows = true});
   if (instruction_set() == InstructionSet::kAvx512)
-    out.push_back({.allows_avx512 = true, .vector_registers = vector_registers});
+    out.push_back(
+        {.allows_avx512 = true, .vector_registers = vector_registers, .takes_short_rows = true});
   return out;
 }
 

@@ -28,6 +28,8 @@ class ClusterKernel {
     /// Of the instruction sets of the process; tests ask for one that is not the widest.
     bool allows_avx512 = true;
     int vector_registers = 0;  ///< as in EmitOptions
+    /// Also where the interpreter is faster, as each row is a call.
+    bool takes_short_rows = false;
   };
 
   /// @param space of operands, then of destinations.

@@ -19,6 +19,19 @@ function(linnet_glob result)
   set(${result} ${files} PARENT_SCOPE)
 endfunction()
 
+# What most files include. Precompiled for a project of its own only: whoever builds Linnet as part of
+# another one compiles each file as it stands.
+set(linnet_standard_headers
+  <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <cstring> <filesystem> <fstream>
+  <functional> <limits> <map> <memory> <numeric> <optional> <random> <set> <sstream> <stdexcept>
+  <string> <string_view> <thread> <tuple> <unordered_map> <utility> <variant> <vector>)
+
+function(linnet_precompile name)
+  if(LINNET_PRECOMPILE)
+    target_precompile_headers(${name} PRIVATE ${linnet_standard_headers} ${ARGN})
+  endif()
+endfunction()
+
 # Static libraries can become part of a shared one of the user's: their code is position-independent,
 # and of their symbols only those of the public headers are visible from outside.
 function(linnet_library_properties name)
@@ -41,6 +54,7 @@ function(linnet_object_component name)
     "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/core/include"
     "${PROJECT_SOURCE_DIR}/kernels/include")
   target_link_libraries(${name} PRIVATE linnet_flags ${arg_PRIVATE})
+  linnet_precompile(${name} <fmt/format.h>)
 endfunction()
 
 function(linnet_component name)
@@ -62,6 +76,7 @@ function(linnet_component name)
       target_link_libraries(${name} PRIVATE "$<BUILD_INTERFACE:${library}>")
     endforeach()
     linnet_library_properties(${name})
+    linnet_precompile(${name} <fmt/format.h>)
     set_target_properties(${name} PROPERTIES
       INSTALL_RPATH "$ORIGIN"
       VERSION "${PROJECT_VERSION}" SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}")

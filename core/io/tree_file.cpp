@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include "linnet/detail/format.h"
 #include "linnet/float8.h"
@@ -20,9 +21,10 @@ constexpr std::string_view kEnding = ".safetensors", kIndexEnding = ".index.json
 /// Up to and with the last `/`.
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
-std::string shard_path(const std::string& path, size_t number, size_t count) {
+/// @param set tells the files from those of another save.
+std::string shard_path(const std::string& path, std::string_view set, size_t number, size_t count) {
   const std::string stem = path.substr(0, path.size() - kEnding.size());
-  return fmt::format("{}-{:05}-of-{:05}{}", stem, number + 1, count, kEnding);
+  return fmt::format("{}{}-{:05}-of-{:05}{}", stem, set, number + 1, count, kEnding);
 }
 
 bool exists(const std::string& path, FileSystem& file_system) {
@@ -35,6 +37,30 @@ bool exists(const std::string& path, FileSystem& file_system) {
 void remove_if_there(const std::string& path, FileSystem& file_system) {
   if (file_system.remove(path.c_str()) != 0 && errno != ENOENT)
     throw_file_error("remove", path, errno);
+}
+
+/// The files that an index names; none if it is not there or cannot be read, so that nothing is
+/// lost with them.
+std::set<std::string> files_of_index(const std::string& path, FileSystem& file_system) {
+  std::set<std::string> files;
+  if (!exists(path, file_system)) return files;
+  try {
+    const std::string text = read_json(path, kJsonByteLimit, file_system).to_text(0);
+    for (const auto& [name, file] : parse_safetensors_index(text, path))
+      files.insert(folder_of(path) + file);
+  } catch (const IoError&) {
+  }
+  return files;
+}
+
+/// The first of "", "-b", "-c", … under which no shard has a name that is taken.
+std::string free_set(const std::string& path, size_t count, const std::set<std::string>& taken) {
+  for (char letter = 'a';; ++letter) {
+    const std::string set = letter == 'a' ? "" : std::string("-") + letter;
+    bool free = true;
+    for (size_t i = 0; i < count; ++i) free &= !taken.contains(shard_path(path, set, i, count));
+    if (free) return set;
+  }
 }
 
 std::string named(const PathToName& rename, const std::string& path) {
@@ -152,14 +178,22 @@ void save_tree_leaves(const std::string& path, const NamedLeaves& leaves,
   }
   const std::string index_path = path + std::string(kIndexEnding);
   const std::vector<Arrays> shards = shards_of(arrays, options.shard_bytes);
+  const std::set<std::string> before = files_of_index(index_path, file_system);
+  // Up to here, and up to the last file below, the old tree is there. The index goes before its
+  // files.
+  const auto drop_old = [&] {
+    for (const std::string& file : before) remove_if_there(file, file_system);
+  };
   if (shards.size() == 1) {
     write_safetensors(path, arrays, options.metadata, file_system);
     remove_if_there(index_path, file_system);
+    drop_old();
     return;
   }
   Json files = Json::object();
+  const std::string set = free_set(path, shards.size(), before);
   for (size_t i = 0; i < shards.size(); ++i) {
-    const std::string shard = shard_path(path, i, shards.size());
+    const std::string shard = shard_path(path, set, i, shards.size());
     write_safetensors(shard, shards[i], options.metadata, file_system);
     for (const auto& [name, array] : shards[i]) files[name] = shard.substr(folder_of(shard).size());
   }
@@ -168,6 +202,7 @@ void save_tree_leaves(const std::string& path, const NamedLeaves& leaves,
                           {"weight_map", files}},
              file_system);
   remove_if_there(path, file_system);
+  drop_old();
 }
 
 std::pair<TensorList, TreeFileReport> load_tree_leaves(const std::string& path,

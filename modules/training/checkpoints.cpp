@@ -150,16 +150,19 @@ void Checkpoints::remove(int64_t step) {
 bool Checkpoints::restore_latest(Trainer& trainer) {
   const std::vector<int64_t> there = steps();
   if (there.empty()) return false;
-  trainer.restore(load_(path_of(there.back())).at("trainer"));
-  saved_at_ = place_of(trainer);
+  restore(trainer, path_of(there.back()));
   return true;
+}
+
+void Checkpoints::restore(Trainer& trainer, const std::string& path) {
+  trainer.restore(checkpoint_manifest(path).at("trainer"), [&] { load_(path); });
+  saved_at_ = place_of(trainer);
 }
 
 void Checkpoints::restore_step(Trainer& trainer, int64_t step) {
   if (!values().count(step))
     fail<ValueError>("Checkpoints: there is no checkpoint of step {} in {}", step, directory_);
-  trainer.restore(load_(path_of(step)).at("trainer"));
-  saved_at_ = place_of(trainer);
+  restore(trainer, path_of(step));
   drops_later_ = true;
 }
 

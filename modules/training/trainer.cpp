@@ -186,28 +186,48 @@ Json Trainer::state() {
   return out;
 }
 
-void Trainer::restore(const Json& state) {
-  step_ = state.at("step").as_integer();
-  epoch_ = state.at("epoch").as_integer();
-  batch_ = state.at("batch").as_integer();
-  evaluated_at_ = state.at("evaluated_at").as_integer();
-  unread_.clear();
-  sums_.clear();
+void Trainer::restore(const Json& state, const std::function<void()>& load) {
+  const int64_t step = state.at("step").as_integer(), epoch = state.at("epoch").as_integer(),
+                batch = state.at("batch").as_integer(),
+                evaluated_at = state.at("evaluated_at").as_integer();
+  std::vector<Sum> sums;
   for (const Json& s : state.at("sums").as_array()) {
-    sums_.push_back(
-        {s.at("name").as_string(), s.at("sum").as_double(), s.at("count").as_integer()});
+    sums.push_back({s.at("name").as_string(), s.at("sum").as_double(), s.at("count").as_integer()});
   }
-  latest_.clear();
+  std::vector<std::pair<std::string, double>> latest;
   for (const Json& v : state.at("latest").as_array())
-    latest_.emplace_back(v.at("name").as_string(), v.at("value").as_double());
+    latest.emplace_back(v.at("name").as_string(), v.at("value").as_double());
+  restore_callbacks(state, load);
+  step_ = step;
+  epoch_ = epoch;
+  batch_ = batch;
+  evaluated_at_ = evaluated_at;
+  unread_.clear();
+  sums_ = std::move(sums);
+  latest_ = std::move(latest);
+}
+
+void Trainer::restore_callbacks(const Json& state, const std::function<void()>& load) {
   std::map<std::string, std::vector<const Json*>> saved;
   for (const Json& c : state.at("callbacks").as_array())
     saved[c.at("name").as_string()].push_back(&c.at("state"));
   std::map<std::string, size_t> used;
-  for (const auto& callback : callbacks_) {
-    const std::vector<const Json*>& states = saved[callback->name()];
-    const size_t at = used[callback->name()]++;
-    if (at < states.size() && !states[at]->is_null()) callback->restore(*states[at]);
+  std::vector<std::pair<Callback*, Json>> before;
+  before.reserve(callbacks_.size());
+  try {
+    for (const auto& callback : callbacks_) {
+      const std::vector<const Json*>& states = saved[callback->name()];
+      const size_t at = used[callback->name()]++;
+      if (at >= states.size() || states[at]->is_null()) continue;
+      before.emplace_back(callback.get(), callback->state());
+      callback->restore(*states[at]);
+    }
+    if (load) load();
+  } catch (...) {
+    for (const auto& [callback, own] : before) {
+      if (!own.is_null()) callback->restore(own);
+    }
+    throw;
   }
 }
 

@@ -1,6 +1,8 @@
 // Trees in one safetensors file or several, and checkpoints from a thread of their own.
 #include "linnet/io/tree_file.h"
 
+#include <fcntl.h>
+
 #include <condition_variable>
 #include <mutex>
 
@@ -10,6 +12,7 @@
 #include "linnet/io/safetensors.h"
 #include "tests/io/faulty_file_system.h"
 #include "tests/io/io_test_utils.h"
+#include "tests/io/model_file_system.h"
 
 namespace linnet {
 namespace {
@@ -74,6 +77,48 @@ TEST(TreeFile, trees_come_back_from_one_file_and_from_several) {
   save_tree(path, saved);
   load_tree(path, loaded);
   EXPECT_EQ(values(loaded), values(saved));
+}
+
+/// One value in all leaves, of which none alone fills a file.
+Net uniform(double value) {
+  const Tensor leaf = full({8}, value);
+  return {{{"a", {leaf, leaf}}, {"b", {leaf, leaf}}}, leaf};
+}
+
+TEST(TreeFile, loss_of_power_at_any_moment_leaves_the_old_tree_or_the_new_one) {
+  testing::ModelFileSystem disk;
+  disk.make_directory("/out", 0777);
+  const int root = disk.open("/", O_RDONLY | O_DIRECTORY, 0);
+  ASSERT_EQ(disk.sync(root), 0);
+  disk.close(root);
+  const std::string path = "/out/model.safetensors";
+  int64_t states = 0, torn = 0;
+  double acknowledged = 0;
+  const auto look = [&](testing::ModelFileSystem& left) {
+    if (torn > 0) return;
+    Net found = uniform(0);
+    try {
+      load_tree(path, found, {}, left);
+    } catch (const Error&) {
+      torn += acknowledged > 0;
+    }
+    const std::vector<double> first = found.step.to_vector<double>();
+    for (const std::vector<double>& leaf : values(found)) torn += leaf != first;
+    torn += first[0] < acknowledged;
+  };
+  disk.after_change = [&] { states += disk.for_each_crash_state(look); };
+  // Several files over several, one over several, and several over one.
+  double value = 0;
+  for (const uint64_t limit : {100, 100, 100, 0, 100}) {
+    save_tree(path, uniform(++value), {.shard_bytes = limit}, disk);
+    acknowledged = value;
+    look(disk);
+    EXPECT_EQ(torn, 0) << "after " << value;
+  }
+  EXPECT_GT(states, 100);
+  std::vector<std::string> left;
+  disk.list("/out", left);
+  EXPECT_EQ(left.size(), 3u) << "two files and the index: what came before is gone";
 }
 
 TEST(TreeFile, parts_other_names_and_other_types) {

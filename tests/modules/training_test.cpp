@@ -325,6 +325,54 @@ TEST_F(Training, checkpoints_keep_the_latest_and_the_best) {
   EXPECT_FALSE(std::filesystem::exists(folder + "/removed_step_5"));
 }
 
+TEST_F(Training, a_restoration_that_fails_changes_nothing) {
+  Tensor state(0);
+  const auto step = [&](int) { return state = state + 1, Tensor(0); };
+  Trainer first({.epochs = 2});
+  auto& saved = first.add(Checkpoints(folder, state));
+  first.add(EarlyStop("train/loss", {.patience = 9}));
+  first.fit(std::vector<int>{0}, step);
+  const Json whole = checkpoint_manifest(saved.path_of(2)).at("trainer");
+
+  // The last of its texts is no state of a callback; the ones before are good.
+  struct Refuses final : Callback {
+    std::string name() const override { return "Refuses"; }
+    Json state() const override { return 1; }
+    void restore(const Json&) override { throw ValueError("refused"); }
+  };
+  Trainer other;
+  auto& stop = other.add(EarlyStop("train/loss", {.patience = 9}));
+  other.add(Refuses());
+  const std::string before = other.state().to_text(0);
+  const std::string own = stop.state().to_text(0);
+  Json with_both = whole;
+  with_both["callbacks"].push_back(Json::Object{{"name", "Refuses"}, {"state", 1}});
+  EXPECT_NE(with_both.at("callbacks").as_array()[1].at("state").to_text(0), own);
+  EXPECT_THROW(other.restore(with_both), ValueError);
+  EXPECT_EQ(other.state().to_text(0), before);
+  EXPECT_EQ(stop.state().to_text(0), own) << "although it comes before the one that refuses";
+  for (const char* key : {"step", "latest", "sums", "callbacks"}) {
+    Json broken = whole;
+    broken[key] = "no such thing";
+    EXPECT_THROW(other.restore(broken), Error) << key;
+    EXPECT_EQ(other.state().to_text(0), before) << key;
+  }
+
+  // A trainer that cannot follow keeps the state from being filled, and the other way round.
+  Trainer refusing({.epochs = 3});
+  refusing.add(Refuses());
+  auto& there = refusing.add(Checkpoints(folder, state));
+  Json manifest = Json::Object{{"trainer", with_both}, {"metric", Json()}};
+  save_checkpoint(there.path_of(2), Tensor(7), manifest);
+  EXPECT_THROW(there.restore_latest(refusing), ValueError);
+  EXPECT_EQ(state.item<int>(), 2);
+  Tensor of_another_shape = zeros({3});
+  Trainer last({.epochs = 3});
+  auto& unfit = last.add(Checkpoints(folder, of_another_shape));
+  EXPECT_THROW(unfit.restore_latest(last), IoError);
+  EXPECT_EQ(last.step(), 0);
+}
+
 TEST_F(Training, learning_rate_of_an_optimizer_and_the_search_for_one) {
   nnx::Rngs rngs(0);
   State state(rngs);

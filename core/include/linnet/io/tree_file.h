@@ -70,8 +70,10 @@ std::pair<TensorList, TreeFileReport> load_tree_leaves(const std::string& path,
                                                        FileSystem& file_system);
 }  // namespace detail
 
-/// Writes the leaves of a tree. Each file is replaced as a whole; an index is written when its
-/// files are there, and what an earlier call left under the other form of the path is removed then.
+/// Writes the leaves of a tree, all or nothing: whatever fails, and at a crash, `path` loads the
+/// tree that was there before or the new one. So several files do not replace those of the present
+/// index but stand beside them (`model-b-00001-of-00003.safetensors`) until the new index is in
+/// place; what an earlier call left under either form of the path is removed then.
 /// @throws ValueError if two leaves have one name, if `path` does not end in `.safetensors`, or as
 /// `write_safetensors`; TraceError for tensors without values; IoError if a file cannot be written.
 template <class T>

@@ -56,7 +56,7 @@ class Checkpoints : public Callback {
   void on_end(Trainer& trainer) override;
 
   /// Fills the state and moves the trainer to the latest checkpoint; false if there is none.
-  /// @throws IoError as load_checkpoint.
+  /// @throws IoError as load_checkpoint and Trainer::restore; neither has changed then.
   bool restore_latest(Trainer& trainer);
   /// The same for one step, or for the best. Later checkpoints go when training goes on.
   /// @throws ValueError if there is none.
@@ -79,6 +79,7 @@ class Checkpoints : public Callback {
   std::map<int64_t, std::optional<double>>& values();
   std::vector<int64_t> by_value();
   void remove(int64_t step);
+  void restore(Trainer& trainer, const std::string& path);
 
   std::string directory_;
   CheckpointOptions options_;

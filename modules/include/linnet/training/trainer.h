@@ -79,6 +79,8 @@ class Callback {
 
   /// What a checkpoint keeps of it; null: nothing.
   virtual Json state() const { return {}; }
+  /// Takes what `state` gave, maybe in an earlier process. If it throws, here or in a callback
+  /// behind this one, it is given its own state of before again.
   virtual void restore(const Json&) {}
 };
 
@@ -222,8 +224,11 @@ class Trainer {
   Json state();
   /// Goes to where `state` was taken. Callbacks are recognised by name and order; one that the
   /// state does not know begins anew.
-  /// @throws IoError for what is no such state.
-  void restore(const Json& state);
+  /// @param load fills what the steps change, or throws and leaves it: called when all else is
+  /// known to fit.
+  /// @throws IoError for what is no such state, and what callbacks and `load` throw; nothing has
+  /// changed then.
+  void restore(const Json& state, const std::function<void()>& load = {});
 
  private:
   struct Sum {
@@ -241,6 +246,7 @@ class Trainer {
   void log();
   void evaluate();
   void publish(Record record);
+  void restore_callbacks(const Json& state, const std::function<void()>& load);
 
   TrainerOptions options_;
   std::vector<std::shared_ptr<Callback>> callbacks_;

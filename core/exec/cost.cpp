@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 
+#include "core/ops/conv_training.h"
 #include "core/ops/dot_training.h"
 #include "core/ops/flops.h"
 #include "core/ops/fused.h"
@@ -53,9 +54,11 @@ double flops_of(const LoweredStep& step) {
     return dot_flops(step.params.as<DotAndSumsParams>().dot, step);
   if (p == &panel_linear_primitive())
     return 2 * elements(step.outputs[0].shape) * static_cast<double>(in[0].shape.back());
-  if (p == &conv_primitive() || p == &conv_bias_activation_primitive())
+  if (p == &conv_primitive() || p == &conv_bias_activation_primitive() ||
+      p == &conv_and_moments_primitive())
     return conv_flops(step.outputs[0].shape, in[1].shape);
-  if (p == &conv_backward_data_primitive()) return conv_flops(in[0].shape, in[1].shape);
+  if (p == &conv_backward_data_primitive() || p == &conv_backward_data_add_primitive())
+    return conv_flops(in[0].shape, in[1].shape);
   if (p == &conv_backward_weights_primitive())
     return conv_flops(in[1].shape, step.outputs[0].shape);
   if (p == &attention_primitive())

@@ -6,17 +6,20 @@
 namespace linnet {
 namespace {
 
+/// With what follows the norm of `primitive`.
+template <const Primitive& (*primitive)()>
 TypeList infer(const BatchNormReluParams& p, Inputs x) {
   if (p.has_residual &&
       (x.size() < 2 || x.back().shape() != x[0].shape() || x.back().dtype() != x[0].dtype())) {
-    fail<ShapeError>("batch_norm_train_relu: expected a residual {}, got {}",
+    fail<ShapeError>("{}_relu: expected a residual {}, got {}", primitive().name,
                      to_string(x[0].type()), to_string(x.back().type()));
   }
-  return batch_norm_train_primitive().infer(p.norm, x.first(x.size() - p.has_residual));
+  return primitive().infer(p.norm, x.first(x.size() - p.has_residual));
 }
 
+template <const Primitive& (*primitive)()>
 TensorList decompose(const BatchNormReluParams& p, Inputs x) {
-  TensorList out = emit(batch_norm_train_primitive(), x.first(x.size() - p.has_residual), p.norm);
+  TensorList out = emit(primitive(), x.first(x.size() - p.has_residual), p.norm);
   if (p.has_residual) out[0] = add(out[0], x.back());
   out[0] = emit_one(relu_primitive(), {out[0]});
   return out;
@@ -45,8 +48,18 @@ const Primitive& batch_norm_relu_backward_primitive() {
 }
 
 const Primitive& batch_norm_train_relu_primitive() {
-  static const Primitive& p = define(Composite<BatchNormReluParams>{
-      .name = "batch_norm_train_relu", .decompose = decompose, .infer = infer});
+  static const Primitive& p =
+      define(Composite<BatchNormReluParams>{.name = "batch_norm_train_relu",
+                                            .decompose = decompose<batch_norm_train_primitive>,
+                                            .infer = infer<batch_norm_train_primitive>});
+  return p;
+}
+
+const Primitive& batch_norm_inference_relu_primitive() {
+  static const Primitive& p =
+      define(Composite<BatchNormReluParams>{.name = "batch_norm_inference_relu",
+                                            .decompose = decompose<batch_norm_inference_primitive>,
+                                            .infer = infer<batch_norm_inference_primitive>});
   return p;
 }
 

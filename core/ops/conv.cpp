@@ -1,5 +1,6 @@
 #include "core/ops/conv.h"
 
+#include "core/ops/conv_training.h"
 #include "core/ops/families.h"
 #include "core/ops/fused.h"
 #include "core/tensor/checked_size.h"
@@ -409,6 +410,8 @@ void define_convolution() {
   conv_backward_data_primitive();
   conv_backward_weights_primitive();
   conv_bias_activation_primitive();
+  conv_backward_data_add_primitive();
+  conv_and_moments_primitive();
 }
 
 }  // namespace linnet

@@ -24,6 +24,7 @@ void define_softmax() {
   integer_cross_entropy_backward_primitive();
   integer_cross_entropy_and_gradient_primitive();
   batch_norm_train_relu_primitive();
+  batch_norm_inference_relu_primitive();
   batch_norm_relu_backward_primitive();
 }
 

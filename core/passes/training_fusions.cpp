@@ -1,12 +1,15 @@
 // What only a step of training has: an activation whose operand is kept for the way back, its
 // derivative behind a product, the gradient of a bias beside that of a kernel, an activation behind
-// a batch norm, a loss beside its gradient. Each becomes one node where a kernel takes it.
+// a batch norm, the gradient of one behind that of a convolution, the moments of a batch norm
+// beside the convolution that it normalises, a loss beside its gradient. Each becomes one node
+// where a kernel takes it.
 #include <algorithm>
 
 #include "core/graph/rewrite.h"
 #include "core/ops/activation.h"
 #include "core/ops/arithmetic.h"
 #include "core/ops/batch_norm_training.h"
+#include "core/ops/conv_training.h"
 #include "core/ops/dot_training.h"
 #include "core/ops/fused.h"
 #include "core/ops/reduce.h"
@@ -24,7 +27,8 @@ class TrainingFusions {
     for (const auto step :
          {&TrainingFusions::keep_input, &TrainingFusions::derive_behind_product,
           &TrainingFusions::sum_beside_product, &TrainingFusions::activate_normalised,
-          &TrainingFusions::derive_normalised, &TrainingFusions::derive_loss_beside}) {
+          &TrainingFusions::derive_normalised, &TrainingFusions::derive_behind_convolution,
+          &TrainingFusions::measure_beside_convolution, &TrainingFusions::derive_loss_beside}) {
       producers_ = producers(graph_);
       consumers_ = consumers(graph_);
       uses_ = use_counts(graph_);
@@ -187,6 +191,56 @@ class TrainingFusions {
     fused.inputs[3] = node(slope).inputs[1];
     if (p.norm.has_bias) fused.inputs.push_back(given[1 + p.norm.has_scale]);
     fuse(n, slope, std::move(fused));
+  }
+
+  /// The gradient of a convolution's input, read by nothing but a sum, which may be read by nothing
+  /// but the gradient of relu.
+  void derive_behind_convolution(int32_t n) {
+    if (!is(n, conv_backward_data_primitive())) return;
+    const int32_t sum = only_reader(n);
+    if (sum < 0 || absorbed_[static_cast<size_t>(sum)] != 0 || !is(sum, add_primitive())) return;
+    const std::vector<ValueId>& terms = node(sum).inputs;
+    const ValueId other = terms[terms[0] == node(n).outputs[0] ? 1 : 0];
+    if (other == node(n).outputs[0] || is_repeated(other)) return;
+    Graph::Node fused{&conv_backward_data_add_primitive(), {}, node(n).inputs, {}, node(n).path};
+    fused.inputs.push_back(other);
+    ConvDataAddParams params{node(n).params.as<ConvParams>(), false};
+    int32_t last = sum;
+    const int32_t slope = only_reader(sum);
+    if (slope >= 0 && is(slope, relu_grad_primitive()) &&
+        node(slope).inputs[1] == node(sum).outputs[0]) {
+      params.masks = true;
+      fused.inputs.push_back(node(slope).inputs[0]);
+      last = slope;
+    }
+    fused.params = Params(params);
+    fused.outputs = node(last).outputs;
+    if (fuse(last, n, std::move(fused)) && last != sum) absorbed_[static_cast<size_t>(sum)] = 1;
+  }
+
+  /// A batch norm of what a convolution gives: its moments beside the convolution, which has the
+  /// values at hand.
+  void measure_beside_convolution(int32_t n) {
+    const bool with_relu = is(n, batch_norm_train_relu_primitive());
+    if (!with_relu && !is(n, batch_norm_train_primitive())) return;
+    const int32_t conv = producers_[node(n).inputs[0]];
+    if (conv < 0 || !is(conv, conv_primitive())) return;
+    const ValueId x = node(n).inputs[0], mean = node(n).outputs[1], var = node(n).outputs[2];
+    Graph::Node measured{&conv_and_moments_primitive(),
+                         node(conv).params,
+                         node(conv).inputs,
+                         {x, mean, var},
+                         node(conv).path};
+    Graph::Node applied{
+        with_relu ? &batch_norm_inference_relu_primitive() : &batch_norm_inference_primitive(),
+        node(n).params,
+        {x, mean, var},
+        {node(n).outputs[0]},
+        node(n).path};
+    applied.inputs.insert(applied.inputs.end(), node(n).inputs.begin() + 1, node(n).inputs.end());
+    if (!takes(measured) || !takes(applied)) return;
+    node(conv) = std::move(measured);
+    node(n) = std::move(applied);
   }
 
   /// Something repeated is cheaper to add where it is read.

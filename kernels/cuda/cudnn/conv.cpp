@@ -38,11 +38,12 @@ std::optional<PointwiseMode> mode_of(ScalarOp op) {
 }
 
 std::string decline_epilogue(const ConvRequest& r) {
-  if (!r.has_bias && !r.has_residual && !r.activation) return {};
+  if (!r.has_bias && !r.has_residual && !r.activation && !r.adds) return {};
   const DType dtype = r.request.outputs[0].dtype;
   if (r.activation && !mode_of(*r.activation))
     return fmt::format("{} inside", name_of(*r.activation));
   if (dtype == DType::kF64) return "f64 with something after it";
+  if (r.adds && !is_ordinary(r.params)) return "a dilated input with something after it";
   return {};
 }
 
@@ -86,6 +87,7 @@ class ConvGraph {
       add_padded();
     }
     add_epilogue();
+    if (r.sums) add_sums();
   }
 
   std::unique_ptr<Kernel> kernel(std::string& reason) && {
@@ -93,7 +95,7 @@ class ConvGraph {
   }
 
  private:
-  bool has_epilogue() const { return r_.has_bias || r_.has_residual || r_.activation; }
+  bool has_epilogue() const { return r_.has_bias || r_.has_residual || r_.activation || r_.adds; }
 
   const OperandView& x() const {
     return r_.wanted == Wanted::kData ? r_.request.outputs[0] : r_.request.inputs[0];
@@ -140,22 +142,27 @@ class ConvGraph {
   void add_ordinary(const Shape& in_size, const Shape& low, const Shape& high) {
     Convolution c;
     c.wanted = r_.wanted;
-    y_shape_ = image(outs(), r_.params.out_size());
-    c.x = add(image(ins(), in_size));
+    c.x = add_image(image(ins(), in_size), Wanted::kData);
     c.w = add(filter(outs(), ins() / r_.params.groups));
-    c.y = has_epilogue() ? graph_.inner(graph_.compute, y_shape_, channels_last(y_shape_))
-                         : add(y_shape_);
+    c.y = add_image(image(outs(), r_.params.out_size()), Wanted::kResult);
     set_geometry(c, r_.params.strides, low, high);
-    bind_x(c.x);
-    if (!has_epilogue()) bind_y(c.y);
+    if (!is_inner(c.x)) bind_x(c.x);
+    if (!is_inner(c.y)) bind_y(c.y);
     // [spatial, in, out] as [out, spatial, in]: the transpose of a matrix, or the same memory.
     const int64_t columns = outs(), rows = element_count(w().shape) / columns;
     Binding& binding = bind_w(c.w);
     const int64_t shape[] = {rows, columns}, own[] = {columns, 1}, staged[] = {1, rows};
     if (rows != 1 && columns != 1) binding.stage(shape, own, 0, staged, 0, rows * columns);
-    last_ = c.y;
+    last_ = r_.wanted == Wanted::kData ? c.x : c.y;
     graph_.nodes.emplace_back(c);
   }
+
+  /// x or y: a value between two nodes if it is the result and something follows.
+  Id add_image(const Sizes& shape, Wanted as_result) {
+    const bool follows = has_epilogue() && r_.wanted == as_result;
+    return follows ? graph_.inner(graph_.compute, shape, channels_last(shape)) : add(shape);
+  }
+  bool is_inner(Id id) const { return graph_.tensors[static_cast<size_t>(id)].is_inner; }
 
   void add_padded() {
     const PaddedInput in(r_.params, x().shape);
@@ -199,33 +206,45 @@ class ConvGraph {
 
   void add_epilogue() {
     if (!has_epilogue()) return;
+    const Sizes shape = graph_.tensors[static_cast<size_t>(last_)].shape;
     std::vector<Pointwise> steps;
     size_t operand = 2;
-    if (r_.has_bias) {
-      Sizes shape(rank_ + 2, 1);
-      shape[1] = outs();
-      steps.push_back({.mode = PointwiseMode::kAdd, .other = add(shape)});
+    const auto add_step = [&](PointwiseMode mode, const Sizes& of) {
+      steps.push_back({.mode = mode, .other = add(of)});
       bind(steps.back().other, false, operand++);
+    };
+    if (r_.has_bias) {
+      Sizes bias(rank_ + 2, 1);
+      bias[1] = outs();
+      add_step(PointwiseMode::kAdd, bias);
     }
     if (r_.activation) steps.push_back({.mode = *mode_of(*r_.activation)});
-    if (r_.has_residual) {
-      steps.push_back({.mode = PointwiseMode::kAdd, .other = add(y_shape_)});
-      bind(steps.back().other, false, operand++);
-    }
+    if (r_.has_residual || r_.adds) add_step(PointwiseMode::kAdd, shape);
+    if (r_.masks) add_step(PointwiseMode::kReluGrad, shape);
     for (size_t i = 0; i < steps.size(); ++i) {
       steps[i].x = last_;
       steps[i].y = last_ = i + 1 == steps.size()
-                               ? add(y_shape_)
-                               : graph_.inner(graph_.compute, y_shape_, channels_last(y_shape_));
+                               ? add(shape)
+                               : graph_.inner(graph_.compute, shape, channels_last(shape));
       graph_.nodes.emplace_back(steps[i]);
     }
     bind(last_, true, 0);
   }
 
+  void add_sums() {
+    Sizes shape(rank_ + 2, 1);
+    shape[1] = outs();
+    ChannelSums sums{.x = last_};
+    sums.sum = graph_.tensor(Type::kF32, shape, channels_last(shape));
+    sums.squares = graph_.tensor(Type::kF32, shape, channels_last(shape));
+    bind(sums.sum, true, 1);
+    bind(sums.squares, true, 2);
+    graph_.nodes.emplace_back(sums);
+  }
+
   const ConvRequest& r_;
   size_t rank_;
   Type type_ = Type::kF32;
-  Sizes y_shape_;
   Graph graph_;
   std::vector<Binding> bindings_;
   Id last_ = kNone;
@@ -245,6 +264,8 @@ std::string decline_conv(const ConvRequest& r) {
   if (!is_floating(dtype)) return fmt::format("dtype {}", name_of(dtype));
   if (is_empty(r.request.outputs[0])) return "an empty result";
   if (p.strides.size() > kMostRank) return fmt::format("{} spatial dimensions", p.strides.size());
+  if (r.sums && size_of(dtype) != 2) return fmt::format("sums of {}", name_of(dtype));
+  if (r.sums && !is_ordinary(p)) return "a dilated input with sums beside it";
   return decline_epilogue(r);
 }
 

@@ -16,6 +16,11 @@ struct ConvRequest {
   Convolution::Wanted wanted = Convolution::Wanted::kResult;
   bool has_bias = false, has_residual = false;
   Activation activation = {};
+  /// Of a gradient of x: dx + operand 2; and of that, where operand 3 is positive, else 0.
+  bool adds = false, masks = false;
+  /// Of a result, which is f16 or bf16: the sums and the sums of squares of its channels, in f32,
+  /// are results 1 and 2. The elements' own rounding moves a variance by more than the sums' does.
+  bool sums = false;
 };
 
 /// Empty, or why cuDNN is not even asked.

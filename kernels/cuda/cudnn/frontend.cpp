@@ -6,6 +6,7 @@
 #include <cuda_runtime.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -144,6 +145,8 @@ fe::PointwiseMode_t pointwise_mode(PointwiseMode mode) {
       return fe::PointwiseMode_t::GELU_FWD;
     case PointwiseMode::kGeluTanh:
       return fe::PointwiseMode_t::GELU_APPROX_TANH_FWD;
+    case PointwiseMode::kReluGrad:
+      return fe::PointwiseMode_t::RELU_BWD;
   }
   return fe::PointwiseMode_t::NOT_SET;
 }
@@ -186,6 +189,14 @@ class Translation {
     const auto sums = to_.genstats(operand(s.x), fe::graph::Genstats_attributes());
     result(s.sum, sums[0]);
     result(s.squares, sums[1]);
+  }
+
+  void operator()(const ChannelSums& s) {
+    const auto x = operand(s.x);
+    const auto sum = fe::graph::Reduction_attributes().set_mode(fe::ReductionMode_t::ADD);
+    const auto product = fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::MUL);
+    result(s.sum, to_.reduction(x, sum));
+    result(s.squares, to_.reduction(to_.pointwise(x, x, product), sum));
   }
 
   void operator()(const Attention& a) {
@@ -340,10 +351,12 @@ std::string BuiltPlan::build(const Graph& graph, const Context& context) {
 
 void BuiltPlan::deselect(const Graph& graph) {
   std::vector<fe::NumericalNote_t> notes{fe::NumericalNote_t::REDUCED_PRECISION_REDUCTION};
-  const GraphTensor& first = graph.tensors[0];
   if (!graph.may_round_operands) {
     notes.push_back(fe::NumericalNote_t::DOWN_CONVERT_INPUTS);
-    if (first.type == Type::kF32) notes.push_back(fe::NumericalNote_t::TENSOR_CORE);
+    // Values between nodes are f32 whatever the operands are.
+    const auto first = std::find_if(graph.tensors.begin(), graph.tensors.end(),
+                                    [](const GraphTensor& t) { return !t.is_inner; });
+    if (first->type == Type::kF32) notes.push_back(fe::NumericalNote_t::TENSOR_CORE);
   }
   if (!graph.may_be_unordered) notes.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
   graph_->deselect_numeric_notes(notes);

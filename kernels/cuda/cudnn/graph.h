@@ -46,7 +46,8 @@ enum class PointwiseMode : uint8_t {
   kLogistic,
   kSilu,
   kGeluErf,
-  kGeluTanh
+  kGeluTanh,
+  kReluGrad  ///< x where `other` is positive, else 0
 };
 struct Pointwise {
   PointwiseMode mode = PointwiseMode::kAdd;
@@ -60,6 +61,10 @@ struct Product {
 
 /// Sums of x and of its squares for each channel.
 struct Statistics {
+  Id x = kNone, sum = kNone, squares = kNone;
+};
+/// The same as reductions, which other engines compute.
+struct ChannelSums {
   Id x = kNone, sum = kNone, squares = kNone;
 };
 
@@ -91,8 +96,8 @@ struct BatchNorm {
      inverse_deviation = kNone;
 };
 
-using Node = std::variant<Convolution, Pointwise, Product, Statistics, Attention, AttentionBackward,
-                          LayerNorm, BatchNorm>;
+using Node = std::variant<Convolution, Pointwise, Product, Statistics, ChannelSums, Attention,
+                          AttentionBackward, LayerNorm, BatchNorm>;
 
 struct Graph {
   std::vector<GraphTensor> tensors;

@@ -1,6 +1,6 @@
 // Scatters without atomics. Updates that may meet are brought into the order of their targets by a
-// stable sort; then one thread adds all updates of a target to one pack of it, in the order of the
-// index vectors, and rounds once.
+// stable sort; then one thread combines all updates of a target with one pack of it, in the order
+// of the index vectors, and rounds once.
 #include "kernels/cuda/device/fold.h"
 #include "kernels/cuda/index/scatter_args.h"
 
@@ -58,7 +58,7 @@ LINNET_DEVICE void scatter_packs(const ScatterArgs& args) {
   if (p >= args.count) return;
   int64_t number = p;
   if (args.ordered) {
-    // The first update of a target adds all of them, the last one replaces.
+    // The first update of a target combines all of them, the last one replaces.
     const uint32_t* const keys = args.keys.get();
     const int64_t neighbour = args.replaces ? p + 1 : p - 1;
     if (neighbour >= 0 && neighbour < args.count && keys[neighbour] == keys[p]) return;

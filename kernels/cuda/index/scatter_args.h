@@ -38,7 +38,7 @@ struct ScatterArgs {
   Walk<2> window;               // elements of a window in the result and in the updates, in packs
   PositionDivisor window_count;
   int64_t count;  // of updates
-  Fold kind;      // kSum adds, kMax is the "or" of bool
+  Fold kind;      // of bool kMax and kMin, "or" and "and"
   bool ordered;   // targets may be equal
   bool replaces;  // the last update stays
   bool packed;    // 16 bytes along the innermost dimension of windows
@@ -46,8 +46,10 @@ struct ScatterArgs {
 
 /// X(name, T)
 #define LINNET_SCATTER_KERNELS(X) \
-  X(f32, float)                   \
-  X(bf16, Bf16)                   \
-  X(f16, Half) X(f64, double) X(u8, uint8_t) X(u16, uint16_t) X(u32, uint32_t) X(u64, uint64_t)
+  LINNET_SCATTER_FLOATS(X) LINNET_SCATTER_WORDS(X) LINNET_SCATTER_SIGNED(X)
+#define LINNET_SCATTER_FLOATS(X) X(f32, float) X(bf16, Bf16) X(f16, Half) X(f64, double)
+/// For what depends on bits alone, or wraps.
+#define LINNET_SCATTER_WORDS(X) X(u8, uint8_t) X(u16, uint16_t) X(u32, uint32_t) X(u64, uint64_t)
+#define LINNET_SCATTER_SIGNED(X) X(i8, int8_t) X(i16, int16_t) X(i32, int32_t) X(i64, int64_t)
 
 }  // namespace linnet::cuda

@@ -74,18 +74,30 @@ const Function kScatter[] = {LINNET_SCATTER_KERNELS(LINNET_SCATTER)};
 const Function kTargets("scatter_targets", kScatterThreads);
 const Function kSortKeys("sort_block_32", kSortThreads);
 
-/// Replacing takes words of any type.
-const Function& scatter_function(DType dtype, bool replaces) {
-  if (!replaces && is_floating(dtype)) {
-    return dtype == DType::kF32    ? kScatter[0]
-           : dtype == DType::kBF16 ? kScatter[1]
-           : dtype == DType::kF16  ? kScatter[2]
-                                   : kScatter[3];
+/// Extremes ask for signs; replacing takes words of any type.
+const Function& scatter_function(DType dtype, Combine combine) {
+  const int size = std::countr_zero(size_of(dtype));
+  if (combine == Combine::kReplace || !is_floating(dtype)) {
+    const bool signs = combine == Combine::kMin || combine == Combine::kMax;
+    return kScatter[(signs && is_signed_integer(dtype) ? 8 : 4) + size];
   }
-  return size_of(dtype) == 1   ? kScatter[4]
-         : size_of(dtype) == 2 ? kScatter[5]
-         : size_of(dtype) == 4 ? kScatter[6]
-                               : kScatter[7];
+  return dtype == DType::kF32    ? kScatter[0]
+         : dtype == DType::kBF16 ? kScatter[1]
+         : dtype == DType::kF16  ? kScatter[2]
+                                 : kScatter[3];
+}
+
+Fold fold_of(DType dtype, Combine combine) {
+  switch (combine) {
+    case Combine::kMultiply:
+      return dtype == DType::kBool ? Fold::kMin : Fold::kProd;
+    case Combine::kMin:
+      return Fold::kMin;
+    case Combine::kMax:
+      return Fold::kMax;
+    default:
+      return dtype == DType::kBool ? Fold::kMax : Fold::kSum;
+  }
 }
 
 bool packs_windows(const KernelRequest& request, const ScatterShape& shape,
@@ -187,7 +199,7 @@ void ScatterPlan::emit(LaunchSink& sink, Operands in, Operands out, Address work
   sink.launch(*function, {blocks}, last);
 }
 
-std::optional<ScatterPlan> plan_scatter(const KernelRequest& request, bool replaces,
+std::optional<ScatterPlan> plan_scatter(const KernelRequest& request, Combine combine,
                                         std::string& reason) {
   const OperandView &from = request.inputs[2], &y = request.outputs[0];
   const ScatterParams& p = request.params.as<ScatterParams>();
@@ -217,15 +229,15 @@ std::optional<ScatterPlan> plan_scatter(const KernelRequest& request, bool repla
   if (granule > 1) targets.granule = PositionDivisor(granule);
   targets.dropped_key = static_cast<uint32_t>(keys);
   targets.ordered = args.ordered = shape.meets;
-  args.kind = y.dtype == DType::kBool ? Fold::kMax : Fold::kSum;
-  args.replaces = replaces;
+  args.kind = fold_of(y.dtype, combine);
+  args.replaces = combine == Combine::kReplace;
   if (args.ordered) plan_order(args.count, targets.dropped_key, plan);
   plan.operand_bytes = static_cast<size_t>(element_count(y.shape)) * size_of(y.dtype);
   plan.targets_bytes = rounded_bytes(static_cast<size_t>(args.count) * sizeof(int64_t));
   plan.target_blocks = blocks_for(args.count, kScatterThreads);
   if (element_count(from.shape) > 0)
     plan.blocks = blocks_for(args.count * args.window_count.size, kScatterThreads);
-  plan.function = &scatter_function(y.dtype, replaces);
+  plan.function = &scatter_function(y.dtype, combine);
   return plan;
 }
 

@@ -1,6 +1,6 @@
 // How a scatter is launched: targets of updates, their order if some may be equal, the updates.
 //
-//   std::optional<ScatterPlan> plan = plan_scatter(request, /*replaces=*/false, reason);
+//   std::optional<ScatterPlan> plan = plan_scatter(request, Combine::kAdd, reason);
 //   plan->emit(sink, in, out, workspace);
 #pragma once
 
@@ -15,6 +15,9 @@
 #include "linnet/kernel.h"
 
 namespace linnet::cuda {
+
+/// What becomes of an element and the updates that meet there. The last of them replaces it.
+enum class Combine : uint8_t { kReplace, kAdd, kMultiply, kMin, kMax };
 
 /// The launches; their arguments lack addresses.
 struct ScatterPlan {
@@ -40,7 +43,7 @@ struct ScatterPlan {
 };
 
 /// None, with the reason, if no kernel takes the request.
-std::optional<ScatterPlan> plan_scatter(const KernelRequest& request, bool replaces,
+std::optional<ScatterPlan> plan_scatter(const KernelRequest& request, Combine combine,
                                         std::string& reason);
 
 }  // namespace linnet::cuda

@@ -10,6 +10,15 @@ LINNET_BATCH_NORM_MOMENTS_KERNELS(X)
   LINNET_KERNEL(name, FinishMomentsArgs, kColumnThreads) { batch_norm_finish_moments<W>(args); }
 LINNET_BATCH_NORM_FINISH_MOMENTS_KERNELS(X)
 #undef X
+LINNET_KERNEL(batch_norm_moments_of_sums, MomentsOfSumsArgs, kColumnThreads) {
+  const int column = block_x() * kColumnThreads + thread();
+  if (column >= args.columns) return;
+  const double rows = static_cast<double>(args.rows);
+  const double mean = static_cast<double>(args.mean.get()[column]) / rows;
+  const double variance = static_cast<double>(args.variance.get()[column]) / rows - mean * mean;
+  args.mean.get()[column] = static_cast<float>(mean);
+  args.variance.get()[column] = static_cast<float>(variance < 0 ? 0 : variance);  // NaN stays
+}
 #define X(name, dtype, T, width) \
   LINNET_KERNEL(name, BatchNormArgs, kColumnThreads) { batch_norm_apply<T, width>(args); }
 LINNET_BATCH_NORM_APPLY_KERNELS(X)

@@ -48,6 +48,14 @@ struct FinishMomentsArgs {
   int columns, parts;
 };
 
+/// Replaces sums by means, and sums of squares by variances.
+struct MomentsOfSumsArgs {
+  static constexpr unsigned kPointers = 2;
+  Global<float> mean, variance;
+  long long rows;
+  int columns;
+};
+
 /// y = (x - mean) / sqrt(variance + epsilon) scale + bias + residual, of which the positive part if
 /// `relu`. The residual may be null.
 struct BatchNormArgs {

@@ -52,6 +52,13 @@ std::string decline_train_relu(const KernelRequest& request) {
       {request.primitive, request.params, request.inputs.first(parameters), request.outputs}, 1,
       false);
 }
+std::string decline_inference_relu(const KernelRequest& request) {
+  const auto& p = request.params.as<BatchNormReluParams>();
+  const size_t parameters = request.inputs.size() - p.has_residual;
+  return decline_operands(
+      {request.primitive, request.params, request.inputs.first(parameters), request.outputs}, 3,
+      true);
+}
 std::string decline_inference(const KernelRequest& request) {
   return decline_operands(request, 3, true);
 }
@@ -131,11 +138,21 @@ std::unique_ptr<Kernel> prepare_train_relu(const KernelRequest& request, std::st
   return make_train(request, p.norm, {true, p.has_residual});
 }
 
-std::unique_ptr<Kernel> prepare_inference(const KernelRequest& request, std::string&) {
-  return make_device_kernel([apply = Apply(request, request.params.as<BatchNormParams>(), 3)](
-                                LaunchSink& sink, Operands in, Operands out, Address) {
+std::unique_ptr<Kernel> make_inference(const KernelRequest& request, const BatchNormParams& p,
+                                       const Following& following) {
+  return make_device_kernel([apply = Apply(request, p, 3, following)](LaunchSink& sink, Operands in,
+                                                                      Operands out, Address) {
     apply.emit(sink, in, in[1], in[2], out[0]);
   });
+}
+
+std::unique_ptr<Kernel> prepare_inference(const KernelRequest& request, std::string&) {
+  return make_inference(request, request.params.as<BatchNormParams>(), {});
+}
+
+std::unique_ptr<Kernel> prepare_inference_relu(const KernelRequest& request, std::string&) {
+  const auto& p = request.params.as<BatchNormReluParams>();
+  return make_inference(request, p.norm, {true, p.has_residual});
 }
 
 struct Backward {
@@ -219,6 +236,7 @@ void register_batch_norm(KernelTable& table) {
   add(batch_norm_train_primitive(), decline_train, prepare_train);
   add(batch_norm_train_relu_primitive(), decline_train_relu, prepare_train_relu);
   add(batch_norm_inference_primitive(), decline_inference, prepare_inference);
+  add(batch_norm_inference_relu_primitive(), decline_inference_relu, prepare_inference_relu);
   add(batch_norm_backward_primitive(), decline_backward, prepare_backward<false>);
   add(batch_norm_relu_backward_primitive(), decline_backward, prepare_backward<true>);
 }

@@ -126,9 +126,9 @@ std::unique_ptr<Kernel> prepare_gather(const KernelRequest& request, std::string
   });
 }
 
-template <bool kReplaces>
+template <Combine kCombine>
 std::unique_ptr<Kernel> prepare_scatter(const KernelRequest& request, std::string& reason) {
-  const std::optional<ScatterPlan> plan = plan_scatter(request, kReplaces, reason);
+  const std::optional<ScatterPlan> plan = plan_scatter(request, kCombine, reason);
   if (!plan) return nullptr;
   return make_device_kernel(
       [plan = *plan](LaunchSink& sink, Operands in, Operands out, Address workspace) {
@@ -149,8 +149,11 @@ void register_index(KernelTable& table) {
                           .prepare = prepare,
                           .never_throws = true});
   };
-  add_scatter(scatter_add_primitive(), prepare_scatter<false>);
-  add_scatter(scatter_primitive(), prepare_scatter<true>);
+  add_scatter(scatter_add_primitive(), prepare_scatter<Combine::kAdd>);
+  add_scatter(scatter_primitive(), prepare_scatter<Combine::kReplace>);
+  add_scatter(scatter_mul_primitive(), prepare_scatter<Combine::kMultiply>);
+  add_scatter(scatter_min_primitive(), prepare_scatter<Combine::kMin>);
+  add_scatter(scatter_max_primitive(), prepare_scatter<Combine::kMax>);
 }
 
 }  // namespace linnet::cuda

@@ -124,12 +124,36 @@ Graph conv_with(const ConvRow& row, std::optional<PointwiseMode> activation, boo
   return g;
 }
 
+/// dx + other where y is positive.
+Graph conv_data_sum_relu_gradient(Type type) {
+  ConvRow row{.type = type, .wanted = Wanted::kData};
+  ConvParts p = conv_parts(row, false);
+  Graph& g = p.graph;
+  const Sizes x = g.tensors[static_cast<size_t>(p.conv.x)].shape;
+  g.tensors[static_cast<size_t>(p.conv.x)] = {row.compute, x, channels_last(x), true, {}};
+  const Id sum = g.inner(row.compute, x, channels_last(x));
+  const Id other = g.tensor(type, x, channels_last(x)), y = g.tensor(type, x, channels_last(x));
+  g.nodes.push_back(Pointwise{PointwiseMode::kAdd, p.conv.x, other, sum});
+  g.nodes.push_back(
+      Pointwise{PointwiseMode::kReluGrad, sum, y, g.tensor(type, x, channels_last(x))});
+  return g;
+}
+
 Graph conv_statistics(Type type) {
   ConvParts p = conv_parts({.type = type}, false);
   const Sizes sums{1, 128, 1, 1};
   const Id sum = p.graph.tensor(Type::kF32, sums, channels_last(sums));
   const Id squares = p.graph.tensor(Type::kF32, sums, channels_last(sums));
   p.graph.nodes.push_back(Statistics{p.conv.y, sum, squares});
+  return p.graph;
+}
+
+Graph conv_sums(Type type) {
+  ConvParts p = conv_parts({.type = type}, false);
+  const Sizes sums{1, 128, 1, 1};
+  const Id sum = p.graph.tensor(Type::kF32, sums, channels_last(sums));
+  const Id squares = p.graph.tensor(Type::kF32, sums, channels_last(sums));
+  p.graph.nodes.push_back(ChannelSums{p.conv.y, sum, squares});
   return p.graph;
 }
 
@@ -288,6 +312,10 @@ std::vector<Row> rows() {
   add("conv_f32_bias_residual", conv_with({.type = kF32}, {}, true), true);
   declined("conv_bf16_bias_residual_relu_nchw",
            conv_with({.is_channels_last = false}, kRelu, true, true));
+  add("conv_data_bf16_sum_relu_gradient", conv_data_sum_relu_gradient(kBF16), true);
+  add("conv_data_f16_sum_relu_gradient", conv_data_sum_relu_gradient(kF16), true);
+  add("conv_bf16_sums", conv_sums(kBF16), true);
+  add("conv_f16_sums", conv_sums(kF16), true);
   add("conv_f16_statistics", conv_statistics(kF16), true);
   declined("conv_bf16_statistics", conv_statistics(kBF16));
   declined("conv_f32_statistics", conv_statistics(kF32));

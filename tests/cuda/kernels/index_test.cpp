@@ -115,6 +115,10 @@ void expect_scattered(const ScatterParams& p, const Tensor& x, const Tensor& ind
                       const Tensor& updates) {
   expect_as_on_cpu(table(), scatter_add_primitive(), p, {x, indices, updates},
                    tolerance(x.dtype()));
+  for (const Primitive* extreme : {&scatter_min_primitive(), &scatter_max_primitive()})
+    expect_as_on_cpu(table(), *extreme, p, {x, indices, updates});
+  expect_as_on_cpu(table(), scatter_mul_primitive(), p, {x, indices, updates},
+                   tolerance(x.dtype()));
   expect_as_on_cpu(table(), scatter_primitive(), p, {x, indices, updates});
 }
 

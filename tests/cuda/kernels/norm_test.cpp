@@ -1,4 +1,6 @@
 // Layer, RMS and batch normalisation with their gradients, every instance.
+#include <limits>
+
 #include "cuda/kernels/rows.h"
 #include "kernels/cuda/norm/columns_args.h"
 #include "kernels/cuda/norm/norm_args.h"
@@ -278,6 +280,27 @@ void check_moments(const char* name, int width) {
     EXPECT_EQ(difference(mean.numbers(), expected.mean, near, near), "");
     EXPECT_EQ(difference(variance.numbers(), expected.variance, near, near), "");
   });
+}
+
+TEST(BatchNormKernels, moments_of_sums) {
+  for (const emulator::Schedule schedule : emulator::kTestedSchedules) {
+    emulator::set_schedule(schedule, 5);
+    // The squares of the last but one are too few for the mean, by rounding.
+    Numbers sums(300, 30), squares(300, 130);
+    sums[298] = 40, squares[298] = 159.9999;
+    squares[299] = std::numeric_limits<double>::quiet_NaN();
+    const DeviceArray<float> mean(sums), variance(squares);
+    emulator::launch(kernel_named("batch_norm_moments_of_sums"), {2},
+                     MomentsOfSumsArgs{mean, variance, 10, 300});
+    Numbers means(300, 3), variances(300, 4);
+    means[298] = 4, variances[298] = 0;
+    const Numbers found = variance.numbers();
+    EXPECT_TRUE(std::isnan(found[299]));
+    EXPECT_EQ(difference(mean.numbers(), means, 1e-6, 1e-6), "");
+    EXPECT_EQ(difference(Numbers(found.begin(), found.end() - 1),
+                         Numbers(variances.begin(), variances.end() - 1), 1e-6, 1e-6),
+              "");
+  }
 }
 
 /// @param follows with a residual and relu

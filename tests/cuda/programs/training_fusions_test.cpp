@@ -174,5 +174,87 @@ TEST(TrainingFusions, batch_norms_with_activation_and_residual) {
   }
 }
 
+/// Two residual blocks of one convolution each, of which the second may have a stride and another
+/// convolution instead of its operand.
+TensorList convolved_step(const TensorList& x) {
+  const bool projects = x.size() == 4;
+  const auto loss = [&x, projects](const TensorList& p) {
+    const auto convolved = [](const Tensor& h, const Tensor& w, int64_t stride) {
+      return conv_general_dilated(h, w, {.strides = {stride, stride}, .padding = {{1, 1}, {1, 1}}});
+    };
+    const Tensor first = relu(convolved(x[0], p[0], 1) + x[0]);
+    const Tensor second = projects ? convolved(first, p[1], 2) + convolved(first, p[2], 2)
+                                   : convolved(first, p[1], 1) + first;
+    return sum(square(astype(relu(second), DType::kF32)));
+  };
+  auto [value, gradients] = value_and_grad(loss)(TensorList(x.begin() + 1, x.end()));
+  gradients.push_back(value);
+  return gradients;
+}
+
+/// Norms of what convolutions give: with relu, with residual and relu, and as they are.
+TensorList normalised_step(const TensorList& x) {
+  TensorList out;
+  for (const int what : {0, 1, 2}) {
+    const Tensor h = conv_general_dilated(x[0], x[1], {.strides = {what + 1, 1}});
+    const auto norm = batch_norm_train(h, x[2], what == 2 ? Tensor() : x[3], 1e-5);
+    out.push_back(what == 0 ? relu(norm.y) : what == 1 ? relu(norm.y + x[4]) : norm.y);
+    out.push_back(norm.mean);
+    out.push_back(norm.variance);
+  }
+  return out;
+}
+
+/// The channels' means are far from zero, where squares lose most.
+TEST(TrainingFusions, moments_of_batch_norms_beside_convolutions) {
+  for (const DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
+    const Tensor scale = numbers({6}, DType::kF32, .23) + 1.5f, bias = numbers({6}, DType::kF32, 1);
+    const TensorList x{numbers({3, 7, 5, 4}, dtype, .37) + scalar(2, dtype),
+                       numbers({3, 1, 4, 6}, dtype, .11), scale, bias,
+                       numbers({3, 3, 5, 6}, dtype, .7)};
+    const std::string program = expect_as_on_cpu(normalised_step, x, 1e-2);
+    const size_t once = dtype == DType::kF32 ? 0 : 1;
+    EXPECT_EQ(count(program, "= conv_and_moments("), 3 * once) << program;
+    EXPECT_EQ(count(program, "= batch_norm_inference_relu("), 2 * once) << program;
+    EXPECT_EQ(count(program, "= batch_norm_inference("), once) << program;
+    EXPECT_EQ(count(program, "= batch_norm_train"), 3 - 3 * once) << program;
+  }
+}
+
+TEST(TrainingFusions, gradients_of_residual_blocks_behind_convolutions) {
+  const auto check = [](DType dtype, bool projects, size_t expected) {
+    const auto weights = [dtype](double step) {
+      return numbers({3, 3, 8, 8}, dtype, step) * scalar(.1, dtype);
+    };
+    TensorList x{numbers({2, 6, 5, 8}, dtype, .37), weights(.11), weights(.31)};
+    if (projects) x.push_back(weights(.17));
+    const std::string program =
+        expect_as_on_cpu(convolved_step, x, dtype == DType::kF64 ? 1e-12 : .1);
+    EXPECT_EQ(count(program, "= conv_backward_data_add("), expected) << program;
+    EXPECT_EQ(count(program, "masks=true"), expected) << program;
+  };
+  check(DType::kBF16, true, 1);
+  check(DType::kF16, false, 1);
+  check(DType::kF64, false, 0);  // which cuDNN computes alone
+}
+
+/// Two convolutions of one operand, and no activation before them.
+TEST(TrainingFusions, gradients_of_a_common_operand_are_added_behind_a_convolution) {
+  const auto step = [](const TensorList& x) {
+    const auto loss = [&x](const Tensor& image) {
+      return sum(square(conv_general_dilated(image, x[1]))) +
+             sum(square(conv_general_dilated(image, x[2], {.strides = {2, 2}})));
+    };
+    return TensorList{grad(loss)(x[0])};
+  };
+  const std::string program = expect_as_on_cpu(
+      step,
+      {numbers({2, 6, 5, 3}, DType::kF32, .37), numbers({2, 3, 3, 4}, DType::kF32, .11),
+       numbers({1, 1, 3, 5}, DType::kF32, .31)},
+      1e-3);
+  EXPECT_EQ(count(program, "= conv_backward_data_add("), 1u) << program;
+  EXPECT_EQ(count(program, "masks=true"), 0u) << program;
+}
+
 }  // namespace
 }  // namespace linnet::testing

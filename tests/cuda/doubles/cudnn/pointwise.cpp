@@ -138,11 +138,22 @@ Elements positions(const TensorInfo& y, int64_t axis) {
   return out;
 }
 
+/// dy where x is above the activation's lower end.
+void run_relu_gradient(const Snapshot& operation, Values& values) {
+  const TensorInfo dx(operation.child(CUDNN_ATTR_OPERATION_POINTWISE_DXDESC));
+  const Operand x(operation, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, dx, values);
+  const Operand dy(operation, CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, dx, values);
+  Elements out(static_cast<size_t>(dx.count()));
+  for (size_t i = 0; i < out.size(); ++i) out[i] = x[i] > 0 ? dy[i] : 0;
+  values.write(dx, std::move(out));
+}
+
 }  // namespace
 
 void run_pointwise(const Snapshot& operation, Values& values) {
   const Snapshot& how = operation.child(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
   const auto mode = how.value<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE);
+  if (mode == CUDNN_POINTWISE_RELU_BWD) return run_relu_gradient(operation, values);
   const TensorInfo y(operation.child(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
   if (mode == CUDNN_POINTWISE_GEN_INDEX)
     return values.write(y, positions(y, how.value<int64_t>(CUDNN_ATTR_POINTWISE_AXIS)));

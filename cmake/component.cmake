@@ -19,16 +19,16 @@ function(linnet_glob result)
   set(${result} ${files} PARENT_SCOPE)
 endfunction()
 
-# What most files include. Precompiled for a project of its own only: whoever builds Linnet as part of
-# another one compiles each file as it stands.
-set(linnet_standard_headers
-  <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <cstring> <filesystem> <fstream>
-  <functional> <limits> <map> <memory> <numeric> <optional> <random> <set> <sstream> <stdexcept>
-  <string> <string_view> <thread> <tuple> <unordered_map> <utility> <variant> <vector>)
+# What nearly every file of the library sees through its own headers: precompiled, it changes no
+# meaning. Only for a project of its own: whoever builds Linnet as part of another one compiles each
+# file as it stands.
+set(linnet_library_headers
+  <algorithm> <array> <cstdint> <cstring> <functional> <map> <memory> <optional> <span> <string>
+  <string_view> <tuple> <utility> <variant> <vector> <fmt/format.h>)
 
 function(linnet_precompile name)
   if(LINNET_PRECOMPILE)
-    target_precompile_headers(${name} PRIVATE ${linnet_standard_headers} ${ARGN})
+    target_precompile_headers(${name} PRIVATE ${ARGN})
   endif()
 endfunction()
 
@@ -54,7 +54,7 @@ function(linnet_object_component name)
     "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/core/include"
     "${PROJECT_SOURCE_DIR}/kernels/include")
   target_link_libraries(${name} PRIVATE linnet_flags ${arg_PRIVATE})
-  linnet_precompile(${name} <fmt/format.h>)
+  linnet_precompile(${name} ${linnet_library_headers})
 endfunction()
 
 function(linnet_component name)
@@ -76,7 +76,7 @@ function(linnet_component name)
       target_link_libraries(${name} PRIVATE "$<BUILD_INTERFACE:${library}>")
     endforeach()
     linnet_library_properties(${name})
-    linnet_precompile(${name} <fmt/format.h>)
+    linnet_precompile(${name} ${linnet_library_headers})
     set_target_properties(${name} PROPERTIES
       INSTALL_RPATH "$ORIGIN"
       VERSION "${PROJECT_VERSION}" SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}")

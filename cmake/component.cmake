@@ -20,15 +20,15 @@ function(linnet_glob result)
 endfunction()
 
 # What nearly every file of the library sees through its own headers: precompiled, it changes no
-# meaning. Only for a project of its own: whoever builds Linnet as part of another one compiles each
-# file as it stands.
+# meaning. Only under a sanitizer: the optimised build compiles each file as it stands, as a project
+# does that has Linnet as a part.
 set(linnet_library_headers
   <algorithm> <array> <cstdint> <cstring> <functional> <map> <memory> <optional> <span> <string>
   <string_view> <tuple> <utility> <variant> <vector> <fmt/format.h>)
 
-function(linnet_precompile name)
-  if(LINNET_PRECOMPILE)
-    target_precompile_headers(${name} PRIVATE ${ARGN})
+function(linnet_precompile_library name)
+  if(LINNET_PRECOMPILE AND LINNET_SANITIZE)
+    target_precompile_headers(${name} PRIVATE ${linnet_library_headers})
   endif()
 endfunction()
 
@@ -54,7 +54,7 @@ function(linnet_object_component name)
     "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/core/include"
     "${PROJECT_SOURCE_DIR}/kernels/include")
   target_link_libraries(${name} PRIVATE linnet_flags ${arg_PRIVATE})
-  linnet_precompile(${name} ${linnet_library_headers})
+  linnet_precompile_library(${name})
 endfunction()
 
 function(linnet_component name)
@@ -76,7 +76,7 @@ function(linnet_component name)
       target_link_libraries(${name} PRIVATE "$<BUILD_INTERFACE:${library}>")
     endforeach()
     linnet_library_properties(${name})
-    linnet_precompile(${name} ${linnet_library_headers})
+    linnet_precompile_library(${name})
     set_target_properties(${name} PROPERTIES
       INSTALL_RPATH "$ORIGIN"
       VERSION "${PROJECT_VERSION}" SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}")

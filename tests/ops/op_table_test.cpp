@@ -235,7 +235,6 @@ TEST(OpTableCoverage, few_primitives_of_a_cuda_device_are_left_to_the_host) {
       "cholesky",      // cuSOLVER would be one library more for small matrices
       "panel_linear",  // laid out for the caches of a CPU; programs of a GPU have none
       "qr_orthogonal", "random_gamma", "random_poisson",  // draws until accepted
-      "scatter_max",   "scatter_min",  "scatter_mul",     // rare; `scatter_add` has kernels
   };
   EXPECT_EQ(hosted, named);
 }

@@ -150,11 +150,11 @@ void Checkpoints::remove(int64_t step) {
 bool Checkpoints::restore_latest(Trainer& trainer) {
   const std::vector<int64_t> there = steps();
   if (there.empty()) return false;
-  restore(trainer, path_of(there.back()));
+  fill_from(trainer, path_of(there.back()));
   return true;
 }
 
-void Checkpoints::restore(Trainer& trainer, const std::string& path) {
+void Checkpoints::fill_from(Trainer& trainer, const std::string& path) {
   trainer.restore(checkpoint_manifest(path).at("trainer"), [&] { load_(path); });
   saved_at_ = place_of(trainer);
 }
@@ -162,7 +162,7 @@ void Checkpoints::restore(Trainer& trainer, const std::string& path) {
 void Checkpoints::restore_step(Trainer& trainer, int64_t step) {
   if (!values().count(step))
     fail<ValueError>("Checkpoints: there is no checkpoint of step {} in {}", step, directory_);
-  restore(trainer, path_of(step));
+  fill_from(trainer, path_of(step));
   drops_later_ = true;
 }
 

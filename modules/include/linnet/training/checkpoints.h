@@ -79,7 +79,7 @@ class Checkpoints : public Callback {
   std::map<int64_t, std::optional<double>>& values();
   std::vector<int64_t> by_value();
   void remove(int64_t step);
-  void restore(Trainer& trainer, const std::string& path);
+  void fill_from(Trainer& trainer, const std::string& path);
 
   std::string directory_;
   CheckpointOptions options_;

@@ -91,7 +91,7 @@ int compare(const TileProgram& program, const Dims& shape, const std::vector<Vie
     std::vector<void*> to;
     const auto guarded = [&](const Buffer& buffer) {
       arrays.push_back(std::make_unique<GuardedArray>(buffer.bytes.size()));
-      std::memcpy(arrays.back()->data(), buffer.bytes.data(), buffer.bytes.size());
+      std::copy(buffer.bytes.begin(), buffer.bytes.end(), arrays.back()->data());
       return arrays.back()->data();
     };
     std::vector<View> got = out;
@@ -103,7 +103,8 @@ int compare(const TileProgram& program, const Dims& shape, const std::vector<Vie
     }
     kernel->run(space, from.data(), to.data());
     for (size_t j = 0; j < got.size(); ++j) {
-      if (is_guarded) std::memcpy(got[j].buffer.bytes.data(), to[j], got[j].buffer.bytes.size());
+      std::vector<char>& bytes = got[j].buffer.bytes;
+      if (is_guarded) std::copy_n(static_cast<const char*>(to[j]), bytes.size(), bytes.begin());
       EXPECT_TRUE(same(got[j].buffer, out[j].buffer))
           << what << ", result " << j << ", type " << name_of(out[j].buffer.dtype)
           << (options.allows_avx512 ? ", AVX-512" : ", AVX2");

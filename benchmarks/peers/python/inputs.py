@@ -30,6 +30,15 @@ def ones(count):
     return np.ones(count, np.float32)
 
 
+def norm_params(width):
+    """Of a batch norm, with the statistics that it keeps beside."""
+    return {"scale": ones(width), "bias": zeros(width)}
+
+
+def norm_state(width):
+    return {"mean": zeros(width), "variance": ones(width)}
+
+
 def labels(count, step=7, classes=10):
     return (np.arange(count, dtype=np.int64) * step % classes).astype(np.int32)
 

@@ -141,14 +141,6 @@ def norm(x, p, running):
     return y, {"mean": 0.9 * running["mean"] + 0.1 * mean, "variance": 0.9 * running["variance"] + 0.1 * variance}
 
 
-def norm_params(width):
-    return {"scale": inputs.ones(width), "bias": inputs.zeros(width)}
-
-
-def norm_state(width):
-    return {"mean": inputs.zeros(width), "variance": inputs.ones(width)}
-
-
 def flat(x):
     return x.reshape(x.shape[0], -1)
 
@@ -167,9 +159,9 @@ def _():
 
 
 def demo(rate):
-    params = dict(inputs.demo_weights(), n1=norm_params(32), n2=norm_params(64), bd=inputs.zeros(128),
+    params = dict(inputs.demo_weights(), n1=inputs.norm_params(32), n2=inputs.norm_params(64), bd=inputs.zeros(128),
                   bh=inputs.zeros(10))
-    aux = {"n1": norm_state(32), "n2": norm_state(64), "count": jnp.int32(0), "correct": jnp.int32(0)}
+    aux = {"n1": inputs.norm_state(32), "n2": inputs.norm_state(64), "count": jnp.int32(0), "correct": jnp.int32(0)}
 
     def loss_of(p, s, pixels, y):
         x = (pixels.astype(jnp.float32) / 255 - 0.2860) / 0.3530
@@ -193,14 +185,14 @@ case("cnn", "demo_cnn64", "jit")(lambda: checked_by(demo(0.0), demo(inputs.DROPO
 def resnet(large):
     w = inputs.resnet_weights(large)
     strides = [stride for _, _, stride, _ in inputs.resnet_blocks()]
-    params = {"stem": w["stem"], "norm": norm_params(64), "head": w["head"],
+    params = {"stem": w["stem"], "norm": inputs.norm_params(64), "head": w["head"],
               "bh": inputs.zeros(w["head"].shape[1]), "blocks": []}
-    aux = {"norm": norm_state(64), "blocks": []}
+    aux = {"norm": inputs.norm_state(64), "blocks": []}
     for block in w["blocks"]:
         width = block["c1"].shape[3]
         names = ["n1", "n2"] + (["ns"] if "cs" in block else [])
-        params["blocks"].append(dict(block, **{name: norm_params(width) for name in names}))
-        aux["blocks"].append({name: norm_state(width) for name in names})
+        params["blocks"].append(dict(block, **{name: inputs.norm_params(width) for name in names}))
+        aux["blocks"].append({name: inputs.norm_state(width) for name in names})
 
     def loss_of(p, s, x, y):
         new = {"blocks": []}

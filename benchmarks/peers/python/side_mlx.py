@@ -157,14 +157,6 @@ def norm(x, p, running):
     return y, {"mean": 0.9 * running["mean"] + 0.1 * mean, "variance": 0.9 * running["variance"] + 0.1 * variance}
 
 
-def norm_params(width):
-    return {"scale": inputs.ones(width), "bias": inputs.zeros(width)}
-
-
-def norm_state(width):
-    return {"mean": inputs.zeros(width), "variance": inputs.ones(width)}
-
-
 def flat(x):
     return x.reshape(x.shape[0], -1)
 
@@ -184,7 +176,7 @@ def cnn(mode):
 
 def demo(mode, rate):
     w = inputs.demo_weights()
-    params = dict(w, c1=out_first(w["c1"]), c2=out_first(w["c2"]), n1=norm_params(32), n2=norm_params(64),
+    params = dict(w, c1=out_first(w["c1"]), c2=out_first(w["c2"]), n1=inputs.norm_params(32), n2=inputs.norm_params(64),
                   bd=inputs.zeros(128), bh=inputs.zeros(10))
 
     def loss_of(p, s, pixels, y):
@@ -198,7 +190,7 @@ def demo(mode, rate):
         logits = linear(x, p["h"], p["bh"])
         new["correct"] = (logits.argmax(-1) == y).sum()
         return cross_entropy(logits, y), new
-    aux = {"n1": norm_state(32), "n2": norm_state(64), "correct": np.zeros((), np.int32)}
+    aux = {"n1": inputs.norm_state(32), "n2": inputs.norm_state(64), "correct": np.zeros((), np.int32)}
     return train(mode, arrays(params), loss_of, adamw(3e-3, 0.05), 5, *map(mx.array, inputs.demo_batch()),
                  aux=arrays(aux), clip=1.0)
 
@@ -206,15 +198,15 @@ def demo(mode, rate):
 def resnet(large):
     w = inputs.resnet_weights(large)
     strides = [stride for _, _, stride, _ in inputs.resnet_blocks()]
-    params = {"stem": out_first(w["stem"]), "norm": norm_params(64), "head": w["head"],
+    params = {"stem": out_first(w["stem"]), "norm": inputs.norm_params(64), "head": w["head"],
               "bh": inputs.zeros(w["head"].shape[1]), "blocks": []}
-    aux = {"norm": norm_state(64), "blocks": []}
+    aux = {"norm": inputs.norm_state(64), "blocks": []}
     for block in w["blocks"]:
         width = block["c1"].shape[3]
         names = ["n1", "n2"] + (["ns"] if "cs" in block else [])
         kernels = {name: out_first(kernel) for name, kernel in block.items()}
-        params["blocks"].append(dict(kernels, **{name: norm_params(width) for name in names}))
-        aux["blocks"].append({name: norm_state(width) for name in names})
+        params["blocks"].append(dict(kernels, **{name: inputs.norm_params(width) for name in names}))
+        aux["blocks"].append({name: inputs.norm_state(width) for name in names})
 
     def loss_of(p, s, x, y):
         new = {"blocks": []}

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "benchmarks/support/inputs.h"
+#include "benchmarks/support/shapes.h"
 
 namespace {
 
@@ -185,39 +186,6 @@ void convolution(benchmark::State& state) {
 void threads(benchmark::internal::Benchmark* b) {
   b->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
 }
-void chain_sizes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"threads", "elements"})->Unit(benchmark::kMicrosecond)->UseRealTime();
-  for (int64_t count : {1 << 12, 1 << 18, 1 << 24}) b->Args({1, count})->Args({2, count});
-}
-void product_shapes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"m", "k", "n", "bf16", "threads"})->UseRealTime()->Unit(benchmark::kMicrosecond);
-  for (int64_t count : {1, 2}) {
-    for (const auto& [m, k, n] : {std::array<int64_t, 3>{64, 128, 10},
-                                  {64, 256, 128},
-                                  {64, 784, 256},
-                                  {1, 768, 3072},
-                                  {256, 256, 256},
-                                  {512, 512, 512},
-                                  {1024, 1024, 1024},
-                                  {1024, 768, 3072}}) {
-      b->Args({m, k, n, 0, count});
-      if (m >= 64) b->Args({m, k, n, 1, count});
-    }
-  }
-}
-void convolution_shapes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"n", "in", "size", "out", "kernel", "threads"})
-      ->UseRealTime()
-      ->Unit(benchmark::kMicrosecond);
-  for (int64_t count : {1, 2}) {
-    b->Args({64, 1, 28, 32, 3, count})
-        ->Args({64, 32, 14, 64, 3, count})
-        ->Args({8, 64, 56, 64, 3, count})
-        ->Args({8, 256, 14, 256, 3, count})
-        ->Args({8, 256, 56, 64, 1, count});
-  }
-}
-
 BENCHMARK(add);
 BENCHMARK(times_two);
 BENCHMARK(exponential);
@@ -231,7 +199,7 @@ BENCHMARK(transpose_view);
 BENCHMARK(read_item);
 BENCHMARK(gradient_of_square);
 BENCHMARK(gradient_of_ten_tanh);
-BENCHMARK(eager_chain)->Apply(chain_sizes);
+BENCHMARK(eager_chain)->Apply(workload::chain_sizes)->UseRealTime();
 BENCHMARK(exp_256k)->Apply(threads);
 BENCHMARK(tanh_256k)->Apply(threads);
 BENCHMARK(gelu_256k)->Apply(threads);
@@ -242,7 +210,7 @@ BENCHMARK(layer_norm_1024x768)->Apply(threads);
 BENCHMARK(transpose_2048)->Apply(threads);
 BENCHMARK(random_normal_4m)->Apply(threads);
 BENCHMARK(adamw_16m)->Apply(threads);
-BENCHMARK(product)->Apply(product_shapes);
-BENCHMARK(convolution)->Apply(convolution_shapes);
+BENCHMARK(product)->Apply(workload::product_shapes)->UseRealTime();
+BENCHMARK(convolution)->Apply(workload::convolution_shapes)->UseRealTime();
 
 }  // namespace

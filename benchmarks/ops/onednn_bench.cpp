@@ -4,11 +4,11 @@
 // some 3x3 convolutions).
 #include <benchmark/benchmark.h>
 
-#include <array>
 #include <unordered_map>
 #include <vector>
 
 #include "benchmarks/support/paired.h"
+#include "benchmarks/support/shapes.h"
 #include "benchmarks/support/threads.h"
 #include "kernels/cpu/onednn/compat.h"
 #include "linnet/ops.h"
@@ -129,37 +129,7 @@ void convolution(benchmark::State& state) {
   add_rate(state, static_cast<double>(n * size * size * kernel * kernel * in * out));
 }
 
-void product_shapes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"m", "k", "n", "bf16", "threads"})->UseManualTime()->Unit(benchmark::kMicrosecond);
-  for (int64_t threads : {1, 2}) {
-    for (const auto& [m, k, n] : {std::array<int64_t, 3>{64, 128, 10},
-                                  {64, 256, 128},
-                                  {64, 784, 256},
-                                  {1, 768, 3072},
-                                  {256, 256, 256},
-                                  {512, 512, 512},
-                                  {1024, 1024, 1024},
-                                  {1024, 768, 3072}}) {
-      b->Args({m, k, n, 0, threads});
-      if (m >= 64) b->Args({m, k, n, 1, threads});
-    }
-  }
-}
-
-void convolution_shapes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"n", "in", "size", "out", "kernel", "threads"})
-      ->UseManualTime()
-      ->Unit(benchmark::kMicrosecond);
-  for (int64_t threads : {1, 2}) {
-    b->Args({64, 1, 28, 32, 3, threads})
-        ->Args({64, 32, 14, 64, 3, threads})
-        ->Args({8, 64, 56, 64, 3, threads})
-        ->Args({8, 256, 14, 256, 3, threads})
-        ->Args({8, 256, 56, 64, 1, threads});
-  }
-}
-
-BENCHMARK(product)->Apply(product_shapes);
-BENCHMARK(convolution)->Apply(convolution_shapes);
+BENCHMARK(product)->Apply(workload::product_shapes)->UseManualTime();
+BENCHMARK(convolution)->Apply(workload::convolution_shapes)->UseManualTime();
 
 }  // namespace

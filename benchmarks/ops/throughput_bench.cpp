@@ -8,6 +8,7 @@
 
 #include "benchmarks/support/inputs.h"
 #include "benchmarks/support/paired.h"
+#include "benchmarks/support/shapes.h"
 #include "linnet/jit.h"
 #include "linnet/ops.h"
 #include "linnet/optim.h"
@@ -154,14 +155,9 @@ void adamw_16m(benchmark::State& state) {
 void threads(benchmark::internal::Benchmark* b) {
   b->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
 }
-void chain_sizes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"threads", "elements"})->Unit(benchmark::kMicrosecond);
-  for (int64_t count : {1 << 12, 1 << 18, 1 << 24}) b->Args({1, count})->Args({2, count});
-}
-
 BENCHMARK(copy)->Apply(threads);
-BENCHMARK(fused_chain)->Apply(chain_sizes)->UseManualTime();
-BENCHMARK(eager_chain)->Apply(chain_sizes)->UseRealTime();
+BENCHMARK(fused_chain)->Apply(workload::chain_sizes)->UseManualTime();
+BENCHMARK(eager_chain)->Apply(workload::chain_sizes)->UseRealTime();
 BENCHMARK(exp_256k)->Apply(threads);
 BENCHMARK(tanh_256k)->Apply(threads);
 BENCHMARK(gelu_256k)->Apply(threads);

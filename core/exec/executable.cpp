@@ -31,10 +31,11 @@ class CompiledGraph final : public Executable {
     keep_plan();
   }
 
-  TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
-                 const Ready& ready) const override {
+  using Executable::run;
+  void run(TensorList& inputs, std::span<const uint8_t> donated, const Ready& ready,
+           TensorList& results) const override {
     check(inputs);
-    return current_plan().run(inputs, donated, ready);
+    current_plan().run(inputs, donated, ready, results);
   }
   const Graph& graph() const override { return graph_; }
   size_t arena_bytes() const override { return current_plan().arena_bytes(); }

@@ -19,15 +19,19 @@ class Executable {
   using Ready = std::function<void(const TensorList& results)>;
   /// Runs on concrete tensors of the graph's input types (strided ones are accepted). Safe to call
   /// from several threads. Results are values: nothing a caller holds changes.
+  /// @param results an empty list, for whose memory the caller cares.
   /// @param donated marks inputs whose memory may be re-used for results when `inputs` holds the
   ///        only reference; empty means none. If an exception is thrown, by `ready` too, inputs are
   ///        in place and have their values.
-  virtual TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
-                         const Ready& ready) const = 0;
-  TensorList run(TensorList& inputs, std::span<const uint8_t> donated) const {
-    return run(inputs, donated, {});
+  virtual void run(TensorList& inputs, std::span<const uint8_t> donated, const Ready& ready,
+                   TensorList& results) const = 0;
+  TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
+                 const Ready& ready = {}) const {
+    TensorList results;
+    run(inputs, donated, ready, results);
+    return results;
   }
-  TensorList run(TensorList&& inputs) const { return run(inputs, {}, {}); }
+  TensorList run(TensorList&& inputs) const { return run(inputs, {}); }
 
   virtual const Graph& graph() const = 0;
   /// Bytes of the arena that intermediate values share.

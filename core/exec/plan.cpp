@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/base/loan.h"
 #include "core/exec/arena_report.h"
 #include "core/memory/owners.h"
 #include "core/tensor/host_access.h"
@@ -26,30 +27,44 @@ bool may_take(const Tensor& input, size_t bytes) {
          impl.data == impl.buffer->data() && impl.buffer->bytes() == bytes && dense(impl);
 }
 
+/// Lists that a run needs, kept by the thread.
+struct RunMemory {
+  TensorList moved;
+  std::vector<int32_t> taken;
+  std::vector<std::pair<int32_t, int32_t>> inline_copies;
+  void clear() {
+    moved.clear();
+    taken.clear();
+    inline_copies.clear();
+  }
+};
+
 }  // namespace
 
 /// One run: all memory is had before the first kernel starts, and only then is anything
 /// overwritten.
 class Plan::Call {
  public:
-  Call(const Plan& plan, TensorList& inputs, std::span<const uint8_t> donated)
-      : plan_(plan), device_(plan.code_.device()), inputs_(inputs), donated_(donated) {
+  Call(const Plan& plan, TensorList& inputs, std::span<const uint8_t> donated, TensorList& outputs)
+      : plan_(plan),
+        device_(plan.code_.device()),
+        inputs_(inputs),
+        donated_(donated),
+        outputs_(outputs) {
     // Results that leave the device are moved at the end, which may fail.
     if (plan.moves_results_) donated_ = {};
     allocating_for = "intermediate values of a compiled program";
     take_memory();
     bases_[Code::kAbsolute] = 0;
-    moved_.reserve(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) add_input(i);
     outputs_.reserve(plan.code_.storage().outputs.size());
-    if (!donated_.empty()) taken_.reserve(outputs_.capacity());
     for (size_t k = 0; k < plan.code_.storage().outputs.size(); ++k) add_output(k);
   }
 
-  TensorList run(const std::function<void(const TensorList&)>& ready) {
+  void run(const std::function<void(const TensorList&)>& ready) {
     if (ready && !plan_.moves_results_) ready(outputs_);
     plan_.code_.run(bases_);
-    for (const auto& [result, owner] : inline_copies_) {
+    for (const auto& [result, owner] : memory_->inline_copies) {
       const TensorImpl& from = *outputs_[owner].impl();
       std::memcpy(outputs_[result].impl()->inline_value, from.inline_value,
                   sizeof from.inline_value);
@@ -59,8 +74,7 @@ class Plan::Call {
         outputs_[k] = transferred(outputs_[k], plan_.output_types_[k].device);
       if (ready) ready(outputs_);
     }
-    for (int32_t input : taken_) inputs_[input] = Tensor();
-    return std::move(outputs_);
+    for (int32_t input : memory_->taken) inputs_[input] = Tensor();
   }
 
  private:
@@ -98,8 +112,8 @@ class Plan::Call {
     const TensorImpl* impl = inputs_[i].impl();
     if (impl->device != device_ || !dense(*impl) || !aligned(*impl)) {
       Tensor here = transferred(inputs_[i], device_).contiguous();
-      moved_.push_back(aligned(*here.impl()) ? here : dense_copy(here));
-      impl = moved_.back().impl();
+      memory_->moved.push_back(aligned(*here.impl()) ? here : dense_copy(here));
+      impl = memory_->moved.back().impl();
     }
     bases_[Code::kFirstInput + i] = reinterpret_cast<uintptr_t>(impl->data);
   }
@@ -145,8 +159,13 @@ class Plan::Call {
       // What another result has taken already is no longer held by the input alone.
       if (donated_.empty() || !donated_[donor] || !inputs_[donor].defined()) continue;
       if (inputs_[donor].device() != device_ || !may_take(inputs_[donor], bytes)) continue;
-      taken_.push_back(donor);
-      return over(inputs_[donor].impl()->buffer, storage.place, weak);
+      memory_->taken.push_back(donor);
+      const TensorImpl& impl = *inputs_[donor].impl();
+      // A strong tensor of the same type is the result as it stands, once it has its values.
+      if (!weak && !impl.weak && impl.dtype == storage.place.dtype &&
+          impl.shape == storage.place.shape)
+        return inputs_[donor];
+      return over(impl.buffer, storage.place, weak);
     }
     return make_uninitialized(storage.place.dtype, storage.place.shape, device_, weak);
   }
@@ -155,7 +174,7 @@ class Plan::Call {
   Tensor shared(const OutputStorage& storage, bool weak, int32_t k) {
     const TensorImpl& owner = *outputs_[storage.owner].impl();
     if (owner.buffer) return over(owner.buffer, storage.place, weak);
-    inline_copies_.emplace_back(k, storage.owner);
+    memory_->inline_copies.emplace_back(k, storage.owner);
     return make_uninitialized(storage.place.dtype, storage.place.shape, device_, weak);
   }
 
@@ -179,14 +198,13 @@ class Plan::Call {
   alignas(64) std::array<std::byte, 4096> small_;  // for programs of a few numbers
   BufferHandle host_, arena_;
   uint64_t* bases_ = nullptr;
-  TensorList moved_, outputs_;
-  std::vector<int32_t> taken_;
-  std::vector<std::pair<int32_t, int32_t>> inline_copies_;
+  TensorList& outputs_;
+  const Loan<RunMemory> memory_;
 };
 
-TensorList Plan::run(TensorList& inputs, std::span<const uint8_t> donated,
-                     const std::function<void(const TensorList&)>& ready) const {
-  return Call(*this, inputs, donated).run(ready);
+void Plan::run(TensorList& inputs, std::span<const uint8_t> donated,
+               const std::function<void(const TensorList&)>& ready, TensorList& results) const {
+  Call(*this, inputs, donated, results).run(ready);
 }
 
 }  // namespace linnet

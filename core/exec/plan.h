@@ -16,8 +16,8 @@ class Plan {
   /// must outlive the plan.
   Plan(const Graph& graph, const TypeList& output_types, bool reuse_memory);
 
-  TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
-                 const std::function<void(const TensorList&)>& ready) const;
+  void run(TensorList& inputs, std::span<const uint8_t> donated,
+           const std::function<void(const TensorList&)>& ready, TensorList& results) const;
   size_t arena_bytes() const { return code_.storage().arena_bytes; }
   const Code& code() const { return code_; }
   /// Whether its kernels are those that the back end would prepare now.

@@ -1,8 +1,10 @@
 // Calls of compiled functions: where inputs come from, and what is written when all has gone well.
 #include <span>
 
+#include "core/base/loan.h"
 #include "core/exec/executable.h"
 #include "core/jit/entry.h"
+#include "core/jit/present_value.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/call.h"
 #include "linnet/detail/format.h"
@@ -10,79 +12,113 @@
 namespace linnet::detail {
 namespace {
 
-/// The values of a call's inputs. Once `release` is called they are held only here where state will
-/// be replaced, so that its memory can be re-used.
+/// The new value of a variable.
+struct NewValue {
+  state::CellPtr cell;
+  size_t first, count;  ///< among the results
+  bool tuple;
+};
+
+/// Lists that a call needs, kept by the thread.
+struct CallMemory {
+  /// A tensor of the state that the program replaces.
+  struct Replaced {
+    Tensor* place;
+    uint32_t input, output;
+    bool variable;
+  };
+  TensorList inputs, results;
+  std::vector<uint8_t> donated, owned;
+  std::vector<Replaced> replaced;
+  std::vector<NewValue> cells;
+
+  void clear() {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (!owned[i]) inputs[i].release();
+    }
+    inputs.clear();
+    results.clear();
+    donated.clear();
+    owned.clear();
+    replaced.clear();
+    cells.clear();
+  }
+};
+
+/// The values of a call's inputs. Outside all transformations those that will be replaced go over
+/// from the arguments without counting references: once `release` is called they are held only
+/// here, so that their memory can be re-used. If nothing is replaced, all are merely lent.
 class BorrowedInputs {
  public:
-  BorrowedInputs(std::vector<JitArgument>& arguments, const JitCore::Entry& entry) {
-    const size_t count = entry.argument_leaves + entry.sources.size();
-    tensors.reserve(count);
-    donated.reserve(count);
-    size_t replaced = 0;
-    for (const std::vector<int64_t>& outputs : entry.state_outputs) replaced += outputs.size();
-    replaced_.reserve(replaced);
+  BorrowedInputs(CallMemory& memory, std::span<JitArgument> arguments, const JitCore::Entry& entry)
+      : tensors(memory.inputs), donated(memory.donated), memory_(memory) {
+    const bool outside = state::current_scope() == nullptr;
     for (size_t i = 0; i < arguments.size(); ++i) {
       size_t leaf_index = 0;
       for (tree::LeafRef& leaf : arguments[i].leaves) {
         if (leaf.tensor) {
-          add(*leaf.tensor, output_of(entry, i, leaf_index++), leaf);
+          const int64_t output = output_of(entry, i, leaf_index++);
+          add(*leaf.tensor, outside && (output >= 0 || !entry.replaces));
+          if (output >= 0) replaces(leaf.tensor, output, false);
           continue;
         }
-        const state::Value value = state::read(leaf.cell);
-        for (size_t k = 0; k < value.tensors.size(); ++k) {
+        const PresentValue value(leaf.cell);
+        for (size_t k = 0; k < value->tensors.size(); ++k) {
           const int64_t output = output_of(entry, i, leaf_index++);
-          add(value.tensors[k], output, {nullptr, leaf.cell}, k);
+          add(value->tensors[k], outside && (output >= 0 || !entry.replaces));
+          if (output < 0) continue;
+          replaces(outside ? &leaf.cell->raw_in_place().tensors[k] : nullptr, output, true);
         }
       }
     }
   }
 
+  void add(const Tensor& tensor, bool lent) {
+    memory_.owned.push_back(!lent);
+    donated.push_back(0);
+    if (lent)
+      tensors.emplace_back(tensor.impl());
+    else
+      tensors.push_back(tensor);
+  }
   /// Outside all transformations only.
   void release() noexcept {
-    for (const Replaced& each : replaced_) {
-      each.place() = Tensor();
-      donated[each.input] = 1;
+    for (const CallMemory::Replaced& each : memory_.replaced) {
+      // A leaf that stands in two places has been taken at the first.
+      if (!each.place->release()) tensors[each.input].impl()->retain();
+      memory_.owned[each.input] = donated[each.input] = 1;
     }
   }
   void put_back() noexcept {
-    for (const Replaced& each : replaced_) each.place() = tensors[each.input];
+    for (const CallMemory::Replaced& each : memory_.replaced)
+      *each.place = std::move(tensors[each.input]);
   }
   /// Puts the new values into their places; after `release` only.
-  void replace(const TensorList& results) noexcept {
-    for (const Replaced& each : replaced_) each.place() = results[each.output];
+  void replace(TensorList& results) noexcept {
+    for (const CallMemory::Replaced& each : memory_.replaced)
+      *each.place = std::move(results[each.output]);
   }
   /// The same for tensors that are no variables, at any time.
   void replace_tensors(const TensorList& results) noexcept {
-    for (const Replaced& each : replaced_) {
-      if (each.leaf.tensor) *each.leaf.tensor = results[each.output];
+    for (const CallMemory::Replaced& each : memory_.replaced) {
+      if (!each.variable) *each.place = results[each.output];
     }
   }
 
-  TensorList tensors;
-  std::vector<uint8_t> donated;
+  TensorList& tensors;
+  std::vector<uint8_t>& donated;
 
  private:
-  /// A tensor of the state that the program replaces.
-  struct Replaced {
-    tree::LeafRef leaf;
-    size_t index;  ///< in the variable
-    size_t input, output;
-    Tensor& place() const {
-      return leaf.tensor ? *leaf.tensor : leaf.cell->raw_in_place().tensors[index];
-    }
-  };
-
-  void add(const Tensor& tensor, int64_t output, const tree::LeafRef& leaf, size_t index = 0) {
-    if (output >= 0)
-      replaced_.push_back({leaf, index, tensors.size(), static_cast<size_t>(output)});
-    tensors.push_back(tensor);
-    donated.push_back(0);
+  /// The tensor added last.
+  void replaces(Tensor* place, int64_t output, bool variable) {
+    memory_.replaced.push_back({place, static_cast<uint32_t>(tensors.size() - 1),
+                                static_cast<uint32_t>(output), variable});
   }
   static int64_t output_of(const JitCore::Entry& entry, size_t argument, size_t index) {
     const auto& outputs = entry.state_outputs[argument];
     return index < outputs.size() ? outputs[index] : -1;
   }
-  std::vector<Replaced> replaced_;
+  CallMemory& memory_;
 };
 
 void require_same_length(const state::Cell& cell, size_t now, size_t traced) {
@@ -103,7 +139,7 @@ void append_sources(const JitCore::Entry& entry, BorrowedInputs& inputs) {
   }
   for (const JitCore::Entry::Source& source : entry.sources) {
     if (source.tensor.defined()) {
-      inputs.tensors.push_back(source.tensor);
+      inputs.add(source.tensor, false);
     } else {
       const state::CellPtr cell = source.cell.lock();
       if (!cell) {
@@ -111,11 +147,10 @@ void append_sources(const JitCore::Entry& entry, BorrowedInputs& inputs) {
             "jit: a variable that the function captured no longer exists\n"
             "  hint: pass the module as a reference parameter instead of capturing it");
       }
-      state::Value value = state::read(cell);
-      require_same_length(*cell, value.tensors.size(), source.count);
-      inputs.tensors.push_back(value.tensors[source.index]);
+      const PresentValue value(cell);
+      require_same_length(*cell, value->tensors.size(), source.count);
+      inputs.add(value->tensors[source.index], false);
     }
-    inputs.donated.push_back(0);
   }
 }
 
@@ -134,47 +169,56 @@ void check_captured(const JitCore::Entry& entry, const TensorList& inputs) {
   }
 }
 
-using CellValues = std::vector<std::pair<state::CellPtr, state::Value>>;
-
-/// New values of captured variables that still exist.
-CellValues written_cells(const JitCore::Entry& entry, const TensorList& results) {
-  CellValues out;
-  out.reserve(entry.cells.size());
+/// Captured variables that still exist, and their new values.
+void find_written(const JitCore::Entry& entry, std::vector<NewValue>& out) {
   for (const JitCore::Entry::WrittenCell& written : entry.cells) {
     state::CellPtr cell = written.cell.lock();
-    if (!cell) continue;
-    state::Value value;
-    value.tuple = written.tuple;
-    const auto first = results.begin() + static_cast<int64_t>(written.first);
-    value.tensors.assign(first, first + static_cast<int64_t>(written.count));
-    out.emplace_back(std::move(cell), std::move(value));
+    if (cell) out.push_back({std::move(cell), written.first, written.count, written.tuple});
   }
-  return out;
 }
+
+state::Value value_of(const NewValue& written, const TensorList& results) {
+  state::Value value;
+  value.tuple = written.tuple;
+  const auto first = results.begin() + static_cast<int64_t>(written.first);
+  value.tensors.assign(first, first + static_cast<int64_t>(written.count));
+  return value;
+}
+
+/// Outside all transformations: exchanges the tensors in place. All memory is taken by `prepare`.
+void prepare(const NewValue& written) {
+  written.cell->raw_in_place().tensors.reserve(written.count);
+}
+void put(const NewValue& written, const TensorList& results) noexcept {
+  state::Value& value = written.cell->raw_in_place();
+  value.tuple = written.tuple;
+  value.tensors.resize(written.count);
+  for (size_t k = 0; k < written.count; ++k) value.tensors[k] = results[written.first + k];
+}
+
+using CellValues = std::vector<std::pair<state::CellPtr, state::Value>>;
 
 /// Outside all transformations: donates the state that is replaced. All memory is had before the
 /// first kernel runs, and what comes after the last cannot fail.
-void run_eagerly(const JitCore::Entry& entry, BorrowedInputs& inputs, const JitCore::Fill& fill) {
+void run_eagerly(const JitCore::Entry& entry, CallMemory& memory, BorrowedInputs& inputs,
+                 const JitCore::Fill& fill) {
   const Executable& executable = entry.program->executable();
-  CellValues cells;
-  const auto ready = [&](const TensorList& results) {
-    cells = written_cells(entry, results);
-    fill({entry, results});
-  };
-  TensorList results;
+  find_written(entry, memory.cells);
+  for (const NewValue& written : memory.cells) prepare(written);
+  const auto ready = [&](const TensorList& results) { fill({entry, results}); };
   inputs.release();
   try {
-    results = executable.run(inputs.tensors, inputs.donated, std::ref(ready));
+    executable.run(inputs.tensors, inputs.donated, std::ref(ready), memory.results);
   } catch (...) {
     inputs.put_back();
     throw;
   }
-  inputs.replace(results);
-  for (auto& [cell, value] : cells) cell->set_raw(std::move(value));
+  for (const NewValue& written : memory.cells) put(written, memory.results);
+  inputs.replace(memory.results);
 }
 
 /// The new values of variables among the state arguments.
-void append_cells(const std::vector<JitArgument>& arguments, const JitCore::Entry& entry,
+void append_cells(std::span<const JitArgument> arguments, const JitCore::Entry& entry,
                   const TensorList& results, CellValues& cells) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (!arguments[i].state || entry.state_outputs[i].empty()) continue;
@@ -198,10 +242,14 @@ void append_cells(const std::vector<JitArgument>& arguments, const JitCore::Entr
 }
 
 /// Inside a transformation, whose scope forgets what is written if something fails later.
-void run_traced(const JitCore::Entry& entry, const std::vector<JitArgument>& arguments,
-                BorrowedInputs& inputs, const JitCore::Fill& fill) {
+void run_traced(const JitCore::Entry& entry, CallMemory& memory,
+                std::span<const JitArgument> arguments, BorrowedInputs& inputs,
+                const JitCore::Fill& fill) {
   const TensorList results = linnet::call(entry.program, inputs.tensors);
-  CellValues cells = written_cells(entry, results);
+  find_written(entry, memory.cells);
+  CellValues cells;
+  for (const NewValue& written : memory.cells)
+    cells.emplace_back(written.cell, value_of(written, results));
   append_cells(arguments, entry, results, cells);
   // The scope makes the place of a variable at its first touch; then writing needs no memory.
   for (const auto& [cell, value] : cells) (void)state::read(cell);
@@ -221,14 +269,15 @@ std::span<const Tensor> JitCore::Results::of_state(size_t argument) const {
   return std::span(all_).subspan(first, count);
 }
 
-void JitCore::run(const EntryPtr& entry, std::vector<JitArgument>& arguments, const Fill& fill) {
-  BorrowedInputs inputs(arguments, *entry);
+void JitCore::run(const EntryPtr& entry, std::span<JitArgument> arguments, const Fill& fill) {
+  const Loan<CallMemory> memory;
+  BorrowedInputs inputs(*memory, arguments, *entry);
   append_sources(*entry, inputs);
   check_captured(*entry, inputs.tensors);
   if (current_trace() == nullptr && state::current_scope() == nullptr)
-    run_eagerly(*entry, inputs, fill);
+    run_eagerly(*entry, *memory, inputs, fill);
   else
-    run_traced(*entry, arguments, inputs, fill);
+    run_traced(*entry, *memory, arguments, inputs, fill);
 }
 
 }  // namespace linnet::detail

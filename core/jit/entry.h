@@ -31,6 +31,7 @@ struct JitCore::Entry {
   size_t results = 0;
   /// For each tensor of each argument in order: the program output that replaces it, or -1.
   std::vector<std::vector<int64_t>> state_outputs;
+  bool replaces = false;  ///< whether there is such a tensor
   /// For each argument: range of outputs with all its leaves, if its structure changed.
   std::vector<std::pair<size_t, size_t>> changed;
   std::vector<WrittenCell> cells;

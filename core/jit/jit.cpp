@@ -1,15 +1,16 @@
 #include "linnet/jit.h"
 
 #include <algorithm>
-#include <charconv>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
 
+#include "core/base/loan.h"
 #include "core/exec/executable.h"
 #include "core/jit/entry.h"
+#include "core/jit/present_value.h"
 #include "core/jit/recording.h"
 #include "core/jit/retrace.h"
 #include "core/sharding/current_mesh.h"
@@ -47,6 +48,7 @@ struct JitCore::Cache {
       throw;
     }
     while (entries.size() > options.cache_size) {
+      recent = nullptr;
       entries.erase(oldest_first.front());
       oldest_first.pop_front();
     }
@@ -55,7 +57,9 @@ struct JitCore::Cache {
   const JitOptions options;
   std::mutex mutex;
   std::condition_variable traced;
-  std::unordered_map<std::string, EntryPtr> entries;
+  using Entries = std::unordered_map<std::string, EntryPtr>;
+  Entries entries;
+  const Entries::value_type* recent = nullptr;  ///< mostly the next one too: no hash is needed
   std::deque<std::string> oldest_first;
   std::unordered_map<std::string, std::thread::id> in_progress;
   size_t traces = 0;
@@ -83,47 +87,97 @@ class KeyWriter {
           "  hint: give it a value, or use std::optional<Tensor> for one that may be absent",
           argument);
     }
-    key_ += static_cast<char>('a' + static_cast<int>(impl->dtype));
-    key_ += impl->weak ? '~' : '.';
-    append_device(key_, impl->device);
-    for (int64_t size : impl->shape) {
-      char digits[24];
-      key_.append(digits, std::to_chars(digits, std::end(digits), size).ptr);
-      key_ += ',';
+    char text[4 + kRank * kSizeBytes];
+    char* end = text;
+    *end++ = static_cast<char>('a' + 2 * static_cast<int>(impl->dtype) + impl->weak);
+    *end++ = static_cast<char>('A' + static_cast<int>(impl->device.type));
+    *end++ = static_cast<char>(impl->device.index);
+    *end++ = static_cast<char>(impl->shape.size());
+    for (const int64_t size : impl->shape) {
+      if (end > std::end(text) - kSizeBytes) {
+        key_.append(text, end);
+        end = text;
+      }
+      // Seven bits a byte; the last has the high bit.
+      uint64_t rest = static_cast<uint64_t>(size);
+      for (; rest > 127; rest >>= 7) *end++ = static_cast<char>(rest & 127);
+      *end++ = static_cast<char>(rest | 128);
     }
+    key_.append(text, end);
   }
 
  private:
+  static constexpr size_t kRank = 6, kSizeBytes = 10;
   std::string& key_;
 };
 
-/// Which leaves of the state arguments are one and the same: the program depends on it.
-void append_aliases(std::string& key, const std::vector<JitArgument>& arguments) {
-  std::vector<std::pair<const void*, size_t>> leaves;
+/// Which leaves of the state arguments are one and the same: the program depends on it. Those of
+/// one argument are not: the walk meets each once.
+void append_aliases(std::string& key, std::span<const JitArgument> arguments) {
+  const auto states = std::count_if(arguments.begin(), arguments.end(),
+                                    [](const JitArgument& argument) { return argument.state; });
+  if (states < 2) return;
+  const Loan<tree::AddressTable> seen;
+  size_t index = 0;
   for (const JitArgument& argument : arguments) {
     if (!argument.state) continue;
     for (const tree::LeafRef& leaf : argument.leaves) {
-      const void* address = leaf.tensor ? static_cast<const void*>(leaf.tensor) : leaf.cell.get();
-      leaves.emplace_back(address, leaves.size());
+      const int64_t earlier =
+          seen->number(leaf.tensor ? static_cast<const void*>(leaf.tensor) : leaf.cell.get());
+      if (earlier >= 0) key += '=' + std::to_string(earlier) + ',' + std::to_string(index);
+      ++index;
     }
-  }
-  std::sort(leaves.begin(), leaves.end());
-  for (size_t k = 1; k < leaves.size(); ++k) {
-    if (leaves[k].first != leaves[k - 1].first) continue;
-    key += '=' + std::to_string(leaves[k - 1].second) + ',' + std::to_string(leaves[k].second);
   }
 }
 
 }  // namespace
 
+struct JitCall::Memory {
+  std::vector<JitArgument> arguments;
+  size_t count = 0;  ///< of the call; those behind have memory only
+  tree::Flattener walk;
+  std::string key;
+
+  void clear() {
+    for (size_t i = 0; i < count; ++i) {
+      arguments[i].leaves.clear();
+      arguments[i].structure.clear();
+    }
+    count = 0;
+    walk.reset();
+    key.clear();
+  }
+};
+
+JitCall::JitCall() : memory_(take_kept<Memory>()) {}
+
+JitCall::~JitCall() {
+  memory_->clear();
+  put_back(std::move(memory_));
+}
+
+std::span<JitArgument> JitCall::arguments() const {
+  return std::span(memory_->arguments).first(memory_->count);
+}
+
+std::string& JitCall::key() const { return memory_->key; }
+
+tree::Flattener& JitCall::begin_argument() {
+  if (memory_->count == memory_->arguments.size()) memory_->arguments.emplace_back();
+  JitArgument& argument = memory_->arguments[memory_->count];
+  memory_->walk.reset({std::move(argument.leaves), {}, std::move(argument.structure)});
+  return memory_->walk;
+}
+
+void JitCall::end_argument(bool state) {
+  tree::Flattened flat = memory_->walk.take();
+  memory_->arguments[memory_->count++] = {std::move(flat.leaves), std::move(flat.structure), state};
+}
+
 JitCore::JitCore(JitOptions options) : cache_(std::make_unique<Cache>(std::move(options))) {}
 JitCore::~JitCore() = default;
 
-JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::string& key) const {
-  size_t length = 0;
-  for (const JitArgument& argument : arguments)
-    length += argument.structure.size() + argument.leaves.size() * 16;
-  if (length > 64) key.reserve(length);
+JitCore::EntryPtr JitCore::find(std::span<const JitArgument> arguments, std::string& key) const {
   append_device(key, default_device());
   key += named_axes_key();
   key += current_mesh_key();
@@ -136,13 +190,17 @@ JitCore::EntryPtr JitCore::find(const std::vector<JitArgument>& arguments, std::
         writer.add(*leaf.tensor, i);
         continue;
       }
-      for (const Tensor& value : state::read(leaf.cell).tensors) writer.add(value, i);
+      const PresentValue present(leaf.cell);
+      for (const Tensor& value : present->tensors) writer.add(value, i);
     }
   }
   append_aliases(key, arguments);
   std::lock_guard lock(cache_->mutex);
+  if (cache_->recent && cache_->recent->first == key) return cache_->recent->second;
   const auto found = cache_->entries.find(key);
-  return found != cache_->entries.end() ? found->second : nullptr;
+  if (found == cache_->entries.end()) return nullptr;
+  cache_->recent = &*found;
+  return found->second;
 }
 
 namespace {
@@ -164,7 +222,7 @@ std::string program_name(const std::string& function, size_t number) {
 
 }  // namespace
 
-JitCore::EntryPtr JitCore::trace(std::vector<JitArgument>& arguments, const std::string& key,
+JitCore::EntryPtr JitCore::trace(std::span<JitArgument> arguments, const std::string& key,
                                  const Hooks& hooks) {
   struct Claim {
     Cache& cache;
@@ -233,6 +291,7 @@ size_t JitCore::trace_count() const {
 
 void JitCore::clear() {
   std::lock_guard lock(cache_->mutex);
+  cache_->recent = nullptr;
   cache_->entries.clear();
   cache_->oldest_first.clear();
 }

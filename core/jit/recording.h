@@ -14,7 +14,7 @@ namespace linnet::detail {
 /// One recording of the function into an entry.
 class Recorder {
  public:
-  Recorder(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values,
+  Recorder(std::span<JitArgument> arguments, const std::vector<TensorList>& values,
            const JitCore::Hooks& hooks)
       : arguments_(arguments), hooks_(hooks) {
     for (const TensorList& list : values) {
@@ -105,11 +105,12 @@ class Recorder {
     for (size_t k = 0; k < after.size(); ++k) {
       const bool written = after[k].impl() != inputs_[i][k].impl();
       entry.state_outputs.back().push_back(written ? static_cast<int64_t>(outputs.size()) : -1);
+      entry.replaces |= written;
       if (written) outputs.push_back(after[k]);
     }
   }
 
-  std::vector<JitArgument>& arguments_;
+  std::span<JitArgument> arguments_;
   const JitCore::Hooks& hooks_;
   Stage stage_{"jit"};
   std::vector<TensorList> inputs_;
@@ -120,7 +121,7 @@ class Recorder {
 class SavedState {
  public:
   /// Takes all the memory that `restore` needs.
-  SavedState(std::vector<JitArgument>& arguments, const std::vector<TensorList>& values,
+  SavedState(std::span<JitArgument> arguments, const std::vector<TensorList>& values,
              const JitCore::Hooks& hooks)
       : arguments_(arguments), values_(values), hooks_(hooks), walks_(arguments.size()) {
     assigned_.reserve(arguments.size());
@@ -183,7 +184,7 @@ class SavedState {
     assigned_.push_back(i);
   }
 
-  std::vector<JitArgument>& arguments_;
+  std::span<JitArgument> arguments_;
   const std::vector<TensorList>& values_;
   const JitCore::Hooks& hooks_;
   std::vector<tree::Flattener> walks_;

@@ -52,7 +52,7 @@ class ObjectPool {
   }
 
  private:
-  static constexpr uint32_t kMost = 512;
+  static constexpr uint32_t kMost = 2048;
 
   /// Frees the blocks when the thread ends. Objects that die later are not kept.
   struct Closer {

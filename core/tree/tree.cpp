@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/base/loan.h"
 #include "linnet/detail/format.h"
 
 namespace linnet::tree {
@@ -94,21 +95,24 @@ void Visitor::flag(bool& value) { fixed(typeid(bool), value ? "1" : "0"); }
 int64_t AddressTable::number(const void* address) {
   if (2 * static_cast<size_t>(count_) >= slots_.size()) grow();
   Slot& slot = slots_[slot_of(address)];
-  if (slot.address == address) return slot.number;
-  slot = {address, count_++};
+  if (slot.round == round_) return slot.number;
+  slot = {address, count_++, round_};
   return -1;
 }
 
 void AddressTable::clear() {
-  std::fill(slots_.begin(), slots_.end(), Slot());
   count_ = 0;
+  if (++round_ != 0) return;
+  std::fill(slots_.begin(), slots_.end(), Slot());
+  round_ = 1;
 }
 
 size_t AddressTable::slot_of(const void* address) const {
   // Fibonacci hashing; objects are aligned, so the low bits say little.
   const uint64_t hash = (reinterpret_cast<uintptr_t>(address) >> 3) * 0x9E3779B97F4A7C15ull;
   size_t at = static_cast<size_t>(hash >> 32) & (slots_.size() - 1);
-  while (slots_[at].address && slots_[at].address != address) at = (at + 1) & (slots_.size() - 1);
+  while (slots_[at].round == round_ && slots_[at].address != address)
+    at = (at + 1) & (slots_.size() - 1);
   return at;
 }
 
@@ -116,7 +120,7 @@ void AddressTable::grow() {
   std::vector<Slot> old(slots_.empty() ? 16 : 2 * slots_.size());
   old.swap(slots_);
   for (const Slot& slot : old) {
-    if (slot.address) slots_[slot_of(slot.address)] = slot;
+    if (slot.round == round_) slots_[slot_of(slot.address)] = slot;
   }
 }
 
@@ -166,6 +170,18 @@ void append_type(std::string& structure, const Tensor& tensor) {
 
 }  // namespace
 
+namespace {
+
+/// Most numbers are names' lengths and positions.
+void append_number(std::string& text, uint64_t number) {
+  if (number < 10)
+    text += static_cast<char>('0' + number);
+  else
+    text += std::to_string(number);
+}
+
+}  // namespace
+
 void Flattener::tensor(Tensor& leaf) {
   result_.structure += 'T';
   if (options_.types) append_type(result_.structure, leaf);
@@ -175,11 +191,16 @@ void Flattener::tensor(Tensor& leaf) {
 void Flattener::cell(state::CellPtr& cell) {
   if (const int64_t earlier = seen().number(cell.get()); earlier >= 0) {
     result_.structure += '=';
-    result_.structure += std::to_string(earlier);
+    append_number(result_.structure, static_cast<uint64_t>(earlier));
     return;
   }
   const state::Value& value = state::peek(cell);
-  result_.structure += value.tuple ? "C(" + std::to_string(value.tensors.size()) + ")" : "C";
+  result_.structure += 'C';
+  if (value.tuple) {
+    result_.structure += '(';
+    append_number(result_.structure, value.tensors.size());
+    result_.structure += ')';
+  }
   cell->describe(result_.structure);
   if (options_.types) {
     for (const Tensor& tensor : value.tensors) append_type(result_.structure, tensor);
@@ -189,7 +210,7 @@ void Flattener::cell(state::CellPtr& cell) {
 
 void Flattener::fixed(const std::type_info& type, std::string_view bytes) {
   result_.structure += 'S';
-  result_.structure += std::to_string(bytes.size());
+  append_number(result_.structure, bytes.size());
   result_.structure += ':';
   result_.structure += bytes;
   result_.structure += type.name();
@@ -198,7 +219,7 @@ void Flattener::fixed(const std::type_info& type, std::string_view bytes) {
 void Flattener::enter(const std::type_info& type, size_t children) {
   result_.structure += '{';
   result_.structure += type.name();
-  result_.structure += std::to_string(children);
+  append_number(result_.structure, children);
   PathVisitor::enter(type, children);
 }
 
@@ -210,7 +231,7 @@ void Flattener::leave() {
 void Flattener::child(std::string_view name) {
   // The length tells where the name ends, whatever it contains.
   result_.structure += '.';
-  result_.structure += std::to_string(name.size());
+  append_number(result_.structure, name.size());
   result_.structure += ':';
   result_.structure += name;
   PathVisitor::child(name);
@@ -218,7 +239,10 @@ void Flattener::child(std::string_view name) {
 
 void Flattener::child(int64_t index) {
   // Map keys need not count from 0.
-  result_.structure += std::to_string(index);
+  if (index >= 0)
+    append_number(result_.structure, static_cast<uint64_t>(index));
+  else
+    result_.structure += std::to_string(index);
   result_.structure += ',';
   PathVisitor::child(index);
 }
@@ -227,7 +251,7 @@ bool Flattener::first_visit(const void* address) {
   const int64_t earlier = seen().number(address);
   if (earlier < 0) return true;
   result_.structure += '@';
-  result_.structure += std::to_string(earlier);
+  append_number(result_.structure, static_cast<uint64_t>(earlier));
   return false;
 }
 
@@ -236,6 +260,18 @@ void Flattener::reset() {
   result_.paths.clear();
   result_.structure.clear();
   seen().clear();
+}
+
+void Flattener::reset(Flattened&& kept) {
+  result_ = std::move(kept);
+  reset();
+}
+
+LentFlattener::LentFlattener() : flattener_(take_kept<Flattener>()) {}
+
+LentFlattener::~LentFlattener() {
+  flattener_->reset();
+  put_back(std::move(flattener_));
 }
 
 std::vector<Path> tensor_paths(const Flattened& flat) {

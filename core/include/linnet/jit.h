@@ -68,6 +68,28 @@ struct JitArgument {
   bool state = false;
 };
 
+/// The arguments of one call and its key, in memory that the thread keeps from call to call.
+class JitCall {
+ public:
+  JitCall();
+  ~JitCall();
+  JitCall(const JitCall&) = delete;
+  JitCall& operator=(const JitCall&) = delete;
+  template <class A>
+  void add(A& object, bool state) {
+    tree::visit(object, begin_argument());
+    end_argument(state);
+  }
+  std::span<JitArgument> arguments() const;
+  std::string& key() const;
+
+ private:
+  struct Memory;
+  tree::Flattener& begin_argument();
+  void end_argument(bool state);
+  std::unique_ptr<Memory> memory_;
+};
+
 /// Template-free part of a jitted function: cache, tracing protocol and execution.
 class JitCore {
  public:
@@ -100,10 +122,10 @@ class JitCore {
 
   /// The entry for these arguments, or null; `key` is needed to trace one.
   /// @throws ValueError if an argument holds an undefined tensor.
-  EntryPtr find(const std::vector<JitArgument>& arguments, std::string& key) const;
+  EntryPtr find(std::span<const JitArgument> arguments, std::string& key) const;
   /// Traces the function and keeps the entry. Of several threads that want the same one, one traces
   /// and the others wait.
-  EntryPtr trace(std::vector<JitArgument>& arguments, const std::string& key, const Hooks& hooks);
+  EntryPtr trace(std::span<JitArgument> arguments, const std::string& key, const Hooks& hooks);
   /// The results of a call: their memory and types, which are there before their values.
   class Results {
    public:
@@ -122,7 +144,7 @@ class JitCore {
   /// One call of a program. `fill` comes before the first write: if it, or anything else, throws,
   /// all state is as before. Then state arguments whose structure did not change and captured
   /// variables have their new values, and what `fill` has built has values.
-  static void run(const EntryPtr& entry, std::vector<JitArgument>& arguments, const Fill& fill);
+  static void run(const EntryPtr& entry, std::span<JitArgument> arguments, const Fill& fill);
 
   static std::shared_ptr<const void> program_of(const EntryPtr& entry);
   static const void* prototypes(const EntryPtr& entry);
@@ -178,9 +200,9 @@ class Jitted {
   }
   /// Traces without running.
   Lowered lower(P... args) const {
-    std::vector<JitArgument> arguments = all_arguments(args...);
-    return Lowered(
-        JitCore::program_of(entry_for(std::index_sequence_for<P...>{}, arguments, args...)));
+    JitCall call;
+    (call.add(args, is_state_parameter<P>), ...);
+    return Lowered(JitCore::program_of(entry_for(std::index_sequence_for<P...>{}, call, args...)));
   }
   /// How often the function has been traced.
   size_t trace_count() const { return core_->trace_count(); }
@@ -203,19 +225,6 @@ class Jitted {
     std::optional<Result> result;
     Copies state;
   };
-
-  template <class Q, class A>
-  static JitArgument argument(A& object) {
-    tree::Flattened flat = tree::flatten(const_cast<std::remove_const_t<A>&>(object));
-    return {std::move(flat.leaves), std::move(flat.structure), is_state_parameter<Q>};
-  }
-
-  static std::vector<JitArgument> all_arguments(std::add_lvalue_reference_t<P>... args) {
-    std::vector<JitArgument> out;
-    out.reserve(sizeof...(P));
-    (out.push_back(argument<P>(args)), ...);
-    return out;
-  }
 
   /// State arguments are traced in place, inputs as copies with traced leaves.
   template <class Q, size_t I, class A>
@@ -245,17 +254,15 @@ class Jitted {
   }
 
   template <size_t... I>
-  JitCore::EntryPtr entry_for(std::index_sequence<I...> indices,
-                              std::vector<JitArgument>& arguments,
+  JitCore::EntryPtr entry_for(std::index_sequence<I...> indices, const JitCall& call,
                               std::add_lvalue_reference_t<P>... args) const {
-    std::string key;
-    JitCore::EntryPtr entry = core_->find(arguments, key);
-    return entry ? entry : trace(indices, arguments, key, args...);
+    JitCore::EntryPtr entry = core_->find(call.arguments(), call.key());
+    return entry ? entry : trace(indices, call, args...);
   }
 
   template <size_t... I>
-  JitCore::EntryPtr trace(std::index_sequence<I...>, std::vector<JitArgument>& arguments,
-                          const std::string& key, std::add_lvalue_reference_t<P>... args) const {
+  JitCore::EntryPtr trace(std::index_sequence<I...>, const JitCall& call,
+                          std::add_lvalue_reference_t<P>... args) const {
     auto prototypes = std::make_shared<Prototypes>();
     SavedArguments copies;
     Leaves copied;
@@ -288,7 +295,7 @@ class Jitted {
     hooks.visit = [&](size_t which, tree::Visitor& visitor) {
       ((I == which ? tree::visit(args, visitor) : void()), ...);
     };
-    return core_->trace(arguments, key, hooks);
+    return core_->trace(call.arguments(), call.key(), hooks);
   }
 
   template <class Q, class A>
@@ -336,8 +343,9 @@ class Jitted {
   template <size_t... I>
   std::decay_t<R> call(std::index_sequence<I...> indices,
                        std::add_lvalue_reference_t<P>... args) const {
-    std::vector<JitArgument> arguments = all_arguments(args...);
-    const JitCore::EntryPtr entry = entry_for(indices, arguments, args...);
+    JitCall call;
+    (call.add(args, is_state_parameter<P>), ...);
+    const JitCore::EntryPtr entry = entry_for(indices, call, args...);
     const Prototypes& prototypes = *static_cast<const Prototypes*>(JitCore::prototypes(entry));
     std::optional<Result> result;
     Copies changed;
@@ -345,10 +353,10 @@ class Jitted {
       (prepare_changed<P, I>(results, prototypes, changed), ...);
       if constexpr (std::is_same_v<Result, Tensor>)
         result.emplace(results.of_function()[0]);
-      else
+      else if constexpr (!std::is_void_v<R>)
         result.emplace(tree::unflatten(*prototypes.result, results.of_function()));
     };
-    JitCore::run(entry, arguments, std::ref(fill));
+    JitCore::run(entry, call.arguments(), std::ref(fill));
     (assign_changed<P, I>(args, changed), ...);
     if constexpr (!std::is_void_v<R>) return std::move(*result);
   }

@@ -83,10 +83,10 @@ class AddressTable {
   size_t slot_of(const void* address) const;
   struct Slot {
     const void* address = nullptr;
-    int64_t number = 0;
+    uint32_t number = 0, round = 0;
   };
-  std::vector<Slot> slots_;  ///< open addressing; the size is a power of 2
-  int64_t count_ = 0;
+  std::vector<Slot> slots_;         ///< open addressing; the size is a power of 2
+  uint32_t count_ = 0, round_ = 1;  ///< slots of other rounds are free
 };
 
 /// A visitor that knows where it is and enters shared nodes once; the base of all walks.
@@ -468,11 +468,26 @@ class Flattener final : public PathVisitor {
   /// Forgets what it has seen but keeps the memory: another walk over a tree of the same structure
   /// needs no more, so that it can be made where memory may be short.
   void reset();
+  /// The same, with the memory of `kept` for the next result.
+  void reset(Flattened&& kept);
 
  private:
   void add(LeafRef leaf);
   FlattenOptions options_;
   Flattened result_;
+};
+
+/// A Flattener of this thread with the memory of its earlier walks: most need none.
+class LentFlattener {
+ public:
+  LentFlattener();
+  ~LentFlattener();
+  LentFlattener(const LentFlattener&) = delete;
+  LentFlattener& operator=(const LentFlattener&) = delete;
+  Flattener& operator*() const { return *flattener_; }
+
+ private:
+  std::unique_ptr<Flattener> flattener_;
 };
 
 template <class T>
@@ -501,7 +516,9 @@ void write_raw(const std::vector<LeafRef>& leaves, std::span<const Tensor> value
 /// All tensors, in order.
 template <class T>
 TensorList leaves(const T& object) {
-  return read(flatten(const_cast<T&>(object)).leaves);
+  const LentFlattener walk;
+  visit(const_cast<T&>(object), *walk);
+  return read((*walk).result().leaves);
 }
 
 /// Paths and tensors.
@@ -526,7 +543,9 @@ std::string structure(const T& object) {
 template <class T>
 T unflatten(const T& prototype, std::span<const Tensor> tensors) {
   T out = copy(prototype);
-  write(flatten(out).leaves, tensors);
+  const LentFlattener walk;
+  visit(out, *walk);
+  write((*walk).result().leaves, tensors);
   return out;
 }
 

@@ -1,5 +1,8 @@
 // The members of Tensor that are operations under another spelling.
+#include <algorithm>
+
 #include "linnet/detail/format.h"
+#include "linnet/numpy.h"
 #include "linnet/ops.h"
 
 namespace linnet {
@@ -18,6 +21,36 @@ Tensor Tensor::operator[](std::initializer_list<int64_t> indices) const {
   Tensor out = *this;
   for (int64_t index : indices) out = linnet::index_axis(out, index, 0);
   return out;
+}
+
+Tensor Tensor::indexed(const std::vector<Index>& places) const {
+  const auto is = [](IndexMark mark) { return [mark](const Index& i) { return i.mark == mark; }; };
+  const auto dots = std::count_if(places.begin(), places.end(), is(kEllipsis));
+  const auto named = std::count_if(places.begin(), places.end(), [](auto& i) { return !i.mark; });
+  if (dots > 1) fail<ValueError>("index: kEllipsis stands for all other axes, and came twice");
+  if (static_cast<size_t>(named) > rank())
+    fail<ShapeError>("index: {} indices are too many for {}", named, to_string(type()));
+  Tensor out = *this;
+  int64_t axis = 0;
+  for (const Index& place : places) {
+    if (place.mark == kEllipsis)
+      axis += static_cast<int64_t>(rank()) - named;
+    else if (place.mark == kNewAxis)
+      out = linnet::expand_dims(out, axis++);
+    else if (place.single)
+      out = linnet::index_axis(out, *place.range.start, axis);
+    else
+      out = slice_step(out, place.range.start, place.range.stop, place.range.step, axis++);
+  }
+  return out;
+}
+
+ElementIterator<Tensor> Tensor::end() const {
+  if (rank() == 0) {
+    fail<ShapeError>("iteration: {} has no first axis to walk along\n  hint: item() reads it",
+                     to_string(type()));
+  }
+  return {*this, shape()[0]};
 }
 
 Tensor Tensor::sum(const ReductionAxes& a, bool keep) const { return linnet::sum(*this, a, keep); }

@@ -23,9 +23,23 @@ Key::Key(Tensor data) : data_(std::move(data)) { key_array_shape("Key", data_); 
 Shape Key::shape() const { return Shape(data_.shape().begin(), data_.shape().end() - 1); }
 
 Key Key::operator[](int64_t index) const {
+  length();
+  return Key(data_[index]);
+}
+
+int64_t Key::length() const {
   if (data_.rank() < 2)
     fail<ShapeError>("Key: a single key cannot be indexed\n  hint: split makes an array of keys");
-  return Key(data_[index]);
+  return data_.shape()[0];
+}
+
+Key Key::one_of_two(int64_t index) const {
+  if (length() != 2) {
+    fail<ShapeError>(
+        "Key: {} keys cannot be taken apart into two names\n  hint: auto [a, b, c] = split<3>(key)",
+        length());
+  }
+  return (*this)[index];
 }
 
 Key wide_key(int64_t seed) {

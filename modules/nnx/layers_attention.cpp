@@ -67,7 +67,7 @@ void check_features(const char* what, const Tensor& x, int64_t expected) {
 }  // namespace
 
 MultiHeadAttention::MultiHeadAttention(int64_t num_heads, int64_t in_features,
-                                       const Options& options, Rngs& rngs)
+                                       const Options& options, RngsRef rngs)
     : Options(options),
       query({in_features}, {num_heads, head_size(num_heads, in_features, options)},
             projection(options), rngs),
@@ -85,7 +85,7 @@ MultiHeadAttention::MultiHeadAttention(int64_t num_heads, int64_t in_features,
       in_features(in_features) {
   num_kv_heads = kv_heads(num_heads, options);
   drop_initialisers<Options>(*this);
-  if (dropout_rate > 0 && options.keep_rngs) this->rngs.emplace(rngs.stream("dropout").fork());
+  if (dropout_rate > 0 && options.keep_rngs) this->rngs.emplace(rngs->stream("dropout").fork());
 }
 
 void MultiHeadAttention::init_cache(const Shape& input_shape, DType cache_dtype) {

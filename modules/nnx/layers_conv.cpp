@@ -16,7 +16,7 @@ void drop_what_served(Options& options) {
 }  // namespace
 
 Conv::Conv(int64_t in_features, int64_t out_features, const PerDimension& kernel_size,
-           const Options& options, Rngs& rngs)
+           const Options& options, RngsRef rngs)
     : Options(options),
       kernel(make_kernel(rngs, options,
                          layers::conv_kernel_shape(kernel_size.values(), in_features, out_features,
@@ -35,7 +35,7 @@ Tensor Conv::operator()(const Tensor& x) const {
 }
 
 ConvTranspose::ConvTranspose(int64_t in_features, int64_t out_features,
-                             const PerDimension& kernel_size, const Options& options, Rngs& rngs)
+                             const PerDimension& kernel_size, const Options& options, RngsRef rngs)
     : Options(options),
       kernel(make_kernel(
           rngs, options,

@@ -15,7 +15,7 @@ Axes batch_axes(size_t count) {
 
 }  // namespace
 
-Linear::Linear(int64_t in_features, int64_t out_features, const Options& options, Rngs& rngs)
+Linear::Linear(int64_t in_features, int64_t out_features, const Options& options, RngsRef rngs)
     : Options(options),
       kernel(make_kernel(rngs, options, {in_features, out_features})),
       bias(make_bias(rngs, options, {out_features})),
@@ -30,7 +30,7 @@ Tensor Linear::operator()(const Tensor& x) const {
 }
 
 LinearGeneral::LinearGeneral(const Shape& in_features, const Shape& out_features,
-                             const Options& options, Rngs& rngs)
+                             const Options& options, RngsRef rngs)
     : Options(options),
       kernel(make_kernel(rngs, options,
                          layers::joined(options.batch_sizes, in_features, out_features),
@@ -60,7 +60,7 @@ Tensor LinearGeneral::operator()(const Tensor& x) const {
 }
 
 Einsum::Einsum(std::string equation, const Shape& kernel_shape,
-               const std::optional<Shape>& bias_shape, const Options& options, Rngs& rngs)
+               const std::optional<Shape>& bias_shape, const Options& options, RngsRef rngs)
     : Options(options),
       kernel(make_kernel(rngs, options, kernel_shape)),
       equation(layers::checked_einsum(equation)),
@@ -80,7 +80,7 @@ Tensor Einsum::operator()(const Tensor& x, const std::string& other) const {
                               dtype);
 }
 
-Embed::Embed(int64_t num_embeddings, int64_t features, const Options& options, Rngs& rngs)
+Embed::Embed(int64_t num_embeddings, int64_t features, const Options& options, RngsRef rngs)
     : Options(options),
       embedding(make_param(rngs, options.embedding_init, layers::embedding_initializer(),
                            {num_embeddings, features}, options.param_dtype,

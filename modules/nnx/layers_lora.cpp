@@ -13,7 +13,7 @@ Variable of_kind(const VariableType& type, Param param) {
 }  // namespace
 
 LoRAFactors::LoRAFactors(int64_t in_features, int64_t rank, int64_t out_features,
-                         const LoRAOptions& options, Rngs& rngs)
+                         const LoRAOptions& options, RngsRef rngs)
     : lora_a(of_kind(*options.param_type,
                      make_param(rngs, options.a_init, init::he_uniform(), {in_features, rank},
                                 options.param_dtype, options.a_metadata))),

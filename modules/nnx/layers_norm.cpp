@@ -23,7 +23,7 @@ layers::BatchNormOutput apply(const BatchNorm& layer, const Tensor& x, bool runn
 
 }  // namespace
 
-BatchNorm::BatchNorm(int64_t num_features, const Options& options, Rngs& rngs)
+BatchNorm::BatchNorm(int64_t num_features, const Options& options, RngsRef rngs)
     : Options(options),
       mean(zeros({num_features}, layers::statistics_dtype(options))),
       var(ones({num_features}, layers::statistics_dtype(options))),
@@ -56,7 +56,7 @@ Tensor BatchNorm::operator()(const Tensor& x, std::optional<bool> use_running_av
   return apply(*this, x, true, mask).y;
 }
 
-LayerNorm::LayerNorm(int64_t num_features, const Options& options, Rngs& rngs)
+LayerNorm::LayerNorm(int64_t num_features, const Options& options, RngsRef rngs)
     : Options(options),
       scale(make_scale(rngs, options, {num_features})),
       bias(make_bias(rngs, options, {num_features})),
@@ -70,7 +70,7 @@ Tensor LayerNorm::operator()(const Tensor& x, const Tensor& mask) const {
                             settings_of(*this, feature_axes));
 }
 
-RMSNorm::RMSNorm(int64_t num_features, const Options& options, Rngs& rngs)
+RMSNorm::RMSNorm(int64_t num_features, const Options& options, RngsRef rngs)
     : Options(options),
       scale(make_scale(rngs, options, {num_features})),
       num_features(num_features) {
@@ -83,7 +83,7 @@ Tensor RMSNorm::operator()(const Tensor& x, const Tensor& mask) const {
                           settings_of(*this, feature_axes));
 }
 
-GroupNorm::GroupNorm(int64_t num_features, const Options& options, Rngs& rngs)
+GroupNorm::GroupNorm(int64_t num_features, const Options& options, RngsRef rngs)
     : Options(options),
       scale(make_scale(rngs, options, {num_features})),
       bias(make_bias(rngs, options, {num_features})),
@@ -99,7 +99,7 @@ Tensor GroupNorm::operator()(const Tensor& x, const Tensor& mask) const {
                             settings_of(*this, {-1}));
 }
 
-InstanceNorm::InstanceNorm(int64_t num_features, const Options& options, Rngs& rngs)
+InstanceNorm::InstanceNorm(int64_t num_features, const Options& options, RngsRef rngs)
     : Options(options),
       scale(make_scale(rngs, options, {num_features})),
       bias(make_bias(rngs, options, {num_features})),
@@ -112,8 +112,8 @@ Tensor InstanceNorm::operator()(const Tensor& x, const Tensor& mask) const {
   return layers::instance_norm(x, parameters_of(*this), mask, settings_of(*this, feature_axes));
 }
 
-Dropout::Dropout(double rate, const Options& options, Rngs& rngs) : Dropout(rate, options) {
-  this->rngs.emplace(rngs.stream(rng_collection).fork());
+Dropout::Dropout(double rate, const Options& options, RngsRef rngs) : Dropout(rate, options) {
+  this->rngs.emplace(rngs->stream(rng_collection).fork());
 }
 
 Tensor Dropout::operator()(const Tensor& x, std::optional<bool> deterministic_of_call) {
@@ -138,10 +138,10 @@ Tensor Dropout::operator()(const Tensor& x, std::optional<bool> deterministic_of
       });
 }
 
-Tensor Dropout::operator()(const Tensor& x, Rngs& rngs_of_call,
+Tensor Dropout::operator()(const Tensor& x, RngsRef rngs_of_call,
                            std::optional<bool> deterministic_of_call) const {
   return layers::dropout(x, rate, broadcast_dims, deterministic_of_call.value_or(deterministic),
-                         [&] { return rngs_of_call.next(rng_collection); });
+                         [&] { return rngs_of_call->next(rng_collection); });
 }
 
 Tensor Dropout::operator()(const Tensor& x, RngStream& stream,

@@ -76,7 +76,8 @@ RngStream& own_stream(const char* cell, std::optional<RngStream>& stream) {
 
 }  // namespace
 
-LSTMCell::LSTMCell(int64_t in_features, int64_t hidden_features, const Options& options, Rngs& rngs)
+LSTMCell::LSTMCell(int64_t in_features, int64_t hidden_features, const Options& options,
+                   RngsRef rngs)
     : Options(options),
       ii(in_features, hidden_features, input_product(options, false), rngs),
       if_(in_features, hidden_features, input_product(options, false), rngs),
@@ -112,7 +113,7 @@ LSTMCarry LSTMCell::initialize_carry(const Shape& input_shape) {
 }
 
 OptimizedLSTMCell::OptimizedLSTMCell(int64_t in_features, int64_t hidden_features,
-                                     const Options& options, Rngs& rngs)
+                                     const Options& options, RngsRef rngs)
     : Options(options),
       dense_i(in_features, 4 * hidden_features, input_product(options, false), rngs),
       dense_h(hidden_features, 4 * hidden_features, hidden_product(options, true), rngs),
@@ -140,7 +141,7 @@ LSTMCarry OptimizedLSTMCell::initialize_carry(const Shape& input_shape) {
 }
 
 SimpleCell::SimpleCell(int64_t in_features, int64_t hidden_features, const Options& options,
-                       Rngs& rngs)
+                       RngsRef rngs)
     : Options(options),
       dense_h(hidden_features, hidden_features, hidden_product(options, false), rngs),
       dense_i(in_features, hidden_features, input_product(options, true), rngs),
@@ -164,7 +165,7 @@ Tensor SimpleCell::initialize_carry(const Shape& input_shape) {
   return initialize_carry(input_shape, own_stream("SimpleCell", rngs));
 }
 
-GRUCell::GRUCell(int64_t in_features, int64_t hidden_features, const Options& options, Rngs& rngs)
+GRUCell::GRUCell(int64_t in_features, int64_t hidden_features, const Options& options, RngsRef rngs)
     : Options(options),
       dense_i(in_features, 3 * hidden_features, input_product(options, true), rngs),
       dense_h(hidden_features, 3 * hidden_features, hidden_product(options, false), rngs),
@@ -217,7 +218,7 @@ ConvOptions gate_convolution(const ConvLSTMCellOptions& options) {
 
 }  // namespace
 
-MGUCell::MGUCell(int64_t in_features, int64_t hidden_features, const Options& options, Rngs& rngs)
+MGUCell::MGUCell(int64_t in_features, int64_t hidden_features, const Options& options, RngsRef rngs)
     : Options(options),
       if_(in_features, hidden_features,
           with_bias_init(input_product(options, true), options.forget_bias_init, init::ones()),
@@ -249,7 +250,7 @@ Tensor MGUCell::initialize_carry(const Shape& input_shape) {
 }
 
 ConvLSTMCell::ConvLSTMCell(int64_t in_features, int64_t hidden_features,
-                           const PerDimension& kernel_size, const Options& options, Rngs& rngs)
+                           const PerDimension& kernel_size, const Options& options, RngsRef rngs)
     : Options(options),
       ih(in_features, 4 * hidden_features, kernel_size, gate_convolution(options), rngs),
       hh(hidden_features, 4 * hidden_features, kernel_size, gate_convolution(options), rngs),

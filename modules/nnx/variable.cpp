@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <mutex>
+#include <ostream>
 
 #include "linnet/detail/format.h"
 #include "linnet/nnx/nodes.h"
@@ -82,6 +83,24 @@ SharedCopyScope::~SharedCopyScope() { --shared_copies; }
 void VariableCell::describe(std::string& structure) const {
   structure.append(reinterpret_cast<const char*>(&type), sizeof(type));
   if (!metadata.empty()) structure += to_string(metadata);
+}
+
+std::string to_string(const Variable& variable) {
+  const state::Value value = variable.raw_value();
+  std::string text;
+  size_t bytes = 0;
+  for (const Tensor& tensor : value.tensors) {
+    text += (text.empty() ? "" : ", ") + linnet::to_string(tensor);
+    if (tensor.defined()) bytes += static_cast<size_t>(tensor.size()) * size_of(tensor.dtype());
+  }
+  const Metadata& metadata = variable.metadata();
+  return fmt::format("{}({}{}{}, {} bytes{}{})", variable.type().name(), value.tuple ? "(" : "",
+                     text, value.tuple ? ")" : "", bytes, metadata.empty() ? "" : ", ",
+                     metadata.empty() ? "" : to_string(metadata));
+}
+
+std::ostream& operator<<(std::ostream& stream, const Variable& variable) {
+  return stream << to_string(variable);
 }
 
 VariableCellPtr copy_cell(const VariableCellPtr& cell) {

@@ -1,9 +1,10 @@
 // Random numbers: explicit keys, counter-based threefry, bit-compatible with JAX (docs/rng.md).
 //
 //   random::Key key(42);
-//   auto keys = random::split(key);                         // two independent keys
-//   Tensor x = random::normal(keys[0], {3, 4});             // f32[3,4]
-//   Tensor mask = random::bernoulli(keys[1], 0.9, {4});     // bool[4]
+//   auto [first, second] = random::split(key);              // two independent keys
+//   for (const Key& each : random::split(key, 3)) ...
+//   Tensor x = random::normal(first, {3, 4});               // f32[3,4]
+//   Tensor mask = random::bernoulli(second, 0.9, {4});      // bool[4]
 #pragma once
 
 #include <array>
@@ -34,10 +35,20 @@ class Key {
   Shape shape() const;
   /// Element of a key array along its first axis.
   Key operator[](int64_t index) const;
+  /// Along the first axis. @throws ShapeError for a single key.
+  ElementIterator<Key> begin() const { return {*this, 0}; }
+  ElementIterator<Key> end() const { return {*this, length()}; }
+  /// For `auto [first, second] = split(key)`. @throws ShapeError unless there are two.
+  template <size_t I>
+  Key get() const {
+    return one_of_two(I);
+  }
 
   LINNET_FIELDS(data_)
 
  private:
+  int64_t length() const;
+  Key one_of_two(int64_t index) const;
   Tensor data_;
 };
 
@@ -68,7 +79,7 @@ Key wide_key(int64_t seed);
 /// `count` new keys (an array of keys).
 Key split(const Key& key, int64_t count = 2);
 Key split(const Key& key, const Shape& shape);
-/// The same keys one by one: `auto [first, second] = random::split<2>(key)`.
+/// The same keys one by one: `auto [first, second, third] = random::split<3>(key)`.
 template <size_t N>
 std::array<Key, N> split(const Key& key) {
   const Key keys = split(key, static_cast<int64_t>(N));
@@ -168,6 +179,13 @@ Tensor orthogonal(const Key& key, int64_t n, const Shape& shape = {}, std::optio
                   DType dtype = DType::kF32);
 
 }  // namespace linnet::random
+
+template <>
+struct std::tuple_size<linnet::random::Key> : std::integral_constant<size_t, 2> {};
+template <size_t I>
+struct std::tuple_element<I, linnet::random::Key> {
+  using type = linnet::random::Key;
+};
 
 namespace linnet {
 using random::Key;

@@ -5,6 +5,8 @@
 //   Tensor y = x * 2 + 1;                      // literals are weak scalars: still f32[3]
 //   std::vector<float> host = y.to_vector<float>();
 //   std::string text = to_string(y);           // "Tensor([3, 5, 7], f32[3])"
+//   Tensor column = m[{Slice(), 1}];           // m[:, 1]; m[Slice(0, -1)] is m[0:-1]
+//   for (const Tensor& row : m) ...            // m[0], m[1]
 //
 // Tensors may be shared freely between threads; operations never change one in place.
 #pragma once
@@ -74,7 +76,7 @@ struct TensorType {
   DType dtype = DType::kF32;
   Shape shape;
   bool weak = false;
-  Device device = kCpu;
+  Device device = default_device();
   bool operator==(const TensorType&) const = default;
 };
 
@@ -82,6 +84,58 @@ struct TensorType {
 std::string to_string(const TensorType& type);
 std::ostream& operator<<(std::ostream& stream, const TensorType& type);
 std::ostream& operator<<(std::ostream& stream, Device device);
+
+/// A range of an axis as in NumPy: `Slice()` is all of it, `Slice(a, b, s)` is a:b:s. Negative
+/// bounds count from the end, those beyond an end are clamped, and steps may be negative.
+struct Slice {
+  Slice() = default;
+  Slice(std::optional<int64_t> start, std::optional<int64_t> stop, int64_t step = 1)
+      : start(start), stop(stop), step(step) {}
+  std::optional<int64_t> start, stop;
+  int64_t step = 1;
+};
+
+/// Beside indices and slices: an axis of size 1, and all axes that nothing is said about.
+enum class IndexMark : uint8_t { kNewAxis, kEllipsis };
+inline constexpr IndexMark kNewAxis = IndexMark::kNewAxis, kEllipsis = IndexMark::kEllipsis;
+
+/// One entry of `x[{…}]`.
+struct Index {
+  template <WholeNumber T>
+  Index(T index) : range(static_cast<int64_t>(index), {}), single(true) {}  // NOLINT
+  Index(const Slice& range) : range(range) {}                               // NOLINT
+  Index(IndexMark mark) : mark(mark) {}                                     // NOLINT
+  Slice range;  ///< begins at the index, if `single`
+  bool single = false;
+  std::optional<IndexMark> mark = {};
+};
+
+/// Walks over x[0], x[1], …
+template <class T>
+class ElementIterator {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = T;
+  using difference_type = int64_t;
+  using pointer = void;
+  using reference = T;
+  ElementIterator(T of, int64_t at) : of_(std::move(of)), at_(at) {}
+  T operator*() const { return of_[at_]; }
+  ElementIterator& operator++() {
+    ++at_;
+    return *this;
+  }
+  ElementIterator operator++(int) {
+    ElementIterator before = *this;
+    ++at_;
+    return before;
+  }
+  bool operator==(const ElementIterator& other) const { return at_ == other.at_; }
+
+ private:
+  T of_;
+  int64_t at_;
+};
 
 class Tensor {
  public:
@@ -170,6 +224,17 @@ class Tensor {
   Tensor operator[](int64_t index) const;
   /// The same along as many axes as there are indices: `x[{1, 2}]`.
   Tensor operator[](std::initializer_list<int64_t> indices) const;
+  /// `x[Slice(0, -1)]`, a range of the first axis.
+  Tensor operator[](const Slice& range) const { return indexed({Index(range)}); }
+  /// `x[{Slice(), 0}]`, `x[{kEllipsis, Slice({}, {}, -1)}]`, `x[{kNewAxis, 2}]`, as in NumPy.
+  template <size_t N>
+  Tensor operator[](const Index (&places)[N]) const {
+    return indexed(std::vector<Index>(places, places + N));
+  }
+  /// `for (const Tensor& row : x)`: along the first axis.
+  /// @throws ShapeError if there is none.
+  ElementIterator<Tensor> begin() const;
+  ElementIterator<Tensor> end() const;
 
   Tensor sum(const ReductionAxes& axes = {}, bool keepdims = false) const;
   Tensor mean(const ReductionAxes& axes = {}, bool keepdims = false) const;
@@ -209,9 +274,12 @@ class Tensor {
   /// "item", means that there must be one.
   void copy_elements(void* to, DType dtype, const char* operation) const;
   const void* checked_data(DType dtype) const;
+  Tensor indexed(const std::vector<Index>& places) const;
 
   TensorImpl* impl_ = nullptr;
 };
+
+inline ElementIterator<Tensor> Tensor::begin() const { return {*this, 0}; }
 
 using TensorList = std::vector<Tensor>;
 

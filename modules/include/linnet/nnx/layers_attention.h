@@ -35,10 +35,10 @@ struct AttentionCall {
 class MultiHeadAttention : public AttentionOptions {
  public:
   using Options = AttentionOptions;
-  MultiHeadAttention(int64_t num_heads, int64_t in_features, Rngs& rngs)
+  MultiHeadAttention(int64_t num_heads, int64_t in_features, RngsRef rngs)
       : MultiHeadAttention(num_heads, in_features, {}, rngs) {}
   /// @throws ValueError unless num_heads divides qkv_features and num_kv_heads divides num_heads.
-  MultiHeadAttention(int64_t num_heads, int64_t in_features, const Options& options, Rngs& rngs);
+  MultiHeadAttention(int64_t num_heads, int64_t in_features, const Options& options, RngsRef rngs);
 
   /// Self attention: x [batch..., length, in] -> [batch..., length, out].
   /// @throws ValueError if the last dimension is not in_features; ModuleError if the layer is const
@@ -93,9 +93,9 @@ class MultiHeadAttention : public AttentionOptions {
 /// Attention of a sequence to itself, with the features first.
 class SelfAttention : public MultiHeadAttention {
  public:
-  SelfAttention(int64_t features, int64_t num_heads, Rngs& rngs)
+  SelfAttention(int64_t features, int64_t num_heads, RngsRef rngs)
       : MultiHeadAttention(num_heads, features, rngs) {}
-  SelfAttention(int64_t features, int64_t num_heads, const Options& options, Rngs& rngs)
+  SelfAttention(int64_t features, int64_t num_heads, const Options& options, RngsRef rngs)
       : MultiHeadAttention(num_heads, features, options, rngs) {}
 
   Tensor operator()(const Tensor& x, const AttentionCall& call = {}) {

@@ -25,11 +25,11 @@ using ConvTransposeOptions = layers::ConvTranspose<Api>;
 class Conv : public ConvOptions {
  public:
   using Options = ConvOptions;
-  Conv(int64_t in_features, int64_t out_features, const PerDimension& kernel_size, Rngs& rngs)
+  Conv(int64_t in_features, int64_t out_features, const PerDimension& kernel_size, RngsRef rngs)
       : Conv(in_features, out_features, kernel_size, {}, rngs) {}
   /// @throws ValueError for groups that do not divide the features.
   Conv(int64_t in_features, int64_t out_features, const PerDimension& kernel_size,
-       const Options& options, Rngs& rngs);
+       const Options& options, RngsRef rngs);
 
   Tensor operator()(const Tensor& x) const;
 
@@ -48,10 +48,10 @@ class ConvTranspose : public ConvTransposeOptions {
  public:
   using Options = ConvTransposeOptions;
   ConvTranspose(int64_t in_features, int64_t out_features, const PerDimension& kernel_size,
-                Rngs& rngs)
+                RngsRef rngs)
       : ConvTranspose(in_features, out_features, kernel_size, {}, rngs) {}
   ConvTranspose(int64_t in_features, int64_t out_features, const PerDimension& kernel_size,
-                const Options& options, Rngs& rngs);
+                const Options& options, RngsRef rngs);
 
   Tensor operator()(const Tensor& x) const;
 

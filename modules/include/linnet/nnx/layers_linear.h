@@ -29,9 +29,9 @@ using EmbedOptions = layers::Embed<Api>;
 class Linear : public LinearOptions {
  public:
   using Options = LinearOptions;
-  Linear(int64_t in_features, int64_t out_features, Rngs& rngs)
+  Linear(int64_t in_features, int64_t out_features, RngsRef rngs)
       : Linear(in_features, out_features, {}, rngs) {}
-  Linear(int64_t in_features, int64_t out_features, const Options& options, Rngs& rngs);
+  Linear(int64_t in_features, int64_t out_features, const Options& options, RngsRef rngs);
 
   /// @throws ShapeError if the last dimension of x is not in_features.
   Tensor operator()(const Tensor& x) const;
@@ -48,11 +48,11 @@ class Linear : public LinearOptions {
 class LinearGeneral : public LinearGeneralOptions {
  public:
   using Options = LinearGeneralOptions;
-  LinearGeneral(const Shape& in_features, const Shape& out_features, Rngs& rngs)
+  LinearGeneral(const Shape& in_features, const Shape& out_features, RngsRef rngs)
       : LinearGeneral(in_features, out_features, {}, rngs) {}
   /// @throws ValueError unless there is one axis for each of in_features.
   LinearGeneral(const Shape& in_features, const Shape& out_features, const Options& options,
-                Rngs& rngs);
+                RngsRef rngs);
 
   /// @throws ShapeError if x does not have the sizes given.
   Tensor operator()(const Tensor& x) const;
@@ -70,10 +70,10 @@ class Einsum : public EinsumOptions {
  public:
   using Options = EinsumOptions;
   Einsum(std::string equation, const Shape& kernel_shape, const std::optional<Shape>& bias_shape,
-         Rngs& rngs)
+         RngsRef rngs)
       : Einsum(std::move(equation), kernel_shape, bias_shape, {}, rngs) {}
   Einsum(std::string equation, const Shape& kernel_shape, const std::optional<Shape>& bias_shape,
-         const Options& options, Rngs& rngs);
+         const Options& options, RngsRef rngs);
 
   /// @throws ValueError if the equation has not two operands and an explicit output.
   Tensor operator()(const Tensor& x) const;
@@ -93,9 +93,9 @@ class Einsum : public EinsumOptions {
 class Embed : public EmbedOptions {
  public:
   using Options = EmbedOptions;
-  Embed(int64_t num_embeddings, int64_t features, Rngs& rngs)
+  Embed(int64_t num_embeddings, int64_t features, RngsRef rngs)
       : Embed(num_embeddings, features, {}, rngs) {}
-  Embed(int64_t num_embeddings, int64_t features, const Options& options, Rngs& rngs);
+  Embed(int64_t num_embeddings, int64_t features, const Options& options, RngsRef rngs);
 
   /// @throws DTypeError unless the indices are integers.
   Tensor operator()(const Tensor& indices) const;

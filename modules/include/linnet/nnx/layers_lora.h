@@ -33,7 +33,7 @@ namespace detail {
 class LoRAFactors {
  public:
   LoRAFactors(int64_t in_features, int64_t rank, int64_t out_features, const LoRAOptions& options,
-              Rngs& rngs);
+              RngsRef rngs);
   /// x [..., in] · lora_a · lora_b, [..., out].
   Tensor product(const Tensor& x) const;
 
@@ -54,15 +54,15 @@ struct NoBase {};
 template <class Base = detail::NoBase>
 class LoRA : public detail::LoRAFactors {
  public:
-  LoRA(int64_t in_features, int64_t rank, int64_t out_features, Rngs& rngs)
+  LoRA(int64_t in_features, int64_t rank, int64_t out_features, RngsRef rngs)
       : LoRA(in_features, rank, out_features, LoRAOptions(), rngs) {}
   LoRA(int64_t in_features, int64_t rank, int64_t out_features, const LoRAOptions& options,
-       Rngs& rngs)
+       RngsRef rngs)
       : LoRAFactors(in_features, rank, out_features, options, rngs) {}
-  LoRA(int64_t in_features, int64_t rank, int64_t out_features, Base base, Rngs& rngs)
+  LoRA(int64_t in_features, int64_t rank, int64_t out_features, Base base, RngsRef rngs)
       : LoRA(in_features, rank, out_features, std::move(base), {}, rngs) {}
   LoRA(int64_t in_features, int64_t rank, int64_t out_features, Base base,
-       const LoRAOptions& options, Rngs& rngs)
+       const LoRAOptions& options, RngsRef rngs)
       : LoRAFactors(in_features, rank, out_features, options, rngs), base_module(std::move(base)) {}
 
   /// Further arguments are the base's.
@@ -95,20 +95,20 @@ class LoRA : public detail::LoRAFactors {
     }
   }
 };
-LoRA(int64_t, int64_t, int64_t, Rngs&) -> LoRA<>;
-LoRA(int64_t, int64_t, int64_t, const LoRAOptions&, Rngs&) -> LoRA<>;
+LoRA(int64_t, int64_t, int64_t, RngsRef) -> LoRA<>;
+LoRA(int64_t, int64_t, int64_t, const LoRAOptions&, RngsRef) -> LoRA<>;
 template <class Base>
-LoRA(int64_t, int64_t, int64_t, Base, Rngs&) -> LoRA<Base>;
+LoRA(int64_t, int64_t, int64_t, Base, RngsRef) -> LoRA<Base>;
 template <class Base>
-LoRA(int64_t, int64_t, int64_t, Base, const LoRAOptions&, Rngs&) -> LoRA<Base>;
+LoRA(int64_t, int64_t, int64_t, Base, const LoRAOptions&, RngsRef) -> LoRA<Base>;
 
 /// A Linear, under whose paths are those of one, with a LoRA `lora` beside it (N-132).
 class LoRALinear : public Linear {
  public:
-  LoRALinear(int64_t in_features, int64_t out_features, int64_t rank, Rngs& rngs)
+  LoRALinear(int64_t in_features, int64_t out_features, int64_t rank, RngsRef rngs)
       : LoRALinear(in_features, out_features, rank, {}, {}, rngs) {}
   LoRALinear(int64_t in_features, int64_t out_features, int64_t rank, const LinearOptions& linear,
-             const LoRAOptions& options, Rngs& rngs)
+             const LoRAOptions& options, RngsRef rngs)
       : Linear(in_features, out_features, linear, rngs),
         lora(in_features, rank, out_features, options, rngs) {}
 

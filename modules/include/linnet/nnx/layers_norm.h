@@ -34,8 +34,8 @@ using DropoutOptions = layers::Dropout<Api>;
 class BatchNorm : public BatchNormOptions {
  public:
   using Options = BatchNormOptions;
-  BatchNorm(int64_t num_features, Rngs& rngs) : BatchNorm(num_features, {}, rngs) {}
-  BatchNorm(int64_t num_features, const Options& options, Rngs& rngs);
+  BatchNorm(int64_t num_features, RngsRef rngs) : BatchNorm(num_features, {}, rngs) {}
+  BatchNorm(int64_t num_features, const Options& options, RngsRef rngs);
 
   /// The argument goes before the member of the same name.
   Tensor operator()(const Tensor& x, std::optional<bool> use_running_average_of_call = {},
@@ -56,8 +56,8 @@ class BatchNorm : public BatchNormOptions {
 class LayerNorm : public LayerNormOptions {
  public:
   using Options = LayerNormOptions;
-  LayerNorm(int64_t num_features, Rngs& rngs) : LayerNorm(num_features, {}, rngs) {}
-  LayerNorm(int64_t num_features, const Options& options, Rngs& rngs);
+  LayerNorm(int64_t num_features, RngsRef rngs) : LayerNorm(num_features, {}, rngs) {}
+  LayerNorm(int64_t num_features, const Options& options, RngsRef rngs);
 
   Tensor operator()(const Tensor& x, const Tensor& mask = {}) const;
 
@@ -71,8 +71,8 @@ class LayerNorm : public LayerNormOptions {
 class RMSNorm : public RMSNormOptions {
  public:
   using Options = RMSNormOptions;
-  RMSNorm(int64_t num_features, Rngs& rngs) : RMSNorm(num_features, {}, rngs) {}
-  RMSNorm(int64_t num_features, const Options& options, Rngs& rngs);
+  RMSNorm(int64_t num_features, RngsRef rngs) : RMSNorm(num_features, {}, rngs) {}
+  RMSNorm(int64_t num_features, const Options& options, RngsRef rngs);
 
   Tensor operator()(const Tensor& x, const Tensor& mask = {}) const;
 
@@ -87,10 +87,10 @@ class RMSNorm : public RMSNormOptions {
 class GroupNorm : public GroupNormOptions {
  public:
   using Options = GroupNormOptions;
-  GroupNorm(int64_t num_features, Rngs& rngs) : GroupNorm(num_features, {}, rngs) {}
+  GroupNorm(int64_t num_features, RngsRef rngs) : GroupNorm(num_features, {}, rngs) {}
   /// @throws ValueError unless exactly one of num_groups and group_size is given and divides the
   /// features.
-  GroupNorm(int64_t num_features, const Options& options, Rngs& rngs);
+  GroupNorm(int64_t num_features, const Options& options, RngsRef rngs);
 
   Tensor operator()(const Tensor& x, const Tensor& mask = {}) const;
 
@@ -104,8 +104,8 @@ class GroupNorm : public GroupNormOptions {
 class InstanceNorm : public InstanceNormOptions {
  public:
   using Options = InstanceNormOptions;
-  InstanceNorm(int64_t num_features, Rngs& rngs) : InstanceNorm(num_features, {}, rngs) {}
-  InstanceNorm(int64_t num_features, const Options& options, Rngs& rngs);
+  InstanceNorm(int64_t num_features, RngsRef rngs) : InstanceNorm(num_features, {}, rngs) {}
+  InstanceNorm(int64_t num_features, const Options& options, RngsRef rngs);
 
   /// @throws ValueError if the first axis is a feature axis.
   Tensor operator()(const Tensor& x, const Tensor& mask = {}) const;
@@ -122,8 +122,8 @@ class Dropout : public DropoutOptions {
  public:
   using Options = DropoutOptions;
   /// Forks the stream `rng_collection` of `rngs`, which uses up one key.
-  Dropout(double rate, Rngs& rngs) : Dropout(rate, {}, rngs) {}
-  Dropout(double rate, const Options& options, Rngs& rngs);
+  Dropout(double rate, RngsRef rngs) : Dropout(rate, {}, rngs) {}
+  Dropout(double rate, const Options& options, RngsRef rngs);
   /// Without a stream of its own: calls must bring one.
   explicit Dropout(double rate, const Options& options = {}) : Options(options), rate(rate) {}
 
@@ -135,7 +135,7 @@ class Dropout : public DropoutOptions {
   /// @throws ModuleError if numbers are needed, which would advance the stream.
   Tensor operator()(const Tensor& x, std::optional<bool> deterministic_of_call = {}) const;
   /// With the next key of the stream `rng_collection` of `rngs_of_call`.
-  Tensor operator()(const Tensor& x, Rngs& rngs_of_call,
+  Tensor operator()(const Tensor& x, RngsRef rngs_of_call,
                     std::optional<bool> deterministic_of_call = {}) const;
   /// With the next key of a stream.
   Tensor operator()(const Tensor& x, RngStream& stream,

@@ -72,9 +72,9 @@ using BidirectionalOptions = layers::BidirectionalSettings<Api>;
 class LSTMCell : public LSTMCellOptions {
  public:
   using Options = LSTMCellOptions;
-  LSTMCell(int64_t in_features, int64_t hidden_features, Rngs& rngs)
+  LSTMCell(int64_t in_features, int64_t hidden_features, RngsRef rngs)
       : LSTMCell(in_features, hidden_features, {}, rngs) {}
-  LSTMCell(int64_t in_features, int64_t hidden_features, const Options& options, Rngs& rngs);
+  LSTMCell(int64_t in_features, int64_t hidden_features, const Options& options, RngsRef rngs);
 
   std::pair<LSTMCarry, Tensor> operator()(const LSTMCarry& carry, const Tensor& x) const;
   /// The carry before the first step, [batch..., hidden_features] each, from two keys of the
@@ -82,9 +82,9 @@ class LSTMCell : public LSTMCellOptions {
   LSTMCarry initialize_carry(const Shape& input_shape, RngStream& stream,
                              const layers::CarryInit& carry_init = {}) const;
   /// From the stream `carry`.
-  LSTMCarry initialize_carry(const Shape& input_shape, Rngs& streams,
+  LSTMCarry initialize_carry(const Shape& input_shape, RngsRef streams,
                              const layers::CarryInit& carry_init = {}) const {
-    return initialize_carry(input_shape, streams.stream("carry"), carry_init);
+    return initialize_carry(input_shape, streams->stream("carry"), carry_init);
   }
   /// From the cell's own stream. @throws ValueError unless it was made with `keep_rngs`.
   LSTMCarry initialize_carry(const Shape& input_shape);
@@ -102,18 +102,18 @@ class LSTMCell : public LSTMCellOptions {
 class OptimizedLSTMCell : public OptimizedLSTMCellOptions {
  public:
   using Options = OptimizedLSTMCellOptions;
-  OptimizedLSTMCell(int64_t in_features, int64_t hidden_features, Rngs& rngs)
+  OptimizedLSTMCell(int64_t in_features, int64_t hidden_features, RngsRef rngs)
       : OptimizedLSTMCell(in_features, hidden_features, {}, rngs) {}
   OptimizedLSTMCell(int64_t in_features, int64_t hidden_features, const Options& options,
-                    Rngs& rngs);
+                    RngsRef rngs);
 
   std::pair<LSTMCarry, Tensor> operator()(const LSTMCarry& carry, const Tensor& x) const;
   /// As of LSTMCell.
   LSTMCarry initialize_carry(const Shape& input_shape, RngStream& stream,
                              const layers::CarryInit& carry_init = {}) const;
-  LSTMCarry initialize_carry(const Shape& input_shape, Rngs& streams,
+  LSTMCarry initialize_carry(const Shape& input_shape, RngsRef streams,
                              const layers::CarryInit& carry_init = {}) const {
-    return initialize_carry(input_shape, streams.stream("carry"), carry_init);
+    return initialize_carry(input_shape, streams->stream("carry"), carry_init);
   }
   LSTMCarry initialize_carry(const Shape& input_shape);
 
@@ -128,18 +128,18 @@ class OptimizedLSTMCell : public OptimizedLSTMCellOptions {
 class SimpleCell : public SimpleCellOptions {
  public:
   using Options = SimpleCellOptions;
-  SimpleCell(int64_t in_features, int64_t hidden_features, Rngs& rngs)
+  SimpleCell(int64_t in_features, int64_t hidden_features, RngsRef rngs)
       : SimpleCell(in_features, hidden_features, {}, rngs) {}
-  SimpleCell(int64_t in_features, int64_t hidden_features, const Options& options, Rngs& rngs);
+  SimpleCell(int64_t in_features, int64_t hidden_features, const Options& options, RngsRef rngs);
 
   std::pair<Tensor, Tensor> operator()(const Tensor& h, const Tensor& x) const;
   /// The carry before the first step, [batch..., hidden_features], from one key of the stream; made
   /// by `carry_init` if given, else as the options say.
   Tensor initialize_carry(const Shape& input_shape, RngStream& stream,
                           const layers::CarryInit& carry_init = {}) const;
-  Tensor initialize_carry(const Shape& input_shape, Rngs& streams,
+  Tensor initialize_carry(const Shape& input_shape, RngsRef streams,
                           const layers::CarryInit& carry_init = {}) const {
-    return initialize_carry(input_shape, streams.stream("carry"), carry_init);
+    return initialize_carry(input_shape, streams->stream("carry"), carry_init);
   }
   /// From the cell's own stream. @throws ValueError unless it was made with `keep_rngs`.
   Tensor initialize_carry(const Shape& input_shape);
@@ -156,17 +156,17 @@ class SimpleCell : public SimpleCellOptions {
 class GRUCell : public GRUCellOptions {
  public:
   using Options = GRUCellOptions;
-  GRUCell(int64_t in_features, int64_t hidden_features, Rngs& rngs)
+  GRUCell(int64_t in_features, int64_t hidden_features, RngsRef rngs)
       : GRUCell(in_features, hidden_features, {}, rngs) {}
-  GRUCell(int64_t in_features, int64_t hidden_features, const Options& options, Rngs& rngs);
+  GRUCell(int64_t in_features, int64_t hidden_features, const Options& options, RngsRef rngs);
 
   std::pair<Tensor, Tensor> operator()(const Tensor& h, const Tensor& x) const;
   /// As of SimpleCell.
   Tensor initialize_carry(const Shape& input_shape, RngStream& stream,
                           const layers::CarryInit& carry_init = {}) const;
-  Tensor initialize_carry(const Shape& input_shape, Rngs& streams,
+  Tensor initialize_carry(const Shape& input_shape, RngsRef streams,
                           const layers::CarryInit& carry_init = {}) const {
-    return initialize_carry(input_shape, streams.stream("carry"), carry_init);
+    return initialize_carry(input_shape, streams->stream("carry"), carry_init);
   }
   Tensor initialize_carry(const Shape& input_shape);
 
@@ -182,17 +182,17 @@ class GRUCell : public GRUCellOptions {
 class MGUCell : public MGUCellOptions {
  public:
   using Options = MGUCellOptions;
-  MGUCell(int64_t in_features, int64_t hidden_features, Rngs& rngs)
+  MGUCell(int64_t in_features, int64_t hidden_features, RngsRef rngs)
       : MGUCell(in_features, hidden_features, {}, rngs) {}
-  MGUCell(int64_t in_features, int64_t hidden_features, const Options& options, Rngs& rngs);
+  MGUCell(int64_t in_features, int64_t hidden_features, const Options& options, RngsRef rngs);
 
   std::pair<Tensor, Tensor> operator()(const Tensor& h, const Tensor& x) const;
   /// As of SimpleCell.
   Tensor initialize_carry(const Shape& input_shape, RngStream& stream,
                           const layers::CarryInit& carry_init = {}) const;
-  Tensor initialize_carry(const Shape& input_shape, Rngs& streams,
+  Tensor initialize_carry(const Shape& input_shape, RngsRef streams,
                           const layers::CarryInit& carry_init = {}) const {
-    return initialize_carry(input_shape, streams.stream("carry"), carry_init);
+    return initialize_carry(input_shape, streams->stream("carry"), carry_init);
   }
   Tensor initialize_carry(const Shape& input_shape);
 
@@ -210,18 +210,18 @@ class ConvLSTMCell : public ConvLSTMCellOptions {
   using Options = ConvLSTMCellOptions;
   /// @param kernel_size one number per spatial dimension.
   ConvLSTMCell(int64_t in_features, int64_t hidden_features, const PerDimension& kernel_size,
-               Rngs& rngs)
+               RngsRef rngs)
       : ConvLSTMCell(in_features, hidden_features, kernel_size, {}, rngs) {}
   ConvLSTMCell(int64_t in_features, int64_t hidden_features, const PerDimension& kernel_size,
-               const Options& options, Rngs& rngs);
+               const Options& options, RngsRef rngs);
 
   std::pair<LSTMCarry, Tensor> operator()(const LSTMCarry& carry, const Tensor& x) const;
   /// As of LSTMCell, [batch..., spatial..., hidden_features] each.
   LSTMCarry initialize_carry(const Shape& input_shape, RngStream& stream,
                              const layers::CarryInit& carry_init = {}) const;
-  LSTMCarry initialize_carry(const Shape& input_shape, Rngs& streams,
+  LSTMCarry initialize_carry(const Shape& input_shape, RngsRef streams,
                              const layers::CarryInit& carry_init = {}) const {
-    return initialize_carry(input_shape, streams.stream("carry"), carry_init);
+    return initialize_carry(input_shape, streams->stream("carry"), carry_init);
   }
   LSTMCarry initialize_carry(const Shape& input_shape);
   int64_t num_feature_axes() const;
@@ -299,10 +299,10 @@ class RNN : public RNNOptions {
         cell(std::move(cell)),
         rngs(detail::carry_stream(options.keep_rngs, nullptr)) {}
   /// Forks the stream `carry`.
-  RNN(Cell cell, const Options& options, Rngs& rngs)
+  RNN(Cell cell, const Options& options, RngsRef rngs)
       : Options(options),
         cell(std::move(cell)),
-        rngs(detail::carry_stream(options.keep_rngs, &rngs)) {}
+        rngs(detail::carry_stream(options.keep_rngs, &*rngs)) {}
 
   /// @throws ShapeError if x has too few dimensions or the lengths are not those of its batch;
   /// ValueError if a carry is needed and there is no stream.
@@ -411,11 +411,11 @@ class Bidirectional : public BidirectionalOptions {
         backward_rnn(std::move(backward_rnn)),
         rngs(detail::carry_stream(options.keep_rngs, nullptr)) {}
   /// Forks the stream `carry`.
-  Bidirectional(Forward forward_rnn, Backward backward_rnn, const Options& options, Rngs& rngs)
+  Bidirectional(Forward forward_rnn, Backward backward_rnn, const Options& options, RngsRef rngs)
       : Options(options),
         forward_rnn(std::move(forward_rnn)),
         backward_rnn(std::move(backward_rnn)),
-        rngs(detail::carry_stream(options.keep_rngs, &rngs)) {}
+        rngs(detail::carry_stream(options.keep_rngs, &*rngs)) {}
 
   auto operator()(const Tensor& x, const Call& call = {}) { return run(*this, x, call).second; }
   auto operator()(const Tensor& x, const Call& call = {}) const {

@@ -34,8 +34,8 @@ class Sequential {
   }
   /// Layers that take Rngs after their arguments get `rngs`.
   template <class... A>
-  auto call(Rngs& rngs, A&&... args) {
-    return run<0>(*this, &rngs, std::forward<A>(args)...);
+  auto call(RngsRef rngs, A&&... args) {
+    return run<0>(*this, &*rngs, std::forward<A>(args)...);
   }
 
   std::tuple<Layers...> layers;

@@ -3,6 +3,7 @@
 //   nnx::Rngs rngs(0);                          // a stream `default`
 //   nnx::Rngs two{{"params", 0}, {"dropout", 1}};
 //   Key k = two.next("params");                 // fold_in(key, count), then count + 1
+//   nnx::Linear up(2, 3, nnx::Rngs(0));         // a temporary serves where a layer is made
 //   nnx::reseed(model, {{"dropout", 7}});
 #pragma once
 
@@ -83,6 +84,25 @@ class Rngs {
 
  private:
   std::vector<std::pair<std::string, RngStream>> streams_;
+};
+
+/// Streams lent to a constructor or a call: those of a name, whose counts advance there, or of a
+/// temporary. For parameters only.
+///
+///   struct Mlp {
+///     Mlp(int64_t in, nnx::RngsRef rngs) : up(in, 256, rngs), down(256, 10, rngs) {}
+///   };
+///   Mlp model(784, nnx::Rngs(0));
+class RngsRef {
+ public:
+  RngsRef(Rngs& rngs) : rngs_(&rngs) {}      // NOLINT(runtime/explicit)
+  RngsRef(Rngs&& rngs) : rngs_(&rngs) {}     // NOLINT(runtime/explicit)
+  operator Rngs&() const { return *rngs_; }  // NOLINT(runtime/explicit)
+  Rngs& operator*() const { return *rngs_; }
+  Rngs* operator->() const { return rngs_; }
+
+ private:
+  Rngs* rngs_;
 };
 
 namespace detail {

@@ -2,7 +2,7 @@
 // …) and metadata.
 //
 //   nnx::Param w(random::normal(key, {32, 64}));
-//   Tensor y = matmul(x, w);                 // converts to its value
+//   Tensor y = matmul(x, w);                 // converts to its value; w.shape(), w[0], w->sum()
 //   w = w.value() * 0.9f;                    // writes; programs that captured w see it
 //
 // Construction moves identity, assignment moves values: a copy is a new variable with the same
@@ -85,11 +85,28 @@ class Variable {
   void set_raw_value(state::Value value);
 
   Shape shape() const { return value().shape(); }
+  int64_t shape(int64_t axis) const { return value().shape(axis); }
   DType dtype() const { return value().dtype(); }
   size_t rank() const { return value().rank(); }
   int64_t size() const { return value().size(); }
   /// Of the value, as `Tensor::operator[]`.
   Tensor operator[](int64_t index) const { return value()[index]; }
+  Tensor operator[](std::initializer_list<int64_t> indices) const { return value()[indices]; }
+  Tensor operator[](const Slice& range) const { return value()[range]; }
+  template <size_t N>
+  Tensor operator[](const Index (&places)[N]) const {
+    return value()[places];
+  }
+  ElementIterator<Tensor> begin() const { return value().begin(); }
+  ElementIterator<Tensor> end() const { return value().end(); }
+  /// Every other member of the value: `w->T()`, `w->sum()`, `w->to_vector<float>()`.
+  auto operator->() const {
+    struct {
+      Tensor tensor;
+      const Tensor* operator->() const { return &tensor; }
+    } held{value()};
+    return held;
+  }
   const VariableType& type() const { return *cell_->type; }
   const Metadata& metadata() const { return cell_->metadata; }
   void set_metadata(std::string_view name, MetadataValue value);
@@ -99,6 +116,10 @@ class Variable {
  private:
   VariableCellPtr cell_;
 };
+
+/// `Param(Tensor([1, 2], f32[2]), 8 bytes, {tag="a"})`: kind, value, and metadata if there are.
+std::string to_string(const Variable& variable);
+std::ostream& operator<<(std::ostream& stream, const Variable& variable);
 
 /// While one is alive, errors and recorded operations carry the place of the layer that owns the
 /// variable, as of the last `split`, `state`, `value_and_grad`, mode change or optimiser that saw

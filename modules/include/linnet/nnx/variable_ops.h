@@ -14,21 +14,10 @@
 namespace linnet::nnx {
 
 // Found for variables, whose namespace is this one.
-using linnet::operator+;
-using linnet::operator-;
-using linnet::operator*;
-using linnet::operator/;
-using linnet::operator%;
-using linnet::operator==;
-using linnet::operator!=;
-using linnet::operator<;
-using linnet::operator<=;
-using linnet::operator>;
-using linnet::operator>=;
-using linnet::operator&;
-using linnet::operator|;
-using linnet::operator^;
-using linnet::operator~;
+using linnet::operator+, linnet::operator-, linnet::operator*, linnet::operator/, linnet::operator%,
+    linnet::operator==, linnet::operator!=, linnet::operator<, linnet::operator<=,
+    linnet::operator>, linnet::operator>=, linnet::operator&, linnet::operator|, linnet::operator^,
+    linnet::operator~;
 
 template <class V>
 concept IsVariable = std::is_base_of_v<Variable, V>;

@@ -2,7 +2,9 @@
 // their values.
 #include <sstream>
 
-#include "linnet/linnet.h"
+#include "linnet/nnx.h"
+#include "linnet/nnx/layers_lora.h"
+#include "linnet/summary.h"
 #include "tests/modules/layers_support.h"
 
 namespace linnet {

@@ -4,6 +4,7 @@
 
 #include "linnet/nnx.h"
 #include "tests/modules/layers_support.h"
+#include "tests/ops/random_support.h"
 
 namespace linnet {
 namespace {

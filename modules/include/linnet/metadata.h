@@ -128,9 +128,11 @@ Metadata remove_axis(const Metadata& metadata, int64_t position, const Metadata&
 /// `rank`.
 size_t axis_count(const Metadata& metadata, size_t rank);
 
-/// What stands for a tensor (a variable of either API, a leaf of a dictionary) prints as one.
+/// What stands for a tensor (a functional variable, a leaf of a dictionary) prints as one, unless
+/// it says that it has a text of its own.
 template <class T>
-  requires requires(const T& holder) { holder.operator Tensor(); }
+  requires requires(const T& holder) { holder.operator Tensor(); } &&
+           (!requires { typename T::HasOwnText; })
 std::ostream& operator<<(std::ostream& stream, const T& holder) {
   return stream << holder.operator Tensor();
 }

@@ -53,6 +53,7 @@ bool keeps_shape(const VariableType& type);
 
 class Variable {
  public:
+  using HasOwnText = void;  ///< it does not print as the tensor that it holds
   static const VariableType& static_type();
 
   explicit Variable(state::Value value, Metadata metadata = {});

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "core/control/loops.h"
+#include "core/ops/callback.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
@@ -144,6 +145,15 @@ Flags active_results(const Graph& graph, const Flags& active) {
   }
   for (ValueId id : graph.outputs) out.push_back(carries[id]);
   return out;
+}
+
+void refuse_input_output(const char* construct, const Graph& body) {
+  if (!has_input_output(body)) return;
+  fail<TraceError>(
+      "{}: io_callback stands where only some elements of the batch come, and vmap runs it for "
+      "all\n"
+      "  hint: call it outside, or give it what tells the elements apart and use debug::callback",
+      construct);
 }
 
 Program::Batched batched_body(const Program& body, const Flags& batched, const BatchTrace& trace) {

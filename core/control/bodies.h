@@ -26,6 +26,10 @@ ProgramPtr single_node_program(const Primitive& primitive, ParamsRef params, Inp
 /// Which results may depend, by differentiable steps, on the operands that are marked.
 Flags active_results(const Graph& graph, const Flags& active);
 
+/// For bodies that run for elements of a batch that have not asked for it.
+/// @throws TraceError naming `construct` if the body calls functions by `io_callback`.
+void refuse_input_output(const char* construct, const Graph& body);
+
 /// The batched form of a body as `trace` batches it, and a text that tells traces apart.
 Program::Batched batched_body(const Program& body, const Flags& batched, const BatchTrace& trace);
 std::string batch_key(const BatchTrace& trace);

@@ -195,7 +195,10 @@ TensorList select_of_all(BatchTrace& trace, const CondParams& p, const BatchedOp
 TensorList cond_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
   const CondParams& p = params.as<CondParams>();
   const BatchedOperands operands(trace, inputs);
-  if (operands.batched[0]) return select_of_all(trace, p, operands);
+  if (operands.batched[0]) {
+    for (const ProgramPtr& branch : p.branches) refuse_input_output("cond", branch->graph());
+    return select_of_all(trace, p, operands);
+  }
   const Flags batched(operands.batched.begin() + 1, operands.batched.end());
   const Flags marked = united(
       p, [&](const Program& branch) { return batched_body(branch, batched, trace).results; });

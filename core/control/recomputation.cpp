@@ -5,6 +5,7 @@
 
 #include "core/control/loops.h"
 #include "core/ops/arithmetic.h"
+#include "core/ops/callback.h"
 #include "core/ops/conv.h"
 #include "core/ops/dot.h"
 
@@ -70,7 +71,9 @@ struct Marks {
 
  private:
   void mark(const Graph::Node& node, size_t n, const CheckpointPolicy& policy) {
-    const bool keep = std::any_of(policy.rules.begin(), policy.rules.end(),
+    // What has an effect is not done again.
+    const bool keep = is_effect(*node.primitive) ||
+                      std::any_of(policy.rules.begin(), policy.rules.end(),
                                   [&](const auto& rule) { return keeps(rule, node); });
     for (ValueId id : node.outputs) {
       producer[id] = static_cast<int64_t>(n);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/ops/callback.h"
 #include "core/ops/creation.h"
 #include "core/trace/operands.h"
 #include "linnet/detail/format.h"
@@ -16,8 +17,9 @@ Flags invariant_values(const Graph& graph, size_t constants) {
   for (size_t i = 0; i < constants; ++i) out[graph.inputs[i]] = 1;
   for (const auto& [id, value] : graph.constants) out[id] = 1;
   for (const Graph::Node& node : graph.nodes) {
-    const bool all = std::all_of(node.inputs.begin(), node.inputs.end(),
-                                 [&](ValueId id) { return out[id] != 0; });
+    // What has an effect is done in its turn, and never again.
+    const bool all = !has_effects(node) && std::all_of(node.inputs.begin(), node.inputs.end(),
+                                                       [&](ValueId id) { return out[id] != 0; });
     for (ValueId id : node.outputs) out[id] = all;
   }
   return out;
@@ -52,8 +54,9 @@ void ReverseScan::classify_residuals(const Graph& graph) {
   body.outputs.resize(results_);
   computed.inputs.resize(constants_);
   computed.outputs.clear();
-  std::erase_if(computed.nodes,
-                [&](const Graph::Node& node) { return !invariant[node.outputs.at(0)]; });
+  std::erase_if(computed.nodes, [&](const Graph::Node& node) {
+    return node.outputs.empty() || !invariant[node.outputs[0]];
+  });
   using Kind = Residual::Kind;
   for (size_t r = results_; r < graph.outputs.size(); ++r) {
     const ValueId id = graph.outputs[r];

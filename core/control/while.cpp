@@ -152,6 +152,8 @@ BatchedWhile batched_while(const WhileParams& p, const Flags& batched, const Bat
   };
   Program::Batched condition = condition_of(carry);
   if (condition.results[0]) {
+    refuse_input_output("while_loop", p.condition->graph());
+    refuse_input_output("while_loop", p.body->graph());
     carry.assign(carry.size(), 1);
     condition = condition_of(carry);
     return turn_together(p, condition, body_of(carry), carry, trace.size());

@@ -2,7 +2,11 @@
 
 #include <algorithm>
 
+#include "core/base/watch.h"
 #include "core/exec/control_step.h"
+#include "core/graph/fused_elementwise.h"
+#include "core/ops/shape_ops.h"
+#include "core/profile/events.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/detail/format.h"
@@ -75,6 +79,7 @@ void Code::add_steps() {
           {.step = &lowered, .inputs = inputs, .outputs = outputs, .workspace = workspace});
       continue;
     }
+    lowered_.push_back(&lowered);
     steps_.push_back({.kernel = lowered.kernel.prepared.get(),
                       .run = lowered.kernel.implementation->run,
                       .request = &lowered.request->request(),
@@ -90,7 +95,7 @@ void Code::add_runner(size_t first) {
   if (first == steps_.size()) return;
   auto runner = back_end_.make_runner(program_.device, std::span(steps_).subspan(first));
   scratch_words_ = std::max(scratch_words_, runner->scratch_words());
-  parts_.push_back({.runner = std::move(runner)});
+  parts_.push_back({.runner = std::move(runner), .first = first, .count = steps_.size() - first});
 }
 
 namespace {
@@ -111,14 +116,77 @@ Tensor borrow(Device device, uint64_t address, const Place& place) {
 }  // namespace
 
 void Code::run(uint64_t* bases) const {
-  for (const Part& part : parts_) {
-    if (part.runner)
-      part.runner->run({bases, base_count_}, bases + base_count_);
-    else if (part.step->control)
-      run_control(part, bases);
-    else
-      evaluate_part(part, bases);
+  if (watched() && profile::tracing()) [[unlikely]]
+    return run_traced(bases);
+  for (const Part& part : parts_) run_part(part, bases);
+}
+
+void Code::run_part(const Part& part, uint64_t* bases) const {
+  if (part.runner)
+    part.runner->run({bases, base_count_}, bases + base_count_);
+  else if (part.step->control)
+    run_control(part, bases);
+  else
+    evaluate_part(part, bases);
+}
+
+namespace {
+
+/// Of a cluster the operations that it is made of: `mul, add, tanh`.
+std::string name_of(const LoweredStep& step) {
+  if (step.primitive != &fused_elementwise_primitive()) return step.primitive->name;
+  std::string out;
+  for (const Graph::Node& node : step.params.as<FusedElementwiseParams>().body->nodes) {
+    if (node.primitive == &broadcast_in_dim_primitive()) continue;
+    if (!out.empty()) out += ", ";
+    out += node.primitive->name;
   }
+  return out;
+}
+
+std::string types_of(const std::vector<Place>& places) {
+  std::string out;
+  for (const Place& place : places) {
+    if (!out.empty()) out += ", ";
+    out += to_string(TensorType{place.dtype, place.shape});
+  }
+  return out;
+}
+
+profile::Facts facts_of(const LoweredStep& step) {
+  return {.name = name_of(step),
+          .path = step.path,
+          .types = types_of(step.inputs) + " -> " + types_of(step.outputs),
+          .kernel = step.kernel.implementation ? step.kernel.implementation->name : ""};
+}
+
+}  // namespace
+
+/// Every step with an event, which ends when its work is done.
+void Code::run_traced(uint64_t* bases) const {
+  std::vector<uint64_t> scratch;
+  for (const Part& part : parts_) {
+    if (!part.runner) {
+      const profile::Event event("step", [&] { return facts_of(*part.step); });
+      run_part(part, bases);
+      continue;
+    }
+    for (size_t s = part.first; s < part.first + part.count; ++s) {
+      const ProgramRunner& runner = runner_of(s);
+      scratch.resize(std::max(scratch.size(), runner.scratch_words()));
+      const profile::Event event("step", [&] { return facts_of(*lowered_[s]); });
+      runner.run({bases, base_count_}, scratch.data());
+      if (!program_.device.host()) back_end_.synchronize(program_.device);
+    }
+  }
+}
+
+const ProgramRunner& Code::runner_of(size_t step) const {
+  std::lock_guard lock(traced_mutex_);
+  traced_.resize(steps_.size());
+  std::unique_ptr<ProgramRunner>& runner = traced_[step];
+  if (!runner) runner = back_end_.make_runner(program_.device, std::span(steps_).subspan(step, 1));
+  return *runner;
 }
 
 void Code::run_control(const Part& part, uint64_t* bases) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -44,6 +45,7 @@ class Code {
     const LoweredStep* step = nullptr;
     std::span<const Address> inputs = {}, outputs = {};
     Address workspace = {};
+    size_t first = 0, count = 0;  ///< of the runner, among the steps
   };
 
   Address address_of(const Place& place) const;
@@ -51,6 +53,9 @@ class Code {
   std::span<const Address> add_addresses(const std::vector<Place>& places);
   void add_steps();
   void add_runner(size_t first);
+  void run_part(const Part& part, uint64_t* bases) const;
+  void run_traced(uint64_t* bases) const;
+  const ProgramRunner& runner_of(size_t step) const;
   void run_control(const Part& part, uint64_t* bases) const;
   void evaluate_part(const Part& part, const uint64_t* bases) const;
 
@@ -59,8 +64,12 @@ class Code {
   uint64_t configuration_;
   StoragePlan storage_;
   size_t inputs_;
-  std::vector<Address> addresses_;  // reserved at once: spans of it are kept
-  std::vector<ProgramStep> steps_;  // likewise
+  std::vector<Address> addresses_;           // reserved at once: spans of it are kept
+  std::vector<ProgramStep> steps_;           // likewise
+  std::vector<const LoweredStep*> lowered_;  ///< of the steps
+  /// One for each step, made when a trace first asks for it.
+  mutable std::mutex traced_mutex_;
+  mutable std::vector<std::unique_ptr<ProgramRunner>> traced_;
   std::vector<Part> parts_;
   size_t base_count_ = 0, scratch_words_ = 0;
   bool may_throw_ = false;

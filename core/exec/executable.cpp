@@ -4,11 +4,16 @@
 #include <mutex>
 #include <vector>
 
+#include "core/base/watch.h"
+#include "core/exec/by_operation.h"
 #include "core/exec/cost.h"
 #include "core/exec/plan.h"
+#include "core/ops/callback.h"
 #include "core/passes/options.h"
 #include "core/passes/passes.h"
+#include "core/profile/events.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/debug.h"
 #include "linnet/detail/format.h"
 #include "linnet/detail/log.h"
 
@@ -24,25 +29,42 @@ TypeList types_of_outputs(const Graph& graph) {
 class CompiledGraph final : public Executable {
  public:
   explicit CompiledGraph(const Graph& graph)
-      : options_(compile_options()),
-        output_types_(types_of_outputs(graph)),
-        graph_(optimize(graph, options_)) {
-    if (log_enabled("graph")) log_line("graph", to_string(graph_));
-    keep_plan();
-  }
+      : CompiledGraph(graph, order_effects(graph), has_effects(graph)) {}
 
   using Executable::run;
   void run(TensorList& inputs, std::span<const uint8_t> donated, const Ready& ready,
            TensorList& results) const override {
     check(inputs);
+    if (watched() && debug::nan_checks()) [[unlikely]] {
+      results = run_by_operation(recorded_, inputs);
+      if (ready) ready(results);
+      return;
+    }
     current_plan().run(inputs, donated, ready, results);
+    if (has_token_) results.pop_back();
   }
   const Graph& graph() const override { return graph_; }
   size_t arena_bytes() const override { return current_plan().arena_bytes(); }
   ProgramCost cost() const override { return cost_of(current_plan().code()); }
 
  private:
+  CompiledGraph(const Graph& recorded, const Graph& ordered, bool has_token)
+      : recorded_(recorded),
+        options_(compile_options()),
+        output_types_(types_of_outputs(ordered)),
+        graph_(optimized(ordered, options_)),
+        has_token_(has_token) {
+    if (log_enabled("graph")) log_line("graph", to_string(graph_));
+    keep_plan();
+  }
+
+  static Graph optimized(const Graph& graph, const CompileOptions& options) {
+    const profile::Event event("compile", "optimize");
+    return optimize(graph, options);
+  }
+
   void keep_plan() const {
+    const profile::Event event("compile", "prepare");
     const TraceScope isolated(nullptr);
     plans_.push_back(std::make_unique<const Plan>(graph_, output_types_, options_.memory_plan));
     plan_.store(plans_.back().get(), std::memory_order_release);
@@ -85,9 +107,11 @@ class CompiledGraph final : public Executable {
     fail<ShapeError>("compiled program: expected ({}), got ({})", wanted, given);
   }
 
+  const Graph& recorded_;
   CompileOptions options_;
   TypeList output_types_;
   Graph graph_;
+  bool has_token_;  ///< the last result is of the program alone
   mutable std::mutex mutex_;
   /// One for each configuration of the back end there was: each may be running.
   mutable std::vector<std::unique_ptr<const Plan>> plans_;

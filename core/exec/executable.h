@@ -14,8 +14,8 @@ namespace linnet {
 class Executable {
  public:
   virtual ~Executable() = default;
-  /// Is told of the results before they have values, once all memory is had: the last that may
-  /// fail.
+  /// Is told of the results (and perhaps of one more behind them) before they have values, once
+  /// all memory is had: the last that may fail but for callbacks.
   using Ready = std::function<void(const TensorList& results)>;
   /// Runs on concrete tensors of the graph's input types (strided ones are accepted). Safe to call
   /// from several threads. Results are values: nothing a caller holds changes.
@@ -39,7 +39,7 @@ class Executable {
   virtual ProgramCost cost() const = 0;
 };
 
-/// Optimises and prepares `graph` for the device of its inputs.
+/// Optimises and prepares `graph`, which must outlive the result, for the device of its inputs.
 std::shared_ptr<const Executable> compile(const Graph& graph);
 
 }  // namespace linnet

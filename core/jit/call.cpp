@@ -5,6 +5,7 @@
 #include "core/exec/executable.h"
 #include "core/jit/entry.h"
 #include "core/jit/present_value.h"
+#include "core/profile/events.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/call.h"
 #include "linnet/detail/format.h"
@@ -274,6 +275,9 @@ void JitCore::run(const EntryPtr& entry, std::span<JitArgument> arguments, const
   BorrowedInputs inputs(*memory, arguments, *entry);
   append_sources(*entry, inputs);
   check_captured(*entry, inputs.tensors);
+  const profile::Event event("call", [&] {
+    return profile::Facts{.name = entry->name.empty() ? "function" : entry->name};
+  });
   if (current_trace() == nullptr && state::current_scope() == nullptr)
     run_eagerly(*entry, *memory, inputs, fill);
   else

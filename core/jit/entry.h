@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct JitCore::Entry {
   };
 
   ProgramPtr program;
+  std::string name;  ///< of the function; may be empty
   size_t argument_leaves = 0;
   std::vector<Source> sources;
   size_t results = 0;

@@ -13,6 +13,7 @@
 #include "core/jit/present_value.h"
 #include "core/jit/recording.h"
 #include "core/jit/retrace.h"
+#include "core/profile/events.h"
 #include "core/sharding/current_mesh.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/named_axes.h"
@@ -215,9 +216,11 @@ std::vector<LeafDescription> describe(size_t arguments, const JitCore::Hooks& ho
   return out;
 }
 
+std::string function_name(const std::string& given) { return given.empty() ? "function" : given; }
+
 /// The function and the number of its program: `train_step#3`.
 std::string program_name(const std::string& function, size_t number) {
-  return fmt::format("{}#{}", function.empty() ? "function" : function, number);
+  return fmt::format("{}#{}", function_name(function), number);
 }
 
 }  // namespace
@@ -246,10 +249,14 @@ JitCore::EntryPtr JitCore::trace(std::span<JitArgument> arguments, const std::st
       cache_->traced.wait(lock);
     }
   }
+  const profile::Event event("compile", [&] {
+    return profile::Facts{.name = "trace " + function_name(cache_->options.name)};
+  });
   std::vector<TensorList> values;
   for (const JitArgument& argument : arguments) values.push_back(tree::read(argument.leaves));
   hooks.save();
   auto entry = std::make_shared<Entry>();
+  entry->name = cache_->options.name;
   Recorder recorder(arguments, values, hooks);
   SavedState saved(arguments, values, hooks);
   try {

@@ -1,6 +1,7 @@
 // Private: for whom large blocks were allocated, so that a report of exhausted memory can say it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <map>
 #include <string>
@@ -11,14 +12,16 @@ namespace linnet {
 
 class Buffer;
 
-/// Blocks below this are not worth remembering one by one.
+/// Blocks below this are not worth remembering one by one, but for a `profile::MemoryRecord`.
 inline constexpr size_t kOwnedBytes = size_t{1} << 20;
+/// Blocks from this size on are remembered now, and those that may have been at any time.
+inline constinit std::atomic<size_t> owned_bytes{kOwnedBytes}, least_owned_bytes{kOwnedBytes};
 
 /// What the thread is about to allocate for: the name of an operation, or another literal. It lasts
 /// until the next, so that setting it costs one store.
 inline constinit thread_local const char* allocating_for = nullptr;
 
-/// Remembers a block of at least `kOwnedBytes` under the path of modules and `allocating_for`;
+/// Remembers a block of at least `owned_bytes` under the path of modules and `allocating_for`;
 /// without memory for that it is forgotten.
 void note_owner(const Buffer* buffer, Device device, size_t bytes) noexcept;
 void forget_owner(const Buffer* buffer) noexcept;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/ops/arithmetic.h"
+#include "core/ops/callback.h"
 #include "core/ops/conv.h"
 #include "core/ops/dot.h"
 #include "core/ops/reduce.h"
@@ -149,6 +150,9 @@ void postpone_products(OpenScan& scan) {
   for (size_t k = 0; k < scan.carries(); ++k) {
     if (made_by[body.outputs[k]] >= 0) feeds[made_by[body.outputs[k]]] = 1;
   }
+  // What a function of the host reads is made turn by turn.
+  for (size_t n = 0; n < body.nodes.size(); ++n)
+    if (body.nodes[n].primitive == &pure_callback_primitive()) feeds[n] = 1;
   feeds = with_ancestors(body, std::move(feeds));
   const std::vector<uint8_t> follows = scan.follows();
   std::vector<uint8_t> late(body.types.size(), 0);

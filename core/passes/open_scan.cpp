@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/ops/arithmetic.h"
+#include "core/ops/callback.h"
 #include "core/passes/passes.h"
 
 namespace linnet {
@@ -89,6 +90,8 @@ std::vector<uint8_t> OpenScan::follows() const {
   for (const Graph::Node& node : body_.nodes) {
     uint8_t all = 0;
     for (ValueId id : node.inputs) all |= out[id];
+    // A function of the host is called turn by turn: it may take no batch.
+    if (node.primitive == &pure_callback_primitive()) all |= Follows::kCarry | Follows::kSequence;
     for (ValueId id : node.outputs) out[id] = all;
   }
   return out;

@@ -14,6 +14,9 @@ namespace linnet {
 /// All passes that `options` leaves on, in order.
 Graph optimize(const Graph& graph, const CompileOptions& options);
 
+/// Gives a program that calls functions with effects a last result more, on which they all depend
+/// one after the other; leaves others as they are. Comes first, and only once.
+Graph order_effects(const Graph& graph);
 /// Puts the bodies of primitives that are `is_its_body` in their places.
 Graph inline_control(const Graph& graph);
 /// Removes nodes and constants whose results nothing reads, and numbers the values anew.

@@ -23,7 +23,7 @@ Buffer* Buffer::allocate(size_t bytes, Device device) {
   buffer->data_ = static_cast<std::byte*>(allocate_within_limit(allocator, device, bytes));
   buffer->allocator_ = &allocator;
   buffer->bytes_ = bytes;
-  if (bytes >= kOwnedBytes) note_owner(buffer.get(), device, bytes);
+  if (bytes >= owned_bytes.load(std::memory_order_relaxed)) note_owner(buffer.get(), device, bytes);
   return buffer.release();
 }
 
@@ -37,7 +37,7 @@ Buffer* Buffer::wrap(void* data, size_t bytes, std::shared_ptr<const void> owner
 
 void Buffer::destroy() {
   if (allocator_) {
-    if (bytes_ >= kOwnedBytes) forget_owner(this);
+    if (bytes_ >= least_owned_bytes.load(std::memory_order_relaxed)) forget_owner(this);
     allocator_->deallocate(data_, bytes_);
   }
   delete this;

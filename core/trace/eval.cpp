@@ -127,7 +127,9 @@ TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsR
     return {transferred(inputs[0], params.as<DevicePutParams>().device)};
   TypeList types;
   if (inputs.empty()) types = primitive.infer(params, inputs);
-  const Device device = inputs.empty() ? types[0].device : inputs[0].device();
+  const Device device = !inputs.empty()  ? inputs[0].device()
+                        : !types.empty() ? types[0].device
+                                         : Device{};
   if (primitive.composite() && kernel_table(device).implementations(primitive).empty()) {
     return decomposed(primitive, inputs, params);
   }

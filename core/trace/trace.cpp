@@ -3,6 +3,9 @@
 #include <atomic>
 
 #include "core/base/per_thread.h"
+#include "core/base/watch.h"
+#include "core/debug/nans.h"
+#include "core/profile/events.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/eval.h"
 #include "linnet/detail/format.h"
@@ -89,12 +92,40 @@ bool check_operands(const Primitive& primitive, Inputs inputs) {
   return same || primitive.control() || primitive.distinct;
 }
 
+std::string types_text(Inputs tensors) {
+  std::string out;
+  for (const Tensor& x : tensors) {
+    if (!out.empty()) out += ", ";
+    out += to_string(x.type());
+  }
+  return out;
+}
+
+/// With an event in the trace and a look for NaN, if somebody wants either.
+TensorList evaluate_watched(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  TensorList results;
+  {
+    const profile::Event event("eager", [&] {
+      return profile::Facts{
+          .name = primitive.name, .path = module_path(), .types = types_text(inputs)};
+    });
+    results = evaluate(primitive, inputs, params);
+    if (profile::tracing() && !results.empty()) synchronize(results[0].device());
+  }
+  check_for_nans(primitive, inputs, results);
+  return results;
+}
+
 }  // namespace
 
 TensorList emit(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   if (!check_operands(primitive, inputs))
     return emit(primitive, on_one_device(primitive, inputs), params);
-  if (current == nullptr) return evaluate(primitive, inputs, params);
+  if (current == nullptr) {
+    if (watched()) [[unlikely]]
+      return evaluate_watched(primitive, inputs, params);
+    return evaluate(primitive, inputs, params);
+  }
   return current->process(primitive, inputs, params);
 }
 TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs,
@@ -104,7 +135,11 @@ TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs
 Tensor emit_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   if (!check_operands(primitive, inputs))
     return emit_one(primitive, on_one_device(primitive, inputs), params);
-  if (current == nullptr) return evaluate_one(primitive, inputs, params);
+  if (current == nullptr) {
+    if (watched()) [[unlikely]]
+      return std::move(evaluate_watched(primitive, inputs, params)[0]);
+    return evaluate_one(primitive, inputs, params);
+  }
   return std::move(current->process(primitive, inputs, params)[0]);
 }
 Tensor emit_one(const Primitive& primitive, std::initializer_list<Tensor> inputs,

@@ -107,7 +107,7 @@ std::vector<std::string> documents() {
   return {"README.md",      "CONTRIBUTING.md", "docs/tutorial.md",
           "docs/errors.md", "docs/design.md",  "docs/gpu-status.md",
           "docs/migration.md", "docs/data.md", "docs/weights.md", "docs/layers.md",
-          "docs/flax_pytorch_linnet.md", "docs/recipes.md"};
+          "docs/flax_pytorch_linnet.md", "docs/recipes.md", "docs/profiling.md"};
 }
 
 const std::vector<Block>& blocks() {

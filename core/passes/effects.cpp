@@ -105,7 +105,8 @@ class Threader {
     const std::vector<ValueId> said = append(graph_, graph_.nodes, condition, operands);
     node.inputs.push_back(said[0]);
     token_ = said[1];
-    node.outputs.push_back(graph_.add_value(kTokenType));
+    const TensorType flag = condition.types[condition.outputs[0]];
+    node.outputs.push_back(graph_.add_value(flag));
 
     p.body = asking_body(p);
     p.body_constants += p.condition_constants;
@@ -131,7 +132,7 @@ class Threader {
       turned.push_back(out.add_value(body.types[id]));
       out.inputs.push_back(turned.back());
     }
-    out.inputs.push_back(out.add_value(kTokenType));  // of the type of what it said
+    out.inputs.push_back(out.add_value(condition.types[condition.outputs[0]]));
     out.outputs = append(out, out.nodes, body, turned);
     asked.insert(asked.end(), out.outputs.begin(), out.outputs.end());
     out.outputs.push_back(append(out, out.nodes, condition, asked)[0]);

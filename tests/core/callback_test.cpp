@@ -78,6 +78,13 @@ Tensor checkpointed(const Tensor& x) {
   return sin(checkpoint([](const Tensor& x) { return sin(doubled(sin(x))); })(x));
 }
 
+/// The values and the type, weak or not.
+std::string text_of(const Tensor& x) {
+  std::string text = to_string(x);
+  std::erase(text, '~');
+  return text;
+}
+
 struct Case {
   const char* name;
   Unary f;
@@ -133,7 +140,7 @@ TEST(Callback, J_092_prints_once_per_call_and_in_order) {
     for (int call = 0; call < 2; ++call) {
       const Tensor y = compiled(c.x);
       EXPECT_EQ(printed.take(), c.lines) << c.name << ", jit, call " << call;
-      EXPECT_EQ(to_string(y), to_string(eager)) << c.name;
+      EXPECT_EQ(text_of(y), text_of(eager)) << c.name;
     }
   }
 }
@@ -209,7 +216,7 @@ TEST(Callback, J_092_pure_results_are_values_of_the_program) {
   *square.calls = 0;
   const Tensor ys = turns(eye(2) * 2.f, ones({3, 1, 2}));
   EXPECT_EQ(*square.calls, 3);
-  EXPECT_EQ(to_string(ys), to_string(full({3, 1, 2}, 8.f)));
+  EXPECT_EQ(text_of(ys), text_of(full({3, 1, 2}, 8.f)));
 }
 
 TEST(Callback, J_092_pure_under_vmap) {
@@ -296,7 +303,7 @@ TEST(Callback, J_092_errors) {
   });
   step(state, 1.f);
   EXPECT_THROW(step(state, 2.f), std::runtime_error);
-  EXPECT_EQ(to_string(state), to_string(full({3}, 2.f)));
+  EXPECT_EQ(text_of(state), text_of(full({3}, 2.f)));
 }
 
 }  // namespace

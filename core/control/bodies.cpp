@@ -141,7 +141,7 @@ Flags active_results(const Graph& graph, const Flags& active) {
     bool any = false;
     for (size_t i = 0; i < node.inputs.size(); ++i)
       any |= carries[node.inputs[i]] && !is_nondifferentiable(*node.primitive, i);
-    for (ValueId id : node.outputs) carries[id] = any && is_floating(graph.types[id].dtype);
+    for (ValueId id : node.outputs) carries[id] = any && is_inexact(graph.types[id].dtype);
   }
   for (ValueId id : graph.outputs) out.push_back(carries[id]);
   return out;

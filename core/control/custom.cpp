@@ -199,7 +199,7 @@ TensorList custom_vjp_jvp(JvpTrace& trace, const Params& params, Inputs inputs) 
       types, operands.tangents);
   TensorList out = std::move(forward.results);
   for (size_t k = 0; k < out.size(); ++k) {
-    if (is_floating(types[k].dtype)) out[k] = trace.lift(out[k], out_tangents[k]);
+    if (is_inexact(types[k].dtype)) out[k] = trace.lift(out[k], out_tangents[k]);
   }
   out.insert(out.end(), forward.written.begin(), forward.written.end());
   return out;
@@ -274,7 +274,7 @@ TensorList custom_jvp_jvp(JvpTrace& trace, const Params& params, Inputs inputs) 
   TensorList all = run_jvp_rule(p, operands.primals, spread(operands.tangents, operands.active));
   const size_t outputs = p.program->graph().outputs.size();
   for (size_t k = 0; k < static_cast<size_t>(p.results); ++k) {
-    if (is_floating(all[k].dtype())) all[k] = trace.lift(all[k], all[outputs + k]);
+    if (is_inexact(all[k].dtype())) all[k] = trace.lift(all[k], all[outputs + k]);
   }
   all.resize(outputs);
   return all;

@@ -117,7 +117,7 @@ TensorList ReverseScan::backward_step(Inputs operands, const Flags& given) const
     inputs.push_back((residual.varies() ? varied : fixed).take(1)[0]);
   for (size_t k = 0; k < results_; ++k) {
     const TensorType& type = results_of_body_[k];
-    if (!is_floating(type.dtype)) continue;
+    if (!is_inexact(type.dtype)) continue;
     if (k < carries_)
       inputs.push_back(active_[constants_ + k] ? carry.take(1)[0] : zeros_of(type));
     else
@@ -165,7 +165,7 @@ TensorList ReverseScan::backward(const Saved& saved, Inputs cotangents) const {
   }
   Flags given;
   for (size_t k = carries_; k < results_; ++k) {
-    const bool floating = is_floating(results_of_body_[k].dtype);
+    const bool floating = is_inexact(results_of_body_[k].dtype);
     given.push_back(floating && cotangents[k].defined());
     if (given.back()) varied.push_back(cotangents[k]);
   }

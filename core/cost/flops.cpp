@@ -75,7 +75,7 @@ int64_t leaf_flops(const Graph& graph, const Graph::Node& node) {
   if (node.inputs.empty() || is_free(node.primitive->name)) return 0;
   // Of comparisons and of what selects by them, the operands tell.
   const bool floating = std::any_of(node.inputs.begin(), node.inputs.end(),
-                                    [&](ValueId id) { return is_floating(graph.types[id].dtype); });
+                                    [&](ValueId id) { return is_inexact(graph.types[id].dtype); });
   if (!floating) return 0;
   const int64_t out = elements(graph, node.outputs[0]);
   if (node.primitive->pointwise()) return out;

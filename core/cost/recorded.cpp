@@ -45,7 +45,7 @@ int64_t vjp_flops_of(const Graph& graph) {
     const RecordingMark mark = recording_mark();
     TensorList floating;
     for (const Tensor& input : lifted) {
-      if (is_floating(input.dtype())) floating.push_back(input);
+      if (is_inexact(input.dtype())) floating.push_back(input);
     }
     ReverseCall call("vjp", floating, false);
     TensorList outputs, cotangents, out;
@@ -53,10 +53,10 @@ int64_t vjp_flops_of(const Graph& graph) {
       TensorList all = lifted;
       size_t next = 0;
       for (Tensor& input : all) {
-        if (is_floating(input.dtype())) input = call.traced()[next++];
+        if (is_inexact(input.dtype())) input = call.traced()[next++];
       }
       for (const Tensor& output : run_graph(graph, all)) {
-        if (is_floating(output.dtype())) outputs.push_back(output);
+        if (is_inexact(output.dtype())) outputs.push_back(output);
       }
     });
     for (const Tensor& output : outputs) {

@@ -28,6 +28,8 @@ inline constexpr std::array<std::pair<DType, std::string_view>, kDTypeCount> kNa
      {DType::kF16, "float16"},
      {DType::kBF16, "bfloat16"},
      {DType::kF32, "float32"},
-     {DType::kF64, "float64"}}};
+     {DType::kF64, "float64"},
+     {DType::kC64, "complex64"},
+     {DType::kC128, "complex128"}}};
 
 }  // namespace linnet::msgpack

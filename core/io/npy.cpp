@@ -25,9 +25,10 @@ struct NpyType {
   DType dtype;
 };
 constexpr NpyType kTypes[] = {
-    {"b1", DType::kBool}, {"i1", DType::kI8},  {"i2", DType::kI16}, {"i4", DType::kI32},
-    {"i8", DType::kI64},  {"u1", DType::kU8},  {"u2", DType::kU16}, {"u4", DType::kU32},
-    {"u8", DType::kU64},  {"f2", DType::kF16}, {"f4", DType::kF32}, {"f8", DType::kF64},
+    {"b1", DType::kBool}, {"i1", DType::kI8},    {"i2", DType::kI16}, {"i4", DType::kI32},
+    {"i8", DType::kI64},  {"u1", DType::kU8},    {"u2", DType::kU16}, {"u4", DType::kU32},
+    {"u8", DType::kU64},  {"f2", DType::kF16},   {"f4", DType::kF32}, {"f8", DType::kF64},
+    {"c8", DType::kC64},  {"c16", DType::kC128},
 };
 
 struct Element {
@@ -42,7 +43,7 @@ const char* unsupported_kind(char kind) {
     case 'V':
       return "void or structured values (bf16 has no name in this format)";
     case 'c':
-      return "complex numbers, which are not supported";
+      return "complex numbers of a width that is not supported";
     case 'S':
     case 'U':
       return "text, which is not supported";
@@ -143,7 +144,7 @@ HostArray read_values(const ByteSource& source, uint64_t begin, const npy::Heade
   WritableHostArray result = allocate_host_array(element.dtype, header.shape);
   const std::span<std::byte> values(result.data, static_cast<size_t>(*bytes));
   source.read(begin, values);
-  if (element.is_big_endian) swap_byte_order(values, size_of(element.dtype));
+  if (element.is_big_endian) swap_byte_order(values, size_of(real_dtype_of(element.dtype)));
   if (element.dtype == DType::kBool &&
       std::any_of(values.begin(), values.end(),
                   [](std::byte value) { return value > std::byte{1}; })) {

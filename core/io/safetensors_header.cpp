@@ -12,28 +12,17 @@ namespace {
 using json_reader::quote;
 
 constexpr ElementType kElementTypes[] = {
-    {"BOOL", 8, DType::kBool},
-    {"F4", 4, {}},
-    {"F6_E2M3", 6, {}},
-    {"F6_E3M2", 6, {}},
-    {"U8", 8, DType::kU8},
-    {"I8", 8, DType::kI8},
-    {"F8_E5M2", 8, {}},
-    {"F8_E4M3", 8, {}},
-    {"F8_E8M0", 8, {}},
-    {"F8_E4M3FNUZ", 8, {}},
-    {"F8_E5M2FNUZ", 8, {}},
-    {"I16", 16, DType::kI16},
-    {"U16", 16, DType::kU16},
-    {"F16", 16, DType::kF16},
-    {"BF16", 16, DType::kBF16},
-    {"I32", 32, DType::kI32},
-    {"U32", 32, DType::kU32},
-    {"F32", 32, DType::kF32},
-    {"C64", 64, {}},
-    {"F64", 64, DType::kF64},
-    {"I64", 64, DType::kI64},
-    {"U64", 64, DType::kU64},
+    {"BOOL", 8, DType::kBool},  {"F4", 4, {}},
+    {"F6_E2M3", 6, {}},         {"F6_E3M2", 6, {}},
+    {"U8", 8, DType::kU8},      {"I8", 8, DType::kI8},
+    {"F8_E5M2", 8, {}},         {"F8_E4M3", 8, {}},
+    {"F8_E8M0", 8, {}},         {"F8_E4M3FNUZ", 8, {}},
+    {"F8_E5M2FNUZ", 8, {}},     {"I16", 16, DType::kI16},
+    {"U16", 16, DType::kU16},   {"F16", 16, DType::kF16},
+    {"BF16", 16, DType::kBF16}, {"I32", 32, DType::kI32},
+    {"U32", 32, DType::kU32},   {"F32", 32, DType::kF32},
+    {"C64", 64, DType::kC64},   {"F64", 64, DType::kF64},
+    {"I64", 64, DType::kI64},   {"U64", 64, DType::kU64},
 };
 
 // Follows the scanner through the three levels of the header. Each state names what may come next.
@@ -276,9 +265,11 @@ const ElementType* find_element_type(std::string_view name) {
 int order_of(const ElementType& type) { return static_cast<int>(&type - kElementTypes); }
 
 const ElementType& element_type_of(DType dtype) {
-  const ElementType* type = kElementTypes;
-  while (type->dtype != dtype) ++type;
-  return *type;
+  for (const ElementType& type : kElementTypes) {
+    if (type.dtype == dtype) return type;
+  }
+  throw DTypeError("safetensors: the format has no name for " + std::string(name_of(dtype)) +
+                   "; convert to c64 or write npy");
 }
 
 Header parse_header(std::string_view text, uint64_t value_bytes, const std::string& name) {

@@ -17,7 +17,8 @@ const Primitive& logistic_primitive() {
           [](const NoParams&, Inputs, Outputs y, const Tensor& ct) {
             return TensorList{emit_one(logistic_grad_from_y_primitive(), {y[0], ct})};
           },
-      .saves_inputs = 0});
+      .saves_inputs = 0,
+      .complex = true});
   return p;
 }
 
@@ -29,7 +30,8 @@ const Primitive& logistic_grad_from_y_primitive() {
                                 [](const NoParams&, Inputs x, Outputs) {
                                   return TensorList{x[1] * (1 - 2 * x[0]), x[0] * (1 - x[0])};
                                 },
-                            .saves_outputs = 0});
+                            .saves_outputs = 0,
+                            .complex = true});
   return p;
 }
 

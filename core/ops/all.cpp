@@ -21,6 +21,8 @@ void define_all_primitives() {
     define_optim();
     define_collectives();
     define_control();
+    define_complex();
+    define_fft();
     return true;
   }();
   (void)defined;

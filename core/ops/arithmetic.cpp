@@ -1,5 +1,6 @@
 #include "core/ops/arithmetic.h"
 
+#include "core/ops/complex.h"
 #include "core/ops/elementwise.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/detail/format.h"
@@ -18,7 +19,8 @@ const Primitive& add_primitive() {
                                    .accepts = Accepts::kAny,
                                    .linear = true,
                                    .saves_inputs = 0,
-                                   .saves_outputs = 0});
+                                   .saves_outputs = 0,
+                                   .complex = true});
   return p;
 }
 
@@ -33,7 +35,8 @@ const Primitive& sub_primitive() {
                                    .accepts = Accepts::kNumeric,
                                    .linear = true,
                                    .saves_inputs = 0,
-                                   .saves_outputs = 0});
+                                   .saves_outputs = 0,
+                                   .complex = true});
   return p;
 }
 
@@ -46,7 +49,8 @@ const Primitive& mul_primitive() {
                                          return TensorList{x[1], x[0]};
                                        },
                                    .accepts = Accepts::kAny,
-                                   .saves_outputs = 0});
+                                   .saves_outputs = 0,
+                                   .complex = true});
   return p;
 }
 
@@ -64,7 +68,8 @@ const Primitive& div_primitive() {
                                          return TensorList{scaled, neg(scaled * y[0])};
                                        },
                                    .accepts = Accepts::kNumeric,
-                                   .saves_inputs = bits_of({1})});
+                                   .saves_inputs = bits_of({1}),
+                                   .complex = true});
   return p;
 }
 
@@ -93,7 +98,8 @@ const Primitive& pow_primitive() {
                                   return TensorList{where(constant, 0, x[1] * lower),
                                                     log(where(equal(x[0], 0), 1, x[0])) * y[0]};
                                 },
-                            .accepts = Accepts::kNumeric});
+                            .accepts = Accepts::kNumeric,
+                            .complex = true});
   return p;
 }
 
@@ -109,7 +115,8 @@ const Primitive& integer_pow_primitive() {
             return TensorList{lower * p.exponent};
           },
       .accepts = Accepts::kNumeric,
-      .saves_outputs = 0});
+      .saves_outputs = 0,
+      .complex = true});
   return p;
 }
 
@@ -199,7 +206,8 @@ const Primitive& neg_primitive() {
       .accepts = Accepts::kNumeric,
       .linear = true,
       .saves_inputs = 0,
-      .saves_outputs = 0});
+      .saves_outputs = 0,
+      .complex = true});
   return p;
 }
 
@@ -218,8 +226,11 @@ const Primitive& abs_primitive() {
 }
 
 const Primitive& sign_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "sign", .arity = 1, .accepts = Accepts::kNumeric, .zero_derivative = true});
+  static const Primitive& p = define(Elementwise<NoParams>{.name = "sign",
+                                                           .arity = 1,
+                                                           .accepts = Accepts::kNumeric,
+                                                           .zero_derivative = true,
+                                                           .complex = true});
   return p;
 }
 
@@ -229,7 +240,8 @@ const Primitive& square_primitive() {
       .arity = 1,
       .partials = [](const NoParams&, Inputs x, Outputs) { return TensorList{2 * x[0]}; },
       .accepts = Accepts::kNumeric,
-      .saves_outputs = 0});
+      .saves_outputs = 0,
+      .complex = true});
   return p;
 }
 
@@ -238,7 +250,8 @@ const Primitive& reciprocal_primitive() {
       .name = "reciprocal",
       .arity = 1,
       .partials = [](const NoParams&, Inputs, Outputs y) { return TensorList{neg(square(y[0]))}; },
-      .saves_inputs = 0});
+      .saves_inputs = 0,
+      .complex = true});
   return p;
 }
 
@@ -248,6 +261,7 @@ namespace {
 /// exact as `pow`.
 std::optional<int64_t> literal_exponent(const Tensor& b) {
   if (!b.weak() || b.rank() != 0 || b.traced()) return std::nullopt;
+  if (is_complex(b.dtype())) return std::nullopt;
   if (is_floating(b.dtype())) {
     const float value = b.item<float>();
     if (value != 1 && value != 2 && value != 3 && value != -1) return std::nullopt;
@@ -263,7 +277,7 @@ Tensor from_bool_to_i32(const Tensor& x) {
 }
 
 Tensor integer_power(const char* operation, const Tensor& x, int64_t exponent) {
-  if (exponent < 0 && !is_floating(x.dtype())) {
+  if (exponent < 0 && !is_inexact(x.dtype())) {
     fail<ValueError>(
         "{}: integers have no negative powers, got {} to the power {}\n  hint: convert to a "
         "floating dtype first",
@@ -341,7 +355,9 @@ Tensor integer_pow(const Tensor& x, int exponent) {
 }
 
 Tensor neg(const Tensor& x) { return emit_one(neg_primitive(), {x}); }
-Tensor abs(const Tensor& x) { return emit_one(abs_primitive(), {x}); }
+Tensor abs(const Tensor& x) {
+  return emit_one(is_complex(x.dtype()) ? complex_abs_primitive() : abs_primitive(), {x});
+}
 Tensor sign(const Tensor& x) { return emit_one(sign_primitive(), {x}); }
 Tensor square(const Tensor& x) { return emit_one(square_primitive(), {x}); }
 Tensor reciprocal(const Tensor& x) { return emit_floating(reciprocal_primitive(), x); }

@@ -20,9 +20,12 @@ const Primitive& convert_primitive() {
           [](const ConvertParams& p, Inputs x) {
             return TypeList{{p.dtype, x[0].shape(), p.weak, x[0].device()}};
           },
-      .transpose = [](const ConvertParams&, Inputs x,
-                      const Tensor& ct) { return TensorList{astype(ct, x[0].dtype())}; },
-      .pointwise = true});
+      .transpose =
+          [](const ConvertParams&, Inputs x, const Tensor& ct) {
+            return TensorList{convert(ct, {x[0].dtype(), false})};
+          },
+      .pointwise = true,
+      .complex = true});
   return p;
 }
 
@@ -53,15 +56,33 @@ void define_conversion() {
 
 namespace {
 
-/// One number of any element type: floating ones in `real`, integers in `bits` (sign extended).
+/// One number of any element type: floating ones in `real` (and `imaginary`), integers in `bits`
+/// (sign extended).
 struct Number {
-  double real = 0;
+  double real = 0, imaginary = 0;
   uint64_t bits = 0;
   DType dtype;
 };
 
+void read_complex(const TensorImpl& impl, Number& out) {
+  if (impl.dtype == DType::kC128) {
+    std::memcpy(&out.real, impl.data, sizeof(double));
+    std::memcpy(&out.imaginary, impl.data + sizeof(double), sizeof(double));
+    return;
+  }
+  float parts[2];
+  std::memcpy(parts, impl.data, sizeof parts);
+  const bool exact = impl.weak && !std::isnan(impl.exact_literal);
+  out.real = exact ? impl.exact_literal : static_cast<double>(parts[0]);
+  out.imaginary = exact ? impl.exact_imaginary : static_cast<double>(parts[1]);
+}
+
 Number read_number(const TensorImpl& impl) {
   Number out{.dtype = impl.dtype};
+  if (is_complex(impl.dtype)) {
+    read_complex(impl, out);
+    return out;
+  }
   visit_dtype(impl.dtype, [&](auto zero) {
     using T = decltype(zero);
     T value;
@@ -101,9 +122,9 @@ float round_to_odd(double x) {
 
 template <class T>
 T convert_number(const Number& from) {
-  const bool real = is_floating(from.dtype);
+  const bool real = is_inexact(from.dtype);
   if constexpr (std::is_same_v<T, bool>) {
-    return real ? from.real != 0 : from.bits != 0;
+    return real ? from.real != 0 || from.imaginary != 0 : from.bits != 0;
   } else if constexpr (std::is_integral_v<T>) {
     return real ? to_integer<T>(from.real) : static_cast<T>(from.bits);
   } else if constexpr (sizeof(T) == 2) {
@@ -125,6 +146,19 @@ Tensor convert_scalar(const TensorImpl& from, WeakDType type) {
   impl->weak = type.weak;
   impl->data = impl->inline_value;
   const Number number = read_number(from);
+  if (is_complex(type.dtype)) {
+    const double real = convert_number<double>(number);
+    if (type.dtype == DType::kC64) {
+      const float parts[2] = {static_cast<float>(real), static_cast<float>(number.imaginary)};
+      std::memcpy(impl->inline_value, parts, sizeof parts);
+      if (type.weak) impl->exact_literal = real;
+    } else {
+      std::memcpy(impl->inline_value, &real, sizeof real);
+      std::memcpy(impl->inline_value + sizeof real, &number.imaginary, sizeof real);
+    }
+    impl->exact_imaginary = number.imaginary;
+    return out;
+  }
   visit_dtype(type.dtype, [&](auto zero) {
     const auto value = convert_number<decltype(zero)>(number);
     std::memcpy(impl->inline_value, &value, sizeof value);
@@ -161,7 +195,7 @@ Tensor convert(const Tensor& x, WeakDType type) {
 }
 
 Tensor to_floating(const Tensor& x) {
-  return is_floating(x.dtype()) ? x : convert(x, {DType::kF32, x.weak()});
+  return is_inexact(x.dtype()) ? x : convert(x, {DType::kF32, x.weak()});
 }
 
 Tensor beside(const Tensor& x, const Tensor& other) {
@@ -262,24 +296,33 @@ Tensor emit_binary(const Primitive& primitive, const Tensor& a, const Tensor& b)
 Tensor emit_binary_floating(const Primitive& primitive, const Tensor& a, const Tensor& b) {
   const WeakDType type =
       promote_types(WeakDType{a.dtype(), a.weak()}, WeakDType{b.dtype(), b.weak()});
-  if (is_floating(type.dtype)) return emit_binary(primitive, a, b);
+  if (is_inexact(type.dtype)) return emit_binary(primitive, a, b);
   // As weak as the integer type would be: a bool with a literal is as weak as the literal.
   const WeakDType floating{DType::kF32, type.weak};
   return emit_binary(primitive, convert(a, floating), convert(b, floating));
 }
 
 Tensor emit_floating(const Primitive& primitive, const Tensor& x, ParamsRef params) {
-  if (is_floating(x.dtype())) return emit_one(primitive, Inputs(&x, 1), params);
+  if (is_inexact(x.dtype())) return emit_one(primitive, Inputs(&x, 1), params);
   return emit_one(primitive, {to_floating(x)}, params);
 }
 
 Tensor astype(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype && !x.weak()) return x;
+  if (is_complex(x.dtype()) && !is_complex(dtype) && dtype != DType::kBool) {
+    fail<DTypeError>(
+        "astype: {} cannot become {} without losing its imaginary part\n  hint: take real(x), "
+        "imag(x) or abs(x)",
+        to_string(x.type()), name_of(dtype));
+  }
   return convert(x, {dtype, false});
 }
 
 Tensor bitcast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return astype(x, dtype);
+  if (is_complex(dtype) != is_complex(x.dtype()))
+    fail<DTypeError>("bitcast: {} and {} are not both complex or both real", to_string(x.type()),
+                     name_of(dtype));
   if (size_of(dtype) != size_of(x.dtype())) {
     fail<DTypeError>("bitcast: expected a dtype of {} bytes for {}, got {} of {} bytes",
                      size_of(x.dtype()), to_string(x.type()), name_of(dtype), size_of(dtype));

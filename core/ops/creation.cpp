@@ -33,7 +33,8 @@ const Primitive& copy_primitive() {
       .accepts = Accepts::kAny,
       .linear = true,
       .saves_inputs = 0,
-      .saves_outputs = 0});
+      .saves_outputs = 0,
+      .complex = true});
   return p;
 }
 
@@ -73,8 +74,11 @@ Tensor fill_dense(const Tensor& value, const Shape& shape) {
     case 4:
       fill_words<uint32_t>(mutable_data(out), bits, count);
       break;
-    default:
+    case 8:
       fill_words<uint64_t>(mutable_data(out), bits, count);
+      break;
+    default:
+      for (int64_t i = 0; i < count; ++i) std::memcpy(mutable_data(out) + i * 16, bits, 16);
   }
   return out;
 }
@@ -95,6 +99,12 @@ Tensor from_doubles(const std::vector<double>& values, DType dtype) {
     }
   });
   return out.to(default_device());
+}
+
+/// Real numbers in a complex dtype are made in the dtype of their parts.
+template <class Make>
+Tensor made_real(DType dtype, Make make) {
+  return is_complex(dtype) ? astype(make(real_dtype_of(dtype)), dtype) : make(dtype);
 }
 
 /// An integer type that counts to the largest of `sizes` and twice as far.
@@ -175,8 +185,10 @@ Tensor iota(DType dtype, const Shape& shape, int64_t axis) {
 
 Tensor iota_on(Device device, DType dtype, const Shape& shape, int64_t axis) {
   if (dtype == DType::kBool) fail<DTypeError>("iota: expected a numeric dtype, got bool");
-  return emit_one(iota_primitive(), Inputs{},
-                  IotaParams{dtype, shape, normalize_axis(axis, shape.size(), "iota"), device});
+  return made_real(dtype, [&](DType real) {
+    return emit_one(iota_primitive(), Inputs{},
+                    IotaParams{real, shape, normalize_axis(axis, shape.size(), "iota"), device});
+  });
 }
 
 Tensor arange(int64_t stop, DType dtype) { return arange(int64_t{0}, stop, int64_t{1}, dtype); }
@@ -189,7 +201,7 @@ Tensor arange(double start, double stop, double step, DType dtype) {
   }
   std::vector<double> values(static_cast<size_t>(std::max(count, 0.0)));
   for (size_t i = 0; i < values.size(); ++i) values[i] = start + static_cast<double>(i) * step;
-  return from_doubles(values, dtype);
+  return made_real(dtype, [&](DType real) { return from_doubles(values, real); });
 }
 
 namespace {
@@ -230,9 +242,9 @@ Tensor linspace(double start, double stop, int64_t count, DType dtype) {
   for (int64_t i = 0; i < count; ++i) {
     const double t = count == 1 ? 0 : static_cast<double>(i) / static_cast<double>(count - 1);
     const double value = i + 1 == count && count > 1 ? stop : start + (stop - start) * t;
-    values[static_cast<size_t>(i)] = is_floating(dtype) ? value : std::floor(value);
+    values[static_cast<size_t>(i)] = is_inexact(dtype) ? value : std::floor(value);
   }
-  return from_doubles(values, dtype);
+  return made_real(dtype, [&](DType real) { return from_doubles(values, real); });
 }
 
 Tensor eye(int64_t n, int64_t m, int64_t k, DType dtype) {

@@ -5,6 +5,7 @@
 #include "core/ops/fused.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
@@ -254,8 +255,33 @@ PreparedDot prepare_dot(const char* operation, const Tensor& lhs, const Tensor& 
   return out;
 }
 
+namespace {
+
+/// A product of complex numbers by those of their parts, for which there are fast kernels.
+Tensor complex_dot(const Tensor& lhs, const Tensor& rhs, const DotDims& dims,
+                   std::optional<DType> preferred_element_type) {
+  const DType dtype = promote_types(lhs.dtype(), rhs.dtype());
+  const DType result = preferred_element_type.value_or(dtype);
+  if (!is_complex(result))
+    fail<DTypeError>("dot_general: operands {} and {} cannot give {}", to_string(lhs.type()),
+                     to_string(rhs.type()), name_of(result));
+  const DType part = real_dtype_of(dtype);
+  const auto product = [&](const Tensor& a, const Tensor& b) {
+    return dot_general(astype(a, part), astype(b, part), dims, real_dtype_of(result));
+  };
+  const Tensor a = real(lhs), b = real(rhs);
+  if (!is_complex(lhs.dtype())) return complex(product(a, b), product(a, imag(rhs)));
+  if (!is_complex(rhs.dtype())) return complex(product(a, b), product(imag(lhs), b));
+  const Tensor c = imag(lhs), d = imag(rhs);
+  return complex(product(a, b) - product(c, d), product(a, d) + product(c, b));
+}
+
+}  // namespace
+
 Tensor dot_general(const Tensor& lhs, const Tensor& rhs, const DotDims& dims,
                    std::optional<DType> preferred_element_type) {
+  if (is_complex(lhs.dtype()) || is_complex(rhs.dtype()))
+    return complex_dot(lhs, rhs, dims, preferred_element_type);
   const PreparedDot dot = prepare_dot("dot_general", lhs, rhs, dims, preferred_element_type);
   return emit_one(dot_general_primitive(), {dot.lhs, dot.rhs}, dot.params);
 }

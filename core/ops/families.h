@@ -19,5 +19,7 @@ void define_random();
 void define_optim();
 void define_collectives();
 void define_control();
+void define_complex();
+void define_fft();
 
 }  // namespace linnet

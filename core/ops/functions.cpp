@@ -5,6 +5,7 @@
 
 #include "core/ops/elementwise.h"
 #include "core/ops/trigamma.h"
+#include "linnet/complex.h"
 #include "linnet/ops.h"
 
 namespace linnet {
@@ -12,13 +13,23 @@ namespace {
 
 using Partials = TensorList (*)(const NoParams&, Inputs, Outputs);
 
-/// A function whose derivative is written in its argument.
+/// A function of real and complex numbers whose derivative is written in its argument.
 const Primitive& from_input(const char* name, Partials partials) {
+  return define(Elementwise<NoParams>{
+      .name = name, .arity = 1, .partials = partials, .saves_outputs = 0, .complex = true});
+}
+/// The same of real numbers only.
+const Primitive& from_real_input(const char* name, Partials partials) {
   return define(
       Elementwise<NoParams>{.name = name, .arity = 1, .partials = partials, .saves_outputs = 0});
 }
-/// A function whose derivative is written in its value.
+/// A function of real and complex numbers whose derivative is written in its value.
 const Primitive& from_output(const char* name, Partials partials) {
+  return define(Elementwise<NoParams>{
+      .name = name, .arity = 1, .partials = partials, .saves_inputs = 0, .complex = true});
+}
+/// The same of real numbers only.
+const Primitive& from_real_output(const char* name, Partials partials) {
   return define(
       Elementwise<NoParams>{.name = name, .arity = 1, .partials = partials, .saves_inputs = 0});
 }
@@ -47,7 +58,7 @@ LINNET_FUNCTION_PRIMITIVE(log, from_input, reciprocal(x))
 LINNET_FUNCTION_PRIMITIVE(log2, from_input, std::numbers::log2e / x)
 LINNET_FUNCTION_PRIMITIVE(log1p, from_input, reciprocal(x + 1))
 LINNET_FUNCTION_PRIMITIVE(sqrt, from_output, 0.5 / y)
-LINNET_FUNCTION_PRIMITIVE(cbrt, from_output, reciprocal(3 * square(y)))
+LINNET_FUNCTION_PRIMITIVE(cbrt, from_real_output, reciprocal(3 * square(y)))
 LINNET_FUNCTION_PRIMITIVE(sin, from_input, cos(x))
 LINNET_FUNCTION_PRIMITIVE(cos, from_input, neg(sin(x)))
 LINNET_FUNCTION_PRIMITIVE(tan, from_output, square(y) + 1)
@@ -59,18 +70,20 @@ LINNET_FUNCTION_PRIMITIVE(cosh, from_input, sinh(x))
 LINNET_FUNCTION_PRIMITIVE(asinh, from_input, rsqrt(square(x) + 1))
 LINNET_FUNCTION_PRIMITIVE(acosh, from_input, rsqrt((x - 1) * (x + 1)))
 LINNET_FUNCTION_PRIMITIVE(atanh, from_input, reciprocal((1 - x) * (1 + x)))
-LINNET_FUNCTION_PRIMITIVE(erf, from_input, kTwoOverSqrtPi* exp(neg(square(x))))
-LINNET_FUNCTION_PRIMITIVE(erfc, from_input, -kTwoOverSqrtPi* exp(neg(square(x))))
-LINNET_FUNCTION_PRIMITIVE(erf_inv, from_output, (1 / kTwoOverSqrtPi) * exp(square(y)))
-LINNET_FUNCTION_PRIMITIVE(lgamma, from_input, digamma(x))
-LINNET_FUNCTION_PRIMITIVE(digamma, from_input, trigamma(x))
+LINNET_FUNCTION_PRIMITIVE(erf, from_real_input, kTwoOverSqrtPi* exp(neg(square(x))))
+LINNET_FUNCTION_PRIMITIVE(erfc, from_real_input, -kTwoOverSqrtPi* exp(neg(square(x))))
+LINNET_FUNCTION_PRIMITIVE(erf_inv, from_real_output, (1 / kTwoOverSqrtPi) * exp(square(y)))
+LINNET_FUNCTION_PRIMITIVE(lgamma, from_real_input, digamma(x))
+LINNET_FUNCTION_PRIMITIVE(digamma, from_real_input, trigamma(x))
 #undef LINNET_FUNCTION_PRIMITIVE
 
 const Primitive& rsqrt_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "rsqrt", .arity = 1, .partials = [](const NoParams&, Inputs x, Outputs y) {
-        return TensorList{-0.5 * y[0] / x[0]};
-      }});
+  static const Primitive& p = define(
+      Elementwise<NoParams>{.name = "rsqrt",
+                            .arity = 1,
+                            .partials = [](const NoParams&, Inputs x,
+                                           Outputs y) { return TensorList{-0.5 * y[0] / x[0]}; },
+                            .complex = true});
   return p;
 }
 
@@ -83,7 +96,8 @@ const Primitive& tanh_primitive() {
           [](const NoParams&, Inputs, Outputs y, const Tensor& ct) {
             return TensorList{emit_one(tanh_grad_from_y_primitive(), {y[0], ct})};
           },
-      .saves_inputs = 0});
+      .saves_inputs = 0,
+      .complex = true});
   return p;
 }
 
@@ -95,7 +109,8 @@ const Primitive& tanh_grad_from_y_primitive() {
                                        [](const NoParams&, Inputs x, Outputs) {
                                          return TensorList{-2 * x[0] * x[1], 1 - square(x[0])};
                                        },
-                                   .saves_outputs = 0});
+                                   .saves_outputs = 0,
+                                   .complex = true});
   return p;
 }
 
@@ -147,7 +162,7 @@ namespace {
 
 /// Rounding leaves integers as they are.
 Tensor rounded(const Primitive& primitive, const Tensor& x) {
-  return is_floating(x.dtype()) ? emit_one(primitive, {x}) : x;
+  return is_inexact(x.dtype()) ? emit_one(primitive, {x}) : x;
 }
 
 }  // namespace
@@ -158,6 +173,7 @@ Tensor round(const Tensor& x) { return rounded(round_primitive(), x); }
 Tensor trunc(const Tensor& x) { return rounded(trunc_primitive(), x); }
 
 Tensor nan_to_num(const Tensor& x) {
+  if (is_complex(x.dtype())) return complex(nan_to_num(real(x)), nan_to_num(imag(x)));
   if (!is_floating(x.dtype())) return x;
   const FloatInfo info = finfo(x.dtype());
   const double infinity = std::numeric_limits<double>::infinity();

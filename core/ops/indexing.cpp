@@ -251,7 +251,8 @@ const Primitive& slice_primitive() {
                                                             .infer = infer_slice,
                                                             .transpose = transpose_slice,
                                                             .dims = slice_dims,
-                                                            .view = slice_view});
+                                                            .view = slice_view,
+                                                            .complex = true});
   return p;
 }
 
@@ -262,7 +263,8 @@ const Primitive& dynamic_slice_primitive() {
                                            .transpose = transpose_dynamic_slice,
                                            .dims = dynamic_slice_dims,
                                            .batch = batch_dynamic_slice,
-                                           .nondifferentiable = ~bits_of({0})});
+                                           .nondifferentiable = ~bits_of({0}),
+                                           .complex = true});
   return p;
 }
 
@@ -273,7 +275,8 @@ const Primitive& dynamic_update_slice_primitive() {
                                                  .transpose = transpose_dynamic_update_slice,
                                                  .dims = dynamic_update_slice_dims,
                                                  .batch = batch_dynamic_update_slice,
-                                                 .nondifferentiable = ~bits_of({0, 1})});
+                                                 .nondifferentiable = ~bits_of({0, 1}),
+                                                 .complex = true});
   return p;
 }
 

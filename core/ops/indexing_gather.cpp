@@ -379,7 +379,8 @@ const Primitive& gather_primitive() {
                                                           .batch = batch_gather,
                                                           .nondifferentiable = bits_of({1}),
                                                           .saves_inputs = bits_of({1}),
-                                                          .saves_outputs = 0});
+                                                          .saves_outputs = 0,
+                                                          .complex = true});
   return p;
 }
 
@@ -393,7 +394,8 @@ const Primitive& scatter_add_primitive() {
           [](const ScatterParams& q, const BatchedInputs& in) {
             return batch_scatter(scatter_add_primitive(), q, in);
           },
-      .nondifferentiable = bits_of({1})});
+      .nondifferentiable = bits_of({1}),
+      .complex = true});
   return p;
 }
 
@@ -405,7 +407,8 @@ const Primitive& scatter_primitive() {
       .dims = scatter_dims,
       .batch = [](const ScatterParams& q,
                   const BatchedInputs& in) { return batch_scatter(scatter_primitive(), q, in); },
-      .nondifferentiable = bits_of({1})});
+      .nondifferentiable = bits_of({1}),
+      .complex = true});
   return p;
 }
 

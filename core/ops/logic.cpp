@@ -1,6 +1,7 @@
 #include "core/ops/scalar_primitives.h"
 
 #include "core/ops/elementwise.h"
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
@@ -10,6 +11,11 @@ namespace {
 const Primitive& define_comparison(const char* name) {
   return define(Elementwise<NoParams>{
       .name = name, .arity = 2, .accepts = Accepts::kAny, .boolean_result = true});
+}
+/// Complex numbers are equal or not, but have no order.
+const Primitive& define_equality(const char* name) {
+  return define(Elementwise<NoParams>{
+      .name = name, .arity = 2, .accepts = Accepts::kAny, .boolean_result = true, .complex = true});
 }
 const Primitive& define_predicate(const char* name) {
   return define(Elementwise<NoParams>{.name = name, .arity = 1, .boolean_result = true});
@@ -26,8 +32,8 @@ const Primitive& define_bits(const char* name, int arity, Accepts accepts) {
     static const Primitive& p = __VA_ARGS__;  \
     return p;                                 \
   }
-LINNET_LOGIC_PRIMITIVE(eq, define_comparison("eq"))
-LINNET_LOGIC_PRIMITIVE(ne, define_comparison("ne"))
+LINNET_LOGIC_PRIMITIVE(eq, define_equality("eq"))
+LINNET_LOGIC_PRIMITIVE(ne, define_equality("ne"))
 LINNET_LOGIC_PRIMITIVE(lt, define_comparison("lt"))
 LINNET_LOGIC_PRIMITIVE(le, define_comparison("le"))
 LINNET_LOGIC_PRIMITIVE(gt, define_comparison("gt"))
@@ -48,9 +54,13 @@ LINNET_LOGIC_PRIMITIVE(shift_right_arithmetic,
 
 namespace {
 
-/// Integers are neither NaN nor infinite.
+/// Integers are neither NaN nor infinite; a complex number is what one of its parts is.
 Tensor classify(const Primitive& primitive, const Tensor& x, bool of_integers) {
   if (is_floating(x.dtype())) return emit_one(primitive, {x});
+  if (is_complex(x.dtype())) {
+    const Tensor re = emit_one(primitive, {real(x)}), im = emit_one(primitive, {imag(x)});
+    return of_integers ? bitwise_and(re, im) : bitwise_or(re, im);
+  }
   const ScopedDevice here(x.device());
   return full(x.shape(), of_integers, DType::kBool);
 }

@@ -11,7 +11,7 @@ Tensor converted(const Tensor& x, DType dtype) { return x.dtype() == dtype ? x :
 Tensor widened(const Tensor& x) { return converted(x, wide_dtype(x.dtype())); }
 
 Tensor floating_operand(const Tensor& x) {
-  return is_floating(x.dtype()) ? x : astype(x, DType::kF32);
+  return is_inexact(x.dtype()) ? x : astype(x, DType::kF32);
 }
 
 void define_softmax() {

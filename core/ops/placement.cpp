@@ -15,7 +15,8 @@ const Primitive& device_put_primitive() {
           },
       .transpose = [](const DevicePutParams&, Inputs x,
                       const Tensor& ct) { return TensorList{ct.to(x[0].device())}; },
-      .pointwise = true});
+      .pointwise = true,
+      .complex = true});
   return p;
 }
 

@@ -187,11 +187,11 @@ TensorList batch_sum_of_squares(const NoParams&, const BatchedInputs& in) {
 }  // namespace
 
 const Primitive& reduce_sum_primitive() {
-  static const Primitive& p =
-      define(LinearMap<ReduceParams>{.name = "reduce_sum",
-                                     .infer = infer_reduce,
-                                     .transpose = transpose_reduce_sum,
-                                     .dims = reduced_dims<FactorKind::kSum>});
+  static const Primitive& p = define(LinearMap<ReduceParams>{.name = "reduce_sum",
+                                                             .infer = infer_reduce,
+                                                             .transpose = transpose_reduce_sum,
+                                                             .dims = reduced_dims<FactorKind::kSum>,
+                                                             .complex = true});
   return p;
 }
 
@@ -201,7 +201,8 @@ const Primitive& reduce_prod_primitive() {
                                                           .vjp = vjp_reduce_prod,
                                                           .jvp = jvp_reduce_prod,
                                                           .dims = reduced_dims<FactorKind::kWhole>,
-                                                          .saves_outputs = 0});
+                                                          .saves_outputs = 0,
+                                                          .complex = true});
   return p;
 }
 

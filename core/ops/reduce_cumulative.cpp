@@ -103,7 +103,8 @@ const Primitive& cumsum_primitive() {
       .infer = infer_cumulative,
       .transpose = [](const CumulativeParams& q, Inputs,
                       const Tensor& ct) { return TensorList{cumsum(ct, q.axis, !q.reverse)}; },
-      .dims = cumulative_dims});
+      .dims = cumulative_dims,
+      .complex = true});
   return p;
 }
 
@@ -113,7 +114,8 @@ const Primitive& cumprod_primitive() {
                                                               .vjp = vjp_cumprod,
                                                               .jvp = jvp_cumprod,
                                                               .dims = cumulative_dims,
-                                                              .saves_outputs = 0});
+                                                              .saves_outputs = 0,
+                                                              .complex = true});
   return p;
 }
 

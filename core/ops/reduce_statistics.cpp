@@ -2,6 +2,7 @@
 #include "core/ops/reduce.h"
 #include "core/ops/shape_ops.h"
 #include "core/trace/operand_device.h"
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
@@ -38,7 +39,7 @@ Tensor as_bool(const Tensor& x) {
 
 /// Floats of 16 bits are averaged in f32; integers become f32.
 Tensor for_statistics(const Tensor& x) {
-  return size_of(x.dtype()) < 4 || !is_floating(x.dtype()) ? astype(x, DType::kF32) : x;
+  return size_of(x.dtype()) < 4 || !is_inexact(x.dtype()) ? astype(x, DType::kF32) : x;
 }
 
 Tensor in_dtype_of(const Tensor& x, const Tensor& result) {
@@ -53,7 +54,9 @@ Tensor variance(const char* operation, const Tensor& x, const ReductionAxes& axe
   const Tensor centred = wide - mean(wide, reduced, true);
   const double divisor = static_cast<double>(reduced_count(x, reduced) - ddof);
   // Without degrees of freedom left the variance is undefined: NaN, never negative or infinite.
-  const Tensor total = sum(square(centred), reduced, keepdims);
+  const Tensor squares =
+      is_complex(x.dtype()) ? square(real(centred)) + square(imag(centred)) : square(centred);
+  const Tensor total = sum(squares, reduced, keepdims);
   return total / (divisor > 0 ? divisor : std::numeric_limits<double>::quiet_NaN());
 }
 

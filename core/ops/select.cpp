@@ -23,7 +23,8 @@ const Primitive& select_primitive() {
       .predicate_first = true,
       .linear = true,
       .saves_inputs = bits_of({0}),
-      .saves_outputs = 0});
+      .saves_outputs = 0,
+      .complex = true});
   return p;
 }
 
@@ -35,7 +36,8 @@ const Primitive& stop_gradient_primitive() {
       .zero_derivative = true,
       .saves_inputs = 0,
       .saves_outputs = 0,
-      .view = [](const NoParams&, const TensorLayout& x) { return std::optional(x); }});
+      .view = [](const NoParams&, const TensorLayout& x) { return std::optional(x); },
+      .complex = true});
   return p;
 }
 
@@ -49,7 +51,8 @@ const Primitive& checkpoint_name_primitive() {
       .linear = true,
       .saves_inputs = 0,
       .saves_outputs = 0,
-      .view = [](const CheckpointNameParams&, const TensorLayout& x) { return std::optional(x); }});
+      .view = [](const CheckpointNameParams&, const TensorLayout& x) { return std::optional(x); },
+      .complex = true});
   return p;
 }
 
@@ -95,7 +98,8 @@ const Primitive& optimization_barrier_primitive() {
       .dims = [](const NoParams&, Inputs x) { return dims::separate(x); },
       .saves_inputs = 0,
       .saves_outputs = 0,
-      .distinct = true});
+      .distinct = true,
+      .complex = true});
   return p;
 }
 

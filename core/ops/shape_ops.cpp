@@ -226,7 +226,8 @@ const Primitive& reshape_primitive() {
                       const Tensor& ct) { return TensorList{reshape(ct, x[0].shape())}; },
       .dims = [](const ReshapeParams& q,
                  Inputs x) { return dims::regrouped(x[0].shape(), q.shape); },
-      .view = reshape_view});
+      .view = reshape_view,
+      .complex = true});
   return p;
 }
 
@@ -239,7 +240,8 @@ const Primitive& transpose_primitive() {
                                        return TensorList{transpose(ct, inverse(q.permutation))};
                                      },
                                  .dims = transpose_dims,
-                                 .view = transpose_view});
+                                 .view = transpose_view,
+                                 .complex = true});
   return p;
 }
 
@@ -249,7 +251,8 @@ const Primitive& broadcast_in_dim_primitive() {
                                              .infer = infer_broadcast_in_dim,
                                              .transpose = transpose_broadcast_in_dim,
                                              .dims = broadcast_dims,
-                                             .view = broadcast_in_dim_view});
+                                             .view = broadcast_in_dim_view,
+                                             .complex = true});
   return p;
 }
 
@@ -258,7 +261,8 @@ const Primitive& concatenate_primitive() {
       define(LinearMap<ConcatenateParams>{.name = "concatenate",
                                           .infer = infer_concatenate,
                                           .transpose = transpose_concatenate,
-                                          .dims = concatenate_dims});
+                                          .dims = concatenate_dims,
+                                          .complex = true});
   return p;
 }
 
@@ -270,7 +274,8 @@ const Primitive& reverse_primitive() {
                       const Tensor& ct) { return TensorList{flip(ct, q.axes)}; },
       .dims = [](const ReverseParams& q,
                  Inputs x) { return dims::aligned(x, q.axes, x[0].shape()); },
-      .view = reverse_view});
+      .view = reverse_view,
+      .complex = true});
   return p;
 }
 

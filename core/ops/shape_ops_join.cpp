@@ -103,7 +103,7 @@ TensorList promoted(const char* operation, const std::vector<Tensor>& parts) {
 
 bool is_zero_constant(const Tensor& value) {
   if (value.traced() || !value.device().host()) return false;
-  return value.dtype() == DType::kU64 ? value.item<uint64_t>() == 0 : value.item<double>() == 0;
+  return !value.item<bool>();
 }
 
 }  // namespace
@@ -113,7 +113,8 @@ const Primitive& pad_primitive() {
                                                           .infer = infer_pad,
                                                           .transpose = transpose_pad,
                                                           .dims = pad_dims,
-                                                          .batch = batch_pad});
+                                                          .batch = batch_pad,
+                                                          .complex = true});
   return p;
 }
 
@@ -209,7 +210,8 @@ const Primitive& split_primitive() {
                                                             .infer = infer_split,
                                                             .vjp = split_vjp,
                                                             .saves_inputs = 0,
-                                                            .saves_outputs = 0});
+                                                            .saves_outputs = 0,
+                                                            .complex = true});
   return p;
 }
 

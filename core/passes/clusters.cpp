@@ -29,9 +29,13 @@ std::optional<int> scalar_cost(const Primitive& primitive) {
 bool is_fusable(const Graph& graph, const Graph::Node& node) {
   if (node.outputs.size() != 1 || !node.primitive->pointwise() || !scalar_cost(*node.primitive))
     return false;
-  const Shape& shape = graph.types[node.outputs[0]].shape;
-  return std::all_of(node.inputs.begin(), node.inputs.end(),
-                     [&](ValueId id) { return graph.types[id].shape == shape; });
+  // Tile programs hold real numbers.
+  const TensorType& result = graph.types[node.outputs[0]];
+  if (is_complex(result.dtype)) return false;
+  return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
+    const TensorType& type = graph.types[id];
+    return type.shape == result.shape && !is_complex(type.dtype);
+  });
 }
 
 EmbeddedNumbers::EmbeddedNumbers(const Graph& graph)

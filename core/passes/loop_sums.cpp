@@ -56,7 +56,7 @@ class Sums {
     const ValueId out = scan_.body().outputs[k], in = scan_.carry_in(k);
     const Graph::Node* node = producer(out);
     if (!node || node->primitive != &add_primitive() || uses_[out] != 1 || uses_[in] != 1) return;
-    if (!is_floating(scan_.body().types[out].dtype)) return;
+    if (!is_inexact(scan_.body().types[out].dtype)) return;
     const bool first = node->inputs[0] == in;
     if (!first && node->inputs[1] != in) return;
     Growing carry{k, {}};

@@ -17,7 +17,7 @@ using Node = Graph::Node;
 
 /// Whether `value` is `wanted`; signed zeros differ.
 bool is_number(const Tensor* value, double wanted) {
-  if (!value) return false;
+  if (!value || is_complex(value->dtype())) return false;
   const double got = value->item<double>();
   return got == wanted && std::signbit(got) == std::signbit(wanted);
 }
@@ -62,7 +62,7 @@ bool divide_by_one(Rewriter& r, Node& node) {
 /// x + -0 is x for every x, but -0 + 0 is 0: only integers may drop a positive zero.
 bool add_zero(Rewriter& r, Node& node) {
   if (node.primitive != &add_primitive()) return false;
-  const bool floating = is_floating(r.type(node.outputs[0]).dtype);
+  const bool floating = is_inexact(r.type(node.outputs[0]).dtype);
   for (size_t i : {0, 1}) {
     const Tensor* value = r.number(node.inputs[i]);
     if (is_number(value, floating ? -0.0 : 0.0) && r.replace(node, node.inputs[1 - i])) return true;

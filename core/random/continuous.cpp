@@ -8,6 +8,7 @@
 #include "core/ops/scalar_primitives.h"
 #include "core/random/sampling.h"
 #include "core/tensor/tensor_impl.h"
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 
 namespace linnet::random {
@@ -93,6 +94,12 @@ Tensor uniform(const Key& key, const Shape& shape, DType dtype, const Tensor& lo
 }
 
 Tensor normal(const Key& key, const Shape& shape, DType dtype) {
+  if (is_complex(dtype)) {
+    const auto [first, second] = split<2>(key);
+    const DType part = real_dtype_of(dtype);
+    const Tensor z = complex(normal(first, shape, part), normal(second, shape, part));
+    return z / scalar(std::numbers::sqrt2, dtype);
+  }
   return emit_one(random_normal_primitive(), {key.data()}, RandomParams{shape, dtype, layout()});
 }
 

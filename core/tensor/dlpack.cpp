@@ -16,7 +16,7 @@ namespace {
 
 // DLDeviceType and DLDataTypeCode.
 constexpr int32_t kHost = 1, kHostOfCuda = 3;
-constexpr uint8_t kInt = 0, kUnsigned = 1, kFloat = 2, kBfloat = 4, kBoolean = 6;
+constexpr uint8_t kInt = 0, kUnsigned = 1, kFloat = 2, kBfloat = 4, kComplex = 5, kBoolean = 6;
 
 /// Far above every shape in use, and far below where sizes overflow.
 constexpr int32_t kMaxRank = 64;
@@ -26,6 +26,7 @@ ElementType type_of(DType dtype) {
   const uint8_t bits = static_cast<uint8_t>(8 * size_of(dtype));
   if (dtype == DType::kBool) return {kBoolean, bits, 1};
   if (dtype == DType::kBF16) return {kBfloat, bits, 1};
+  if (is_complex(dtype)) return {kComplex, bits, 1};
   return {is_floating(dtype) ? kFloat : is_signed_integer(dtype) ? kInt : kUnsigned, bits, 1};
 }
 

@@ -7,8 +7,9 @@
 namespace linnet {
 
 std::string_view name_of(DType dtype) {
-  constexpr std::string_view kNames[kDTypeCount] = {
-      "bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f16", "bf16", "f32", "f64"};
+  constexpr std::string_view kNames[kDTypeCount] = {"bool", "i8",  "i16", "i32", "i64",
+                                                    "u8",   "u16", "u32", "u64", "f16",
+                                                    "bf16", "f32", "f64", "c64", "c128"};
   return kNames[static_cast<int>(dtype)];
 }
 
@@ -16,6 +17,7 @@ DType promote_types(DType a, DType b) {
   if (a == b) return a;
   if (a > b) std::swap(a, b);
   if (a == DType::kBool) return b;
+  if (is_complex(b)) return a == DType::kF64 ? DType::kC128 : b;
   if (is_floating(b)) {
     if (!is_floating(a)) return b;
     return a == DType::kF16 && b == DType::kBF16 ? DType::kF32 : b;
@@ -30,10 +32,20 @@ WeakDType promote_types(WeakDType a, WeakDType b) {
   if (a.weak == b.weak) return {promote_types(a.dtype, b.dtype), a.weak};
   const WeakDType strong = a.weak ? b : a;
   const WeakDType weak = a.weak ? a : b;
-  const auto category = [](DType d) { return is_floating(d) ? 2 : d == DType::kBool ? 0 : 1; };
+  const auto category = [](DType d) {
+    return is_complex(d) ? 3 : is_floating(d) ? 2 : d == DType::kBool ? 0 : 1;
+  };
   if (category(weak.dtype) <= category(strong.dtype)) return {strong.dtype, false};
+  // A complex literal has parts as exact as a floating operand.
+  if (is_complex(weak.dtype) && is_floating(strong.dtype))
+    return {promote_types(weak.dtype, strong.dtype), false};
   // The weak operand decides the category, so the result is as weak as it is.
   return {weak.dtype, true};
+}
+
+void fail_not_real(DType dtype) {
+  fail<DTypeError>("expected a real dtype, got {}\n  hint: take real(x), imag(x) or abs(x)",
+                   name_of(dtype));
 }
 
 FloatInfo finfo(DType dtype) {
@@ -48,6 +60,9 @@ FloatInfo finfo(DType dtype) {
       using L = std::numeric_limits<double>;
       return {64, 52, L::epsilon(), L::max(), L::lowest(), L::min()};
     }
+    case DType::kC64:
+    case DType::kC128:
+      return finfo(real_dtype_of(dtype));
     default:
       fail<DTypeError>("finfo: expected a floating dtype, got {}", name_of(dtype));
   }

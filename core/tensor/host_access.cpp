@@ -38,6 +38,7 @@ Tensor downloaded(const Tensor& tensor) {
   Tensor out = make_uninitialized(flat.dtype(), flat.shape(), kCpu, flat.weak());
   download_bytes(mutable_data(out), flat.device(), flat.impl()->data, bytes_of(flat));
   out.impl()->exact_literal = flat.impl()->exact_literal;
+  out.impl()->exact_imaginary = flat.impl()->exact_imaginary;
   return out;
 }
 
@@ -63,12 +64,14 @@ Tensor transferred(const Tensor& tensor, Device device) {
     const Tensor host = host_view(tensor);
     Tensor out = upload(host.impl()->data, host.dtype(), host.shape(), device, host.weak());
     out.impl()->exact_literal = host.impl()->exact_literal;
+    out.impl()->exact_imaginary = host.impl()->exact_imaginary;
     return out;
   }
   const Tensor flat = tensor.contiguous();
   allocating_for = "copies of other devices";
   Tensor out = make_uninitialized(flat.dtype(), flat.shape(), device, flat.weak());
   out.impl()->exact_literal = flat.impl()->exact_literal;
+  out.impl()->exact_imaginary = flat.impl()->exact_imaginary;
   back_end_of(device).copy(device, mutable_data(out), from, flat.impl()->data, bytes_of(flat));
   return out;
 }

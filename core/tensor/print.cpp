@@ -54,7 +54,17 @@ class Printer {
     return to_string(TensorType{impl_.dtype, impl_.shape, impl_.weak, impl_.device});
   }
 
+  template <class Part>
+  std::string complex_element(int64_t offset) const {
+    Part parts[2];
+    std::memcpy(parts, impl_.data + offset * static_cast<int64_t>(sizeof parts), sizeof parts);
+    // The sign of a zero or NaN is shown too.
+    return fmt::format("{}{:+}j", parts[0], parts[1]);
+  }
+
   std::string element(int64_t offset) const {
+    if (impl_.dtype == DType::kC64) return complex_element<float>(offset);
+    if (impl_.dtype == DType::kC128) return complex_element<double>(offset);
     return visit_dtype(impl_.dtype, [&](auto zero) {
       auto value = zero;
       std::memcpy(&value, impl_.data + offset * static_cast<int64_t>(sizeof value), sizeof value);

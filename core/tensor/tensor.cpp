@@ -113,6 +113,13 @@ Tensor Tensor::weak_float(double value) {
   out.impl_->exact_literal = value;
   return out;
 }
+Tensor Tensor::weak_complex(double real, double imaginary) {
+  const float narrow[2] = {static_cast<float>(real), static_cast<float>(imaginary)};
+  Tensor out = weak_scalar(DType::kC64, narrow);
+  out.impl_->exact_literal = real;
+  out.impl_->exact_imaginary = imaginary;
+  return out;
+}
 Tensor Tensor::weak_integer(int64_t value) {
   if (value == static_cast<int32_t>(value)) {
     const int32_t narrow = static_cast<int32_t>(value);
@@ -174,6 +181,7 @@ TensorImpl* make_look(const TensorImpl& from, DType dtype, int64_t elements) {
   if (dtype == from.dtype) {
     impl->weak = from.weak;
     impl->exact_literal = from.exact_literal;
+    impl->exact_imaginary = from.exact_imaginary;
   }
   impl->buffer = from.buffer;
   const int64_t offset = elements * static_cast<int64_t>(size_of(from.dtype));
@@ -321,6 +329,13 @@ Tensor from_external(const void* bytes, DType dtype, const Shape& shape,
 
 Tensor scalar(double value, DType dtype) {
   Tensor out = make_uninitialized(dtype, {});
+  if (is_complex(dtype)) {
+    const double wide[2] = {value, 0};
+    const float narrow[2] = {static_cast<float>(value), 0};
+    std::memcpy(mutable_data(out), dtype == DType::kC128 ? static_cast<const void*>(wide) : narrow,
+                size_of(dtype));
+    return out;
+  }
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     T typed;
@@ -336,7 +351,7 @@ Tensor scalar(double value, DType dtype) {
 }
 
 Tensor scalar_integer(int64_t value, DType dtype) {
-  if (is_floating(dtype)) return scalar(static_cast<double>(value), dtype);
+  if (is_inexact(dtype)) return scalar(static_cast<double>(value), dtype);
   Tensor out = make_uninitialized(dtype, {});
   if (dtype == DType::kBool) value = value != 0;
   std::memcpy(mutable_data(out), &value,
@@ -359,6 +374,41 @@ To converted(From value) {
     return static_cast<To>(value);
 }
 
+template <class Part>
+void copy_parts(const Tensor& from, size_t count, Part* to) {
+  if (is_complex(from.dtype())) {
+    const std::byte* const data = from.impl()->data;
+    for (size_t i = 0; i < 2 * count; ++i) {
+      if (from.dtype() == DType::kC64)
+        to[i] = static_cast<Part>(reinterpret_cast<const float*>(data)[i]);
+      else
+        to[i] = static_cast<Part>(reinterpret_cast<const double*>(data)[i]);
+    }
+    return;
+  }
+  visit_dtype(from.dtype(), [&](auto zero) {
+    const auto* values = reinterpret_cast<const decltype(zero)*>(from.impl()->data);
+    for (size_t i = 0; i < count; ++i) {
+      to[2 * i] = converted<Part>(values[i]);
+      to[2 * i + 1] = 0;
+    }
+  });
+}
+
+/// `copy_elements` where one side is complex.
+void copy_complex(const Tensor& from, size_t count, void* to, DType dtype, const char* operation) {
+  if (dtype == DType::kC64) return copy_parts(from, count, static_cast<float*>(to));
+  if (dtype == DType::kC128) return copy_parts(from, count, static_cast<double*>(to));
+  if (dtype != DType::kBool) {
+    fail<DTypeError>("{}: {} does not fit {}\n  hint: take real(x), imag(x) or abs(x)", operation,
+                     to_string(from.type()), name_of(dtype));
+  }
+  std::vector<double> parts(2 * count);
+  copy_parts(from, count, parts.data());
+  for (size_t i = 0; i < count; ++i)
+    static_cast<bool*>(to)[i] = parts[2 * i] != 0 || parts[2 * i + 1] != 0;
+}
+
 }  // namespace
 
 void Tensor::copy_elements(void* to, DType dtype, const char* operation) const {
@@ -367,6 +417,10 @@ void Tensor::copy_elements(void* to, DType dtype, const char* operation) const {
     fail<ShapeError>("{}: expected one element, got {}", operation, to_string(type()));
   const Tensor flat = host_view(*this);
   const size_t count = static_cast<size_t>(size());
+  if (is_complex(dtype) || is_complex(flat.dtype())) {
+    copy_complex(flat, count, to, dtype, operation);
+    return;
+  }
   visit_dtype(dtype, [&](auto to_zero) {
     using To = decltype(to_zero);
     visit_dtype(flat.dtype(), [&](auto from_zero) {
@@ -408,6 +462,7 @@ DlpackView dlpack_view(const Tensor& tensor) {
                        : is_signed_integer(d)   ? 0
                        : is_unsigned_integer(d) ? 1
                        : d == DType::kBF16      ? 4
+                       : is_complex(d)          ? 5
                                                 : 2;
   return {impl.data,
           static_cast<int32_t>(impl.device.type),

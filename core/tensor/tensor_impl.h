@@ -96,7 +96,9 @@ class TensorImpl {
   /// The literal before rounding to f32, for weak scalars that meet an f64 tensor; NaN if there is
   /// none.
   double exact_literal = std::numeric_limits<double>::quiet_NaN();
-  alignas(8) std::byte inline_value[8];
+  /// Its imaginary part, for weak complex scalars that meet a c128 tensor.
+  double exact_imaginary = 0;
+  alignas(8) std::byte inline_value[16];
 
  private:
   std::atomic<uint32_t> references_{1};

@@ -40,7 +40,7 @@ Program::Jvp jvp_program(const Graph& graph, const std::vector<uint8_t>& active,
     for (const Tensor& result : results) outputs.push_back(forward.primal(result));
     for (size_t k = 0; k < results.size(); ++k) {
       const Tensor tangent = forward.tangent(results[k]);
-      out.results.push_back(tangent.defined() || (always[k] && is_floating(results[k].dtype())));
+      out.results.push_back(tangent.defined() || (always[k] && is_inexact(results[k].dtype())));
       if (out.results[k]) outputs.push_back(defined_or_zeros(tangent, results[k].type()));
     }
   }
@@ -149,7 +149,7 @@ Program::Vjp vjp_programs(const Graph& graph, const std::vector<uint8_t>& active
     forward_nodes = stage.graph().nodes.size();
     TensorList cts;
     for (const Tensor& result : results) {
-      cts.push_back(is_floating(result.dtype()) ? stage.input(result.type()) : Tensor());
+      cts.push_back(is_inexact(result.dtype()) ? stage.input(result.type()) : Tensor());
     }
     for (Tensor& grad : tape.pullback(results, cts, wanted)) outputs.push_back(std::move(grad));
   }

@@ -121,6 +121,7 @@ TensorList decomposed(const Primitive& primitive, Inputs inputs, ParamsRef param
 }
 
 TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  check_complex(primitive, inputs);
   if (primitive.control()) return decomposed(primitive, inputs, params);
   if (primitive.distinct) return TensorList(inputs.begin(), inputs.end());  // a barrier
   if (&primitive == &device_put_primitive())
@@ -203,7 +204,7 @@ Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef para
   const std::span<const KernelImplementation> list =
       kernel_table(last.device).implementations(primitive);
   if (list.empty() || !list[0].strided || list[0].decline || !list[0].run ||
-      list[0].workspace_bytes)
+      list[0].workspace_bytes || (is_complex(last.dtype) && !list[0].complex))
     return {};
 
   bool weak = !primitive.all_boolean_result;

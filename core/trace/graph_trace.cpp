@@ -50,6 +50,7 @@ TensorList GraphTrace::process(const Primitive& primitive, Inputs inputs, Params
     TraceScope scope(this);
     return run_graph(called_graph(params), inputs);
   }
+  check_complex(primitive, inputs);
   Graph::Node node;
   node.primitive = &primitive;
   TypeList types;

@@ -45,7 +45,7 @@ TensorList JvpTrace::process(const Primitive& primitive, Inputs inputs, ParamsRe
   if (!any_active || !differentiable(primitive)) return outputs;
   const TensorList out_tangents = apply_jvp(primitive, params, primals, outputs, tangents);
   for (size_t k = 0; k < outputs.size(); ++k) {
-    if (is_floating(outputs[k].dtype())) outputs[k] = lift(outputs[k], out_tangents[k]);
+    if (is_inexact(outputs[k].dtype())) outputs[k] = lift(outputs[k], out_tangents[k]);
   }
   return outputs;
 }

@@ -1,4 +1,5 @@
 // Which kernel runs a request, and the caches of kernels that were prepared before.
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <list>
@@ -220,13 +221,22 @@ bool try_prepare(const KernelImplementation& implementation, const KernelRequest
   return true;
 }
 
+bool has_complex(std::span<const OperandView> views) {
+  return std::any_of(views.begin(), views.end(),
+                     [](const OperandView& view) { return is_complex(view.dtype); });
+}
+
 ChosenKernel ask_implementations(const KernelRequest& request, Device device, BackEnd& back_end,
                                  std::string& declined) {
+  const bool complex = has_complex(request.inputs) || has_complex(request.outputs);
   for (const KernelImplementation& implementation :
        back_end.kernels().implementations(request.primitive)) {
     const AdaptedRequest adapted(request, implementation.strided);
     std::string reason;
-    if (implementation.decline) reason = implementation.decline(adapted.request);
+    if (complex && !implementation.complex)
+      reason = "complex numbers";
+    else if (implementation.decline)
+      reason = implementation.decline(adapted.request);
     if (reason.empty()) {
       ChosenKernel chosen;
       if (implementation.run) return {&implementation, nullptr};

@@ -17,7 +17,7 @@ Tensor defined_or_zeros(const Tensor& tensor, const TensorType& type) {
 TensorList floating_cotangents(Inputs cotangents, const TypeList& types) {
   TensorList out;
   for (size_t k = 0; k < types.size(); ++k) {
-    if (is_floating(types[k].dtype)) out.push_back(defined_or_zeros(cotangents[k], types[k]));
+    if (is_inexact(types[k].dtype)) out.push_back(defined_or_zeros(cotangents[k], types[k]));
   }
   return out;
 }
@@ -64,7 +64,7 @@ TensorList lift_results(JvpTrace& trace, TensorList results, Inputs tangents,
 TensorList lift_results(JvpTrace& trace, TensorList results, size_t count) {
   size_t next = count;
   for (size_t k = 0; k < count; ++k) {
-    if (is_floating(results[k].dtype())) results[k] = trace.lift(results[k], results[next++]);
+    if (is_inexact(results[k].dtype())) results[k] = trace.lift(results[k], results[next++]);
   }
   results.resize(count);
   return results;

@@ -29,6 +29,7 @@ Registry& registry() {
   return *instance;
 }
 
+/// Complex numbers go where floating ones do; whether at all, `check_complex` has said before.
 bool accepted(Accepts accepts, DType dtype) {
   switch (accepts) {
     case Accepts::kAny:
@@ -36,11 +37,11 @@ bool accepted(Accepts accepts, DType dtype) {
     case Accepts::kNumeric:
       return dtype != DType::kBool;
     case Accepts::kFloating:
-      return is_floating(dtype);
+      return is_inexact(dtype);
     case Accepts::kInteger:
       return is_integer(dtype);
     case Accepts::kIntegerOrBool:
-      return !is_floating(dtype);
+      return !is_inexact(dtype);
   }
   return false;
 }
@@ -163,6 +164,7 @@ const Primitive& define(Control description) {
   p.map = maps::Parts{};
   p.infer = std::move(description.infer);
   p.decompose = std::move(description.decompose);
+  p.complex = true;  // what its body computes says more
   return define_primitive(std::move(p));
 }
 
@@ -182,6 +184,16 @@ const Primitive* find_primitive(std::string_view name) {
 void expect_operands(const char* name, int count, Inputs x) {
   if (static_cast<int>(x.size()) != count)
     fail<ValueError>("{}: expected {} operands, got {}", name, count, x.size());
+}
+
+void check_complex(const Primitive& primitive, Inputs x) {
+  if (primitive.complex) return;
+  for (const Tensor& operand : x) {
+    if (!is_complex(operand.dtype())) continue;
+    fail<DTypeError>(
+        "{}: complex numbers are not accepted, got {}\n  hint: take real(x), imag(x) or abs(x)",
+        primitive.name, to_string(operand.type()));
+  }
 }
 
 TypeList infer_elementwise(const char* name, Accepts accepts, bool boolean_result,

@@ -1,6 +1,7 @@
 #include "core/trace/rules.h"
 
 #include "core/ops/creation.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/shape_ops.h"
 #include "core/trace/operand_device.h"
 #include "core/trace/vjp.h"
@@ -29,8 +30,10 @@ Tensor add_tangents(const Tensor& a, const Tensor& b) {
 namespace {
 
 /// Cotangents must have the operand's dtype; promotion inside a rule may have widened them.
+/// Of a complex one a real operand gets the real part, as in JAX.
 Tensor with_dtype(Tensor ct, const Tensor& like) {
-  return !ct.defined() || ct.dtype() == like.dtype() ? ct : astype(ct, like.dtype());
+  if (!ct.defined() || ct.dtype() == like.dtype()) return ct;
+  return convert(ct, {like.dtype(), false});
 }
 
 TensorList partials_vjp(const rules::Partials& rule, ParamsRef params, Inputs x, Outputs y,
@@ -129,7 +132,7 @@ TensorList transposed_vjp(const Primitive& primitive, ParamsRef params, Inputs x
   std::vector<size_t> floating;
   TypeList ct_types;
   for (size_t k = 0; k < y.size(); ++k) {
-    if (!is_floating(y[k].dtype())) continue;
+    if (!is_inexact(y[k].dtype())) continue;
     floating.push_back(k);
     ct_types.push_back(output_types[k]);
   }

@@ -25,7 +25,7 @@ TensorList VjpTrace::primals(Inputs tensors) const {
 }
 
 Tensor VjpTrace::input(const Tensor& primal) {
-  if (!is_floating(primal.dtype())) return primal;
+  if (!is_inexact(primal.dtype())) return primal;
   return make_traced(*this, primal.type(), std::make_unique<VjpTracer>(primal, next_id_++));
 }
 
@@ -36,7 +36,7 @@ TensorList VjpTrace::wrap_outputs(Node node, const TensorList& outputs) {
   TensorList out;
   out.reserve(outputs.size());
   for (size_t k = 0; k < outputs.size(); ++k) {
-    if (is_floating(outputs[k].dtype())) {
+    if (is_inexact(outputs[k].dtype())) {
       out.push_back(make_traced(
           *this, outputs[k].type(),
           std::make_unique<VjpTracer>(outputs[k], node.first_output + static_cast<int64_t>(k))));

@@ -11,7 +11,7 @@ namespace linnet::detail {
 void require_differentiable(const char* transformation, const TensorList& leaves,
                             bool all_floating) {
   require_defined(leaves, transformation, "a leaf of the arguments");
-  const auto floating = [](const Tensor& leaf) { return is_floating(leaf.dtype()); };
+  const auto floating = [](const Tensor& leaf) { return is_inexact(leaf.dtype()); };
   for (const Tensor& leaf : leaves) {
     if (!all_floating || floating(leaf)) continue;
     fail<DTypeError>(
@@ -31,8 +31,8 @@ void require_differentiable(const char* transformation, const TensorList& leaves
 }
 
 Tensor literal_as(DType dtype, const Tensor& tensor) {
-  const bool literal = tensor.defined() && tensor.weak() && is_floating(tensor.dtype());
-  return literal && is_floating(dtype) && dtype != tensor.dtype() ? astype(tensor, dtype) : tensor;
+  const bool literal = tensor.defined() && tensor.weak() && is_inexact(tensor.dtype());
+  return literal && is_inexact(dtype) && dtype != tensor.dtype() ? astype(tensor, dtype) : tensor;
 }
 
 }  // namespace linnet::detail

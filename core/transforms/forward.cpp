@@ -143,7 +143,7 @@ TensorList forward_call(const TensorList& primals, const TensorList& tangents,
   JvpTrace trace;
   TensorList lifted, outputs;
   for (size_t i = 0; i < primals.size(); ++i) {
-    lifted.push_back(is_floating(primals[i].dtype())
+    lifted.push_back(is_inexact(primals[i].dtype())
                          ? trace.lift(primals[i], literal_as(primals[i].dtype(), tangents[i]))
                          : primals[i]);
   }

@@ -84,6 +84,13 @@ Tensor ReverseCall::primal(const Tensor& tensor) const { return impl_->trace.pri
 
 TensorList ReverseCall::gradients(const Tensor& loss) {
   require_defined(std::span(&loss, 1), "grad", "the loss");
+  if (is_complex(loss.dtype())) {
+    fail<DTypeError>(
+        "grad: expected a real loss, got {}\n  hint: take real(loss) or abs(loss), or call vjp "
+        "with "
+        "the cotangent 1 for the derivative of a holomorphic function",
+        to_string(loss.type()));
+  }
   if (!is_floating(loss.dtype()))
     fail<DTypeError>("grad: expected a floating loss, got {}", to_string(loss.type()));
   if (!loss.shape().empty()) {

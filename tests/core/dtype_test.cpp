@@ -19,8 +19,18 @@ TEST(DType, J_001_names_and_sizes) {
   std::string text;
   for (DType d : all_dtypes())
     text += std::string(name_of(d)) + ":" + std::to_string(size_of(d)) + " ";
-  EXPECT_EQ(text, "bool:1 i8:1 i16:2 i32:4 i64:8 u8:1 u16:2 u32:4 u64:8 f16:2 bf16:2 f32:4 f64:8 ");
+  EXPECT_EQ(text,
+            "bool:1 i8:1 i16:2 i32:4 i64:8 u8:1 u16:2 u32:4 u64:8 f16:2 bf16:2 f32:4 f64:8 "
+            "c64:8 c128:16 ");
   for (DType d : all_dtypes()) {
+    EXPECT_EQ(is_inexact(d), is_floating(d) || is_complex(d)) << name_of(d);
+    if (is_complex(d)) {
+      EXPECT_EQ(complex_dtype_of(real_dtype_of(d)), d);
+      expect_error<DTypeError>("expected a real dtype, got " + std::string(name_of(d)) +
+                                   "\n  hint: take real(x), imag(x) or abs(x)",
+                               [&] { visit_dtype(d, [](auto) {}); });
+      continue;
+    }
     visit_dtype(d, [&](auto zero) {
       EXPECT_EQ(dtype_of<decltype(zero)>(), d);
       EXPECT_EQ(sizeof zero, size_of(d));

@@ -29,7 +29,7 @@ TEST(Csv, columns_of_every_type) {
   EXPECT_EQ(table.column("flag", DType::kBool).to_vector<bool>(), (std::vector<bool>{true, false}));
   EXPECT_EQ(table.column("big", DType::kI64).data<int64_t>()[0], INT64_MIN);
   const auto ones_and_zeros = CsvTable::parse("a,b\n1,0\n0,1\n");
-  for (int i = 0; i < kDTypeCount; ++i) {
+  for (int i = 0; i < kRealDTypeCount; ++i) {
     const auto dtype = static_cast<DType>(i);
     const Tensor all = ones_and_zeros.matrix({}, dtype);
     EXPECT_EQ(all.dtype(), dtype);

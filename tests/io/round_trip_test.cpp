@@ -44,7 +44,11 @@ TEST(RoundTrip, R_039_safetensors) {
   std::mt19937 random(2);
   for (int i = 0; i < 200; ++i) {
     std::map<std::string, HostArray> arrays;
-    while (arrays.size() < 10) arrays["x" + std::to_string(random() % 1000)] = random_array(random);
+    while (arrays.size() < 10) {
+      const HostArray array = random_array(random);
+      if (array.dtype == DType::kC128) continue;  // has no name in this format
+      arrays["x" + std::to_string(random() % 1000)] = array;
+    }
     write_safetensors(root / "a", arrays, {{"seed", std::to_string(i)}}, disk);
     const SafetensorsFile file = read_safetensors(root / "a");
     ASSERT_EQ(file.names().size(), arrays.size());

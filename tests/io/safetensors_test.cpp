@@ -62,6 +62,7 @@ TEST(Safetensors, EveryElementTypeComesBackInBothWaysOfReading) {
   std::map<std::string, HostArray> arrays;
   for (int i = 0; i < kDTypeCount; ++i) {
     const auto dtype = static_cast<DType>(i);
+    if (dtype == DType::kC128) continue;  // the format has no name for it
     WritableHostArray array = allocate_host_array(dtype, {3, 5});
     for (size_t k = 0; k < array.array.byte_size(); ++k) {
       array.data[k] = static_cast<std::byte>(dtype == DType::kBool ? k % 2 : k * 37 + 11);
@@ -147,12 +148,12 @@ TEST(Safetensors, AcceptsWhatTheFormatAllows) {
 }
 
 TEST(Safetensors, KnowsTypesThatItCannotLoad) {
-  const SafetensorsFile file = parse(file_of(
-      "{\"f8\":" + entry("2", "0,2", "F8_E4M3") + ",\"f4\":" + entry("2", "2,3", "F4") +
-          ",\"f6\":" + entry("4", "3,6", "F6_E2M3") + ",\"c\":" + entry("1", "6,14", "C64") + "}",
-      std::string(14, 'x')));
+  const SafetensorsFile file = parse(file_of("{\"f8\":" + entry("2", "0,2", "F8_E4M3") +
+                                                 ",\"f4\":" + entry("2", "2,3", "F4") +
+                                                 ",\"f6\":" + entry("4", "3,6", "F6_E2M3") + "}",
+                                             std::string(6, 'x')));
   EXPECT_EQ(file.entry("f8").dtype, "F8_E4M3");
-  for (const char* name : {"f8", "f4", "f6", "c"}) {
+  for (const char* name : {"f8", "f4", "f6"}) {
     expect_error([&] { file.array(name); }, {"f: tensor", name, "not supported"});
   }
   refuse("{\"a\":" + entry("3", "0,2", "F4") + "}", "xx", {"whole bytes"});

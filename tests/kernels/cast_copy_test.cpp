@@ -162,7 +162,7 @@ TEST(Copy, Views) {
 
 TEST(Fill, AllTypes) {
   const Dims shape{3, 50}, strides{60, 1};
-  for (int t = 0; t < kDTypeCount; ++t) {
+  for (int t = 0; t < kRealDTypeCount; ++t) {
     visit_dtype(static_cast<DType>(t), [&](auto zero) {
       using T = decltype(zero);
       if constexpr (std::is_same_v<T, bool>) {

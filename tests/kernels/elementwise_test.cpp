@@ -44,7 +44,7 @@ TEST(ScalarTable, NamesAreUniqueAndFound) {
 TEST(Elementwise, SupportedTypesFollowTheKind) {
   for (int i = 0; i < kScalarOpCount; ++i) {
     const auto op = static_cast<ScalarOp>(i);
-    for (int t = 0; t < kDTypeCount; ++t) {
+    for (int t = 0; t < kRealDTypeCount; ++t) {
       const auto dtype = static_cast<DType>(t);
       bool expected = false;
       switch (scalar_op_info(op).kind) {

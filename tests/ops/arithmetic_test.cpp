@@ -15,7 +15,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 TEST(Arithmetic, J_017_operators_of_every_dtype) {
-  for (int i = 1; i < kDTypeCount; ++i) {
+  for (int i = 1; i < kRealDTypeCount; ++i) {
     const DType dtype = static_cast<DType>(i);
     const Tensor a = full({3}, 7, dtype), b = full({3}, 2, dtype);
     expect_tensor(a + b, {dtype, {3}}, {9, 9, 9});

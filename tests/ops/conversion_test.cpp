@@ -15,7 +15,7 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<DType> all_dtypes() {
   std::vector<DType> out;
-  for (int i = 0; i < kDTypeCount; ++i) out.push_back(static_cast<DType>(i));
+  for (int i = 0; i < kRealDTypeCount; ++i) out.push_back(static_cast<DType>(i));
   return out;
 }
 

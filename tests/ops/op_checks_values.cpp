@@ -126,7 +126,7 @@ void compare(const OpCase& row, const TensorList& x, Findings& findings) {
 
 std::vector<DType> value_dtypes(const OpCase& row) {
   std::vector<DType> out;
-  for (int i = 0; i < kDTypeCount; ++i) {
+  for (int i = 0; i < kRealDTypeCount; ++i) {
     const DType dtype = static_cast<DType>(i);
     const bool wanted = is_floating(dtype) ? (row.low_precision || size_of(dtype) >= 4)
                                            : row.exact_integers && is_integer(dtype);
@@ -205,7 +205,7 @@ void check_nan(const OpCase& row, Findings& findings) {
 }
 
 void check_dtypes(const OpCase& row, Findings& findings) {
-  for (int i = 0; i < kDTypeCount; ++i) {
+  for (int i = 0; i < kRealDTypeCount; ++i) {
     const DType dtype = static_cast<DType>(i);
     const TensorList x = make_operands(row.samples[0], dtype, 2);
     findings.set_context("dtypes of " + row.name + describe(x));

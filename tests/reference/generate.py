@@ -21,6 +21,7 @@ import jax
 
 from cases import bridge
 from cases import bridge_module
+from cases import complex_numbers
 from cases import composed_models
 from cases import contrib
 from cases import control_flow
@@ -67,6 +68,7 @@ MAKERS = {
     "float8": float8.make,
     "numpy": numpy_functions.make,
     "ops": ops.make,
+    "complex": complex_numbers.make,
     "bridge": bridge.make,
     "bridge_module": bridge_module.make,
     "recurrent": recurrent.make,

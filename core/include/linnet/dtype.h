@@ -27,10 +27,14 @@ enum class DType : uint8_t {
   kF16,
   kBF16,
   kF32,
-  kF64
+  kF64,
+  kC64,
+  kC128
 };
 
-inline constexpr int kDTypeCount = 13;
+inline constexpr int kDTypeCount = 15;
+/// The first so many are types of real numbers (and truth values).
+inline constexpr int kRealDTypeCount = 13;
 
 /// bfloat16 storage: the upper half of a float32. Conversion rounds to nearest even; NaN stays NaN.
 struct bfloat16 {
@@ -85,14 +89,18 @@ struct float16 {
 
 /// Bytes per element.
 constexpr size_t size_of(DType dtype) {
-  constexpr uint8_t kSizes[kDTypeCount] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8};
+  constexpr uint8_t kSizes[kDTypeCount] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16};
   return kSizes[static_cast<int>(dtype)];
 }
 
-/// Short name as used in messages and graphs: `f32`, `bf16`, `i64`, `bool`.
+/// Short name as used in messages and graphs: `f32`, `bf16`, `i64`, `bool`, `c64`.
 std::string_view name_of(DType dtype);
 
-constexpr bool is_floating(DType dtype) { return dtype >= DType::kF16; }
+/// Real floating types; complex ones are not.
+constexpr bool is_floating(DType dtype) { return dtype >= DType::kF16 && dtype <= DType::kF64; }
+constexpr bool is_complex(DType dtype) { return dtype >= DType::kC64; }
+/// Floating or complex: the types that have derivatives.
+constexpr bool is_inexact(DType dtype) { return dtype >= DType::kF16; }
 constexpr bool is_signed_integer(DType dtype) {
   return dtype >= DType::kI8 && dtype <= DType::kI64;
 }
@@ -101,14 +109,23 @@ constexpr bool is_unsigned_integer(DType dtype) {
 }
 constexpr bool is_integer(DType dtype) { return dtype >= DType::kI8 && dtype <= DType::kU64; }
 
+/// The dtype of the real and the imaginary part: f32 for c64, f64 for c128, real ones themselves.
+constexpr DType real_dtype_of(DType dtype) {
+  return dtype == DType::kC64 ? DType::kF32 : dtype == DType::kC128 ? DType::kF64 : dtype;
+}
+/// The complex dtype that numbers of a real one are promoted to: c128 for f64, otherwise c64.
+constexpr DType complex_dtype_of(DType dtype) {
+  return dtype == DType::kF64 || dtype == DType::kC128 ? DType::kC128 : DType::kC64;
+}
+
 /// The dtype both operands are converted to (J-002): the least upper bound in the JAX lattice of
-/// bool < unsigned/signed integers < floats. Mixed signedness widens (u8+i8 is i16, u32+i32 is i64,
-/// u64+signed is f32); f16 with bf16 is f32.
+/// bool < unsigned/signed integers < floats < complex numbers. Mixed signedness widens (u8+i8 is
+/// i16, u32+i32 is i64, u64+signed is f32); f16 with bf16 is f32.
 DType promote_types(DType a, DType b);
 
 /// Promotion with weak operands: a weak scalar (a C++ literal) takes the dtype of the strong one
-/// unless it belongs to a higher category (bool < integer < float), then the default type of its
-/// category (f32 for floats, i32 for integers).
+/// unless it belongs to a higher category (bool < integer < float < complex), then the default type
+/// of its category (i32, f32, c64), or c128 for a complex literal with an f64.
 /// `weak` of the result is true only if both are weak.
 struct WeakDType {
   DType dtype;
@@ -136,6 +153,17 @@ struct IntInfo {
 /// @throws DTypeError if `dtype` is not an integer type.
 IntInfo iinfo(DType dtype);
 
+/// `std::complex<float>`, `std::complex<double>`, and types made like them: two numbers side by
+/// side.
+template <class T>
+concept ComplexNumber = requires(const T z) {
+  typename T::value_type;
+  z.real();
+  z.imag();
+  requires __is_same(typename T::value_type, float) || __is_same(typename T::value_type, double);
+  requires sizeof(T) == 2 * sizeof(typename T::value_type);
+};
+
 /// The DType of a C++ element type.
 template <class T>
 constexpr DType dtype_of() {
@@ -150,6 +178,8 @@ constexpr DType dtype_of() {
     return DType::kF16;
   else if constexpr (__is_same(U, bfloat16))
     return DType::kBF16;
+  else if constexpr (ComplexNumber<U>)
+    return sizeof(U) == 8 ? DType::kC64 : DType::kC128;
   else {
     static_assert(__is_same(U, char) == false && T(1) == T(1), "not an element type of a tensor");
     constexpr bool is_negative_possible = T(-1) < T(0);
@@ -158,8 +188,12 @@ constexpr DType dtype_of() {
   }
 }
 
-/// Calls `f(std::type_identity<T>{})`-style with a value of the element type of `dtype`:
+/// @throws DTypeError: what is known of real types only was asked of another one.
+[[noreturn]] void fail_not_real(DType dtype);
+
+/// Calls `f(std::type_identity<T>{})`-style with a value of the element type of a real `dtype`:
 /// `visit_dtype(d, [&](auto zero) { using T = decltype(zero); ... })`.
+/// @throws DTypeError for complex ones.
 template <class F>
 decltype(auto) visit_dtype(DType dtype, F&& f) {
   switch (dtype) {
@@ -188,9 +222,12 @@ decltype(auto) visit_dtype(DType dtype, F&& f) {
     case DType::kF32:
       return f(float{});
     case DType::kF64:
+      return f(double{});
+    case DType::kC64:
+    case DType::kC128:
       break;
   }
-  return f(double{});
+  fail_not_real(dtype);
 }
 
 }  // namespace linnet

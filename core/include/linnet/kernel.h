@@ -73,6 +73,8 @@ struct KernelImplementation {
   /// `run` never throws: it takes no memory but its workspace. Before a kernel that may throw no
   /// donated memory is written over, so that a call that fails leaves its inputs as they were.
   bool never_throws = false;
+  /// Takes requests with complex operands or results, which are kept from all others.
+  bool complex = false;
 };
 
 /// The implementation lists of one kind of device. May be read and added to from several threads.

@@ -120,6 +120,7 @@ struct Primitive {
   bool elementwise_typing = false;        ///< typed by `infer_elementwise`
   bool all_boolean_result = false;        ///< and the result is bool whatever the operands are
   bool distinct = false;                  ///< programs never merge two of them, however equal
+  bool complex = false;                   ///< takes complex operands; others refuse them by name
 
   /// The rule, if it is of that kind; null if it is another.
   template <class Rule>
@@ -170,6 +171,9 @@ struct Elementwise {
   uint32_t saves_inputs = kAllBits;
   uint32_t saves_outputs = kAllBits;
   std::optional<TensorLayout> (*view)(const P&, const TensorLayout&) = nullptr;
+  /// Takes complex operands too; every description says it so. Derivatives are those of JAX: of a
+  /// holomorphic function the complex derivative, not conjugated.
+  bool complex = false;
 };
 
 template <class P>
@@ -182,6 +186,7 @@ struct LinearMap {
   std::optional<TensorLayout> (*view)(const P&, const TensorLayout&) = nullptr;
   uint32_t nondifferentiable = 0;
   bool pointwise = false;
+  bool complex = false;
 };
 
 template <class P>
@@ -191,6 +196,7 @@ struct Bilinear {
   Tensor (*transpose_in)(const P&, int which, Inputs, const Tensor& ct);
   DimMap (*dims)(const P&, Inputs) = nullptr;
   TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
+  bool complex = false;
 };
 
 template <class P>
@@ -205,6 +211,7 @@ struct Smooth {
   uint32_t saves_inputs = kAllBits;
   uint32_t saves_outputs = kAllBits;
   bool distinct = false;
+  bool complex = false;
 };
 
 /// Without `dims` and `batch` the parts are batched.
@@ -220,6 +227,7 @@ struct Composite {
   uint32_t nondifferentiable = 0;
   uint32_t saves_inputs = kAllBits;
   uint32_t saves_outputs = kAllBits;
+  bool complex = false;
 };
 
 template <class P>
@@ -231,6 +239,7 @@ struct Opaque {
   bool zero_derivative = true;
   std::optional<TensorLayout> (*view)(const P&, const TensorLayout&) = nullptr;
   bool pointwise = false;
+  bool complex = false;
 };
 
 struct Control {
@@ -254,6 +263,8 @@ void expect_operands(const char* name, int count, Inputs x);
 /// level).
 TypeList infer_elementwise(const char* name, Accepts accepts, bool boolean_result,
                            bool predicate_first, int arity, Inputs x);
+/// @throws DTypeError naming the primitive if an operand is complex and it takes no such ones.
+void check_complex(const Primitive& primitive, Inputs x);
 /// Result types by abstract evaluation of `decompose`.
 TypeList infer_by_tracing(const Primitive& primitive, ParamsRef params, Inputs x);
 
@@ -301,6 +312,7 @@ Primitive common_parts(const D& d) {
   p.infer = erased<P>(d.infer);
   p.map = index_map_of<P>(d);
   p.read_params = read_params<P>;
+  p.complex = d.complex;
   return p;
 }
 
@@ -337,6 +349,7 @@ const Primitive& define(const Elementwise<P>& d) {
   p.all_boolean_result = d.boolean_result;
   p.saves_inputs = d.saves_inputs;
   p.saves_outputs = d.saves_outputs;
+  p.complex = d.complex;
   return define_primitive(std::move(p));
 }
 

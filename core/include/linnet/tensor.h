@@ -146,6 +146,11 @@ class Tensor {
   template <class T>
     requires std::is_arithmetic_v<T>
   Tensor(T value) : Tensor(make_weak(value)) {}  // NOLINT(runtime/explicit)
+  /// A weakly typed c64 scalar of a `std::complex`.
+  template <ComplexNumber T>
+  Tensor(T value)  // NOLINT(runtime/explicit)
+      : Tensor(weak_complex(static_cast<double>(value.real()), static_cast<double>(value.imag()))) {
+  }
   explicit Tensor(TensorImpl* adopted) : impl_(adopted) {}
 
   Tensor(const Tensor& other);
@@ -173,7 +178,8 @@ class Tensor {
   bool traced() const;
 
   /// The single element, converted to T.
-  /// @throws ShapeError if there is not exactly one element, TraceError if the value is traced.
+  /// @throws DTypeError if it is complex and T is neither complex nor bool, ShapeError if there is
+  /// not exactly one element, TraceError if the value is traced.
   template <class T>
   T item() const {
     T value;
@@ -267,6 +273,7 @@ class Tensor {
   }
   static Tensor weak_bool(bool value);
   static Tensor weak_float(double value);
+  static Tensor weak_complex(double real, double imaginary);
   static Tensor weak_integer(int64_t value);
   static Tensor weak_unsigned(uint64_t value);
 

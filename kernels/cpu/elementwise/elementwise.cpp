@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/cpu/complex/pairs.h"
 #include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/cpu/elementwise/strided.h"
 #include "kernels/cpu/elementwise/transpose.h"
@@ -301,6 +302,11 @@ void cast(DType from, DType to, std::span<const int64_t> shape, const Operand& i
 
 void copy_strided(size_t element_size, std::span<const int64_t> shape, const Operand& in,
                   const Destination& out) {
+  if (element_size == 16) {
+    const Strides from = paired_strides({in.strides, shape.size()});
+    const Strides to = paired_strides({out.strides, shape.size()});
+    return copy_strided(8, paired_shape(shape), {in.data, from.data()}, {out.data, to.data()});
+  }
   if (shape.size() >= 2 && copy_transposed(element_size, shape, in.data, {in.strides, shape.size()},
                                            out.data, {out.strides, shape.size()}))
     return;

@@ -48,7 +48,7 @@ bool supports(ScalarOp op, DType dtype);
 void cast(DType from, DType to, std::span<const int64_t> shape, const Operand& in,
           const Destination& out);
 
-/// Copies elements of 1, 2, 4 or 8 bytes.
+/// Copies elements of 1, 2, 4, 8 or 16 bytes.
 void copy_strided(size_t element_size, std::span<const int64_t> shape, const Operand& in,
                   const Destination& out);
 

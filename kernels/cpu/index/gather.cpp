@@ -113,6 +113,10 @@ void gather_words(const GatherOperands& g, const GatherDimensions& dims,
                });
 }
 
+struct PairOfWords {
+  uint64_t first, second;
+};
+
 template <class Call>
 void visit_words(DType dtype, Call&& call) {
   switch (size_of(dtype)) {
@@ -122,8 +126,10 @@ void visit_words(DType dtype, Call&& call) {
       return call(uint16_t{});
     case 4:
       return call(uint32_t{});
-    default:
+    case 8:
       return call(uint64_t{});
+    default:
+      return call(PairOfWords{});
   }
 }
 

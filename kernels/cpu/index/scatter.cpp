@@ -49,7 +49,30 @@ void combine_run(void* out, int64_t out_stride, const void* updates, int64_t upd
   }
 }
 
+/// Of complex numbers, whose parts T lie side by side.
+template <bool kAdd, class T>
+void combine_parts(void* out, int64_t out_stride, const void* updates, int64_t update_stride,
+                   int64_t count) {
+  T* to = static_cast<T*>(out);
+  const T* from = static_cast<const T*>(updates);
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t part = 0; part < 2; ++part) {
+      T& x = to[2 * i * out_stride + part];
+      const T update = from[2 * i * update_stride + part];
+      x = kAdd ? x + update : update;
+    }
+  }
+}
+
+/// There are sums and updates of them.
+CombineRun complex_run_of(ScatterKind kind, DType dtype) {
+  if (kind == ScatterKind::kAdd)
+    return dtype == DType::kC64 ? combine_parts<true, float> : combine_parts<true, double>;
+  return dtype == DType::kC64 ? combine_parts<false, float> : combine_parts<false, double>;
+}
+
 CombineRun run_of(ScatterKind kind, DType dtype) {
+  if (is_complex(dtype)) return complex_run_of(kind, dtype);
   return visit_dtype(dtype, [kind](auto zero) -> CombineRun {
     using T = decltype(zero);
     switch (kind) {

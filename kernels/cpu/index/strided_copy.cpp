@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/cpu/complex/pairs.h"
 #include "kernels/cpu/elementwise/transpose.h"
 #include "kernels/cpu/reduce/element.h"
 #include "kernels/cpu/streaming.h"
@@ -147,6 +148,10 @@ void strided_copy(size_t element_size, std::span<const int64_t> shape, const voi
                   std::span<const int64_t> from_strides, void* to,
                   std::span<const int64_t> to_strides) {
   if (element_count(shape) == 0) return;
+  if (element_size == 16) {
+    return strided_copy(8, paired_shape(shape), from, paired_strides(from_strides), to,
+                        paired_strides(to_strides));
+  }
   if (copy_transposed(element_size, shape, from, from_strides, to, to_strides)) return;
   const CopyLoops loops = copy_loops(shape, from_strides, to_strides);
   switch (element_size) {
@@ -161,7 +166,7 @@ void strided_copy(size_t element_size, std::span<const int64_t> shape, const voi
     default:
       break;
   }
-  throw ValueError("strided_copy: expected elements of 1, 2, 4 or 8 bytes, got " +
+  throw ValueError("strided_copy: expected elements of 1, 2, 4, 8 or 16 bytes, got " +
                    std::to_string(element_size));
 }
 

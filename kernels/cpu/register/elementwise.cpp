@@ -8,6 +8,7 @@
 #include "core/ops/arithmetic.h"
 #include "core/ops/convert.h"
 #include "core/ops/creation.h"
+#include "kernels/cpu/complex/elementwise.h"
 #include "kernels/cpu/index/strided_copy.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/scalar_params.h"
@@ -30,14 +31,23 @@ void run_elementwise(const KernelRequest& request, const void* const* in, void* 
     operands[k] = {in[k], request.inputs[k].strides.data()};
   const double param = info.param_count ? scalar_param(request.params) : 0;
   const OperandView& result = request.outputs[0];
-  cpu::elementwise(op, request.inputs.back().dtype, {&param, static_cast<size_t>(info.param_count)},
-                   result.shape, {operands.data(), request.inputs.size()},
-                   {out[0], result.strides.data()});
+  const DType dtype = request.inputs.back().dtype;
+  if (is_complex(dtype)) {
+    return cpu::complex_elementwise(op, dtype, param, result.shape,
+                                    {operands.data(), request.inputs.size()},
+                                    {out[0], result.strides.data()});
+  }
+  cpu::elementwise(op, dtype, {&param, static_cast<size_t>(info.param_count)}, result.shape,
+                   {operands.data(), request.inputs.size()}, {out[0], result.strides.data()});
 }
 
 void run_convert(const KernelRequest& request, const void* const* in, void* const* out, void*) {
   const OperandView& from = request.inputs[0];
   const OperandView& to = request.outputs[0];
+  if (is_complex(from.dtype) || is_complex(to.dtype)) {
+    return cpu::complex_cast(from.dtype, to.dtype, to.shape, {in[0], from.strides.data()},
+                             {out[0], to.strides.data()});
+  }
   cpu::cast(from.dtype, to.dtype, to.shape, {in[0], from.strides.data()},
             {out[0], to.strides.data()});
 }
@@ -81,22 +91,28 @@ void register_elementwise(KernelTable& table) {
                            .strided = true,
                            .in_place = true,
                            .run = run_elementwise,
-                           .never_throws = true});
+                           .never_throws = true,
+                           .complex = cpu::supports_complex(*op)});
   }
-  table.add(convert_primitive(),
-            {.name = "cast", .strided = true, .run = run_convert, .never_throws = true});
+  table.add(
+      convert_primitive(),
+      {.name = "cast", .strided = true, .run = run_convert, .never_throws = true, .complex = true});
   table.add(iota_primitive(), {.name = "count", .run = run_iota, .never_throws = true});
   for (const Primitive* primitive : {&copy_primitive(), &stop_gradient_primitive(),
                                      &checkpoint_name_primitive(), &bitcast_primitive()}) {
-    table.add(
-        *primitive,
-        {.name = "copy", .strided = true, .in_place = true, .run = run_copy, .never_throws = true});
+    table.add(*primitive, {.name = "copy",
+                           .strided = true,
+                           .in_place = true,
+                           .run = run_copy,
+                           .never_throws = true,
+                           .complex = true});
   }
   table.add(optimization_barrier_primitive(), {.name = "copies",
                                                .strided = true,
                                                .in_place = true,
                                                .run = run_copies,
-                                               .never_throws = true});
+                                               .never_throws = true,
+                                               .complex = true});
 }
 
 }  // namespace linnet

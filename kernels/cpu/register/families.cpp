@@ -15,6 +15,7 @@ void register_cpu_kernels(KernelTable& table) {
   register_window(table);
   register_random(table);
   register_optim(table);
+  register_complex(table);
 }
 
 }  // namespace linnet

@@ -20,5 +20,6 @@ void register_conv(KernelTable& table);
 void register_window(KernelTable& table);
 void register_random(KernelTable& table);
 void register_optim(KernelTable& table);
+void register_complex(KernelTable& table);
 
 }  // namespace linnet

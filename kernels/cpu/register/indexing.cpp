@@ -1,6 +1,7 @@
 // Kernels of slices at computed starts, gather and scatter.
 #include "core/ops/indexing.h"
 
+#include <array>
 #include <cstring>
 #include <limits>
 
@@ -59,8 +60,9 @@ void run_dynamic_update_slice(const KernelRequest& request, const void* const* i
 
 /// What the fill mode reads out of range: NaN, the least signed or the greatest unsigned value,
 /// true.
-uint64_t fill_bits(DType dtype) {
-  uint64_t bits = 0;
+std::array<uint64_t, 2> fill_bits(DType dtype) {
+  std::array<uint64_t, 2> bits{};
+  if (is_complex(dtype)) return fill_bits(real_dtype_of(dtype));  // and no imaginary part
   visit_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     T value;
@@ -73,7 +75,7 @@ uint64_t fill_bits(DType dtype) {
     } else {
       value = std::numeric_limits<T>::max();
     }
-    std::memcpy(&bits, &value, sizeof value);
+    std::memcpy(bits.data(), &value, sizeof value);
   });
   return bits;
 }
@@ -115,18 +117,18 @@ void run_gather(const KernelRequest& request, const void* const* in, void* const
   const OperandView &x = request.inputs[0], &indices = request.inputs[1];
   const GatherParams& p = request.params.as<GatherParams>();
   if (element_count(request.outputs[0].shape) == 0) return;
-  const uint64_t fill = p.zero_fill ? 0 : fill_bits(x.dtype);
+  const std::array<uint64_t, 2> fill = p.zero_fill ? std::array<uint64_t, 2>{} : fill_bits(x.dtype);
   if (gathers_rows(p, request)) {
     const int64_t width = element_count(x.shape.subspan(1));
     cpu::take_rows(x.dtype, in[0], x.shape[0], width, indices.dtype, in[1],
-                   element_count(indices.shape), mode_of(p.mode), &fill, out[0], workspace);
+                   element_count(indices.shape), mode_of(p.mode), fill.data(), out[0], workspace);
     return;
   }
   const cpu::GatherDimensions dims{p.offset_dims, p.collapsed_slice_dims, p.start_index_map,
                                    p.operand_batching_dims, p.indices_batching_dims};
   const cpu::GatherOperands operands{x.dtype,       in[0], x.shape,       x.strides,
                                      indices.dtype, in[1], indices.shape, indices.strides};
-  cpu::gather(operands, dims, p.slice_sizes, mode_of(p.mode), &fill, out[0], workspace);
+  cpu::gather(operands, dims, p.slice_sizes, mode_of(p.mode), fill.data(), out[0], workspace);
 }
 
 template <cpu::ScatterKind kKind>
@@ -147,31 +149,37 @@ void run_scatter(const KernelRequest& request, const void* const* in, void* cons
 }  // namespace
 
 void register_indexing(KernelTable& table) {
-  table.add(dynamic_slice_primitive(),
-            {.name = "copy", .strided = true, .run = run_dynamic_slice, .never_throws = true});
+  table.add(dynamic_slice_primitive(), {.name = "copy",
+                                        .strided = true,
+                                        .run = run_dynamic_slice,
+                                        .never_throws = true,
+                                        .complex = true});
   table.add(dynamic_update_slice_primitive(), {.name = "copy",
                                                .strided = true,
                                                .in_place = true,
                                                .run = run_dynamic_update_slice,
-                                               .never_throws = true});
+                                               .never_throws = true,
+                                               .complex = true});
   table.add(gather_primitive(), {.name = "gather",
                                  .strided = true,
                                  .run = run_gather,
                                  .workspace_bytes = index_bytes,
-                                 .never_throws = true});
-  const auto add_scatter = [&](const Primitive& primitive, auto run) {
+                                 .never_throws = true,
+                                 .complex = true});
+  const auto add_scatter = [&](const Primitive& primitive, auto run, bool complex) {
     table.add(primitive, {.name = "scatter",
                           .strided = true,
                           .in_place = true,
                           .run = run,
                           .workspace_bytes = index_bytes,
-                          .never_throws = true});
+                          .never_throws = true,
+                          .complex = complex});
   };
-  add_scatter(scatter_add_primitive(), run_scatter<cpu::ScatterKind::kAdd>);
-  add_scatter(scatter_primitive(), run_scatter<cpu::ScatterKind::kUpdate>);
-  add_scatter(scatter_mul_primitive(), run_scatter<cpu::ScatterKind::kMul>);
-  add_scatter(scatter_min_primitive(), run_scatter<cpu::ScatterKind::kMin>);
-  add_scatter(scatter_max_primitive(), run_scatter<cpu::ScatterKind::kMax>);
+  add_scatter(scatter_add_primitive(), run_scatter<cpu::ScatterKind::kAdd>, true);
+  add_scatter(scatter_primitive(), run_scatter<cpu::ScatterKind::kUpdate>, true);
+  add_scatter(scatter_mul_primitive(), run_scatter<cpu::ScatterKind::kMul>, false);
+  add_scatter(scatter_min_primitive(), run_scatter<cpu::ScatterKind::kMin>, false);
+  add_scatter(scatter_max_primitive(), run_scatter<cpu::ScatterKind::kMax>, false);
 }
 
 }  // namespace linnet

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "core/ops/sort.h"
+#include "kernels/cpu/complex/pairs.h"
+#include "kernels/cpu/complex/reduce.h"
 #include "kernels/cpu/index/strided_copy.h"
 #include "kernels/cpu/reduce/arg_reduce.h"
 #include "kernels/cpu/reduce/reduce.h"
@@ -21,11 +23,24 @@ uint64_t mask_of(const KernelRequest& request) {
   return mask;
 }
 
+/// A sum of complex numbers is that of their parts, which lie side by side.
+struct SumParts {
+  DType dtype;
+  Shape shape;
+  Strides strides;
+
+  explicit SumParts(const OperandView& x) : dtype(x.dtype), shape(x.shape), strides(x.strides) {
+    if (!is_complex(dtype)) return;
+    dtype = real_dtype_of(dtype);
+    shape = cpu::paired_shape(x.shape);
+    strides = cpu::paired_strides(x.strides);
+  }
+};
+
 class ReduceKernel final : public HostKernel {
  public:
   ReduceKernel(cpu::ReduceKind kind, const KernelRequest& request)
-      : planned_(kind, request.inputs[0].dtype, request.inputs[0].shape, request.inputs[0].strides,
-                 mask_of(request)) {}
+      : ReduceKernel(kind, SumParts(request.inputs[0]), mask_of(request)) {}
 
   size_t workspace_bytes() const override { return planned_.workspace_bytes(); }
   void run(const void* const* in, void* const* out, void* workspace) const override {
@@ -33,6 +48,9 @@ class ReduceKernel final : public HostKernel {
   }
 
  private:
+  ReduceKernel(cpu::ReduceKind kind, const SumParts& x, uint64_t mask)
+      : planned_(kind, x.dtype, x.shape, x.strides, mask) {}
+
   cpu::PlannedReduction planned_;
 };
 
@@ -51,13 +69,15 @@ void run_arg_reduce(const KernelRequest& request, const void* const* in, void* c
 class ScanKernel final : public HostKernel {
  public:
   ScanKernel(cpu::ScanKind kind, const KernelRequest& request, const CumulativeParams& p)
-      : planned_(kind, request.inputs[0].dtype, request.inputs[0].shape, request.inputs[0].strides,
-                 p.axis, p.reverse) {}
+      : ScanKernel(kind, SumParts(request.inputs[0]), p) {}
   void run(const void* const* in, void* const* out, void*) const override {
     planned_.run(in[0], out[0]);
   }
 
  private:
+  ScanKernel(cpu::ScanKind kind, const SumParts& x, const CumulativeParams& p)
+      : planned_(kind, x.dtype, x.shape, x.strides, p.axis, p.reverse) {}
+
   cpu::PlannedScan planned_;
 };
 
@@ -140,6 +160,23 @@ void run_sort(const KernelRequest& request, const void* const* in, void* const* 
   cpu::strided_copy(out_size, rows.shape, scratch.sorted, dense, out[0], rows.out);
 }
 
+std::string decline_real(const KernelRequest& request) {
+  return is_complex(request.inputs[0].dtype) ? "" : "real numbers";
+}
+
+void run_complex_cumulative_product(const KernelRequest& request, const void* const* in,
+                                    void* const* out, void*) {
+  const OperandView& x = request.inputs[0];
+  const CumulativeParams& p = request.params.as<CumulativeParams>();
+  cpu::complex_cumulative_product(x.dtype, in[0], x.shape, x.strides, p.axis, p.reverse, out[0]);
+}
+
+void run_complex_product(const KernelRequest& request, const void* const* in, void* const* out,
+                         void*) {
+  const OperandView& x = request.inputs[0];
+  cpu::complex_product(x.dtype, in[0], x.shape, x.strides, mask_of(request), out[0]);
+}
+
 /// Operands follow each other in one memory.
 size_t sum_of_squares_bytes(const KernelRequest& request) {
   size_t most = 0;
@@ -172,11 +209,15 @@ void register_reduce(KernelTable& table) {
     table.add(primitive, {.name = "blocks",
                           .strided = true,
                           .prepare = prepare_reduce<kKind>,
-                          .never_throws = true});
+                          .never_throws = true,
+                          .complex = kKind == ReduceKind::kSum});
   };
-  const auto add_scan = [&](auto prepare, const Primitive& primitive) {
-    table.add(primitive,
-              {.name = "lines", .strided = true, .prepare = prepare, .never_throws = true});
+  const auto add_scan = [&](auto prepare, const Primitive& primitive, bool complex = false) {
+    table.add(primitive, {.name = "lines",
+                          .strided = true,
+                          .prepare = prepare,
+                          .never_throws = true,
+                          .complex = complex});
   };
   add_reduce.operator()<ReduceKind::kSum>(reduce_sum_primitive());
   add_reduce.operator()<ReduceKind::kProd>(reduce_prod_primitive());
@@ -184,11 +225,23 @@ void register_reduce(KernelTable& table) {
   add_reduce.operator()<ReduceKind::kMin>(reduce_min_primitive());
   add_reduce.operator()<ReduceKind::kAll>(reduce_and_primitive());
   add_reduce.operator()<ReduceKind::kAny>(reduce_or_primitive());
+  table.add(reduce_prod_primitive(), {.name = "complex",
+                                      .strided = true,
+                                      .decline = decline_real,
+                                      .run = run_complex_product,
+                                      .never_throws = true,
+                                      .complex = true});
   add(argmax_primitive(), "lines", run_arg_reduce<ArgReduceKind::kMax>);
   add(argmin_primitive(), "lines", run_arg_reduce<ArgReduceKind::kMin>);
-  add_scan(prepare_scan<ScanKind::kSum>, cumsum_primitive());
+  add_scan(prepare_scan<ScanKind::kSum>, cumsum_primitive(), true);
   add_scan(prepare_scan<ScanKind::kProd>, cumprod_primitive());
   add_scan(prepare_scan<ScanKind::kMax>, cummax_primitive());
+  table.add(cumprod_primitive(), {.name = "complex",
+                                  .strided = true,
+                                  .decline = decline_real,
+                                  .run = run_complex_cumulative_product,
+                                  .never_throws = true,
+                                  .complex = true});
   table.add(sort_primitive(), {.name = "rows",
                                .strided = true,
                                .run = run_sort<false>,

@@ -86,8 +86,8 @@ void run_pad(const KernelRequest& request, const void* const* in, void* const* o
     padding.push_back({d.low, d.high, d.interior});
   }
   // All-zero bytes are zero in every element type.
-  constexpr uint64_t kZero = 0;
-  const void* value = request.inputs.size() == 2 ? in[1] : &kZero;
+  constexpr uint64_t kZero[2] = {};
+  const void* value = request.inputs.size() == 2 ? in[1] : kZero;
   cpu::pad(x.dtype, in[0], x.shape, x.strides, std::span<const cpu::PadDimension>(padding), value,
            out[0]);
 }
@@ -99,19 +99,34 @@ void register_shape(KernelTable& table) {
                                   .strided = true,
                                   .in_place = true,
                                   .run = run_reshape,
-                                  .never_throws = true});
-  table.add(transpose_primitive(),
-            {.name = "copy", .strided = true, .run = run_transpose, .never_throws = true});
-  table.add(broadcast_in_dim_primitive(),
-            {.name = "copy", .strided = true, .run = run_broadcast_in_dim, .never_throws = true});
-  table.add(reverse_primitive(),
-            {.name = "copy", .strided = true, .run = run_reverse, .never_throws = true});
-  table.add(slice_primitive(),
-            {.name = "copy", .strided = true, .run = run_slice, .never_throws = true});
-  table.add(concatenate_primitive(),
-            {.name = "copy", .strided = true, .run = run_concatenate, .never_throws = true});
-  table.add(pad_primitive(),
-            {.name = "fill_copy", .strided = true, .run = run_pad, .never_throws = true});
+                                  .never_throws = true,
+                                  .complex = true});
+  table.add(transpose_primitive(), {.name = "copy",
+                                    .strided = true,
+                                    .run = run_transpose,
+                                    .never_throws = true,
+                                    .complex = true});
+  table.add(broadcast_in_dim_primitive(), {.name = "copy",
+                                           .strided = true,
+                                           .run = run_broadcast_in_dim,
+                                           .never_throws = true,
+                                           .complex = true});
+  table.add(
+      reverse_primitive(),
+      {.name = "copy", .strided = true, .run = run_reverse, .never_throws = true, .complex = true});
+  table.add(
+      slice_primitive(),
+      {.name = "copy", .strided = true, .run = run_slice, .never_throws = true, .complex = true});
+  table.add(concatenate_primitive(), {.name = "copy",
+                                      .strided = true,
+                                      .run = run_concatenate,
+                                      .never_throws = true,
+                                      .complex = true});
+  table.add(pad_primitive(), {.name = "fill_copy",
+                              .strided = true,
+                              .run = run_pad,
+                              .never_throws = true,
+                              .complex = true});
 }
 
 }  // namespace linnet

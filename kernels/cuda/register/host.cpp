@@ -182,7 +182,8 @@ void register_host(KernelTable& table) {
       table.add(*primitive, {.name = strided ? "host" : "host on dense operands",
                              .strided = strided,
                              .prepare = prepare_host,
-                             .never_throws = true});
+                             .never_throws = true,
+                             .complex = true});
     }
   }
 }

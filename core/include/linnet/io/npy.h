@@ -16,8 +16,8 @@ namespace linnet {
 
 /// Reads a .npy file of version 1, 2 or 3. Big-endian values are swapped and column-major ones
 /// rearranged, so the result is always native and row-major.
-/// Refused: Python objects, structured, text, date, void and complex types, headers above 64 KiB,
-/// more than 64 dimensions, and files that are longer or shorter than the header says.
+/// Refused: Python objects, structured, text, date, void and wider complex types, headers above 64
+/// KiB, more than 64 dimensions, and files that are longer or shorter than the header says.
 /// @throws IoError with path and reason.
 HostArray read_npy(const std::string& path);
 

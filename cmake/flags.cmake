@@ -35,13 +35,13 @@ if(LINNET_SANITIZE)
   target_link_options(linnet_flags INTERFACE ${sanitize})
 endif()
 
-# For what computes nothing itself, layers and tests. What a sanitizer adds to their templates costs a
+# For what computes nothing itself, all but kernels. What a sanitizer adds to its templates costs a
 # third of their compilation: here checks of memory are calls, and only cheap optimisations follow.
 add_library(linnet_light_flags INTERFACE)
+set(linnet_light_checks "")
 if(LINNET_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(linnet_light_flags INTERFACE -Og)
   if(LINNET_SANITIZE MATCHES "address")
-    target_compile_options(linnet_light_flags INTERFACE
-      --param=asan-instrumentation-with-call-threshold=0)
+    set(linnet_light_checks --param=asan-instrumentation-with-call-threshold=0)
   endif()
+  target_compile_options(linnet_light_flags INTERFACE -Og ${linnet_light_checks})
 endif()

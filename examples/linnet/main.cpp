@@ -6,11 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "linnet/build_report.h"
 #include "linnet/core.h"
 #include "linnet/cuda.h"
-#include "linnet/instruction_set.h"
-#include "linnet/machine_code.h"
-#include "linnet/parallel.h"
 
 namespace {
 
@@ -29,9 +27,7 @@ void try_device(linnet::Device device) {
 }
 
 int doctor() {
-  std::printf("cpu:0: %d threads, %s\nmachine code for fused clusters: %s\n%s",
-              linnet::num_threads(), std::string(name_of(linnet::instruction_set())).c_str(),
-              linnet::machine_code_report().c_str(), linnet::cuda::report().c_str());
+  std::printf("%s%s", linnet::build_report().c_str(), linnet::cuda::report().c_str());
   for (int i = 0; i < linnet::device_count(linnet::DeviceType::kCuda); ++i)
     try_device({linnet::DeviceType::kCuda, static_cast<uint8_t>(i)});
   return 0;

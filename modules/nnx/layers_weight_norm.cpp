@@ -14,8 +14,9 @@ struct Weight {
 
 std::vector<Weight> weights_of(const std::vector<NodeLeaf>& layer, const Filter& filter) {
   std::vector<Weight> out;
-  const State params = filter_state(state_of(layer), {of_type<Param>()})[0];
-  for (const auto& [path, leaf] : params.entries())
+  // A copy of a state has variables of its own.
+  const std::vector<State> params = filter_state(state_of(layer), {of_type<Param>()});
+  for (const auto& [path, leaf] : params[0].entries())
     if (filter(path, leaf)) out.push_back({tree::to_string(path), Variable(leaf.cell)});
   return out;
 }

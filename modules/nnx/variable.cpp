@@ -102,6 +102,9 @@ std::string to_string(const Variable& variable) {
 std::ostream& operator<<(std::ostream& stream, const Variable& variable) {
   return stream << to_string(variable);
 }
+std::ostream& print(std::ostream& stream, const Variable* variable) {
+  return stream << (variable ? to_string(*variable) : "nullopt");
+}
 
 VariableCellPtr copy_cell(const VariableCellPtr& cell) {
   if (shared_copies > 0) return cell;

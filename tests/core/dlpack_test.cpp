@@ -116,7 +116,7 @@ TEST(Dlpack, what_does_not_fit_is_refused_and_returned) {
   const std::type_identity<DTypeError> dtype;
   const std::type_identity<ShapeError> shape;
   const std::type_identity<ValueError> value;
-  refused(dtype, "code 5, 64 bits", {5, 64, 1}, {1});
+  refused(dtype, "code 5, 32 bits", {5, 32, 1}, {1});
   refused(dtype, "4 lanes", {2, 32, 4}, {1});
   refused(dtype, "code 10, 8 bits", {10, 8, 1}, {1});
   refused(shape, "dimension 1 has size -1", kFloat32, {2, -1});

@@ -72,8 +72,9 @@ TEST(NnxSpellings, N_019_N_111_N_148_texts_of_variables_programs_and_models) {
   const nnx::Param w(tensor({1.f, 2.f}), {{"tag", "a"}});
   std::ostringstream text;
   text << w << " " << nnx::BatchStat(ones({}));
-  EXPECT_EQ(text.str(),
-            "Param(Tensor([1, 2], f32[2]), 8 bytes, {tag=a}) BatchStat(Tensor(1, f32[]), 4 bytes)");
+  EXPECT_EQ(
+      text.str(),
+      "Param(Tensor([1, 2], f32[2]), 8 bytes, {tag='a'}) BatchStat(Tensor(1, f32[]), 4 bytes)");
 
   Mlp model(2, nnx::Rngs(0));
   const auto step = jit([](Mlp& m, const Tensor& x) { return m.down(m.up(x)); });

@@ -543,16 +543,17 @@ TEST(NnxState, J_077_core_transformations_take_modules_and_states) {
   EXPECT_EQ(doubles(back.a.kernel), doubles(model.a.kernel)) << "results may be modules";
 }
 
-TEST(Printing, what_stands_for_a_tensor_prints_as_one) {
+TEST(Printing, what_stands_for_a_tensor_prints_as_one_and_a_variable_with_its_kind) {
   nnx::Rngs rngs(0);
   nnx::Linear linear(2, 1, {.use_bias = false}, rngs);
   linear.kernel = ones({2, 1});
   linen::Variables vars;
   vars.at_path({"params", "kernel"}) = linen::Variables(ones({2, 1}));
   std::ostringstream expected, got;
-  for (int i = 0; i < 4; ++i) expected << ones({2, 1}) << ";";
+  for (int i = 0; i < 2; ++i) expected << ones({2, 1}) << ";";
+  for (int i = 0; i < 2; ++i) expected << "Param(" << ones({2, 1}) << ", 8 bytes);";
   const std::optional<nnx::Param> parameter = linear.kernel;
-  got << linear.kernel << ";" << vars["params"]["kernel"] << ";" << nnx::state(linear)["kernel"]
+  got << vars["params"]["kernel"] << ";" << nnx::state(linear)["kernel"] << ";" << linear.kernel
       << ";" << parameter << ";";
   EXPECT_EQ(got.str(), expected.str());
   std::ostringstream none;

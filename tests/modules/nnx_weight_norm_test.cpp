@@ -39,7 +39,8 @@ TEST(NnxWeightNorm, N_127_weights_are_normalised_in_place_and_scales_are_kept_by
   // Another choice of weights and axes.
   nnx::WeightNorm whole(
       nnx::Linear(5, 3, rngs),
-      {.use_scale = false, .feature_axes = {}, .variable_filter = nnx::everything()}, rngs);
+      {.use_scale = false, .feature_axes = std::nullopt, .variable_filter = nnx::everything()},
+      rngs);
   whole.layer_instance.bias.value() = full({3}, 2.f);
   whole(x());
   EXPECT_TRUE(whole.scales.empty());

@@ -85,6 +85,9 @@ const std::map<std::string, std::string>& without_row() {
       {"cond", "holds programs: tests of control flow"},
       {"custom_vjp_call", "holds the caller's rule: tests of custom rules"},
       {"custom_jvp_call", "holds the caller's rule: tests of custom rules"},
+      {"pure_callback", "calls the caller's code: tests of callbacks"},
+      {"io_callback", "calls the caller's code: tests of callbacks"},
+      {"debug_callback", "calls the caller's code: tests of callbacks"},
       {"psum", "over a named axis: tests of collectives"},
       {"pmax", "over a named axis: tests of collectives"},
       {"pmin", "over a named axis: tests of collectives"},
@@ -232,7 +235,9 @@ TEST(OpTableCoverage, few_primitives_of_a_cuda_device_are_left_to_the_host) {
       hosted.insert(primitive->name);
   }
   const std::set<std::string> named = {
-      "cholesky",      // cuSOLVER would be one library more for small matrices
+      "cholesky",  // cuSOLVER would be one library more for small matrices
+      "complex",       "complex_abs",  "conj",
+      "fft",           "imag",         "real",  // no kernel takes complex numbers
       "panel_linear",  // laid out for the caches of a CPU; programs of a GPU have none
       "qr_orthogonal", "random_gamma", "random_poisson",  // draws until accepted
   };

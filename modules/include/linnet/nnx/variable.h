@@ -118,9 +118,15 @@ class Variable {
   VariableCellPtr cell_;
 };
 
-/// `Param(Tensor([1, 2], f32[2]), 8 bytes, {tag="a"})`: kind, value, and metadata if there are.
+/// `Param(Tensor([1, 2], f32[2]), 8 bytes, {tag='a'})`: kind, value, and metadata if there are.
 std::string to_string(const Variable& variable);
 std::ostream& operator<<(std::ostream& stream, const Variable& variable);
+/// The same, or `nullopt`.
+std::ostream& print(std::ostream& stream, const Variable* variable);
+template <std::derived_from<Variable> V>
+std::ostream& operator<<(std::ostream& stream, const std::optional<V>& variable) {
+  return print(stream, variable ? &*variable : nullptr);
+}
 
 /// While one is alive, errors and recorded operations carry the place of the layer that owns the
 /// variable, as of the last `split`, `state`, `value_and_grad`, mode change or optimiser that saw

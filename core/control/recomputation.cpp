@@ -8,6 +8,7 @@
 #include "core/ops/callback.h"
 #include "core/ops/conv.h"
 #include "core/ops/dot.h"
+#include "core/ops/scaled_dot.h"
 
 namespace linnet {
 namespace {
@@ -16,7 +17,7 @@ using Kind = CheckpointPolicy::Kind;
 
 bool is_product(const Graph::Node& node) {
   const Primitive* p = node.primitive;
-  return p == &dot_general_primitive() || p == &conv_primitive() ||
+  return p == &dot_general_primitive() || p == &scaled_dot_primitive() || p == &conv_primitive() ||
          p == &conv_backward_data_primitive() || p == &conv_backward_weights_primitive();
 }
 

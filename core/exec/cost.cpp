@@ -10,6 +10,7 @@
 #include "core/ops/fused.h"
 #include "core/ops/indexing.h"
 #include "core/ops/nn.h"
+#include "core/ops/scaled_dot.h"
 
 namespace linnet {
 namespace {
@@ -52,7 +53,7 @@ double flops_of(const LoweredStep& step) {
     return dot_flops(step.params.as<DotActivationGradParams>().dot, step);
   if (p == &dot_and_sums_primitive())
     return dot_flops(step.params.as<DotAndSumsParams>().dot, step);
-  if (p == &panel_linear_primitive())
+  if (p == &panel_linear_primitive() || p == &scaled_dot_primitive())
     return 2 * elements(step.outputs[0].shape) * static_cast<double>(in[0].shape.back());
   if (p == &conv_primitive() || p == &conv_bias_activation_primitive() ||
       p == &conv_and_moments_primitive())

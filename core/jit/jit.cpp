@@ -19,6 +19,7 @@
 #include "core/trace/named_axes.h"
 #include "linnet/detail/format.h"
 #include "linnet/detail/log.h"
+#include "linnet/float8_dot.h"
 
 namespace linnet {
 
@@ -182,6 +183,7 @@ JitCore::EntryPtr JitCore::find(std::span<const JitArgument> arguments, std::str
   append_device(key, default_device());
   key += named_axes_key();
   key += current_mesh_key();
+  if (layer_products() != Products::kPlain) key += name_of(layer_products());
   KeyWriter writer(key);
   for (size_t i = 0; i < arguments.size(); ++i) {
     key += arguments[i].structure;

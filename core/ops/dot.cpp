@@ -3,6 +3,7 @@
 #include "core/ops/dot_training.h"
 #include "core/ops/families.h"
 #include "core/ops/fused.h"
+#include "core/ops/scaled_dot.h"
 #include "core/ops/shape_ops.h"
 #include "core/tensor/checked_size.h"
 #include "linnet/complex.h"
@@ -290,6 +291,7 @@ void define_dot() {
   dot_general_primitive();
   linear_bias_activation_primitive();
   panel_linear_primitive();
+  scaled_dot_primitive();
   define_dot_training();
 }
 

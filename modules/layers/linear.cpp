@@ -3,9 +3,19 @@
 #include <algorithm>
 
 #include "linnet/detail/format.h"
+#include "linnet/float8_dot.h"
 #include "linnet/layers/dtypes.h"
 
 namespace linnet::layers {
+namespace {
+
+/// The product of a layer, as a policy around it says.
+Tensor product(const Tensor& x, const Tensor& kernel, const DotDims& dims) {
+  return layer_products() == Products::kFloat8 ? float8_dot_general(x, kernel, dims)
+                                               : dot_general(x, kernel, dims);
+}
+
+}  // namespace
 
 Shape joined(const Shape& a, const Shape& b, const Shape& c) {
   Shape out = a;
@@ -23,7 +33,7 @@ Tensor dense(const Tensor& x, const Tensor& kernel, const Tensor& bias,
     fail<ShapeError>("dense: expected x [..., {}] for a kernel {}, got {}", kernel.shape(0),
                      to_string(kernel.type()), to_string(x.type()));
   }
-  const Tensor y = dot_general(
+  const Tensor y = product(
       in[0], in[1], {.lhs_contract = {static_cast<int64_t>(x.rank()) - 1}, .rhs_contract = {0}});
   return in[2].defined() ? y + in[2] : y;
 }
@@ -61,7 +71,7 @@ Tensor dense_general(const Tensor& x, const Tensor& kernel, const Tensor& bias,
   for (int64_t i = 0; i < batch; ++i) dims.rhs_batch.push_back(i);
   for (size_t i = 0; i < axes.contracted.size(); ++i)
     dims.rhs_contract.push_back(batch + static_cast<int64_t>(i));
-  const Tensor y = dot_general(in[0], in[1], dims);
+  const Tensor y = product(in[0], in[1], dims);
   if (!bias.defined()) return y;
   // The bias has the batch and feature dimensions; those of x in between are repeated.
   Shape repeated(in[2].shape().begin(), in[2].shape().begin() + batch);

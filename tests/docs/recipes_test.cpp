@@ -119,6 +119,14 @@ TEST_F(Recipes, recipes_precision) {
   // [recipes-precision]
 }
 
+TEST_F(Recipes, recipes_float8) {
+  // [recipes-float8]
+  nnx::Rngs rngs(0);
+  nnx::WithPolicy<Mlp> model(Policy::parse("compute=bf16,products=float8"), rngs);
+  std::cout << to_string(model(make_batch(0).x).type()) << ", under " << to_string(model.policy) << "\n";
+  // [recipes-float8]
+}
+
 TEST_F(Recipes, recipes_ensemble) {
   // [recipes-ensemble]
   auto make = nnx::vmap([](nnx::Rngs& r) { return Mlp(r); });

@@ -27,8 +27,18 @@ TEST(Policy, text_and_back) {
   expect_error<DTypeError>("policy: expected one of f16, bf16, f32, f64, got 'i32'",
                            [] { Policy::parse("compute=i32"); });
   expect_error<ValueError>([] { Policy::parse("precision=f16"); },
-                           "policy: expected params=TYPE, compute=TYPE or output=TYPE, got "
+                           "policy: expected params=TYPE, compute=TYPE, output=TYPE or "
+                           "products=KIND, got "
                            "'precision=f16'");
+}
+
+TEST(Policy, text_of_products) {
+  const Policy policy = Policy::parse("products=float8,compute=bf16");
+  EXPECT_EQ(policy.products, Products::kFloat8);
+  EXPECT_EQ(to_string(policy), "params=f32,compute=bf16,output=f32,products=float8");
+  EXPECT_EQ(Policy::parse("products=plain").products, Products::kPlain);
+  expect_error<ValueError>("policy: expected products=plain or products=float8, got 'int4'",
+                           [] { Policy::parse("products=int4"); });
 }
 
 TEST(Policy, settings_of_a_layer) {
@@ -103,6 +113,103 @@ TEST(Policy, object_module) {
   nnx::WithPolicy<Network> all(narrow, rngs);
   EXPECT_EQ(all.module.up.kernel.value().dtype(), DType::kBF16);
   EXPECT_EQ(all(input()).dtype(), DType::kBF16);
+}
+
+const Policy kEight{.products = Products::kFloat8};
+
+Tensor rows() { return reshape(sin(arange(16. * 16.) * 0.7f), {16, 16}); }
+
+/// x · kernel + bias with operands in eight bits, or as they are.
+Tensor by_hand(const Tensor& x, const Tensor& kernel, const Tensor& bias, bool eight) {
+  const DotDims dims{.lhs_contract = {1}, .rhs_contract = {0}};
+  return (eight ? float8_dot_general(x, kernel, dims) : dot_general(x, kernel, dims)) + bias;
+}
+
+bool same(const Tensor& a, const Tensor& b) { return a.to_vector<float>() == b.to_vector<float>(); }
+
+TEST(Policy, products_of_functional_modules) {
+  const auto body = [](linen::Scope& s, const Tensor& x) {
+    const Tensor h = s("eight", linen::Dense{.features = 16}, x);
+    const linen::Dense dense{.features = 16};
+    return std::pair(h, s("plain", linen::with_policy(dense, Policy{}), x));
+  };
+  const auto model = [body](linen::Scope& s, const Tensor& x) {
+    const auto [eight, plain] = s("body", linen::with_policy(body, kEight), x);
+    return std::tuple(eight, plain, s("beside", linen::Dense{.features = 16}, x));
+  };
+  const linen::Variables variables = linen::init(model, Key(0), rows());
+  const auto check = [&](const Tensor& y, const linen::Variables& layer, bool eight) {
+    const Tensor kernel = layer["kernel"].value(), bias = layer["bias"].value();
+    EXPECT_TRUE(same(y, by_hand(rows(), kernel, bias, eight))) << eight;
+    EXPECT_FALSE(same(y, by_hand(rows(), kernel, bias, !eight))) << eight;
+  };
+  const auto [eight, plain, beside] = linen::apply(model, variables, rows());
+  check(eight, variables["params"]["body"]["eight"], true);
+  check(plain, variables["params"]["body"]["plain"], false);
+  check(beside, variables["params"]["beside"], false);
+  expect_error<ValueError>([] { kEight(linen::Dense{.features = 3}); },
+                           "policy: the settings of a layer hold types, not products=float8");
+}
+
+/// A Linear, and the LinearGenerals of attention.
+struct Mixed {
+  nnx::Linear linear;
+  nnx::MultiHeadAttention attention;
+  explicit Mixed(nnx::Rngs& rngs) : linear(16, 16, rngs), attention(4, 16, rngs) {}
+  std::pair<Tensor, Tensor> operator()(const Tensor& x) {
+    return {linear(x), attention(expand_dims(x, 0))};
+  }
+  LINNET_FIELDS(linear, attention)
+};
+
+TEST(Policy, products_of_object_modules) {
+  nnx::Rngs rngs(0), again(0);
+  nnx::WithPolicy<Mixed> eight(kEight, rngs);
+  nnx::WithPolicy<Mixed> plain(Policy{}, again);
+  const auto [y, attended] = eight(rows());
+  const auto [y_plain, attended_plain] = plain(rows());
+  const nnx::Linear& layer = plain.module.linear;
+  EXPECT_TRUE(same(y, by_hand(rows(), layer.kernel.value(), layer.bias->value(), true)));
+  EXPECT_TRUE(same(y_plain, by_hand(rows(), layer.kernel.value(), layer.bias->value(), false)));
+  EXPECT_FALSE(same(attended, attended_plain));
+  const float largest = max(abs(attended_plain)).item<float>();
+  EXPECT_LT(max(abs(attended - attended_plain)).item<float>(), 0.25f * largest);
+  EXPECT_EQ(layer_products(), Products::kPlain);
+}
+
+struct Mlp {
+  nnx::Linear up, down;
+  explicit Mlp(nnx::Rngs& rngs) : up(16, 32, rngs), down(32, 16, rngs) {}
+  Tensor operator()(const Tensor& x) { return down(relu(up(x))); }
+  LINNET_FIELDS(up, down)
+};
+
+/// Losses of thirty steps under a policy.
+std::vector<float> losses_under(const Policy& policy) {
+  nnx::Rngs rngs(0);
+  nnx::WithPolicy<Mlp> model(policy, rngs);
+  optim::Optimizer optimizer(model, optim::adam(1e-2));
+  const auto step =
+      jit([](nnx::WithPolicy<Mlp>& m, optim::Optimizer& o, const Tensor& x, const Tensor& y) {
+        const auto [loss, grads] = nnx::value_and_grad(
+            [&](nnx::WithPolicy<Mlp>& net) { return mean(square(net(x) - y)); })(m);
+        o.update(m, grads);
+        return loss;
+      });
+  std::vector<float> losses;
+  const Tensor x = rows(), y = cos(x) * 0.5f;
+  for (int t = 0; t < 30; ++t) losses.push_back(step(model, optimizer, x, y).item<float>());
+  return losses;
+}
+
+TEST(Policy, trains_with_products_of_eight_bits_as_in_bfloat16) {
+  const std::vector<float> half = losses_under({.compute = DType::kBF16}),
+                           eight = losses_under(
+                               {.compute = DType::kBF16, .products = Products::kFloat8});
+  EXPECT_NE(half, eight);
+  EXPECT_LT(half.back(), 0.3f * half.front());
+  for (size_t t = 0; t < half.size(); ++t)
+    EXPECT_NEAR(eight[t], half[t], 0.1f * half[t] + 0.02f * half.front()) << t;
 }
 
 /// Parameters of f32, products of float16, a scale of the loss: overflow in one step changes

@@ -3,6 +3,7 @@
 
 #include "core/ops/fused.h"
 #include "core/ops/window.h"
+#include "linnet/float8_dot.h"
 #include "op_table.h"
 #include "tests/ops/activation_reference.h"
 
@@ -73,6 +74,47 @@ void add_dots(OpTable& table) {
       .sample({{{3}, kLine}, {{2, 2}, kLine}})
       .sample({{{}, kLine}, {{3}, kLine}})
       .reference([](const HostArrays& x) { return contracted(x[0], x[1], {}); });
+}
+
+/// The number of eight bits: e4m3 has the bias 7, e5m2 the bias 15.
+double number_of(int bits, int mantissa, int bias) {
+  const int exponent = (bits & 0x7F) >> mantissa, fraction = bits & ((1 << mantissa) - 1);
+  const double size = exponent == 0
+                          ? std::ldexp(fraction, 1 - bias - mantissa)
+                          : std::ldexp(fraction + (1 << mantissa), exponent - bias - mantissa);
+  return bits & 0x80 ? -size : size;
+}
+
+HostArray numbers_of(HostArray x, int mantissa, int bias) {
+  for (double& value : x.values) value = number_of(static_cast<int>(value), mantissa, bias);
+  return x;
+}
+
+/// Products of eight-bit numbers, without the bits of infinity and NaN.
+void add_scaled_dots(OpTable& table) {
+  const Values bits = integers(0, 0x7B).as(DType::kU8), scale = uniform(0.5, 2).as(DType::kF32);
+  static const DotDims kInner{.lhs_contract = {1}, .rhs_contract = {1}};
+  static const DotDims kInnerOfBatch{
+      .lhs_contract = {2}, .rhs_contract = {2}, .lhs_batch = {0}, .rhs_batch = {0}};
+  table
+      .add("scaled_dot",
+           [](const TensorList& x) {
+             return scaled_dot({x[0], x[2]}, {x[1], x[3], Float8::kE5M2});
+           })
+      .sample({{{3, 4}, bits}, {{5, 4}, bits}, {{}, scale}, {{}, scale}})
+      .sample({{{2, 3, 4}, bits}, {{2, 5, 4}, bits}, {{}, scale}, {{}, scale}})
+      .sample({{{2, 0}, bits}, {{3, 0}, bits}, {{}, scale}, {{}, scale}})
+      .takes(Takes::kUnchecked)
+      .gives(Gives::kUnchecked)
+      .constants({2, 3})
+      .jit_within(1e-14)
+      .reordered_within(1e-14)
+      .reference([](const HostArrays& x) {
+        HostArray y = contracted(numbers_of(x[0], 3, 7), numbers_of(x[1], 2, 15),
+                                 x[0].shape.size() == 2 ? kInner : kInnerOfBatch);
+        for (double& value : y.values) value *= x[2].values[0] * x[3].values[0];
+        return y;
+      });
 }
 
 /// One product of a convolution: indices into x, w and y.
@@ -367,6 +409,7 @@ void add_windows(OpTable& table) {
 
 void add_product_cases(OpTable& table) {
   add_dots(table);
+  add_scaled_dots(table);
   add_convolutions(table);
   add_fused(table);
   add_windows(table);

@@ -4,9 +4,9 @@
 //   Tensor bits = to_float8(weights, Float8::kE4M3);              // u8, a quarter of the memory
 //   Tensor back = from_float8(bits, Float8::kE4M3, DType::kBF16);
 //
-// There is no arithmetic on them: what is to be computed with is converted. Files have them under
-// their names (`SafetensorsFile::bits`, `load_tree` with `.convert`). linnet.h does not include
-// this header.
+// Products of them are in linnet/float8_dot.h; for everything else they are converted. Files have
+// them under their names (`SafetensorsFile::bits`, `load_tree` with `.convert`). linnet.h does not
+// include this header.
 #pragma once
 
 #include <optional>

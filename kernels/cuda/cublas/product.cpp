@@ -6,13 +6,15 @@
 #include <cstdlib>
 #include <limits>
 
+#include "kernels/cuda/runtime/gpu.h"
 #include "linnet/detail/format.h"
 #include "linnet/detail/log.h"
 
 namespace linnet::cuda {
 namespace {
 
-cudaDataType type_of(DType dtype) {
+cudaDataType type_of(DType dtype, std::optional<Float8> format = {}) {
+  if (format) return *format == Float8::kE4M3 ? CUDA_R_8F_E4M3 : CUDA_R_8F_E5M2;
   switch (dtype) {
     case DType::kF64:
       return CUDA_R_64F;
@@ -26,10 +28,20 @@ cudaDataType type_of(DType dtype) {
 }
 
 /// Types of products that the library has, and of those the ones it computes as we do.
-bool has_types(DType operands, DType result) {
+bool has_types(const ProductSpec& spec) {
+  const DType operands = spec.operands, result = spec.result;
+  if (spec.lhs_format && spec.rhs_format) {
+    const bool both_wide = spec.lhs_format == Float8::kE5M2 && spec.rhs_format == Float8::kE5M2;
+    return !both_wide && (result == DType::kF32 || result == DType::kF16 || result == DType::kBF16);
+  }
   const bool narrow = operands == DType::kF16 || operands == DType::kBF16;
   return (narrow && (result == operands || result == DType::kF32)) ||
          (operands == result && (result == DType::kF32 || result == DType::kF64));
+}
+
+std::string operand_names(const ProductSpec& spec) {
+  if (!spec.lhs_format || !spec.rhs_format) return std::string(name_of(spec.operands));
+  return fmt::format("{} x {}", name_of(*spec.lhs_format), name_of(*spec.rhs_format));
 }
 
 /// Numbers from column to column if `rows` numbers lie side by side; 0 if they do not.
@@ -68,9 +80,9 @@ void set(cublasLtMatmulPreferenceOpaque_t& preference,
       "asking for algorithms");
 }
 
-cublasLtMatrixLayoutOpaque_t layout_of(DType dtype, const StoredMatrix& x, int64_t batch) {
+cublasLtMatrixLayoutOpaque_t layout_of(cudaDataType type, const StoredMatrix& x, int64_t batch) {
   cublasLtMatrixLayoutOpaque_t layout;
-  check(cublaslt().cublasLtMatrixLayoutInit_internal(&layout, sizeof layout, type_of(dtype),
+  check(cublaslt().cublasLtMatrixLayoutInit_internal(&layout, sizeof layout, type,
                                                      static_cast<uint64_t>(x.rows),
                                                      static_cast<uint64_t>(x.columns), x.ld),
         "describing a matrix");
@@ -94,8 +106,8 @@ void* example_address(size_t alignment) { return reinterpret_cast<void*>(4096 + 
 
 std::optional<Product> Product::describe(const ProductSpec& spec, std::string& reason) {
   const MatrixProduct& p = spec.product;
-  if (!has_types(spec.operands, spec.result)) {
-    reason = fmt::format("{} operands for {}", name_of(spec.operands), name_of(spec.result));
+  if (!has_types(spec)) {
+    reason = fmt::format("{} operands for {}", operand_names(spec), name_of(spec.result));
     return std::nullopt;
   }
   const bool has_epilogue = spec.has_bias || spec.activation != ProductActivation::kNone;
@@ -126,6 +138,7 @@ std::optional<Product> Product::describe(const ProductSpec& spec, std::string& r
   if (!out.split_batch(reason)) return std::nullopt;
   if (reason = out.decline_extra(); !reason.empty()) return std::nullopt;
   out.lower_alignments();
+  if (reason = out.decline_float8(); !reason.empty()) return std::nullopt;
   out.text_ = out.described();
   return out;
 }
@@ -141,6 +154,31 @@ std::string Product::decline_extra() const {
   if (is_matrix && spec_.product.n % 8 != 0)
     return fmt::format("{} columns of the operand of the activation", spec_.product.n);
   if (spec_.extra_alignment < 16) return "alignment of the operand of the activation";
+  return {};
+}
+
+/// As "cublasLtMatmul", "To use FP8 kernels", in the library's documentation has it.
+std::string Product::decline_float8() const {
+  constexpr int kFirstArchitecture = 89;  // Ada; Hopper is 90
+  constexpr int64_t kMultiple = 16;
+  if (!spec_.lhs_format) return {};
+  if (const int here = device_properties().architecture(); here < kFirstArchitecture) {
+    return fmt::format("eight-bit products need compute capability 8.9, this is {}.{}", here / 10,
+                       here % 10);
+  }
+  const MatrixProduct& p = spec_.product;
+  for (const int64_t size : {p.m, p.n, p.k}) {
+    if (size % kMultiple != 0) {
+      return fmt::format("sizes of eight-bit products are multiples of {}, these are {} x {} x {}",
+                         kMultiple, p.m, p.n, p.k);
+    }
+  }
+  if (!a_.transposed || b_.transposed) return "the contracted numbers are not side by side";
+  for (const int64_t stride : {a_.ld, b_.ld, a_.batch_stride, b_.batch_stride}) {
+    if (stride % kMultiple != 0) return fmt::format("a stride of {} numbers of eight bits", stride);
+  }
+  if (std::min({spec_.lhs_alignment, spec_.rhs_alignment, spec_.out_alignment}) < kMultiple)
+    return "alignment of an operand of eight bits, or of the result";
   return {};
 }
 
@@ -200,7 +238,7 @@ std::string Product::described() const {
   return fmt::format(
       "{} {} {} * {} batch {} -> {} at {} compute {} epilogue {} bias at {} residual {} at {} "
       "extra {}",
-      name_of(spec_.operands), spec_.tf32 ? "tf32" : "exact", matrix(a_, spec_.rhs_alignment),
+      operand_names(spec_), spec_.tf32 ? "tf32" : "exact", matrix(a_, spec_.rhs_alignment),
       matrix(b_, spec_.lhs_alignment), batch_, name_of(spec_.result), spec_.out_alignment,
       spec_.result == DType::kF64 ? "f64" : "f32", epilogue(),
       spec_.has_bias ? spec_.bias_alignment : 0, spec_.has_residual,
@@ -232,7 +270,13 @@ uint32_t Product::epilogue() const {
   return spec_.has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
-cublasLtMatmulDescOpaque_t Product::operation(const void* bias, const void* extra) const {
+Product::Attached Product::example_of_attached() const {
+  void* const number = example_address(sizeof(float));
+  return {example_address(spec_.bias_alignment), example_address(spec_.extra_alignment), number,
+          number};
+}
+
+cublasLtMatmulDescOpaque_t Product::operation(const Attached& attached) const {
   cublasLtMatmulDescOpaque_t out;
   const bool wide = spec_.result == DType::kF64;
   const bool fast = spec_.operands == DType::kF32 && spec_.tf32;
@@ -249,11 +293,16 @@ cublasLtMatmulDescOpaque_t Product::operation(const void* bias, const void* extr
   set(out, CUBLASLT_MATMUL_DESC_TRANSB, transpose(b_));
   if (const uint32_t code = epilogue(); code != CUBLASLT_EPILOGUE_DEFAULT)
     set(out, CUBLASLT_MATMUL_DESC_EPILOGUE, code);
-  if (spec_.has_bias) set(out, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  if (spec_.has_bias) set(out, CUBLASLT_MATMUL_DESC_BIAS_POINTER, attached.bias);
+  if (spec_.lhs_format) {
+    // Our right operand is the library's left one.
+    set(out, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, attached.rhs_scale);
+    set(out, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, attached.lhs_scale);
+  }
   if (spec_.extra == ProductExtra::kSumsOfLhs || spec_.extra == ProductExtra::kSumsOfRhs) {
-    set(out, CUBLASLT_MATMUL_DESC_BIAS_POINTER, extra);
+    set(out, CUBLASLT_MATMUL_DESC_BIAS_POINTER, attached.extra);
   } else if (spec_.extra != ProductExtra::kNone) {
-    set(out, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, extra);
+    set(out, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, attached.extra);
     set(out, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, spec_.product.n);
   }
   return out;
@@ -262,8 +311,9 @@ cublasLtMatmulDescOpaque_t Product::operation(const void* bias, const void* extr
 Product::Layouts Product::layouts() const {
   const MatrixProduct& p = spec_.product;
   const StoredMatrix d{.rows = p.n, .columns = p.m, .ld = p.n, .batch_stride = out_batch_stride_};
-  return {layout_of(spec_.operands, a_, batch_), layout_of(spec_.operands, b_, batch_),
-          layout_of(spec_.result, d, batch_)};
+  return {layout_of(type_of(spec_.operands, spec_.rhs_format), a_, batch_),
+          layout_of(type_of(spec_.operands, spec_.lhs_format), b_, batch_),
+          layout_of(type_of(spec_.result), d, batch_)};
 }
 
 std::vector<Product::Candidate> Product::candidates(cublasLtHandle_t handle, size_t workspace_bytes,
@@ -285,8 +335,7 @@ std::vector<Product::Candidate> Product::candidates(cublasLtHandle_t handle, siz
   for (const auto& [attribute, alignment] : alignments)
     set(preference, attribute, static_cast<uint32_t>(alignment));
   Layouts x = layouts();
-  cublasLtMatmulDescOpaque_t desc =
-      operation(example_address(spec_.bias_alignment), example_address(spec_.extra_alignment));
+  cublasLtMatmulDescOpaque_t desc = operation(example_of_attached());
   std::array<cublasLtMatmulHeuristicResult_t, 8> results;
   int count = 0;
   const cublasStatus_t status =
@@ -309,8 +358,7 @@ std::vector<Product::Candidate> Product::candidates(cublasLtHandle_t handle, siz
 std::optional<Product::Candidate> Product::checked(cublasLtHandle_t handle,
                                                    const cublasLtMatmulAlgo_t& algorithm) const {
   Layouts x = layouts();
-  cublasLtMatmulDescOpaque_t desc =
-      operation(example_address(spec_.bias_alignment), example_address(spec_.extra_alignment));
+  cublasLtMatmulDescOpaque_t desc = operation(example_of_attached());
   cublasLtMatmulHeuristicResult_t result;
   const cublasStatus_t status = cublaslt().cublasLtMatmulAlgoCheck(handle, &desc, &x.a, &x.b, &x.d,
                                                                    &x.d, &algorithm, &result);
@@ -326,7 +374,8 @@ cublasStatus_t Product::run(cublasLtHandle_t handle, CUstream stream, const Cand
   const void* const alpha_at = wide ? static_cast<const void*>(&wide_one) : &one;
   const void* const beta_at = wide ? static_cast<const void*>(&wide_beta) : &beta;
   Layouts x = layouts();
-  cublasLtMatmulDescOpaque_t desc = operation(operands.bias, operands.extra);
+  cublasLtMatmulDescOpaque_t desc =
+      operation({operands.bias, operands.extra, operands.lhs_scale, operands.rhs_scale});
   const auto size = static_cast<int64_t>(size_of(spec_.operands));
   const auto out_size = static_cast<int64_t>(size_of(spec_.result));
   for (const CallOffsets& at : calls_) {

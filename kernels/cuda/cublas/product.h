@@ -12,6 +12,7 @@
 #include "kernels/cuda/cublas/api.h"
 #include "kernels/layout/dot_layout.h"
 #include "linnet/dtype.h"
+#include "linnet/float8.h"
 
 namespace linnet::cuda {
 
@@ -31,6 +32,8 @@ enum class ProductExtra : uint8_t {
 struct ProductSpec {
   MatrixProduct product;
   DType operands = DType::kF32, result = DType::kF32;
+  /// What u8 operands are the bits of; both have a factor then, one f32 on the device.
+  std::optional<Float8> lhs_format = {}, rhs_format = {};
   bool has_bias = false, has_residual = false;
   ProductActivation activation = ProductActivation::kNone;
   ProductExtra extra = ProductExtra::kNone;
@@ -83,6 +86,7 @@ class Product {
     std::byte* out;
     void* workspace;
     std::byte* extra = nullptr;
+    const std::byte *lhs_scale = nullptr, *rhs_scale = nullptr;
   };
   /// Enqueues the product. Nothing has been enqueued if the first status is not success.
   cublasStatus_t run(cublasLtHandle_t handle, CUstream stream, const Candidate& candidate,
@@ -93,11 +97,19 @@ class Product {
   struct Layouts {
     cublasLtMatrixLayoutOpaque_t a, b, d;
   };
-  cublasLtMatmulDescOpaque_t operation(const void* bias, const void* extra) const;
+  /// What else than matrices has an address.
+  struct Attached {
+    const void *bias, *extra, *lhs_scale, *rhs_scale;
+  };
+  cublasLtMatmulDescOpaque_t operation(const Attached& attached) const;
+  /// For questions: addresses of the right alignment.
+  Attached example_of_attached() const;
   Layouts layouts() const;
   uint32_t epilogue() const;
   /// Why the library has no such extra operand; empty if it has.
   std::string decline_extra() const;
+  /// Why the library, or the device, has no such product of eight-bit numbers; empty if it has.
+  std::string decline_float8() const;
   /// Chooses the dimension of the batch that the library runs along.
   bool split_batch(std::string& reason);
   void lower_alignments();

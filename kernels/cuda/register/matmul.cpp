@@ -1,6 +1,9 @@
 // Kernels of contractions.
+#include <algorithm>
+
 #include "core/ops/dot_training.h"
 #include "core/ops/fused.h"
+#include "core/ops/scaled_dot.h"
 #include "kernels/cuda/copy/copy.h"
 #include "kernels/cuda/cublas/tuning.h"
 #include "kernels/cuda/driver/driver.h"
@@ -24,6 +27,7 @@ struct Epilogue {
   bool has_bias = false, has_residual = false;
   Activation activation = {};
   ProductExtra extra = ProductExtra::kNone;
+  bool has_scales = false;  ///< of both operands, behind them
 
   bool extra_is_operand() const { return extra == ProductExtra::kGradient; }
 };
@@ -126,6 +130,60 @@ Plan plan_product(const KernelRequest& request, const DotParams& params, const E
   return plan;
 }
 
+/// [batch…, outer, k] as eight-bit products read it: k numbers side by side, everything else at
+/// multiples of 16 bytes.
+bool lies_for_float8(const OperandView& x) {
+  constexpr int64_t kMultiple = 16;
+  const size_t rank = x.shape.size();
+  if (x.alignment < kMultiple || x.strides[rank - 1] != 1) return false;
+  const auto is_good = [](int64_t stride) { return stride >= 0 && stride % kMultiple == 0; };
+  return x.strides[rank - 2] >= x.shape[rank - 1] &&
+         std::all_of(x.strides.begin(), x.strides.end() - 1, is_good);
+}
+
+/// Operands that do not lie so are copied.
+Plan plan_float8(const KernelRequest& request, const ScaledDotParams& params, std::string& reason) {
+  ProductSpec spec;
+  spec.operands = DType::kU8;
+  spec.lhs_format = params.lhs;
+  spec.rhs_format = params.rhs;
+  spec.result = request.outputs[0].dtype;
+  spec.out_alignment = request.outputs[0].alignment;
+  Plan plan;
+  Strides strides[2];
+  size_t alignments[2];
+  for (size_t i = 0; i < 2; ++i) {
+    const OperandView& x = request.inputs[i];
+    strides[i] = Strides(x.strides);
+    alignments[i] = x.alignment;
+    if (lies_for_float8(x)) continue;
+    const Strides dense = dense_strides(x.shape);
+    plan.packed.push_back({i, {Shape(x.shape), strides[i], dense, element_count(x.shape)}});
+    strides[i] = dense;
+    alignments[i] = kPackedAlignment;
+  }
+  spec.lhs_alignment = alignments[0];
+  spec.rhs_alignment = alignments[1];
+  const auto &lhs = request.inputs[0].shape, &rhs = request.inputs[1].shape;
+  const size_t outer = lhs.size() - 2, k = lhs.size() - 1;
+  DotRole batch;
+  for (size_t d = 0; d < outer; ++d) batch.add(lhs[d], strides[0][d], strides[1][d]);
+  batch.merge();
+  MatrixProduct& p = spec.product;
+  p.batch = batch.sizes;
+  p.m = lhs[outer];
+  p.n = rhs[outer];
+  p.k = lhs[k];
+  p.a_strides = batch.lhs;
+  p.a_strides.push_back(strides[0][outer]);
+  p.a_strides.push_back(strides[0][k]);
+  p.b_strides = batch.rhs;
+  p.b_strides.push_back(strides[1][k]);
+  p.b_strides.push_back(strides[1][outer]);
+  plan.product = Product::describe(spec, reason);
+  return plan;
+}
+
 /// A product, the copies before it, and where everything lies in the workspace.
 class MatmulKernel final : public DeviceKernel {
  public:
@@ -183,10 +241,13 @@ class MatmulKernel final : public DeviceKernel {
     const Epilogue& epilogue = self.epilogue_;
     const std::byte* const bias = epilogue.has_bias ? at(next++) : nullptr;
     const std::byte* const residual = epilogue.has_residual ? at(next++) : nullptr;
+    const std::byte* const lhs_scale = epilogue.has_scales ? at(next++) : nullptr;
+    const std::byte* const rhs_scale = epilogue.has_scales ? at(next++) : nullptr;
     std::byte* extra = epilogue.extra_is_operand() ? at(next++) : nullptr;
     if (epilogue.extra != ProductExtra::kNone && !extra) extra = at(next + 2);
-    self.product_->enqueue(static_cast<CUstream>(stream),
-                           {at(0), at(1), bias, residual, at(next), operands[next + 1], extra});
+    self.product_->enqueue(
+        static_cast<CUstream>(stream),
+        {at(0), at(1), bias, residual, at(next), operands[next + 1], extra, lhs_scale, rhs_scale});
   }
 
   std::unique_ptr<TunedProduct> product_;
@@ -195,22 +256,17 @@ class MatmulKernel final : public DeviceKernel {
   std::vector<Copy> copies_;
 };
 
-std::unique_ptr<Kernel> prepare_product(const KernelRequest& request, const DotParams& params,
-                                        const Epilogue& epilogue, bool packs, std::string& reason) {
-  if (!find_driver()) {
+/// Sets `reason` if a library is missing.
+bool has_libraries(std::string& reason) {
+  if (!find_driver())
     reason = driver_reason();
-    return nullptr;
-  }
-  if (!find_cublaslt()) {
+  else if (!find_cublaslt())
     reason = cublaslt_reason();
-    return nullptr;
-  }
-  Plan plan =
-      plan_product(request, params, epilogue, packs ? Packs::kWhatMustBe : Packs::kNothing, reason);
-  if (!plan.product && packs) {
-    reason.clear();
-    plan = plan_product(request, params, epilogue, Packs::kBoth, reason);
-  }
+  return reason.empty();
+}
+
+std::unique_ptr<Kernel> prepare_planned(const KernelRequest& request, Plan plan,
+                                        const Epilogue& epilogue, std::string& reason) {
   if (!plan.product) return nullptr;
   std::unique_ptr<TunedProduct> tuned = TunedProduct::prepare(std::move(*plan.product), reason);
   if (!tuned) return nullptr;
@@ -218,6 +274,18 @@ std::unique_ptr<Kernel> prepare_product(const KernelRequest& request, const DotP
   reason = kernel->reason();
   if (!reason.empty()) return nullptr;
   return kernel;
+}
+
+std::unique_ptr<Kernel> prepare_product(const KernelRequest& request, const DotParams& params,
+                                        const Epilogue& epilogue, bool packs, std::string& reason) {
+  if (!has_libraries(reason)) return nullptr;
+  Plan plan =
+      plan_product(request, params, epilogue, packs ? Packs::kWhatMustBe : Packs::kNothing, reason);
+  if (!plan.product && packs) {
+    reason.clear();
+    plan = plan_product(request, params, epilogue, Packs::kBoth, reason);
+  }
+  return prepare_planned(request, std::move(plan), epilogue, reason);
 }
 
 template <bool packs>
@@ -243,6 +311,16 @@ std::unique_ptr<Kernel> prepare_training(const KernelRequest& request, const Dot
     return nullptr;
   }
   return prepare_product(request, dot, epilogue, false, reason);
+}
+
+std::unique_ptr<Kernel> prepare_scaled(const KernelRequest& request, std::string& reason) {
+  if (is_empty(request)) {
+    reason = "an empty operand";
+    return nullptr;
+  }
+  if (!has_libraries(reason)) return nullptr;
+  Plan plan = plan_float8(request, request.params.as<ScaledDotParams>(), reason);
+  return prepare_planned(request, std::move(plan), {.has_scales = true}, reason);
 }
 
 std::unique_ptr<Kernel> prepare_activation_and_input(const KernelRequest& request,
@@ -291,6 +369,7 @@ void register_matmul(KernelTable& table) {
   add(linear_activation_and_input_primitive(), prepare_activation_and_input);
   add(dot_activation_grad_primitive(), prepare_activation_grad);
   add(dot_and_sums_primitive(), prepare_sums);
+  add(scaled_dot_primitive(), prepare_scaled);
 }
 
 }  // namespace linnet::cuda

@@ -10,6 +10,12 @@
 //   Tensor y = s("body", linen::with_policy(Body{}, half), x);        // a module, whatever is in
 //   it nnx::WithPolicy<Body> body(half, rngs); Tensor y = body(x);
 //
+//   const Policy eight{.compute = DType::kBF16, .products = Products::kFloat8};
+//
+// has the linear layers of a module multiply numbers of eight bits (linnet/float8_dot.h);
+// everything else in it computes as without. The innermost policy around a layer decides: a head
+// with a policy of its own inside of such a module multiplies as that says.
+//
 // Gradients have the types of the parameters. For float16 take a scale of the loss besides
 // (linnet/dynamic_scale.h): what is smaller than 6e-8 would vanish.
 #pragma once
@@ -19,6 +25,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "linnet/float8_dot.h"
 #include "linnet/linen/transforms_map.h"
 #include "linnet/nnx/graph.h"
 #include "linnet/ops.h"
@@ -29,23 +36,26 @@
 namespace linnet {
 
 struct Policy {
-  DType param = DType::kF32;    ///< of parameters where they are kept
-  DType compute = DType::kF32;  ///< of parameters and arguments inside of the module
-  DType output = DType::kF32;   ///< of its results
+  DType param = DType::kF32;             ///< of parameters where they are kept
+  DType compute = DType::kF32;           ///< of parameters and arguments inside of the module
+  DType output = DType::kF32;            ///< of its results
+  Products products = Products::kPlain;  ///< of linear layers inside of the module
 
-  /// `params=f32,compute=bf16,output=f32` in any order, what is missing as for `Policy{}`; a single
-  /// type means all three.
-  /// @throws ValueError for another key, DTypeError for what is no floating type.
+  /// `params=f32,compute=bf16,output=f32,products=float8` in any order, what is missing as for
+  /// `Policy{}`; a single type means all three types.
+  /// @throws ValueError for another key or other products, DTypeError for what is no floating type.
   static Policy parse(std::string_view text);
 
   /// The settings of a layer of either API, computing and keeping parameters as the policy says;
   /// its results have the type it computes in.
+  /// @throws ValueError if the policy says more than types: settings of a layer do not hold that.
   template <class Layer>
     requires requires(Layer& layer) {
       layer.dtype = DType::kF32;
       layer.param_dtype = DType::kF32;
     }
   Layer operator()(Layer layer) const {
+    check_types_only();
     layer.dtype = compute;
     layer.param_dtype = param;
     return layer;
@@ -65,9 +75,10 @@ struct Policy {
     return cast(tree, output);
   }
 
-  LINNET_FIELDS(param, compute, output)
+  LINNET_FIELDS(param, compute, output, products)
 
  private:
+  void check_types_only() const;
   template <class Tree>
   static Tree cast(const Tree& tree, DType dtype) {
     if constexpr (std::is_arithmetic_v<Tree> || std::is_same_v<Tree, linen::Scope>) {
@@ -80,7 +91,7 @@ struct Policy {
   }
 };
 
-/// `params=f32,compute=bf16,output=f32`
+/// `params=f32,compute=bf16,output=f32`, and `,products=float8` if they are not plain.
 std::string to_string(const Policy& policy);
 
 namespace linen {
@@ -99,6 +110,7 @@ struct PolicyModule {
                       {.in = [p](const Variables& params) { return p.cast_to_compute(params); },
                        .out = [p](const Variables& params) { return p.cast_to_param(params); },
                        .init = true});
+    const ScopedProducts products(p.products);
     return p.cast_to_output(cast(s, p.cast_to_compute(args)...));
   }
   LINNET_FIELDS(module, policy)
@@ -136,6 +148,7 @@ class WithPolicy {
   auto operator()(const A&... arguments) {
     auto [definition, params, rest] = split(module, of_type<Param>(), everything());
     M inside = merge<M>(definition, policy.cast_to_compute(params), rest);
+    const ScopedProducts products(policy.products);
     return policy.cast_to_output(inside(policy.cast_to_compute(arguments)...));
   }
 

@@ -80,6 +80,9 @@ void must(cublasStatus_t status) {
   if (status != CUBLAS_STATUS_SUCCESS) throw Refused{status};
 }
 
+/// Where the scale of B lies behind that of A.
+constexpr size_t kScaleOfB = 256;
+
 struct Descriptors {
   cublasLtMatrixLayoutOpaque_t a, b, c, d;
   cublasLtMatmulDescOpaque_t operation;
@@ -108,7 +111,7 @@ void describe(const Matrix& x, cublasLtMatrixLayoutOpaque_t& layout) {
   set_layout(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, x.batch_stride);
 }
 
-void describe(const Request& r, void* bias, void* auxiliary, Descriptors& to) {
+void describe(const Request& r, void* bias, void* auxiliary, std::byte* scales, Descriptors& to) {
   describe(r.a, to.a);
   describe(r.b, to.b);
   describe(r.c, to.c);
@@ -123,6 +126,10 @@ void describe(const Request& r, void* bias, void* auxiliary, Descriptors& to) {
   if (r.bias_batch_stride)
     set_operation(to, CUBLASLT_MATMUL_DESC_BIAS_BATCH_STRIDE, r.bias_batch_stride);
   if (auxiliary) set_operation(to, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, auxiliary);
+  if (scales) {
+    set_operation<const void*>(to, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, scales);
+    set_operation<const void*>(to, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, scales + kScaleOfB);
+  }
   if (r.auxiliary_ld) set_operation(to, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, r.auxiliary_ld);
   must(cublaslt().cublasLtMatmulPreferenceInit_internal(&to.preference, sizeof to.preference));
   set_preference(to, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, r.most_workspace);
@@ -167,6 +174,7 @@ struct Memory {
         d(bytes_of(r.d)),
         bias(64 << 10),
         auxiliary(256 << 10),
+        scales(2 * kScaleOfB),
         workspace((1 << 20) + 4096) {}
 
   template <class Visit>
@@ -177,9 +185,10 @@ struct Memory {
     visit(d.at(r.d.offset), data.d);
     visit(bias.at(0), data.bias);
     visit(auxiliary.at(0), data.auxiliary);
+    visit(scales.at(0), data.scales);
   }
 
-  Block a, b, c, d, bias, auxiliary, workspace;
+  Block a, b, c, d, bias, auxiliary, scales, workspace;
 };
 
 cublasStatus_t run(const Request& r, const Memory& m, Descriptors& x, cublasLtHandle_t handle,
@@ -200,14 +209,14 @@ void run_request(const Request& r, const Memory& m, Answer& answer) {
   Descriptors x;
   answer.stage = "setting";
   describe(r, r.has_bias ? m.bias.at(0) : nullptr, r.has_auxiliary ? m.auxiliary.at(0) : nullptr,
-           x);
+           r.has_scales ? m.scales.at(0) : nullptr, x);
   answer.stage = "heuristic";
   cublasLtHandle_t handle = r.has_handle ? cuda::handle_of(Gpu::at(0)) : nullptr;
   auto results = ask(handle, x);
   for (const auto& result : results) answer.algorithms.push_back(id_of(result.algo));
   if (r.algorithm_of) {
     Descriptors other;
-    describe(*r.algorithm_of, nullptr, nullptr, other);
+    describe(*r.algorithm_of, nullptr, nullptr, nullptr, other);
     results = ask(handle, other);
   }
   answer.stage = "matmul";

@@ -37,7 +37,7 @@ struct Request {
   cudaDataType scale = CUDA_R_32F;
   double alpha = 1, beta = 0;
   uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-  bool has_bias = false, has_auxiliary = false;
+  bool has_bias = false, has_auxiliary = false, has_scales = false;
   int32_t bias_type = -1;
   int64_t bias_batch_stride = 0, auxiliary_ld = 0;
   uint64_t most_workspace = 1 << 20;
@@ -64,6 +64,7 @@ struct Request {
 /// Bytes of the operands, before and after.
 struct Data {
   std::vector<std::byte> a, b, c, d, bias, auxiliary;
+  std::vector<std::byte> scales;  ///< of A, and at 256 bytes that of B
 };
 
 struct Answer {

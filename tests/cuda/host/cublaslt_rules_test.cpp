@@ -22,6 +22,10 @@ void fp8(Request& r) {
   r.b.type = CUDA_R_8F_E4M3;
   r.transpose_a = CUBLAS_OP_T;
 }
+void fp8_scaled(Request& r) {
+  fp8(r);
+  r.has_scales = true;
+}
 void f32(Request& r) { r.set_type(CUDA_R_32F); }
 void f64(Request& r) {
   r.set_type(CUDA_R_64F);
@@ -54,11 +58,17 @@ cublasStatus_t set_rows(cublasLtMatmulDesc_t, cublasLtMatrixLayout_t a) {
   return cuda::cublaslt().cublasLtMatrixLayoutSetAttribute(a, CUBLASLT_MATRIX_LAYOUT_ROWS, &rows,
                                                            sizeof rows);
 }
-template <int kAttribute>
+template <int kAttribute, int32_t kValue = 0>
 cublasStatus_t set_attribute(cublasLtMatmulDesc_t operation, cublasLtMatrixLayout_t) {
-  const int32_t zero = 0;
+  const int32_t value = kValue;
   return cuda::cublaslt().cublasLtMatmulDescSetAttribute(
-      operation, static_cast<cublasLtMatmulDescAttributes_t>(kAttribute), &zero, sizeof zero);
+      operation, static_cast<cublasLtMatmulDescAttributes_t>(kAttribute), &value, sizeof value);
+}
+cublasStatus_t set_scale_of_the_host(cublasLtMatmulDesc_t operation, cublasLtMatrixLayout_t) {
+  static const float scale = 1;
+  const void* const at = &scale;
+  return cuda::cublaslt().cublasLtMatmulDescSetAttribute(
+      operation, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &at, sizeof at);
 }
 void plain(Request&) {}
 
@@ -117,6 +127,20 @@ const Rule kRules[] = {
     {"fp8_kinds", [](Request& r) { fp8(r), r.b.type = CUDA_R_8F_E5M2; },
      [](Request& r) { fp8(r), r.a.type = r.b.type = CUDA_R_8F_E5M2; },
      "e5m2, e5m2 -> bf16 are not"},
+    {"fp8_inner_size", fp8, [](Request& r) { fp8(r), r.a.rows = r.b.rows = 56; },
+     "multiples of 16"},
+    {"fp8_scales", fp8_scaled, [](Request& r) { r.has_scales = true; },
+     "only fp8 has scales of A and B"},
+    {"fp8_scale_mode", fp8_scaled,
+     [](Request& r) {
+       fp8_scaled(r);
+       r.then_set = set_attribute<CUBLASLT_MATMUL_DESC_A_SCALE_MODE,
+                                  CUBLASLT_MATMUL_MATRIX_SCALE_VEC32_UE8M0>;
+     },
+     "only one scale of f32 for a matrix"},
+    {"fp8_scale_on_the_device", fp8_scaled,
+     [](Request& r) { fp8_scaled(r), r.then_set = set_scale_of_the_host; },
+     "the scale of A is not in memory of the device"},
     {"batch_counts", batched, [](Request& r) { batched(r), r.b.batch = 2; },
      "the batch counts differ"},
     {"batch_of_result", [](Request& r) { batched(r), r.a.batch_stride = 0; },

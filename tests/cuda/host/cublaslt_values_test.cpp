@@ -299,6 +299,12 @@ TEST(CublasLtValues, fp8_with_factors) {
   data.d = bytes_of(Floats(256, NAN));
   ASSERT_EQ(submit(r, &data).status, CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(floats_of(data.d), Floats(256, 16 * 1.5f * 2.5f));
+  r.has_scales = true;
+  Floats scales(128, NAN);
+  scales[0] = 0.5f, scales[64] = 4.f;  // of A and of B
+  data.scales = bytes_of(scales);
+  ASSERT_EQ(submit(r, &data).status, CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(floats_of(data.d), Floats(256, 16 * 1.5f * 0.5f * 2.5f * 4.f));
 }
 
 }  // namespace

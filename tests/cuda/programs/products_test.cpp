@@ -1,16 +1,21 @@
 // Products on the device: which kernel takes which contraction, precision, extreme values, sizes of
 // 0 and 1.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <sstream>
 #include <thread>
 
 #include "linnet/core.h"
+#include "linnet/float8_dot.h"
 #include "linnet/log.h"
 #include "linnet/precision.h"
 #include "ops/op_checks.h"
@@ -299,6 +304,152 @@ TEST_F(Products, programs_give_values_again_and_again) {
                                         tolerance_in(DType::kF32, 4e-15));
     EXPECT_TRUE(text.empty()) << "call " << i << ": " << text;
   }
+}
+
+/// Who took products of eight-bit numbers, and why others did not; those of the CPU have no kernel.
+std::vector<std::string> takers_of_scaled_dots(const Choices& choices) {
+  std::vector<std::string> out;
+  std::istringstream lines(choices.text());
+  for (std::string line; std::getline(lines, line);) {
+    const size_t from = line.find("}: ");
+    if (!line.starts_with("scaled_dot(") || from == std::string::npos) continue;
+    if (line.substr(from + 3) != "none") out.push_back(line.substr(from + 3));
+  }
+  return out;
+}
+
+struct EightBits {
+  const char* name;
+  Shape lhs, rhs;
+  Function f;
+  const char* taker;
+};
+
+TEST_F(Products, eight_bits) {
+  constexpr Float8 kE4M3 = Float8::kE4M3, kE5M2 = Float8::kE5M2;
+  const auto product = [](Float8 lhs, Float8 rhs, DType dtype) {
+    return [=](const TensorList& x) {
+      return scaled_dot(quantize_float8(x[0], lhs), quantize_float8(x[1], rhs), dtype);
+    };
+  };
+  /// Of matrices whose bits lie otherwise.
+  const auto moved_bits = [](Tensor (*move)(const Tensor&)) {
+    return [=](const TensorList& x) {
+      ScaledFloat8 lhs = quantize_float8(x[0]);
+      lhs.bits = move(lhs.bits);
+      return scaled_dot(lhs, quantize_float8(x[1]));
+    };
+  };
+  const EightBits rows[] = {
+      {"e4m3 x e4m3", {32, 48}, {16, 48}, product(kE4M3, kE4M3, DType::kF32), "cublaslt"},
+      {"e4m3 x e5m2", {32, 48}, {16, 48}, product(kE4M3, kE5M2, DType::kBF16), "cublaslt"},
+      {"e5m2 x e4m3", {32, 48}, {16, 48}, product(kE5M2, kE4M3, DType::kF16), "cublaslt"},
+      {"batch", {3, 2, 16, 32}, {3, 2, 48, 32}, product(kE4M3, kE4M3, DType::kF32), "cublaslt"},
+      {"transposed",
+       {48, 32},
+       {16, 48},
+       moved_bits([](const Tensor& x) { return transpose(x); }),
+       "cublaslt"},
+      {"behind an odd address",
+       {33, 48},
+       {16, 48},
+       moved_bits([](const Tensor& x) {
+         return reshape(slice(reshape(x, {33 * 48}), {7}, {7 + 32 * 48}, {1}), {32, 48});
+       }),
+       "cublaslt"},
+      {"wide rows",
+       {32, 56},
+       {16, 48},
+       moved_bits([](const Tensor& x) {
+         return slice(x, {0, 8}, {32, 56}, {1, 1});
+       }),
+       "cublaslt"},
+      {"sizes",
+       {32, 24},
+       {16, 24},
+       product(kE4M3, kE4M3, DType::kF32),
+       "none; cublaslt declined: sizes of eight-bit products are multiples of 16, these are 32 x "
+       "16 x 24"},
+      {"empty",
+       {32, 0},
+       {16, 0},
+       product(kE4M3, kE4M3, DType::kF32),
+       "none; cublaslt declined: an empty operand"},
+  };
+  for (const EightBits& row : rows) {
+    SCOPED_TRACE(row.name);
+    const Choices choices;
+    const TensorList x{numbers(row.lhs), numbers(row.rhs, DType::kF32, 0.61f)};
+    expect_same(row.f, x);
+    const auto compiled = jit([&](const TensorList& in) { return TensorList{row.f(in)}; });
+    expect_same([&](const TensorList& in) { return compiled(in)[0]; }, x);
+    const std::vector<std::string> takers = takers_of_scaled_dots(choices);
+    ASSERT_FALSE(takers.empty()) << choices.text();
+    for (const std::string& taker : takers) EXPECT_EQ(taker, row.taker);
+  }
+}
+
+/// A product of floats and both of its gradients, in eight bits and in a graph from the second call
+/// on.
+TEST_F(Products, eight_bits_in_both_directions) {
+  const auto step = jit([](const TensorList& x) {
+    const auto [y, pullback] = vjp(
+        [](const Tensor& a, const Tensor& b) {
+          return float8_dot_general(a, b, {.lhs_contract = {2}, .rhs_contract = {0}});
+        },
+        x[0], x[1]);
+    const auto [da, db] = pullback(x[2]);
+    return TensorList{y, da, db};
+  });
+  const Choices choices;
+  for (int call = 0; call < 3; ++call) {
+    const float stretch = 1 + static_cast<float>(call);
+    const TensorList x{numbers({2, 16, 32}, DType::kBF16) * stretch,
+                       numbers({32, 48}, DType::kBF16, 0.61f),
+                       numbers({2, 16, 48}, DType::kBF16, 0.9f) * stretch};
+    const TensorList there = step(moved(x, kGpu));
+    const std::string text = difference(moved(there, kCpu), step(x), 0x1p-7);
+    EXPECT_TRUE(text.empty()) << "call " << call << ": " << text;
+  }
+  for (const std::string& taker : takers_of_scaled_dots(choices)) EXPECT_EQ(taker, "cublaslt");
+  EXPECT_GE(takers_of_scaled_dots(choices).size(), 3u) << choices.text();
+}
+
+/// Runs a test in a process whose emulated devices are A100s.
+TEST_F(Products, eight_bits_where_the_device_has_none) {
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  const pid_t child = fork();
+  if (child == 0) {
+    const char* arguments[] = {program.c_str(),
+                               "--gtest_filter=ProductsChild.of_eight_bits_as_its_parts",
+                               "--gtest_brief=1", nullptr};
+    setenv("LINNET_FAKE_CUDA_CAPABILITY", "80", 1);
+    execv(program.c_str(), const_cast<char**>(arguments));
+    _exit(127);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/// The other process; by itself it sees that the device has such products.
+TEST(ProductsChild, of_eight_bits_as_its_parts) {
+  const char* const capability = std::getenv("LINNET_FAKE_CUDA_CAPABILITY");
+  const bool is_old = capability && std::string(capability) == "80";
+  const ScaledFloat8 lhs = quantize_float8(numbers({16, 32})),
+                     rhs = quantize_float8(numbers({48, 32}, DType::kF32, 0.61f));
+  const Choices choices;
+  const Tensor there =
+      scaled_dot({lhs.bits.to(kGpu), lhs.scale.to(kGpu)}, {rhs.bits.to(kGpu), rhs.scale.to(kGpu)});
+  EXPECT_EQ(there.device(), kGpu);
+  const std::string text = difference({there.to(kCpu)}, {scaled_dot(lhs, rhs)}, 1e-6);
+  EXPECT_TRUE(text.empty()) << text;
+  const std::vector<std::string> expected{
+      is_old
+          ? "none; cublaslt declined: eight-bit products need compute capability 8.9, this is 8.0"
+          : "cublaslt"};
+  EXPECT_EQ(takers_of_scaled_dots(choices), expected);
+  EXPECT_EQ(choices.of_contractions(), std::vector<std::string>(is_old, "cublaslt"));
 }
 
 /// A batch with more strides than the library has, in more calls than are worth it.

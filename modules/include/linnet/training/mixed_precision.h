@@ -68,8 +68,10 @@ class MixedPrecision {
       return scale_ ? scale_->scaled(value) : astype(value, DType::kF32);
     };
     if constexpr (kIsTree<M>) {
-      auto [value, grads] = linnet::value_and_grad(
-          [&](const M& params) { return scaled(loss(policy_.cast_to_compute(params))); })(model);
+      auto [value, grads] = linnet::value_and_grad([&](const M& params) {
+        const ScopedProducts products(policy_.products);
+        return scaled(loss(policy_.cast_to_compute(params)));
+      })(model);
       return finished(value, std::move(grads));
     } else {
       auto [value, grads] = nnx::value_and_grad(
@@ -77,6 +79,7 @@ class MixedPrecision {
             auto [definition, params, rest] =
                 nnx::split(m, nnx::of_type<nnx::Param>(), nnx::everything());
             M half = nnx::merge<M>(definition, policy_.cast_to_compute(params), rest);
+            const ScopedProducts products(policy_.products);
             return scaled(loss(half));
           },
           model);

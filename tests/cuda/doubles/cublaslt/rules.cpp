@@ -4,12 +4,20 @@
 #include <cstdlib>
 #include <initializer_list>
 
+#include "cuda/fake_driver/fake_driver.h"
+
 namespace linnet::fake_cublaslt {
 namespace {
 
 using Text = std::string;
 
 Text number(int64_t value) { return std::to_string(value); }
+
+/// Of the devices of the fake driver.
+int capability() {
+  const char* const text = std::getenv("LINNET_FAKE_CUDA_CAPABILITY");
+  return text ? std::atoi(text) : 90;
+}
 
 bool is_fp8(uint32_t type) { return type == CUDA_R_8F_E4M3 || type == CUDA_R_8F_E5M2; }
 
@@ -72,7 +80,11 @@ Text type_rule(const Problem& p) {
     return Text("the compute type does not fit operands of ") + name_of_type(a);
   if (o.scale != (wide ? CUDA_R_64F : CUDA_R_32F))
     return "the scale type is not that of the computation";
-  if (!eight) return {};
+  if (!eight) return o.scale_a || o.scale_b ? "only fp8 has scales of A and B" : "";
+  if (capability() < 89) return "products of fp8 need compute capability 8.9";
+  if (o.mode_a != CUBLASLT_MATMUL_MATRIX_SCALE_SCALAR_32F ||
+      o.mode_b != CUBLASLT_MATMUL_MATRIX_SCALE_SCALAR_32F)
+    return "only one scale of f32 for a matrix is offered";
   if (!p.transposes_a() || p.transposes_b()) return "products of fp8 want A transposed and B not";
   for (const int64_t size : {p.m(), p.n(), p.k(), p.a.ld, p.b.ld}) {
     if (size % 16 != 0) return "sizes of a product of fp8 are multiples of 16";
@@ -162,6 +174,15 @@ Text overlap_rule(const Problem& p, const Call& call) {
       if (workspace.overlaps(x)) return "the workspace overlaps an operand";
     }
   }
+  return {};
+}
+
+Text scale_rule(const char* name, const void* scale) {
+  if (!scale) return {};
+  if (!is_multiple(scale, sizeof(float)))
+    return Text("the scale of ") + name + " is not aligned to f32";
+  if (!fake_cuda::functions().bytes(reinterpret_cast<uint64_t>(scale), sizeof(float)))
+    return Text("the scale of ") + name + " is not in memory of the device";
   return {};
 }
 
@@ -261,6 +282,8 @@ std::string broken_rule(const Problem& p, const Call& call, const Algorithm& alg
     Text text = alignment_rule("the bias", o.bias, algorithm.alignment_bias, p.d);
     if (!text.empty()) return text;
   }
+  if (Text text = scale_rule("A", o.scale_a); !text.empty()) return text;
+  if (Text text = scale_rule("B", o.scale_b); !text.empty()) return text;
   if (call.workspace_bytes < algorithm.workspace_bytes ||
       (algorithm.workspace_bytes && !call.workspace))
     return "the workspace is smaller than the algorithm needs";

@@ -106,6 +106,39 @@ class Float8Product {
   Axes batch_, rows_, columns_;  ///< of the result
 };
 
+/// Bits and scale.
+template <Float8 kFormat>
+TensorList rounded(const TensorList& x) {
+  const Tensor wide = astype(x[0], DType::kF32);
+  if (element_count(wide.shape()) == 0) {
+    const OperandDevice here(x);
+    return {to_float8(wide, kFormat), ones({})};
+  }
+  const Tensor size = max(abs(wide));
+  // Not smaller than a normal number: its reciprocal is finite too. NaN stays NaN.
+  const Tensor least(std::numeric_limits<float>::min());
+  const Tensor scale = where(equal(size, 0), 1.f, maximum(size / largest_of(kFormat), least));
+  return {to_float8(wide / scale, kFormat, Float8Overflow::kSaturate), scale};
+}
+
+/// Bits carry no derivative, and nobody should take that for 0.
+TensorList refuse_derivative(const TensorList&) {
+  fail<TraceError>(
+      "quantize_float8: rounding to eight bits has no derivative\n"
+      "  hint: float8_dot_general has one, of the first order in reverse mode");
+}
+
+template <Float8 kFormat>
+std::shared_ptr<const detail::CustomVjpRule> rounding_rule() {
+  static const auto rule = std::make_shared<const detail::CustomVjpRule>(
+      detail::CustomVjpRule{rounded<kFormat>, rounded<kFormat>, refuse_derivative});
+  return rule;
+}
+
+std::shared_ptr<const detail::CustomVjpRule> rounding_rule(Float8 format) {
+  return format == Float8::kE4M3 ? rounding_rule<Float8::kE4M3>() : rounding_rule<Float8::kE5M2>();
+}
+
 constinit thread_local Products current_products = Products::kPlain;
 
 }  // namespace
@@ -113,16 +146,8 @@ constinit thread_local Products current_products = Products::kPlain;
 ScaledFloat8 quantize_float8(const Tensor& x, Float8 format) {
   if (!is_floating(x.dtype()))
     fail<DTypeError>("quantize_float8: expected a floating type, got {}", to_string(x.type()));
-  const Tensor wide = astype(stop_gradient(x), DType::kF32);
-  if (element_count(x.shape()) == 0) {
-    const OperandDevice here(Inputs(&wide, 1));
-    return {to_float8(wide, format), ones({}), format};
-  }
-  const Tensor size = max(abs(wide));
-  // Not smaller than a normal number: its reciprocal is finite too. NaN stays NaN.
-  const Tensor least(std::numeric_limits<float>::min());
-  const Tensor scale = where(equal(size, 0), 1.f, maximum(size / largest_of(format), least));
-  return {to_float8(wide / scale, format, Float8Overflow::kSaturate), scale, format};
+  const TensorList parts = detail::custom_vjp_call({x}, rounding_rule(format));
+  return {parts[0], parts[1], format};
 }
 
 Tensor float8_dot_general(const Tensor& lhs, const Tensor& rhs, const DotDims& dims) {

@@ -118,8 +118,10 @@ const Primitive& scaled_dot_primitive() {
 }
 
 Tensor scaled_dot(const ScaledFloat8& lhs, const ScaledFloat8& rhs, DType dtype) {
-  return emit_one(scaled_dot_primitive(), {lhs.bits, rhs.bits, lhs.scale, rhs.scale},
-                  ScaledDotParams{lhs.format, rhs.format, dtype});
+  const TensorList operands{lhs.bits, rhs.bits, lhs.scale, rhs.scale};
+  const ScaledDotParams params{lhs.format, rhs.format, dtype};
+  infer_scaled_dot(params, operands);  // in the words of this function, whoever computes it
+  return emit_one(scaled_dot_primitive(), operands, params);
 }
 
 }  // namespace linnet

@@ -28,7 +28,7 @@ struct ScaledFloat8 {
 /// The eight-bit numbers nearest to x / scale, where the scale makes the largest of them the
 /// largest number of the format: 448 in e4m3, 57344 in e5m2. The scale is 1 if all numbers are 0.
 /// If one is infinite or NaN, so is the scale, and with it all that is computed with it. Rounded
-/// are f32 numbers; f64 becomes f32 first. Not differentiable.
+/// are f32 numbers; f64 becomes f32 first. A derivative is an error.
 /// @param x of a floating type.
 /// @throws DTypeError for other types.
 ScaledFloat8 quantize_float8(const Tensor& x, Float8 format = Float8::kE4M3);
@@ -45,8 +45,8 @@ Tensor scaled_dot(const ScaledFloat8& lhs, const ScaledFloat8& rhs, DType dtype 
 
 /// `dot_general` of floating tensors by `scaled_dot`: both operands in e4m3, cotangents in e5m2,
 /// each with the scale of `quantize_float8`, for the product and for both of its gradients
-/// (arXiv:2209.05433). What is kept for the gradients are the bits. Forward-mode derivatives are an
-/// error, as for every `custom_vjp`.
+/// (arXiv:2209.05433). What is kept for the gradients are the bits. Derivatives in forward mode
+/// and of higher order are an error.
 /// @throws DTypeError for operands that are not floating; as `dot_general` otherwise.
 Tensor float8_dot_general(const Tensor& lhs, const Tensor& rhs, const DotDims& dims);
 

@@ -21,7 +21,13 @@ bool is_product(const Graph::Node& node) {
          p == &conv_backward_data_primitive() || p == &conv_backward_weights_primitive();
 }
 
-bool keeps(const CheckpointPolicy::Rule& rule, const Graph::Node& node) {
+bool has_batch(const Graph& graph, const Graph::Node& node) {
+  if (node.primitive == &dot_general_primitive())
+    return !node.params.as<DotParams>().lhs_batch.empty();
+  return node.primitive == &scaled_dot_primitive() && graph.types[node.inputs[0]].shape.size() > 2;
+}
+
+bool keeps(const CheckpointPolicy::Rule& rule, const Graph& graph, const Graph::Node& node) {
   const bool named = node.primitive == &checkpoint_name_primitive();
   const bool listed =
       named && std::find(rule.names.begin(), rule.names.end(),
@@ -32,8 +38,7 @@ bool keeps(const CheckpointPolicy::Rule& rule, const Graph::Node& node) {
     case Kind::kDots:
       return is_product(node);
     case Kind::kDotsWithoutBatch:
-      return is_product(node) && (node.primitive != &dot_general_primitive() ||
-                                  node.params.as<DotParams>().lhs_batch.empty());
+      return is_product(node) && !has_batch(graph, node);
     case Kind::kNames:
       return listed;
     case Kind::kOtherNames:
@@ -63,7 +68,7 @@ struct Marks {
         same(graph.types.size()),
         allowed(graph.types.size(), keeps_anything(policy)) {
     for (size_t id = 0; id < same.size(); ++id) same[id] = static_cast<ValueId>(id);
-    for (size_t n = 0; n < graph.nodes.size(); ++n) mark(graph.nodes[n], n, policy);
+    for (size_t n = 0; n < graph.nodes.size(); ++n) mark(graph, n, policy);
   }
 
   std::vector<int64_t> producer;  ///< -1: operands and constants
@@ -71,11 +76,12 @@ struct Marks {
   std::vector<uint8_t> allowed;
 
  private:
-  void mark(const Graph::Node& node, size_t n, const CheckpointPolicy& policy) {
+  void mark(const Graph& graph, size_t n, const CheckpointPolicy& policy) {
+    const Graph::Node& node = graph.nodes[n];
     // What has an effect is not done again.
     const bool keep = is_effect(*node.primitive) ||
                       std::any_of(policy.rules.begin(), policy.rules.end(),
-                                  [&](const auto& rule) { return keeps(rule, node); });
+                                  [&](const auto& rule) { return keeps(rule, graph, node); });
     for (ValueId id : node.outputs) {
       producer[id] = static_cast<int64_t>(n);
       allowed[id] = keep;

@@ -1,4 +1,5 @@
 // Policies of checkpoint: which values are computed again, and that all give one gradient (J-086).
+#include "linnet/float8_dot.h"
 #include "tests/core/core_support.h"
 #include "tests/core/graph_support.h"
 
@@ -105,6 +106,27 @@ TEST(CheckpointPolicy, J_086_batches_are_what_tells_dots_apart) {
   EXPECT_EQ(products(policies::dots_saveable(), batched), 3u);
   EXPECT_EQ(products(policies::dots_with_no_batch_dims_saveable(), batched), 4u);
   EXPECT_EQ(products(policies::dots_with_no_batch_dims_saveable(), plain), 3u);
+}
+
+TEST(CheckpointPolicy, J_086_keeps_products_of_eight_bits) {
+  const TypeList matrices{type({6, 4}), type({4, 4})}, batches{type({3, 6, 4}), type({3, 4, 4})};
+  const auto products = [](const CheckpointPolicy& policy, const TypeList& types) {
+    const bool batched = types[0].shape.size() == 3;
+    const DotDims one{.lhs_contract = {1}, .rhs_contract = {0}};
+    const DotDims many{
+        .lhs_contract = {2}, .rhs_contract = {1}, .lhs_batch = {0}, .rhs_batch = {0}};
+    const auto loss = [&](const Tensor& x, const Tensor& w) {
+      return sum(sin(float8_dot_general(x, w, batched ? many : one)));
+    };
+    const Graph program = gradient_program(checkpoint(loss, policy), types);
+    return count_nodes(program, "scaled_dot") + count_nodes(program, "dot_general");
+  };
+  for (const TypeList& types : {matrices, batches}) {
+    EXPECT_EQ(products(policies::nothing_saveable(), types), 4u);
+    EXPECT_EQ(products(policies::dots_saveable(), types), 3u);
+  }
+  EXPECT_EQ(products(policies::dots_with_no_batch_dims_saveable(), matrices), 3u);
+  EXPECT_EQ(products(policies::dots_with_no_batch_dims_saveable(), batches), 4u);
 }
 
 TEST(CheckpointPolicy, J_086_keeps_convolutions) {

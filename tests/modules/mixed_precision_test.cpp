@@ -44,6 +44,24 @@ std::vector<float> train(MixedPrecision& precision, Network& model) {
   return losses;
 }
 
+TEST(MixedPrecision, products_of_the_policy) {
+  MixedPrecision precision(Policy{.products = Products::kFloat8});
+  std::vector<Products> seen;
+  nnx::Rngs rngs(0);
+  nnx::Linear layer(2, 1, rngs);
+  precision.value_and_grad(layer, [&](nnx::Linear& l) {
+    seen.push_back(layer_products());
+    return sum(l(ones({1, 2})));
+  });
+  Tensor parameters = ones({2});
+  precision.value_and_grad(parameters, [&](const Tensor& p) {
+    seen.push_back(layer_products());
+    return sum(p);
+  });
+  EXPECT_EQ(seen, std::vector<Products>(2, Products::kFloat8));
+  EXPECT_EQ(layer_products(), Products::kPlain);
+}
+
 TEST(MixedPrecision, object_models_in_all_types) {
   std::vector<float> reference;
   for (const DType compute : {DType::kF32, DType::kBF16, DType::kF16}) {

@@ -18,6 +18,7 @@
 #include "linnet/float8_dot.h"
 #include "linnet/log.h"
 #include "linnet/precision.h"
+#include "linnet/program_cost.h"
 #include "ops/op_checks.h"
 
 namespace linnet::testing {
@@ -411,6 +412,9 @@ TEST_F(Products, eight_bits_in_both_directions) {
     const std::string text = difference(moved(there, kCpu), step(x), 0x1p-7);
     EXPECT_TRUE(text.empty()) << "call " << call << ": " << text;
   }
+  const TensorList types =
+      moved({numbers({2, 16, 32}), numbers({32, 48}), numbers({2, 16, 48})}, kGpu);
+  EXPECT_EQ(step.lower(types).cost().flops(), 3 * 2. * 32 * 32 * 48);
   for (const std::string& taker : takers_of_scaled_dots(choices)) EXPECT_EQ(taker, "cublaslt");
   EXPECT_GE(takers_of_scaled_dots(choices).size(), 3u) << choices.text();
 }

@@ -65,6 +65,16 @@ TEST(ScaledDot, is_the_product_of_the_numbers_meant) {
   }
 }
 
+TEST(ScaledDot, is_linear_in_each_scale) {
+  const ScaledFloat8 lhs = quantize_float8(numbers({3, 4}, 0.7)),
+                     rhs = quantize_float8(numbers({2, 4}, 0.3));
+  const auto f = [&](const Tensor& s) {
+    return sum(scaled_dot({lhs.bits, s * 2.f}, {rhs.bits, s * s, rhs.format}));
+  };
+  const Tensor s(0.5f);  // f is a cube
+  EXPECT_NEAR(grad(f)(s).item<float>(), 3 * f(s).item<float>() / 0.5f, 1e-3);
+}
+
 TEST(ScaledDot, errors) {
   const ScaledFloat8 x = quantize_float8(ones({2, 4})), wide = quantize_float8(ones({2, 4}), kE5M2);
   expect_error<DTypeError>([&] { scaled_dot(wide, wide); },

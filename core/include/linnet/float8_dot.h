@@ -51,7 +51,7 @@ Tensor scaled_dot(const ScaledFloat8& lhs, const ScaledFloat8& rhs, DType dtype 
 Tensor float8_dot_general(const Tensor& lhs, const Tensor& rhs, const DotDims& dims);
 
 /// How layers multiply by their kernels: Dense, DenseGeneral, Linear, LinearGeneral, and what is
-/// made of them (attention's projections, recurrent cells of `linen`).
+/// made of them (projections of attention, recurrent cells).
 enum class Products : uint8_t {
   kPlain,  ///< `dot_general`
   kFloat8  ///< `float8_dot_general`

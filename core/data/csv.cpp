@@ -6,6 +6,7 @@
 
 #include "core/data/host_tensor.h"
 #include "linnet/detail/format.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::data {
 namespace {

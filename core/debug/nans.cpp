@@ -9,6 +9,7 @@
 #include "core/tensor/tensor_impl.h"
 #include "linnet/debug.h"
 #include "linnet/detail/format.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet {
 namespace {
@@ -26,20 +27,22 @@ constinit thread_local int8_t here = -1;
 
 /// The index of the first NaN, or -1.
 int64_t first_nan(const Tensor& x) {
-  if (!is_floating(x.dtype())) return -1;
+  if (!is_inexact(x.dtype())) return -1;
   const Tensor host = host_view(x);
-  return visit_dtype(x.dtype(), [&](auto zero) -> int64_t {
+  // Of a complex number one part is enough.
+  const int64_t parts = is_complex(x.dtype()) ? 2 : 1;
+  return visit_dtype(real_dtype_of(x.dtype()), [&](auto zero) -> int64_t {
     using T = decltype(zero);
     if constexpr (std::is_integral_v<T>) {
       return -1;
     } else {
       const std::byte* const data = host.impl()->data;
-      const int64_t count = host.size();
+      const int64_t count = host.size() * parts;
       for (int64_t i = 0; i < count; ++i) {
         T value;
         std::memcpy(&value, data + static_cast<size_t>(i) * sizeof value, sizeof value);
         // Rounding to f32 keeps a NaN and makes none.
-        if (std::isnan(static_cast<float>(value))) return i;
+        if (std::isnan(static_cast<float>(value))) return i / parts;
       }
       return -1;
     }

@@ -11,6 +11,7 @@
 #include "core/tensor/tensor_impl.h"
 #include "linnet/debug.h"
 #include "linnet/detail/format.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet {
 namespace {
@@ -68,7 +69,7 @@ struct Line {
     for (const auto& [is_tensor, text] : arguments) {
       if (!is_tensor)
         all.push_back(text);
-      else if (const Tensor& x = tensors[next++]; x.rank() == 0)
+      else if (const Tensor& x = tensors[next++]; x.rank() == 0 && !is_complex(x.dtype()))
         push_number(all, x);
       else
         all.push_back(to_string(x));

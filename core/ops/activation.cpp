@@ -225,7 +225,7 @@ namespace {
 /// Integers and bools as f32 that gives way to other floating types: what a formula with floating
 /// constants makes of them.
 Tensor weakly_floating(const Tensor& x) {
-  return is_floating(x.dtype()) ? x : convert(x, {DType::kF32, true});
+  return is_inexact(x.dtype()) ? x : convert(x, {DType::kF32, true});
 }
 /// Bools as the numbers 0 and 1, as in a formula with whole constants.
 Tensor bool_as_number(const Tensor& x) {
@@ -253,7 +253,9 @@ Tensor selu(const Tensor& x) {
   constexpr double kScale = 1.0507009873554804934193349852946;
   return kScale * elu(x, kAlpha);
 }
-Tensor silu(const Tensor& x) { return emit_floating(silu_primitive(), x); }
+Tensor silu(const Tensor& x) {
+  return is_complex(x.dtype()) ? x * sigmoid(x) : emit_floating(silu_primitive(), x);
+}
 Tensor swish(const Tensor& x) { return silu(x); }
 Tensor gelu(const Tensor& x, bool approximate) {
   return emit_floating(approximate ? gelu_tanh_primitive() : gelu_erf_primitive(), x);

@@ -325,7 +325,8 @@ Tensor floating_floor_divide(const Tensor& x, const Tensor& y) {
 Tensor floor_divide(const Tensor& a, const Tensor& b) {
   const auto [x, y] =
       promote_and_broadcast("floor_divide", from_bool_to_i32(a), from_bool_to_i32(b));
-  if (is_floating(x.dtype())) return floating_floor_divide(x, y);
+  // There is no remainder of complex numbers either, which is said there.
+  if (is_inexact(x.dtype())) return floating_floor_divide(x, y);
   const Tensor quotient = emit_one(div_primitive(), {x, y});
   if (!is_signed_integer(x.dtype())) return quotient;
   const Tensor below = bitwise_and(not_equal(rem(x, y), 0), not_equal(sign(x), sign(y)));

@@ -140,8 +140,11 @@ PermuteAxisParams inverse_of(const PermuteAxisParams& p) {
 }  // namespace
 
 const Primitive& psum_primitive() {
-  static const Primitive& p = define(LinearMap<ReduceAxesParams>{
-      .name = "psum", .infer = same_type, .transpose = psum_transpose, .dims = same_dims});
+  static const Primitive& p = define(LinearMap<ReduceAxesParams>{.name = "psum",
+                                                                 .infer = same_type,
+                                                                 .transpose = psum_transpose,
+                                                                 .dims = same_dims,
+                                                                 .complex = true});
   return p;
 }
 const Primitive& pmax_primitive() {
@@ -163,7 +166,8 @@ const Primitive& all_gather_primitive() {
       .dims =
           [](const GatherAxisParams& q, Inputs x) {
             return gathered_dims(gathered_shape(x[0].shape(), q), x[0].shape(), q, true);
-          }});
+          },
+      .complex = true});
   return p;
 }
 
@@ -179,7 +183,8 @@ const Primitive& psum_scatter_primitive() {
       .dims =
           [](const GatherAxisParams& q, Inputs x) {
             return gathered_dims(x[0].shape(), scattered_shape("psum_scatter", x[0], q), q, false);
-          }});
+          },
+      .complex = true});
   return p;
 }
 
@@ -194,7 +199,8 @@ const Primitive& all_to_all_primitive() {
             std::swap(back.split, back.concat);
             return emit(all_to_all_primitive(), {ct}, back);
           },
-      .dims = exchanged_dims});
+      .dims = exchanged_dims,
+      .complex = true});
   return p;
 }
 
@@ -204,7 +210,8 @@ const Primitive& ppermute_primitive() {
       .infer = same_type,
       .transpose = [](const PermuteAxisParams& q, Inputs,
                       const Tensor& ct) { return emit(ppermute_primitive(), {ct}, inverse_of(q)); },
-      .dims = same_dims});
+      .dims = same_dims,
+      .complex = true});
   return p;
 }
 
@@ -309,7 +316,7 @@ Tensor psum(const Tensor& x, const NamedAxes& axis, const AxisIndexGroups& axis_
 Tensor pmean(const Tensor& x, const NamedAxes& axis, const AxisIndexGroups& axis_index_groups) {
   const Tensor values = counted(x);
   const Tensor total = reduce_axes("pmean", psum_primitive(), values, axis, axis_index_groups);
-  const DType dtype = is_floating(x.dtype()) ? x.dtype() : DType::kF32;
+  const DType dtype = is_inexact(x.dtype()) ? x.dtype() : DType::kF32;
   if (!axis_index_groups.empty()) return total / psum(scalar(1, dtype), axis, axis_index_groups);
   return total / scalar(static_cast<double>(size_of("pmean", axis)), dtype);
 }

@@ -129,6 +129,9 @@ Tensor imag(const Tensor& z) {
   return is_complex(z.dtype()) ? emit_one(imag_primitive(), {z}) : zeros_like(z);
 }
 Tensor conj(const Tensor& z) { return is_complex(z.dtype()) ? emit_one(conj_primitive(), {z}) : z; }
+Tensor abs_squared(const Tensor& z) {
+  return is_complex(z.dtype()) ? square(real(z)) + square(imag(z)) : square(z);
+}
 Tensor angle(const Tensor& z) { return atan2(imag(z), real(z)); }
 
 }  // namespace linnet

@@ -10,6 +10,7 @@
 #include "core/tensor/tensor_impl.h"
 #include "linnet/detail/format.h"
 #include "linnet/ops.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet {
 

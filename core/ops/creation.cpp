@@ -13,6 +13,7 @@
 #include "linnet/detail/format.h"
 #include "linnet/ops.h"
 #include "linnet/trace.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet {
 

@@ -76,8 +76,9 @@ Tensor transpose_real_inverse(const std::vector<int64_t>& lengths, const Tensor&
   const Tensor index = iota(DType::kI32, {y.shape(-1)});
   const Tensor alone = lengths.back() % 2 == 0 ? index % static_cast<int>(y.shape(-1) - 1) : index;
   const double scale = 1 / static_cast<double>(product(lengths));
-  const Tensor weight = where(equal(alone, 0), scale, 2 * scale);
-  return conj(y * astype(weight, ct.dtype()));
+  const Tensor weight =
+      where(equal(alone, 0), scalar(scale, ct.dtype()), scalar(2 * scale, ct.dtype()));
+  return conj(y * weight);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-Tensor real(const Tensor& x) { return is_floating(x.dtype()) ? x : astype(x, DType::kF32); }
+Tensor real(const Tensor& x) { return is_inexact(x.dtype()) ? x : astype(x, DType::kF32); }
 
 /// @throws DTypeError unless `mask` is bool.
 Tensor mask_for(const char* operation, const Tensor& x, const Tensor& mask) {

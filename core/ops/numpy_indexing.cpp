@@ -171,7 +171,7 @@ Tensor bincount(const Tensor& x, int64_t length, const Tensor& weights) {
 }
 
 Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> axis) {
-  const Tensor real = is_floating(x.dtype()) ? x : astype(x, DType::kF32);
+  const Tensor real = is_inexact(x.dtype()) ? x : astype(x, DType::kF32);
   const Tensor lines = axis ? moveaxis(real, *axis, 0) : ravel(real);
   const int64_t n = lines.shape(0);
   if (n == 0 || q.rank() > 1) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/numpy.h"
 
@@ -49,7 +50,7 @@ Tensor counted(const Tensor& x, const ReduceOptions& o) {
 
 Tensor real(const Tensor& x, const ReduceOptions& o) {
   if (o.dtype) return astype(x, *o.dtype);
-  return is_floating(x.dtype()) ? x : astype(x, DType::kF32);
+  return is_inexact(x.dtype()) ? x : astype(x, DType::kF32);
 }
 
 }  // namespace
@@ -92,10 +93,11 @@ Tensor var(const Tensor& x, const ReduceOptions& o) {
   ReduceOptions part = kept;
   part.keepdims = o.keepdims;
   part.initial = {};
+  part.dtype = real_dtype_of(*kept.dtype);
   const Tensor freedom = counted(y, o) - o.ddof, none = freedom <= 0;
-  const Tensor total = sum(square(centred), part);
+  const Tensor total = sum(abs_squared(centred), part);
   const Tensor value = total / astype(where(none, 1.0, freedom), total.dtype());
-  return astype(where(none, NAN, value), y.dtype());
+  return astype(where(none, NAN, value), real_dtype_of(y.dtype()));
 }
 Tensor std_dev(const Tensor& x, const ReduceOptions& o) { return sqrt(var(x, o)); }
 
@@ -130,7 +132,7 @@ std::pair<Tensor, Tensor> divmod(const Tensor& a, const Tensor& b) {
   return {floor_divide(a, b), mod(a, b)};
 }
 
-Tensor vdot(const Tensor& a, const Tensor& b) { return dot(ravel(a), ravel(b)); }
+Tensor vdot(const Tensor& a, const Tensor& b) { return dot(conj(ravel(a)), ravel(b)); }
 
 Tensor inner(const Tensor& a, const Tensor& b) {
   if (a.rank() == 0 || b.rank() == 0) return a * b;
@@ -170,6 +172,11 @@ Tensor convolve(const Tensor& a, const Tensor& v, ConvolveMode mode) {
   }
   if (a.size() < v.size()) return convolve(v, a, mode);
   const DType dtype = promote_types(a.dtype(), v.dtype());
+  if (is_complex(dtype)) {  // by parts, for which there are kernels
+    const Tensor ar = linnet::real(a), ai = imag(a), vr = linnet::real(v), vi = imag(v);
+    return complex(convolve(ar, vr, mode) - convolve(ai, vi, mode),
+                   convolve(ar, vi, mode) + convolve(ai, vr, mode));
+  }
   const int64_t n = a.size(), m = v.size();
   const Tensor full_result =
       reshape(conv_general_dilated(reshape(astype(a, dtype), {1, n, 1}),
@@ -199,7 +206,7 @@ Tensor interp(const Tensor& x, const Tensor& xp, const Tensor& fp) {
 
 Tensor isclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
   const auto real = [](const Tensor& x) {
-    return is_floating(x.dtype()) ? x : astype(x, DType::kF32);
+    return is_inexact(x.dtype()) ? x : astype(x, DType::kF32);
   };
   const Tensor x = real(a), y = real(b);
   const Tensor near = logical_and(abs(x - y) <= atol + rtol * abs(y), is_finite(y));

@@ -108,7 +108,8 @@ Tensor ramp(const Tensor& x, int64_t axis, int64_t count, bool low) {
   shape[static_cast<size_t>(axis)] = count;
   Tensor share = astype(iota(DType::kI32, shape, axis), DType::kF32) / std::max<int64_t>(count, 1);
   if (!low) share = flip(share, {axis});
-  const Tensor y = outer * astype(share, is_floating(x.dtype()) ? x.dtype() : DType::kF32);
+  const Tensor y =
+      outer * astype(share, is_inexact(x.dtype()) ? real_dtype_of(x.dtype()) : DType::kF32);
   return astype(y, x.dtype());
 }
 
@@ -119,7 +120,7 @@ Tensor edge_of(const Tensor& x, int64_t axis, int64_t count, bool low, PadMode m
                                                    : mean(x, Axes{axis}, true);
   // Means of integers are rounded.
   const Tensor typed =
-      is_floating(x.dtype()) || mode != PadMode::kMean ? value : astype(round(value), x.dtype());
+      is_inexact(x.dtype()) || mode != PadMode::kMean ? value : astype(round(value), x.dtype());
   Shape shape = x.shape();
   shape[static_cast<size_t>(axis)] = count;
   return broadcast_to(astype(typed, x.dtype()), shape);

@@ -4,21 +4,22 @@
 #include <algorithm>
 #include <cmath>
 
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/numpy_arrays.h"
 
 namespace linnet {
 namespace {
 
-Tensor real(const Tensor& x) { return is_floating(x.dtype()) ? x : astype(x, DType::kF32); }
-Tensor numbers(const Tensor& x) { return logical_not(is_nan(real(x))); }
+Tensor inexact(const Tensor& x) { return is_inexact(x.dtype()) ? x : astype(x, DType::kF32); }
+Tensor numbers(const Tensor& x) { return logical_not(is_nan(inexact(x))); }
 
 }  // namespace
 
 Tensor histogram_bin_edges(const Tensor& x, int64_t bins,
                            std::optional<std::pair<double, double>> range) {
   if (bins < 1) fail<ValueError>("histogram_bin_edges: expected bins, got {}", bins);
-  const Tensor y = real(x);
+  const Tensor y = inexact(x);
   Tensor low = scalar(0, y.dtype()), high = scalar(1, y.dtype());
   if (range) {
     low = scalar(range->first, y.dtype());
@@ -35,14 +36,16 @@ Tensor histogram_bin_edges(const Tensor& x, int64_t bins,
 }
 
 Histogram histogram(const Tensor& x, const HistogramOptions& o) {
-  const Tensor y = ravel(real(x));
-  const Tensor edges = o.edges.defined() ? real(o.edges) : histogram_bin_edges(y, o.bins, o.range);
+  const Tensor y = ravel(inexact(x));
+  const Tensor edges =
+      o.edges.defined() ? inexact(o.edges) : histogram_bin_edges(y, o.bins, o.range);
   if (edges.rank() != 1 || edges.size() < 2)
     fail<ShapeError>("histogram: expected at least two edges, got {}", to_string(edges.type()));
   if (o.weights.defined() && o.weights.shape() != x.shape())
     fail<ShapeError>("histogram: the weights {} do not have the shape of {}",
                      to_string(o.weights.type()), to_string(x.type()));
-  const Tensor weights = o.weights.defined() ? ravel(real(o.weights)) : ones(y.shape(), y.dtype());
+  const Tensor weights =
+      o.weights.defined() ? ravel(inexact(o.weights)) : ones(y.shape(), y.dtype());
   const int64_t bins = edges.size() - 1;
   // 0 and bins + 1 are outside.
   const Tensor bin = where(equal(y, edges[-1]), bins, searchsorted(edges, y, true));
@@ -73,24 +76,27 @@ Tensor average(const Tensor& x, const Tensor& weights, std::optional<int64_t> ax
     const int64_t at = *axis < 0 ? *axis + static_cast<int64_t>(x.rank()) : *axis;
     w = broadcast_in_dim(w, x.shape(), {at});
   }
-  return sum(real(x) * real(w), axes) / sum(real(w), axes);
+  return sum(inexact(x) * inexact(w), axes) / sum(inexact(w), axes);
 }
 
 Tensor cov(const Tensor& x, const CovarianceOptions& o) {
   if (x.rank() > 2) fail<ShapeError>("cov: expected at most a matrix, got {}", to_string(x.type()));
-  Tensor y = real(atleast_2d(x));
+  Tensor y = inexact(atleast_2d(x));
   if (!o.rows && y.shape(0) != 1) y = transpose(y);
   const int64_t n = y.shape(1);
   const Tensor centred = y - mean(y, Axes{1}, true);
-  const Tensor out = matmul(centred, transpose(centred)) / static_cast<double>(n - o.ddof);
+  const Tensor out = matmul(centred, conj(transpose(centred))) / static_cast<double>(n - o.ddof);
   return out.size() == 1 ? reshape(out, {}) : out;
 }
 
 Tensor corrcoef(const Tensor& x, bool rows) {
   const Tensor c = cov(x, {.rows = rows});
   if (c.rank() == 0) return c / c;
-  const Tensor deviation = sqrt(diagonal(c));
-  return clip(c / expand_dims(deviation, 1) / expand_dims(deviation, 0), -1.0, 1.0);
+  // Variances are real.
+  const Tensor deviation = sqrt(real(diagonal(c)));
+  const Tensor out = c / expand_dims(deviation, 1) / expand_dims(deviation, 0);
+  if (!is_complex(out.dtype())) return clip(out, -1.0, 1.0);
+  return complex(clip(real(out), -1.0, 1.0), clip(imag(out), -1.0, 1.0));
 }
 
 Tensor ptp(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
@@ -104,7 +110,7 @@ struct Lines {
   Tensor sorted, q;
 };
 Lines lines_of(const char* operation, const Tensor& x, const Tensor& q, const QuantileOptions& o) {
-  const Tensor lines = o.axis ? moveaxis(real(x), *o.axis, 0) : ravel(real(x));
+  const Tensor lines = o.axis ? moveaxis(inexact(x), *o.axis, 0) : ravel(inexact(x));
   if (lines.shape(0) == 0 || q.rank() > 1)
     fail<ShapeError>("{}: expected elements, and quantiles of rank 0 or 1, got {} and {}",
                      operation, to_string(x.type()), to_string(q.type()));
@@ -154,7 +160,7 @@ Tensor finished(const Tensor& y, const Tensor& x, const Tensor& q, const Quantil
   return q.rank() == 0 ? squeeze(out, Axes{0}) : out;
 }
 
-Tensor of_percent(const Tensor& q) { return real(q) / 100; }
+Tensor of_percent(const Tensor& q) { return inexact(q) / 100; }
 
 }  // namespace
 
@@ -188,7 +194,7 @@ Tensor nanprod(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
 Tensor nanvar(const Tensor& x, const ReductionAxes& axes, bool keepdims, int64_t ddof) {
   ReduceOptions o{.keepdims = keepdims, .where = numbers(x), .ddof = ddof};
   if (axes.list()) o.axes = *axes.list();
-  return var(where(is_nan(real(x)), 0.0, real(x)), o);
+  return var(where(is_nan(inexact(x)), 0.0, inexact(x)), o);
 }
 Tensor nanstd(const Tensor& x, const ReductionAxes& axes, bool keepdims, int64_t ddof) {
   return sqrt(nanvar(x, axes, keepdims, ddof));
@@ -197,7 +203,7 @@ Tensor nanstd(const Tensor& x, const ReductionAxes& axes, bool keepdims, int64_t
 namespace {
 
 Tensor position_of(const Tensor& x, std::optional<int64_t> axis, bool keepdims, bool largest) {
-  const Tensor y = real(x), nan = is_nan(y);
+  const Tensor y = inexact(x), nan = is_nan(y);
   const Tensor safe = where(nan, largest ? -HUGE_VAL : HUGE_VAL, y);
   const ReductionAxes axes = axis ? ReductionAxes(*axis) : ReductionAxes();
   return where(all(nan, axes, keepdims), -1,

@@ -54,9 +54,7 @@ Tensor variance(const char* operation, const Tensor& x, const ReductionAxes& axe
   const Tensor centred = wide - mean(wide, reduced, true);
   const double divisor = static_cast<double>(reduced_count(x, reduced) - ddof);
   // Without degrees of freedom left the variance is undefined: NaN, never negative or infinite.
-  const Tensor squares =
-      is_complex(x.dtype()) ? square(real(centred)) + square(imag(centred)) : square(centred);
-  const Tensor total = sum(squares, reduced, keepdims);
+  const Tensor total = sum(abs_squared(centred), reduced, keepdims);
   return total / (divisor > 0 ? divisor : std::numeric_limits<double>::quiet_NaN());
 }
 
@@ -127,7 +125,10 @@ Tensor sum_of_squares(const std::vector<Tensor>& tensors) {
   if (tensors.empty()) return scalar(0, DType::kF32);
   TensorList operands;
   for (const Tensor& t : tensors) {
-    operands.push_back(is_floating(t.dtype()) ? t : astype(t, DType::kF32));
+    if (is_complex(t.dtype()))
+      operands.insert(operands.end(), {real(t), imag(t)});
+    else
+      operands.push_back(is_floating(t.dtype()) ? t : astype(t, DType::kF32));
   }
   return emit_one(sum_of_squares_primitive(), operands);
 }

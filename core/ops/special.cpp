@@ -7,7 +7,7 @@
 namespace linnet::special {
 namespace {
 
-Tensor real(const Tensor& x) { return is_floating(x.dtype()) ? x : astype(x, DType::kF32); }
+Tensor real(const Tensor& x) { return is_inexact(x.dtype()) ? x : astype(x, DType::kF32); }
 
 std::pair<Tensor, Tensor> reals(const char* operation, const Tensor& a, const Tensor& b) {
   const auto [x, y] = promote_and_broadcast(operation, a, b);

@@ -211,7 +211,7 @@ WindowParams params_of(const Tensor& x, const WindowOptions& options) {
 
 /// Smallest (largest) value of a dtype: the identity of max (min).
 Tensor identity_of(DType dtype, bool maximum) {
-  if (is_floating(dtype)) {
+  if (is_inexact(dtype)) {
     return scalar(maximum ? -std::numeric_limits<double>::infinity()
                           : std::numeric_limits<double>::infinity(),
                   dtype);

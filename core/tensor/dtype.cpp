@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "linnet/detail/format.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet {
 

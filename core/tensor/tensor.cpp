@@ -9,6 +9,7 @@
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "linnet/detail/format.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet {
 

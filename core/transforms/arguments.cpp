@@ -30,6 +30,20 @@ void require_differentiable(const char* transformation, const TensorList& leaves
       transformation, leaves.empty() ? "no tensor at all" : types);
 }
 
+void require_kind(const char* transformation, const char* what, const Tensor& tensor,
+                  bool holomorphic) {
+  if (is_complex(tensor.dtype()) == holomorphic) return;
+  if (holomorphic) {
+    fail<DTypeError>("{}: expected a complex {} of a holomorphic function, got {}", transformation,
+                     what, to_string(tensor.type()));
+  }
+  fail<DTypeError>(
+      "{}: expected a real {}, got {}\n  hint: {{.holomorphic = true}} gives the complex "
+      "derivative "
+      "of a holomorphic function; of others take real(), imag() or abs(), or call vjp",
+      transformation, what, to_string(tensor.type()));
+}
+
 Tensor literal_as(DType dtype, const Tensor& tensor) {
   const bool literal = tensor.defined() && tensor.weak() && is_inexact(tensor.dtype());
   return literal && is_inexact(dtype) && dtype != tensor.dtype() ? astype(tensor, dtype) : tensor;

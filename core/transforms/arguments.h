@@ -10,6 +10,11 @@ namespace linnet::detail {
 void require_differentiable(const char* transformation, const TensorList& leaves,
                             bool all_floating = false);
 
+/// @throws DTypeError unless `tensor`, which is called `what`, is complex if the function is
+/// holomorphic, and real otherwise.
+void require_kind(const char* transformation, const char* what, const Tensor& tensor,
+                  bool holomorphic);
+
 /// A tangent or cotangent that was a C++ number takes the floating dtype of what it belongs to.
 Tensor literal_as(DType dtype, const Tensor& tensor);
 

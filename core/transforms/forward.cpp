@@ -133,6 +133,29 @@ std::vector<std::optional<int64_t>> spread_axes(const char* option,
   return out;
 }
 
+Tensor unit_directions(const char* transformation, const char* what, const Tensor& of,
+                       const GradOptions& options) {
+  require_kind(transformation, what, of, options.holomorphic);
+  return eye(of.size(), of.size(), 0, of.dtype());
+}
+
+Tensor jacobian_of_columns(const Tensor& columns, const Tensor& x, const GradOptions& options) {
+  if (options.holomorphic) require_kind("jacfwd", "result", columns, true);
+  const Tensor jacobian = moveaxis(columns, 0, -1);
+  Shape shape = jacobian.shape();
+  shape.pop_back();
+  shape.append(x.shape().begin(), x.shape().end());
+  return reshape(jacobian, shape);
+}
+
+Tensor jacobian_of_rows(const Tensor& rows, const Shape& output, const Tensor& x,
+                        const GradOptions& options) {
+  if (options.holomorphic) require_kind("jacrev", "argument", x, true);
+  Shape shape = output;
+  shape.append(x.shape().begin(), x.shape().end());
+  return reshape(rows, shape);
+}
+
 TensorList forward_call(const TensorList& primals, const TensorList& tangents,
                         const std::function<TensorList(const TensorList&)>& f,
                         TensorList& tangents_out) {

@@ -82,16 +82,13 @@ void ReverseCall::run(const std::function<void()>& body) {
 
 Tensor ReverseCall::primal(const Tensor& tensor) const { return impl_->trace.primal(tensor); }
 
-TensorList ReverseCall::gradients(const Tensor& loss) {
+TensorList ReverseCall::gradients(const Tensor& loss, const GradOptions& options) {
   require_defined(std::span(&loss, 1), "grad", "the loss");
-  if (is_complex(loss.dtype())) {
-    fail<DTypeError>(
-        "grad: expected a real loss, got {}\n  hint: take real(loss) or abs(loss), or call vjp "
-        "with "
-        "the cotangent 1 for the derivative of a holomorphic function",
-        to_string(loss.type()));
+  if (options.holomorphic) {
+    for (const Tensor& input : impl_->inputs) require_kind("grad", "argument", input, true);
   }
-  if (!is_floating(loss.dtype()))
+  require_kind("grad", "loss", loss, options.holomorphic);
+  if (!is_inexact(loss.dtype()))
     fail<DTypeError>("grad: expected a floating loss, got {}", to_string(loss.type()));
   if (!loss.shape().empty()) {
     fail<ShapeError>(

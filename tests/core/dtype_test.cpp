@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "linnet/visit_dtype.h"
 #include "tests/core/core_support.h"
 
 namespace linnet {

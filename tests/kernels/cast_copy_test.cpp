@@ -8,6 +8,7 @@
 #include "kernels/cpu/elementwise/elementwise.h"
 #include "kernels/scalar/host.h"
 #include "linnet/shape.h"
+#include "linnet/visit_dtype.h"
 #include "tests/kernels/strided_test_data.h"
 
 namespace linnet::cpu {

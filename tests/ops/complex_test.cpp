@@ -6,6 +6,9 @@
 #include <complex>
 
 #include "linnet/fft.h"
+#include "linnet/numpy.h"
+#include "linnet/numpy_functions.h"
+#include "linnet/numpy_statistics.h"
 #include "linnet/random.h"
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/golden_file.h"
@@ -39,20 +42,6 @@ Row two(const char* name, Binary f) {
   return {name, [f](In x) { return f(x[0], x[1]); }};
 }
 
-/// Both parts of a tensor, which may be real.
-TensorList parts(const Tensor& x) {
-  return is_complex(x.dtype()) ? TensorList{real(x), imag(x)} : TensorList{x};
-}
-
-void expect_parts(const Tensor& got, const Tensor& expected, double tolerance,
-                  const std::string& what) {
-  ASSERT_EQ(type_string(got.dtype(), got.shape()), type_string(expected.dtype(), expected.shape()))
-      << what;
-  const TensorList a = parts(got), b = parts(expected);
-  for (size_t i = 0; i < a.size(); ++i)
-    expect_golden(a[i], b[i], tolerance, what + (i == 0 ? "" : ", imaginary parts"));
-}
-
 TensorList tensors(const GoldenFile& golden, const std::string& prefix) {
   TensorList out;
   while (golden.contains(prefix + std::to_string(out.size())))
@@ -71,13 +60,13 @@ void expect_cases(const std::vector<Row>& rows) {
       const TensorList in = tensors(golden, prefix + "/in/");
       if (in.empty() || (whole && calls > 0)) break;
       const auto [y, pullback] = vjp(row.f, in);
-      expect_parts(y, golden.tensor(prefix + "/out/0"), row.tolerance, prefix);
-      expect_parts(jit(row.f)(in), y, 1e-6, prefix + ", compiled");
+      expect_golden(y, golden.tensor(prefix + "/out/0"), row.tolerance, prefix);
+      expect_golden(jit(row.f)(in), y, 1e-6, prefix + ", compiled");
       const TensorList cts = tensors(golden, prefix + "/vjp/");
       if (cts.empty()) continue;
       const TensorList got = pullback(golden.tensor(prefix + "/ct/0"));
       for (size_t i = 0; i < cts.size(); ++i)
-        expect_parts(got[i], cts[i], 4 * row.tolerance, prefix + ", cotangent");
+        expect_golden(got[i], cts[i], 4 * row.tolerance, prefix + ", cotangent");
     }
     EXPECT_GT(calls, 0) << row.name;
   }
@@ -154,6 +143,69 @@ TEST(Complex, J_001_J_032_functions_and_their_cotangents) {
                    return transpose(x[0], {2, 0, 1});
                  }},
                 {"energy", [](In x) { return sum(square(abs(exp(x[0]) * conj(x[0])))); }}});
+}
+
+TEST(Complex, J_001_J_023_functions_that_conjugate_or_take_sizes) {
+  const auto full = [](const Tensor& a, const Tensor& v) {
+    return correlate(a, v, ConvolveMode::kFull);
+  };
+  expect_cases(
+      {two("vdot", vdot),
+       two("inner", inner),
+       {"vecdot", [](In x) { return vecdot(x[0], x[1]); }},
+       two("vecmat", vecmat),
+       {"einsum",
+        [](In x) {
+          return einsum("ij,kj->ik", {x[0], x[1]});
+        }},
+       {"convolve", [](In x) { return convolve(x[0], x[1]); }},
+       {"correlate", [&](In x) { return full(x[0], x[1]); }},
+       {"cov", [](In x) { return cov(x[0]); }},
+       {"corrcoef", [](In x) { return corrcoef(x[0]); }},
+       {"average", [](In x) { return average(x[0], x[1]); }},
+       {"nanvar", [](In x) { return nanvar(x[0]); }},
+       {"nansum", [](In x) { return nansum(x[0]); }},
+       {"masked_var", [](In x) { return var(x[0], ReduceOptions{.where = arange(6) % 3 > 0}); }},
+       {"sinc", [](In x) { return sinc(x[0]); }},
+       two("polyval", polyval),
+       {"ramp",
+        [](In x) {
+          return pad(x[0], {{3, 2}}, PadMode::kLinearRamp);
+        }},
+       {"norms",
+        [](In x) {
+          return global_norm({x[0], x[1]});
+        }},
+       one("silu", silu),
+       one("soft_sign", soft_sign)});
+  const Tensor z = tensor({C64(1, 2), C64(0, NAN), C64(3, 0)});
+  EXPECT_EQ(isclose(z, z + C64(0, 1e-6f)).to_vector<bool>(),
+            (std::vector<bool>{true, false, true}));
+  EXPECT_TRUE(allclose(z, z, 1e-5, 1e-8, true).item<bool>());
+  EXPECT_FALSE(array_equal(z, conj(z)).item<bool>());
+  EXPECT_EQ(count_nonzero(tensor({C64(0, 1), C64(0, 0)})).item<int>(), 1);
+  EXPECT_EQ(any(tensor({C64(0, 1), C64(0, 0)})).item<bool>(), true);
+  EXPECT_EQ(abs_squared(z)[0].item<float>(), 5);
+}
+
+TEST(Complex, J_001_strided_operands_are_those_of_dense_copies) {
+  // Every function of one or two operands on turned, reversed and stepped views.
+  const Tensor whole = complex(distinct({6, 5}, 0.11) + 0.4, distinct({6, 5}, 0.13) - 0.3);
+  const TensorList views{transpose(whole), flip(whole, {0}), slice(whole, {0, 1}, {6, 5}, {2, 2}),
+                         broadcast_to(slice(whole, {0, 0}, {1, 5}), {4, 5})};
+  for (const Row& row : functions()) {
+    for (const Tensor& view : views) {
+      const TensorList dense{view.contiguous(), flip(view, {1}).contiguous()};
+      // Sums are taken in another order.
+      expect_golden(row.f({view, flip(view, {1})}), row.f(dense), 1e-13, row.name);
+    }
+  }
+  for (const Tensor& view : views) {
+    EXPECT_EQ(to_string(fft::fft2(view)), to_string(fft::fft2(view.contiguous())));
+    EXPECT_EQ(to_string(fft::irfft(view)), to_string(fft::irfft(view.contiguous())));
+    EXPECT_EQ(to_string(fft::rfft(real(view), {}, 0)),
+              to_string(fft::rfft(real(view).contiguous(), {}, 0)));
+  }
 }
 
 /// A function of complex tensors as one of real ones: the parts of the operands first.
@@ -325,14 +377,32 @@ TEST(Complex, J_001_infinities_and_nan) {
 TEST(Complex, J_001_what_has_no_meaning_is_refused_by_name) {
   const Tensor z = tensor({C64(3, 4), C64(0, -1)}), x = ones({2});
   const std::pair<const char*, std::function<Tensor()>> refused[] = {
-      {"lt:", [&] { return z < x; }},           {"ge:", [&] { return x >= z; }},
-      {"max:", [&] { return maximum(z, x); }},  {"min:", [&] { return minimum(z, x); }},
-      {"floor:", [&] { return floor(z); }},     {"rem:", [&] { return rem(z, x); }},
-      {"atan2:", [&] { return atan2(z, x); }},  {"erf:", [&] { return erf(z); }},
-      {"cbrt:", [&] { return cbrt(z); }},       {"relu:", [&] { return relu(z); }},
-      {"and:", [&] { return z & z; }},          {"sort:", [&] { return sort(z); }},
-      {"argmax:", [&] { return argmax(z); }},   {"reduce_max:", [&] { return max(z); }},
-      {"softmax:", [&] { return softmax(z); }}, {"complex:", [&] { return complex(z, x); }}};
+      {"lt:", [&] { return z < x; }},
+      {"ge:", [&] { return x >= z; }},
+      {"max:", [&] { return maximum(z, x); }},
+      {"min:", [&] { return minimum(z, x); }},
+      {"floor:", [&] { return floor(z); }},
+      {"rem:", [&] { return rem(z, x); }},
+      {"atan2:", [&] { return atan2(z, x); }},
+      {"erf:", [&] { return erf(z); }},
+      {"cbrt:", [&] { return cbrt(z); }},
+      {"relu:", [&] { return relu(z); }},
+      {"and:", [&] { return z & z; }},
+      {"sort:", [&] { return sort(z); }},
+      {"argmax:", [&] { return argmax(z); }},
+      {"reduce_max:", [&] { return max(z); }},
+      {"softmax:", [&] { return softmax(z); }},
+      {"complex:", [&] { return complex(z, x); }},
+      {"rem:", [&] { return floor_divide(z, x); }},
+      {"rem:", [&] { return mod(x, z); }},
+      {"relu6:", [&] { return relu6(z); }},
+      {"hypot:", [&] { return hypot(z, x); }},
+      {"isposinf:", [&] { return isposinf(z); }},
+      {"heaviside:", [&] { return heaviside(x * C64(1, 0), x); }},
+      {"sort:", [&] { return median(z); }},
+      {"lt:", [&] { return searchsorted(x, z); }},
+      {"conv_general_dilated:",
+       [&] { return conv_general_dilated(z.reshape(1, 2, 1), x.reshape(2, 1, 1)); }}};
   for (const auto& [name, f] : refused) {
     SCOPED_TRACE(name);
     expect_error<DTypeError>([&] { f(); }, name);
@@ -340,22 +410,10 @@ TEST(Complex, J_001_what_has_no_meaning_is_refused_by_name) {
   }
 }
 
-TEST(Complex, normal_numbers) {
+TEST(Complex, J_061_normal_numbers) {
   const Tensor z = random::normal(random::Key(3), {5}, DType::kC64);
-  expect_parts(z, GoldenFile("complex").tensor("normal/out/0"), 1e-6, "normal");
+  expect_golden(z, GoldenFile("complex").tensor("normal/out/0"), 1e-6, "normal");
   EXPECT_EQ(random::normal(random::Key(3), {5}, DType::kC128).dtype(), DType::kC128);
-}
-
-TEST(Complex, J_001_gradients_need_a_real_loss) {
-  const Tensor z = scalar(2, DType::kC64) + C64(0, 1);
-  const auto g = grad([](const Tensor& x) { return square(abs(x)); })(z);
-  EXPECT_EQ(g.item<C64>(), C64(4, -2));  // JAX: 2 conj(z)
-  expect_error<DTypeError>([&] { grad([](const Tensor& x) { return x * x; })(z); },
-                           "grad: expected a real loss, got c64[]");
-  const auto [y, pullback] = vjp([](const Tensor& x) { return x * x; }, z);
-  EXPECT_EQ(pullback(ones_like(y)).item<C64>(), C64(4, 2));  // holomorphic: 2 z
-  const auto [value, tangent] = jvp([](const Tensor& x) { return x * x; }, z, ones_like(z));
-  EXPECT_EQ(tangent.item<C64>(), C64(4, 2));
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <complex>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -19,21 +20,28 @@ std::vector<DType> all_dtypes() {
   return out;
 }
 
-/// The operand that a row of the table names: a strong scalar, or a literal for `int` and `float`.
+bool is_literal(const std::string& name) {
+  return name == "int" || name == "float" || name == "complex";
+}
+
+/// The operand that a row of the table names: a strong scalar, or a literal for `int`, `float` and
+/// `complex`.
 Tensor operand_named(const std::string& name, const Shape& shape) {
   if (name == "int") return Tensor(1);
   if (name == "float") return Tensor(1.0);
-  for (DType dtype : all_dtypes()) {
-    if (name_of(dtype) == name) return ones(shape, dtype);
+  if (name == "complex") return Tensor(std::complex<double>(1));
+  for (int i = 0; i < kDTypeCount; ++i) {
+    if (name_of(static_cast<DType>(i)) == name) return ones(shape, static_cast<DType>(i));
   }
   throw ValueError("no such dtype: " + name);
 }
 
-/// The default types are f32 and i32 in Linnet, which always has the 64-bit types; the table's
+/// The default types are f32, i32 and c64 in Linnet, which always has the 64-bit types; the table's
 /// defaults depend on them.
 std::string with_default_types(std::string expected) {
   if (expected == "f64*") return "f32*";
   if (expected == "i64*") return "i32*";
+  if (expected == "c128*") return "c64*";
   return expected;
 }
 
@@ -58,8 +66,7 @@ void check_promotion_table(const std::string& file) {
     const Tensor result = operand_named(a, {2}) * operand_named(b, {2});
     EXPECT_EQ(name_of(result.dtype()), expected) << line;
     // Two strong operands give a strong result even where no type of theirs can hold it.
-    const bool literal = a == "int" || a == "float" || b == "int" || b == "float";
-    if (literal)
+    if (is_literal(a) || is_literal(b))
       EXPECT_EQ(result.weak(), weak) << line;
     else
       EXPECT_FALSE(result.weak()) << line;

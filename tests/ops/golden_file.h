@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "linnet/complex.h"
 #include "linnet/io/safetensors.h"
 #include "linnet/ops.h"
 
@@ -29,11 +30,17 @@ class GoldenFile {
   SafetensorsFile file_;
 };
 
-/// Equal types; values within `tolerance` of max(1, |expected|), NaN and infinities equal.
+/// Equal types; values within `tolerance` of max(1, |expected|), NaN and infinities equal. Of
+/// complex numbers both parts are compared.
 inline void expect_golden(const Tensor& got, const Tensor& expected, double tolerance,
                           const std::string& what) {
   ASSERT_EQ(type_string(got.dtype(), got.shape()), type_string(expected.dtype(), expected.shape()))
       << what;
+  if (is_complex(got.dtype())) {
+    expect_golden(real(got), real(expected), tolerance, what + ", real parts");
+    expect_golden(imag(got), imag(expected), tolerance, what + ", imaginary parts");
+    return;
+  }
   const std::vector<double> a = got.to_vector<double>(), b = expected.to_vector<double>();
   for (size_t i = 0; i < a.size(); ++i) {
     if (std::isnan(b[i])) {

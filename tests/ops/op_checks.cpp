@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 
 namespace linnet::testing {
 
@@ -21,6 +22,16 @@ std::string describe(const TensorList& operands) {
   return out + ")";
 }
 
+std::vector<double> numbers_of(const Tensor& x) {
+  if (!is_complex(x.dtype())) return x.to_vector<double>();
+  std::vector<double> out;
+  for (const std::complex<double>& z : x.to_vector<std::complex<double>>()) {
+    out.push_back(z.real());
+    out.push_back(z.imag());
+  }
+  return out;
+}
+
 std::string difference(const TensorList& got, const TensorList& expected, double tolerance) {
   if (got.size() != expected.size()) {
     return fmt::format("{} results, expected {}", got.size(), expected.size());
@@ -30,7 +41,7 @@ std::string difference(const TensorList& got, const TensorList& expected, double
       return fmt::format("result {} is {}, expected {}", k, to_string(got[k].type()),
                          to_string(expected[k].type()));
     }
-    const std::vector<double> a = got[k].to_vector<double>(), b = expected[k].to_vector<double>();
+    const std::vector<double> a = numbers_of(got[k]), b = numbers_of(expected[k]);
     double largest = 1;
     for (double v : b) {
       if (std::isfinite(v)) largest = std::max(largest, std::abs(v));

@@ -80,6 +80,9 @@ Problem problem_of(const OpCase& row, const TensorList& operands);
 /// Tolerance 0 means equal bits, but NaN equals NaN.
 std::string difference(const TensorList& got, const TensorList& expected, double tolerance);
 
+/// All elements; of complex ones both parts.
+std::vector<double> numbers_of(const Tensor& x);
+
 /// A tolerance meant for f64, for results of `dtype`.
 double tolerance_in(DType dtype, double tolerance);
 

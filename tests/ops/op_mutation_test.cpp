@@ -51,11 +51,13 @@ Axes every_axis(const Tensor& x) {
 /// Whether a mutation made any difference is noted where the values can be seen.
 void note_change(const Tensor& before, const Tensor& after, bool& changed) {
   if (before.traced() || after.traced()) return;
-  const std::vector<double> a = before.to_vector<double>(), b = after.to_vector<double>();
+  const std::vector<double> a = numbers_of(before), b = numbers_of(after);
   for (size_t i = 0; i < a.size(); ++i) changed |= std::abs(a[i] - b[i]) > 1e-6;
 }
 
 void mutate(TensorList& grads, size_t which, Mutation mutation, bool& changed) {
+  // Parts of complex operands are one operand of the primitive.
+  if (which >= grads.size()) return;
   Tensor& g = grads[which];
   if (!g.defined() || mutation == Mutation::kNone) return;
   const Tensor before = g;

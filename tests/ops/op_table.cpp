@@ -229,9 +229,9 @@ CaseBuilder OpTable::add(const char* name, TensorList (*f)(const TensorList&)) {
 const OpTable& op_table() {
   static const OpTable table = [] {
     OpTable fresh;
-    for (auto* add :
-         {add_arithmetic_cases, add_function_cases, add_shape_cases, add_indexing_cases,
-          add_reduction_cases, add_product_cases, add_network_cases, add_random_cases}) {
+    for (auto* add : {add_arithmetic_cases, add_function_cases, add_shape_cases, add_indexing_cases,
+                      add_reduction_cases, add_product_cases, add_network_cases, add_random_cases,
+                      add_complex_cases}) {
       add(fresh);
     }
     return fresh;

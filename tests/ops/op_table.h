@@ -242,5 +242,6 @@ void add_reduction_cases(OpTable& table);
 void add_product_cases(OpTable& table);
 void add_network_cases(OpTable& table);
 void add_random_cases(OpTable& table);
+void add_complex_cases(OpTable& table);
 
 }  // namespace linnet::testing

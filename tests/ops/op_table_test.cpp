@@ -237,8 +237,9 @@ TEST(OpTableCoverage, few_primitives_of_a_cuda_device_are_left_to_the_host) {
   const std::set<std::string> named = {
       "cholesky",  // cuSOLVER would be one library more for small matrices
       "complex",       "complex_abs",  "conj",
-      "fft",           "imag",         "real",  // no kernel takes complex numbers
-      "panel_linear",  // laid out for the caches of a CPU; programs of a GPU have none
+      "imag",          "real",  // kernels are of real numbers
+      "fft",                    // cuFFT would be one library more
+      "panel_linear",           // laid out for the caches of a CPU; programs of a GPU have none
       "qr_orthogonal", "random_gamma", "random_poisson",  // draws until accepted
   };
   EXPECT_EQ(hosted, named);

@@ -218,7 +218,8 @@ class FakeBackEnd final : public BackEnd {
                                   .in_place = true,
                                   .in_place_operand = in_place_operand,
                                   .prepare = prepare_late,
-                                  .never_throws = true});
+                                  .never_throws = true,
+                                  .complex = true});
         }
       }
       return fresh;

@@ -30,6 +30,9 @@ Tensor imag(const Tensor& z);
 /// re - i im; real tensors as they are.
 Tensor conj(const Tensor& z);
 
+/// |z|², which is real: re² + im², and the square of a real tensor.
+Tensor abs_squared(const Tensor& z);
+
 /// atan2(imag, real), from -π to π. Integers become f32.
 Tensor angle(const Tensor& z);
 

@@ -24,6 +24,13 @@
 
 namespace linnet {
 
+/// Of `grad`, `jacfwd` and the like.
+struct GradOptions {
+  /// The function is holomorphic: of complex arguments, with a complex result. What is given is its
+  /// complex derivative. Without it, results must be real (of `jacfwd`, arguments).
+  bool holomorphic = false;
+};
+
 namespace detail {
 
 /// A reverse-mode transformation in progress; template-free.
@@ -44,7 +51,7 @@ class ReverseCall {
   /// The plain value of a result.
   Tensor primal(const Tensor& tensor) const;
   /// Gradients of a scalar loss. @throws ShapeError or DTypeError if it is none.
-  TensorList gradients(const Tensor& loss);
+  TensorList gradients(const Tensor& loss, const GradOptions& options = {});
   /// Lets out what a function with a scalar loss wrote, after everything that can fail.
   void commit();
   /// Cotangents of the inputs; may be called again and again.
@@ -123,19 +130,20 @@ concept PairOfResults = requires(const T& result) {
 
 /// @param run calls the function of `function`.
 template <class Call, class... A>
-auto value_and_gradient(Call& function, const std::function<void()>& run, const A&... args) {
+auto value_and_gradient(Call& function, const GradOptions& options,
+                        const std::function<void()>& run, const A&... args) {
   ReverseCall call("grad", function.inputs(), true);
   function.place(call.traced());
   call.run(run);
   const auto& result = function.traced();
   if constexpr (PairOfResults<typename Call::Result>) {
-    auto gradient = function.chosen(call.gradients(result.first), args...);
+    auto gradient = function.chosen(call.gradients(result.first, options), args...);
     auto out = std::make_tuple(call.primal(result.first), with_primals(result.second, call),
                                std::move(gradient));
     call.commit();
     return out;
   } else {
-    auto gradient = function.chosen(call.gradients(result), args...);
+    auto gradient = function.chosen(call.gradients(result, options), args...);
     auto out = std::make_pair(call.primal(result), std::move(gradient));
     call.commit();
     return out;
@@ -166,24 +174,26 @@ auto value_and_pullback(const std::shared_ptr<Call>& function,
 ///
 /// f must return a floating zero-dimensional tensor, or a pair of it and any auxiliary tree. Gives
 /// `{value, gradient}`, or `{value, auxiliary, gradient}`; the gradient has the type of the
-/// argument (Tensor for a number), or is a tuple if several are named.
-/// @throws ShapeError for a loss that is not a scalar, DTypeError for inputs that are not floating,
-/// ValueError if the arguments hold nothing to differentiate with respect to.
+/// argument (Tensor for a number), or is a tuple if several are named. With respect to a complex
+/// argument x + iy it is df/dx - i df/dy.
+/// @throws ShapeError for a loss that is not a scalar, DTypeError for inputs that are not floating
+/// and losses that are not real (or not complex, if that is asked for), ValueError if the arguments
+/// hold nothing to differentiate with respect to.
 template <size_t... N, class F>
-auto value_and_grad(F f) {
-  return [f = std::move(f)]<class... A>(const A&... args) {
+auto value_and_grad(F f, GradOptions options = {}) {
+  return [f = std::move(f), options]<class... A>(const A&... args) {
     using Which =
         std::conditional_t<sizeof...(N) == 0, std::index_sequence<0>, std::index_sequence<N...>>;
     detail::DifferentiatedCall<const F, Which, A...> function(args...);
     return detail::value_and_gradient(
-        function, [&] { function.run(f); }, args...);
+        function, options, [&] { function.run(f); }, args...);
   };
 }
 
 /// The gradient alone; with an auxiliary result, `{gradient, auxiliary}`.
 template <size_t... N, class F>
-auto grad(F f) {
-  return [g = value_and_grad<N...>(std::move(f))](const auto&... args) {
+auto grad(F f, GradOptions options = {}) {
+  return [g = value_and_grad<N...>(std::move(f), options)](const auto&... args) {
     auto result = g(args...);
     if constexpr (std::tuple_size_v<decltype(result)> == 3) {
       return std::make_pair(std::move(std::get<2>(result)), std::move(std::get<1>(result)));
@@ -286,45 +296,51 @@ auto eval_shape(F f, const A&... args) {
       function.inputs(), [&](const TensorList& lifted) { return function.run(f, lifted); }));
 }
 
+namespace detail {
+/// One direction for each element of `of`, [n, n].
+/// @throws DTypeError if `of` is complex and the function is not holomorphic, or the other way
+/// round.
+Tensor unit_directions(const char* transformation, const char* what, const Tensor& of,
+                       const GradOptions& options);
+/// [n, output...] and [m, input...] as [output..., input...]; `x` is the input.
+/// @throws DTypeError if the function is said to be holomorphic and one of its sides is real.
+Tensor jacobian_of_columns(const Tensor& columns, const Tensor& x, const GradOptions& options);
+Tensor jacobian_of_rows(const Tensor& rows, const Shape& output, const Tensor& x,
+                        const GradOptions& options);
+}  // namespace detail
+
 /// Jacobian of a tensor function by columns (forward mode): shape output + input (J-081).
 /// Further arguments are constants.
 template <class F>
-auto jacfwd(F f) {
-  return [f = std::move(f)](const Tensor& x, const auto&... rest) {
-    const int64_t n = x.size();
+auto jacfwd(F f, GradOptions options = {}) {
+  return [f = std::move(f), options](const Tensor& x, const auto&... rest) {
     const auto column = [&](const Tensor& direction) {
       return jvp([&](const Tensor& y) { return f(y, rest...); }, x, reshape(direction, x.shape()))
           .second;
     };
-    const Tensor columns = vmap(column)(eye(n, n, 0, x.dtype()));  // [n, output...]
-    Tensor jacobian = moveaxis(columns, 0, -1);
-    Shape shape = jacobian.shape();
-    shape.pop_back();
-    shape.append(x.shape().begin(), x.shape().end());
-    return reshape(jacobian, shape);
+    const Tensor directions = detail::unit_directions("jacfwd", "argument", x, options);
+    return detail::jacobian_of_columns(vmap(column)(directions), x, options);
   };
 }
 
 /// The same by rows (reverse mode).
 template <class F>
-auto jacrev(F f) {
-  return [f = std::move(f)](const Tensor& x, const auto&... rest) {
+auto jacrev(F f, GradOptions options = {}) {
+  return [f = std::move(f), options](const Tensor& x, const auto&... rest) {
     auto [y, pullback] = vjp([&](const Tensor& z) { return f(z, rest...); }, x);
     const Shape output = y.shape();
     const auto row = [&, pullback = pullback](const Tensor& direction) {
       return pullback(reshape(direction, output));
     };
-    const Tensor rows = vmap(row)(eye(y.size(), y.size(), 0, y.dtype()));  // [m, input...]
-    Shape shape = output;
-    shape.append(x.shape().begin(), x.shape().end());
-    return reshape(rows, shape);
+    const Tensor directions = detail::unit_directions("jacrev", "result", y, options);
+    return detail::jacobian_of_rows(vmap(row)(directions), output, x, options);
   };
 }
 
 /// Second derivatives of a scalar function: shape input + input.
 template <class F>
-auto hessian(F f) {
-  return jacfwd(jacrev(std::move(f)));
+auto hessian(F f, GradOptions options = {}) {
+  return jacfwd(jacrev(std::move(f), options), options);
 }
 
 /// Recomputes f in the backward pass instead of keeping its intermediate values, but for those that

@@ -6,6 +6,7 @@
 #include "kernels/cpu/complex/strided_map.h"
 #include "kernels/cpu/reduce/element.h"
 #include "linnet/error.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 namespace {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "linnet/error.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 

@@ -5,6 +5,7 @@
 #include "kernels/cpu/reduce/element.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 namespace {

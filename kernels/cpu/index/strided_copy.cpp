@@ -12,6 +12,7 @@
 #include "linnet/error.h"
 #include "linnet/parallel.h"
 #include "linnet/shape.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 namespace {

@@ -5,6 +5,7 @@
 #include "kernels/cpu/norm/real_rows.h"
 #include "kernels/cpu/norm/softmax_kernels.h"
 #include "linnet/parallel.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 namespace {

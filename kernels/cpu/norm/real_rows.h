@@ -16,6 +16,7 @@
 #include "kernels/cpu/reduce/element.h"
 #include "kernels/cpu/workspace.h"
 #include "linnet/error.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 

@@ -7,6 +7,7 @@
 #include "kernels/cpu/reduce/reduce_f32.h"
 #include "kernels/cpu/reduce/reduce_plan.h"
 #include "linnet/parallel.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 namespace {

@@ -9,6 +9,7 @@
 #include "kernels/scalar/host.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 namespace {

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/reference/store_row.h"
 #include "linnet/parallel.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 namespace {

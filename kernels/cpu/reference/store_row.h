@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/reference/accumulate.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 

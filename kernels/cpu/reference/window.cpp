@@ -7,6 +7,7 @@
 #include "kernels/cpu/workspace.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cpu {
 namespace {

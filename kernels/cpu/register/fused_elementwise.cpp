@@ -15,6 +15,7 @@
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/scalar_params.h"
 #include "linnet/detail/format.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet {
 namespace {

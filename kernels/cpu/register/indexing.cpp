@@ -8,6 +8,7 @@
 #include "kernels/cpu/index/gather.h"
 #include "kernels/cpu/index/strided_copy.h"
 #include "kernels/cpu/register/families.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet {
 namespace {

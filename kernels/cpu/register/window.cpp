@@ -12,6 +12,7 @@
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/register/staging.h"
 #include "linnet/parallel.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet {
 namespace {

@@ -10,6 +10,7 @@
 #include "kernels/cuda/random/random_args.h"
 #include "kernels/cuda/register/device_kernel.h"
 #include "kernels/cuda/register/families.h"
+#include "linnet/visit_dtype.h"
 
 namespace linnet::cuda {
 namespace {

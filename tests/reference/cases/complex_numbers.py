@@ -4,10 +4,13 @@ Case `name/k` is the k-th call: operands `in`, results `out`; `vjp` has the cota
 operands for the cotangents `ct` of the results.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import lax
+from jax.nn import initializers
 
 from golden_file import GoldenFile
 
@@ -117,10 +120,86 @@ def _transforms(g):
     g.case(f"rfftfreq/{n}", "rfftfreq(n, 0.5)", out=[jnp.fft.rfftfreq(n, 0.5)])
 
 
+def _numpy(g):
+  """Functions of numpy that conjugate, or take the size of a number."""
+  tilted = lambda *shape: wave(*shape) * (0.6 + 0.8j)
+  _call(g, "vdot/0", jnp.vdot, wave(2, 3), tilted(2, 3) + 1)
+  _call(g, "inner/0", jnp.inner, wave(2, 3), tilted(4, 3))
+  _call(g, "vecdot/0", jnp.vecdot, wave(2, 3), tilted(2, 3) + 1)
+  _call(g, "vecmat/0", jnp.vecmat, wave(3), tilted(3, 2))
+  _call(g, "einsum/0", lambda a, b: jnp.einsum("ij,kj->ik", a, b), wave(2, 3), tilted(4, 3))
+  _call(g, "convolve/0", jnp.convolve, wave(5), tilted(3))
+  _call(g, "convolve/1", jnp.convolve, wave(2), wave(4, dtype=jnp.float32))
+  full = lambda a, v: jnp.correlate(a, v, mode="full")
+  _call(g, "correlate/0", full, wave(5), tilted(3))
+  _call(g, "correlate/1", full, wave(2), tilted(4))
+  _call(g, "cov/0", jnp.cov, wave(3, 5))
+  _call(g, "corrcoef/0", jnp.corrcoef, wave(3, 5))
+  _call(g, "average/0", lambda x, w: jnp.average(x, weights=w), wave(4),
+        jnp.arange(4, dtype=jnp.float32) + 1)
+  holes = wave(6).at[jnp.array([1, 4])].set(jnp.nan)
+  _call(g, "nanvar/0", jnp.nanvar, holes, derivative=False)
+  _call(g, "nansum/0", jnp.nansum, holes, derivative=False)
+  _call(g, "masked_var/0", lambda x: jnp.var(x, where=jnp.arange(6) % 3 > 0), wave(6))
+  _call(g, "sinc/0", jnp.sinc, inner())
+  _call(g, "polyval/0", jnp.polyval, wave(4), tilted(3))
+  _call(g, "ramp/0", lambda x: jnp.pad(x, (3, 2), "linear_ramp"), wave(3))
+  _call(g, "norms/0", lambda x, y: optax.global_norm((x, y)), wave(3), wave(2, dtype=jnp.float32))
+  _call(g, "silu/0", jax.nn.silu, inner())
+  _call(g, "soft_sign/0", jax.nn.soft_sign, inner())
+  # The size has a corner at zero, where its derivative is zero by convention.
+  _call(g, "abs/2", jnp.abs, jnp.array([0, 1 + 1j, -2j], jnp.complex64))
+
+
+def _initializers(g):
+  for name in ("truncated_normal", "normal", "uniform"):
+    f = initializers.variance_scaling(2.0, "fan_in", name)
+    g.case(f"variance_{name}", f"variance_scaling(2, fan_in, {name})(key(5), (4, 3), complex64)",
+           out=[f(jax.random.key(5), (4, 3), jnp.complex64)])
+  g.case("normal_half", "initializers.normal(0.5)(key(5), (3,), complex64)",
+         out=[initializers.normal(0.5)(jax.random.key(5), (3,), jnp.complex64)])
+
+
+OPTIMISERS = {
+    "sgd": optax.sgd(0.1, momentum=0.9), "adam": optax.adam(0.1), "adamw": optax.adamw(0.1),
+    "rmsprop": optax.rmsprop(0.1), "adabelief": optax.adabelief(0.1), "yogi": optax.yogi(0.1),
+    "adadelta": optax.adadelta(0.1), "lion": optax.lion(0.1),
+    "clipped": optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))}
+
+
+def _optimisers(g):
+  for name, tx in OPTIMISERS.items():
+    params = {"a": wave(3), "b": wave(2, dtype=jnp.float32)}
+    state = tx.init(params)
+    for step in range(3):
+      grads = jax.tree.map(lambda p, k=step + 1: k * p / 3 + p[::-1] * k, params)
+      updates, state = tx.update(grads, state, params)
+      params = optax.apply_updates(params, updates)
+    g.case(f"optimiser_{name}", f"three steps of {name}; gradients k p / 3 + k reversed(p)",
+           out=[params["a"], params["b"]])
+
+
+def _layers(g):
+  dense = nn.Dense(3, param_dtype=jnp.complex64)
+  variables = dense.init(jax.random.key(0), wave(2, 4))
+  x = wave(2, 4, dtype=jnp.float32)
+  g.case("dense", "Dense(3, param_dtype=complex64), init(key(0)) of complex and real operands",
+         kernel=variables["params"]["kernel"], bias=variables["params"]["bias"],
+         out=[dense.apply(variables, wave(2, 4)), dense.apply(variables, x)])
+  norm = nn.LayerNorm(param_dtype=jnp.complex64)
+  z = wave(2, 5)
+  g.case("layer_norm", "LayerNorm(param_dtype=complex64)",
+         out=[norm.apply(norm.init(jax.random.key(0), z), z)])
+
+
 def make():
   g = GoldenFile("complex")
   g.case("normal", "random.normal(key(3), (5,), complex64)",
          out=[jax.random.normal(jax.random.key(3), (5,), jnp.complex64)])
   _functions(g)
   _transforms(g)
+  _numpy(g)
+  _initializers(g)
+  _optimisers(g)
+  _layers(g)
   return g

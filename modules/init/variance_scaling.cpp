@@ -1,5 +1,7 @@
 #include <cmath>
+#include <numbers>
 
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/init.h"
 
@@ -40,8 +42,28 @@ double denominator(const Shape& shape, FanMode mode, const FanAxes& axes) {
   return std::sqrt(fan_in * fan_out);
 }
 
-/// Standard deviation of a standard normal number cut at -2 and 2.
+/// Standard deviation of a standard normal number cut at -2 and 2, and of a complex one whose
+/// modulus is cut at 2.
 constexpr double kTruncatedStddev = 0.87962566103423978;
+constexpr double kTruncatedComplexStddev = 0.95311164380491208;
+
+/// r e^(2πi u) for uniform u, in the complex dtype of r.
+Tensor turned(const Tensor& r, const Key& key) {
+  const Tensor angle = 2 * std::numbers::pi * random::uniform(key, r.shape(), r.dtype());
+  return complex(r * cos(angle), r * sin(angle));
+}
+
+/// Of a variance that is a number: samples on a disc in the complex plane (J-050).
+Tensor scaled_complex_sample(const Key& key, const Shape& shape, DType dtype,
+                             Distribution distribution, const Tensor& variance) {
+  if (distribution == Distribution::kNormal)
+    return random::normal(key, shape, dtype) * sqrt(variance);
+  const auto [radius, angle] = random::split<2>(key);
+  const Tensor u = random::uniform(radius, shape, real_dtype_of(dtype));
+  if (distribution == Distribution::kUniform) return turned(sqrt(2 * u), angle) * sqrt(variance);
+  return turned(sqrt(neg(log(1 - (1 - std::exp(-4.0)) * u))), angle) *
+         (sqrt(variance) / kTruncatedComplexStddev);
+}
 
 Tensor scaled_sample(const Key& key, const Shape& shape, DType dtype, Distribution distribution,
                      const Tensor& variance) {
@@ -64,6 +86,10 @@ Initializer variance_scaling(double scale, FanMode mode, Distribution distributi
   return [=](const Key& key, const Shape& shape, DType dtype) {
     const double fan = denominator(shape, mode, axes);
     if (element_count(shape) == 0) return linnet::zeros(shape, dtype);
+    if (is_complex(dtype)) {
+      return scaled_complex_sample(key, shape, dtype, distribution,
+                                   scalar(scale / fan, real_dtype_of(dtype)));
+    }
     return scaled_sample(key, shape, dtype, distribution, scalar(scale / fan, dtype));
   };
 }

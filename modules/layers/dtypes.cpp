@@ -7,7 +7,7 @@ namespace linnet::layers {
 
 DType canonicalize_dtype(const TensorList& tensors, std::optional<DType> dtype) {
   if (dtype) {
-    if (!is_floating(*dtype))
+    if (!is_inexact(*dtype))
       fail<DTypeError>("dtype of a layer: expected a floating type, got {}", name_of(*dtype));
     return *dtype;
   }
@@ -18,7 +18,7 @@ DType canonicalize_dtype(const TensorList& tensors, std::optional<DType> dtype) 
     common = common ? promote_types(*common, next) : next;
   }
   if (!common) return DType::kF32;
-  return is_floating(common->dtype) ? common->dtype : promote_types(common->dtype, DType::kF32);
+  return is_inexact(common->dtype) ? common->dtype : promote_types(common->dtype, DType::kF32);
 }
 
 TensorList promote_dtype(TensorList tensors, std::optional<DType> dtype) {

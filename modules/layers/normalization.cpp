@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/layers/dtypes.h"
 
@@ -107,11 +108,11 @@ Statistics statistics(const Tensor& x, const Axes& axes, const Tensor& mask,
   if (settings.force_float32) value = astype(x, promote_types(x.dtype(), DType::kF32));
   if (settings.fast_variance) {
     const TensorList moments = over_named_axis(
-        {masked_mean(value, axes, mask), masked_mean(square(value), axes, mask)}, settings);
-    return {moments[0], maximum(moments[1] - square(moments[0]), 0)};
+        {masked_mean(value, axes, mask), masked_mean(abs_squared(value), axes, mask)}, settings);
+    return {moments[0], maximum(moments[1] - abs_squared(moments[0]), 0)};
   }
   const Tensor mean = mean_of_all(value, axes, mask, settings);
-  return {mean, mean_of_all(square(value - with_axes(mean, axes)), axes, mask, settings)};
+  return {mean, mean_of_all(abs_squared(value - with_axes(mean, axes)), axes, mask, settings)};
 }
 
 BatchNormOutput batch_norm(const Tensor& x, const Statistics& running, const ScaleBias& parameters,

@@ -24,7 +24,7 @@ void EMA::blend(const State& values) {
     const Tensor now = value->value();
     Variable shadow(leaf.cell);
     const Tensor held = shadow.value();
-    const bool averaged = is_floating(held.dtype());
+    const bool averaged = is_inexact(held.dtype());
     writes.emplace_back(std::move(shadow), averaged ? decay_ * held + (1 - decay_) * now : now);
   }
   if (values.size() != params_.size()) {

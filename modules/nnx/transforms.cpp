@@ -51,7 +51,7 @@ void require_differentiable(const char* name, const ObjectCall& objects, const F
           "{}: variable {} holds {}; expected one tensor to differentiate with respect to", name,
           tree::to_string(leaf.node.path), value.single() ? "nothing" : "a tuple of tensors");
     }
-    if (!is_floating(value.tensors[0].dtype())) {
+    if (!is_inexact(value.tensors[0].dtype())) {
       fail<DTypeError>(
           "{}: variable {} is {}; expected a floating type to differentiate with respect to", name,
           tree::to_string(leaf.node.path), linnet::to_string(value.tensors[0].type()));

@@ -1,4 +1,5 @@
 // Relatives of Adam: every parameter element by element.
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/ops.h"
 #include "linnet/optim/transforms.h"
@@ -30,7 +31,7 @@ GradientTransformation scale_by_amsgrad(AdamOptions o) {
   return leafwise(fmt::format("scale_by_amsgrad({}, {}, {}, {})", o.b1, o.b2, o.eps, o.eps_root),
                   {{"mu"}, {"nu"}, {"nu_max"}}, [o](Leaf& x, const Tensor& step) {
                     x.state[0] = blend(o.b1, x.state[0], x.gradient);
-                    x.state[1] = blend(o.b2, x.state[1], square(x.gradient));
+                    x.state[1] = blend(o.b2, x.state[1], abs_squared(x.gradient));
                     x.state[2] = maximum(x.state[2], corrected(o.b2, x.state[1], step));
                     return corrected_momentum(o.b1, o.nesterov, x.state[0], x.gradient, step) /
                            (sqrt(x.state[2] + o.eps_root) + o.eps);
@@ -52,7 +53,7 @@ GradientTransformation scale_by_belief(BeliefOptions o) {
       {{"mu"}, {"nu"}}, [o](Leaf& x, const Tensor& step) {
         x.state[0] = blend(o.b1, x.state[0], x.gradient);
         const Tensor error = x.gradient - x.state[0];
-        x.state[1] = blend(o.b2, x.state[1], square(error)) + o.eps_root;
+        x.state[1] = blend(o.b2, x.state[1], abs_squared(error)) + o.eps_root;
         return corrected_momentum(o.b1, o.nesterov, x.state[0], x.gradient, step) /
                (sqrt(corrected(o.b2, x.state[1], step)) + o.eps);
       });
@@ -63,7 +64,7 @@ GradientTransformation scale_by_yogi(YogiOptions o) {
                               o.initial_accumulator),
                   {{"mu", o.initial_accumulator}, {"nu", o.initial_accumulator}},
                   [o](Leaf& x, const Tensor& step) {
-                    const Tensor squares = square(x.gradient);
+                    const Tensor squares = abs_squared(x.gradient);
                     x.state[0] = blend(o.b1, x.state[0], x.gradient);
                     x.state[1] = x.state[1] - (1 - o.b2) * sign(x.state[1] - squares) * squares;
                     return corrected(o.b1, x.state[0], step) /
@@ -78,7 +79,7 @@ GradientTransformation scale_by_radam(RAdamOptions o) {
                   o.threshold, o.nesterov),
       {{"mu"}, {"nu"}}, [=](Leaf& x, const Tensor& step) {
         x.state[0] = blend(o.b1, x.state[0], x.gradient);
-        x.state[1] = blend(o.b2, x.state[1], square(x.gradient));
+        x.state[1] = blend(o.b2, x.state[1], abs_squared(x.gradient));
         const Tensor t = astype(step, DType::kF32);
         const Tensor decayed = pow(scalar(o.b2, DType::kF32), t);
         // The length of the simple mean that v is about as good as.
@@ -112,7 +113,7 @@ GradientTransformation scale_by_adan(AdanOptions o) {
         const Tensor change = where(equal(step, 1), 0.0, x.gradient - x.state[3]);
         x.state[0] = blend(o.b1, x.state[0], x.gradient);
         x.state[1] = blend(o.b2, x.state[1], change);
-        x.state[2] = blend(o.b3, x.state[2], square(x.gradient + (1 - o.b2) * change));
+        x.state[2] = blend(o.b3, x.state[2], abs_squared(x.gradient + (1 - o.b2) * change));
         x.state[3] = x.gradient;
         const Tensor ahead =
             corrected(o.b1, x.state[0], step) + (1 - o.b2) * corrected(o.b2, x.state[1], step);
@@ -152,7 +153,7 @@ std::string text_of(const char* name, const RmsOptions& o) {
 GradientTransformation scale_by_rms(RmsOptions o) {
   return leafwise(
       text_of("scale_by_rms", o), {{"nu", o.initial_scale}}, [o](Leaf& x, const Tensor& step) {
-        x.state[0] = blend(o.decay, x.state[0], square(x.gradient));
+        x.state[0] = blend(o.decay, x.state[0], abs_squared(x.gradient));
         return by_root(o, x.gradient,
                        o.bias_correction ? corrected(o.decay, x.state[0], step) : x.state[0]);
       });
@@ -162,11 +163,11 @@ GradientTransformation scale_by_stddev(RmsOptions o) {
   return leafwise(text_of("scale_by_stddev", o), {{"mu"}, {"nu", o.initial_scale}},
                   [o](Leaf& x, const Tensor& step) {
                     x.state[0] = blend(o.decay, x.state[0], x.gradient);
-                    x.state[1] = blend(o.decay, x.state[1], square(x.gradient));
+                    x.state[1] = blend(o.decay, x.state[1], abs_squared(x.gradient));
                     const auto mean = [&](const Tensor& running) {
                       return o.bias_correction ? corrected(o.decay, running, step) : running;
                     };
-                    return by_root(o, x.gradient, mean(x.state[1]) - square(mean(x.state[0])));
+                    return by_root(o, x.gradient, mean(x.state[1]) - abs_squared(mean(x.state[0])));
                   });
 }
 

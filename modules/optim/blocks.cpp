@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/ops.h"
 #include "linnet/optim/transforms.h"
@@ -12,8 +13,8 @@
 namespace linnet::optim {
 namespace {
 
-Tensor norm_of(const Tensor& x) { return sqrt(sum(square(x))); }
-Tensor rms_of(const Tensor& x) { return sqrt(mean(square(x))); }
+Tensor norm_of(const Tensor& x) { return sqrt(sum(abs_squared(x))); }
+Tensor rms_of(const Tensor& x) { return sqrt(mean(abs_squared(x))); }
 
 Axes axes_from(int64_t first, int64_t end) {
   Axes out;
@@ -49,7 +50,7 @@ GradientTransformation scale_by_novograd(NovogradOptions o) {
     TensorList& mu = list_of(state, "mu");
     TensorList& nu = list_of(state, "nu");
     return map(grads, [&](size_t i, const Tensor& gradient) {
-      const Tensor g = wide(gradient), squares = sum(square(g));
+      const Tensor g = wide(gradient), squares = sum(abs_squared(g));
       const Tensor mean_square = where(first, squares, (1 - o.b2) * squares + o.b2 * wide(nu[i]));
       const Tensor added =
           g / (sqrt(mean_square + o.eps_root) + o.eps) + o.weight_decay * wide(params[i]);
@@ -238,7 +239,7 @@ Axes unit_axes(const Tensor& x) {
 
 Tensor unit_norm(const Tensor& x) {
   const Axes axes = unit_axes(x);
-  return axes.empty() ? abs(x) : sqrt(sum(square(x), axes, true));
+  return axes.empty() ? abs(x) : sqrt(sum(abs_squared(x), axes, true));
 }
 
 }  // namespace
@@ -322,7 +323,7 @@ GradientTransformation scale_by_factored_rms(FactoredRmsOptions o) {
     TensorList& column = list_of(state, "v_column");
     TensorList& v = list_of(state, "v");
     return map(grads, [&](size_t i, const Tensor& gradient) {
-      const Tensor g = wide(gradient), squares = square(g) + o.epsilon;
+      const Tensor g = wide(gradient), squares = abs_squared(g) + o.epsilon;
       const Tensor decay = astype(decay_now, g.dtype());
       if (const auto dims = factored_dims(g.shape(), o))
         return factored_update(g, squares, decay, *dims, row.at(i), column.at(i));

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/ops.h"
 #include "linnet/optim/schedules.h"
@@ -92,7 +93,7 @@ GradientTransformation scale_by_ademamix(AdemamixOptions o) {
                     const Tensor b3 = o.b3.at(step - 1), alpha = o.alpha.at(step - 1);
                     leaf.state[0] = (1 - o.b1) * g + o.b1 * leaf.state[0];
                     leaf.state[1] = (1 - b3) * g + b3 * leaf.state[1];
-                    leaf.state[2] = (1 - o.b2) * square(g) + o.b2 * leaf.state[2];
+                    leaf.state[2] = (1 - o.b2) * abs_squared(g) + o.b2 * leaf.state[2];
                     const Tensor mean = leaf.state[0] / bias_correction(o.b1, step);
                     const Tensor squares = leaf.state[2] / bias_correction(o.b2, step);
                     return (mean + alpha * leaf.state[1]) / (sqrt(squares + o.eps_root) + o.eps);
@@ -119,7 +120,7 @@ GradientTransformation scale_by_adopt(AdoptOptions o) {
                     const auto moved = [&](const Tensor& mean) {
                       return (1 - b1) * normalised + b1 * mean;
                     };
-                    leaf.state[1] = (1 - b2) * square(g) + b2 * leaf.state[1];
+                    leaf.state[1] = (1 - b2) * abs_squared(g) + b2 * leaf.state[1];
                     leaf.state[0] = moved(leaf.state[0]);
                     return o.nesterov ? moved(leaf.state[0]) : leaf.state[0];
                   });

@@ -9,7 +9,7 @@ namespace linnet::optim {
 Tensor all_finite(const TensorList& tensors) {
   Tensor out = Tensor(true).to(tensors.empty() ? default_device() : tensors[0].device());
   for (const Tensor& t : tensors) {
-    if (is_floating(t.dtype())) out = logical_and(out, all(is_finite(t)));
+    if (is_inexact(t.dtype())) out = logical_and(out, all(is_finite(t)));
   }
   return out;
 }
@@ -33,7 +33,7 @@ Tensor DynamicScale::scaled(const Tensor& loss) const {
 }
 
 Tensor DynamicScale::unscaled_leaf(const Tensor& gradient, const Tensor& factor) {
-  return astype(gradient, DType::kF32) / factor;
+  return astype(gradient, is_complex(gradient.dtype()) ? DType::kC64 : DType::kF32) / factor;
 }
 
 void DynamicScale::move(const Tensor& finite) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/ops.h"
 
@@ -71,7 +72,7 @@ void require_value(const char* name, const ExtraArguments& extra) {
 
 Tensor dot_of(const TensorList& a, const TensorList& b) {
   Tensor total = scalar(0, DType::kF32);
-  for (size_t i = 0; i < a.size(); ++i) total = total + sum(wide(a[i]) * wide(b[i]));
+  for (size_t i = 0; i < a.size(); ++i) total = total + sum(conj(wide(a[i])) * wide(b[i]));
   return total;
 }
 

@@ -1,3 +1,6 @@
+#include <algorithm>
+
+#include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/detail/optim.h"
 #include "linnet/ops.h"
@@ -14,7 +17,10 @@ TensorList apply_updates(const TensorList& params, const TensorList& updates) {
 
 TensorList step_lists(const GradientTransformation& tx, const TensorList& params,
                       const TensorList& grads, TransformState& state, const ExtraArguments& extra) {
-  if (tx.step_list) return tx.step_list(grads, state, params);
+  // Whole steps are kernels of real numbers.
+  const bool real = std::none_of(params.begin(), params.end(),
+                                 [](const Tensor& p) { return is_complex(p.dtype()); });
+  if (tx.step_list && real) return tx.step_list(grads, state, params);
   return apply_updates(params, detail::update_lists(tx, grads, state, params, extra));
 }
 
@@ -122,7 +128,7 @@ GradientTransformation scale_by_adam(AdamOptions o) {
     return map(grads, [&](size_t i, const Tensor& gradient) {
       const Tensor g = wide(gradient);
       const Tensor first = (1 - o.b1) * g + o.b1 * wide(mu[i]);
-      const Tensor second = (1 - o.b2) * square(g) + o.b2 * wide(nu[i]);
+      const Tensor second = (1 - o.b2) * abs_squared(g) + o.b2 * wide(nu[i]);
       store(mu[i], first);
       store(nu[i], second);
       Tensor m = first / astype(c1, g.dtype());
@@ -149,7 +155,7 @@ GradientTransformation scale_by_rms(double decay, double eps, double initial_sca
     TensorList& nu = list_of(state, "nu");
     return map(grads, [&](size_t i, const Tensor& gradient) {
       const Tensor g = wide(gradient);
-      const Tensor mean_square = (1 - decay) * square(g) + decay * wide(nu[i]);
+      const Tensor mean_square = (1 - decay) * abs_squared(g) + decay * wide(nu[i]);
       store(nu[i], mean_square);
       return g * rsqrt(mean_square + eps);
     });
@@ -405,9 +411,9 @@ GradientTransformation adagrad(Rate rate, double initial_accumulator, double eps
     TensorList& total = list_of(state, "sum_of_squares");
     return map(grads, [&](size_t i, const Tensor& gradient) {
       const Tensor g = wide(gradient);
-      const Tensor squares = square(g) + wide(total[i]);
+      const Tensor squares = abs_squared(g) + wide(total[i]);
       store(total[i], squares);
-      return where(squares > 0, rsqrt(squares + eps), 0.0) * g;
+      return where(real(squares) > 0, rsqrt(squares + eps), 0.0) * g;
     });
   };
   return chain(std::move(sums), scale_by_learning_rate(rate));

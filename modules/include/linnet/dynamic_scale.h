@@ -50,12 +50,12 @@ class DynamicScale {
 
   /// The loss times the factor, f32: a product in float16 would overflow.
   Tensor scaled(const Tensor& loss) const;
-  /// Floating gradients as f32, divided by the factor.
+  /// Floating gradients as f32 (complex ones as c64), divided by the factor.
   template <class Tree>
   Tree unscaled(const Tree& grads) const {
     const Tensor factor = factor_.value();
     return linnet::tree::map(grads, [&](const Tensor& g) {
-      return is_floating(g.dtype()) ? unscaled_leaf(g, factor) : g;
+      return is_inexact(g.dtype()) ? unscaled_leaf(g, factor) : g;
     });
   }
   /// Grows or shrinks the factor: `growth_interval` steps with finite gradients multiply it by

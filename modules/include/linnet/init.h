@@ -4,7 +4,8 @@
 //   Tensor kernel = init::lecun_normal()(Key(0), {784, 256}, DType::kF32);
 //   linen::Dense{.features = 10, .kernel_init = init::normal(0.02)}
 //
-// Everything is sampled and scaled in the dtype asked for.
+// Everything is sampled and scaled in the dtype asked for. Of complex dtypes there are zeros, ones,
+// constants, `normal`, and what scales a variance.
 #pragma once
 
 #include <functional>
@@ -45,7 +46,8 @@ struct FanAxes {
   Axes in{-2}, out{-1}, batch{};
 };
 /// Variance scale / fan, by a truncated normal (cut at two standard deviations, with corrected
-/// variance), normal or symmetric uniform distribution (J-049).
+/// variance), normal or symmetric uniform distribution (J-049). Of complex numbers the modulus is
+/// cut, and the uniform ones fill a disc (J-050).
 /// @throws ShapeError when called for a shape that lacks an axis.
 Initializer variance_scaling(double scale, FanMode mode, Distribution distribution,
                              const FanAxes& axes = {});

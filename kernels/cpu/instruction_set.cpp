@@ -31,8 +31,9 @@ int64_t wider_than(InstructionSet set) {
 
 bool kernels_have_run() { return hwy::GetChosenTarget().IsInitialized(); }
 
-/// The widest set of this processor that is not disabled. Asking does not count as a kernel.
-InstructionSet widest() {
+/// The widest set of this processor that is not disabled. Asking does not count as a kernel. The
+/// processor answers slowly, above all to a virtual machine.
+InstructionSet find_widest() {
 #if HWY_ARCH_X86
   const bool chosen = kernels_have_run();
   const int64_t targets = hwy::SupportedTargets();
@@ -48,14 +49,20 @@ struct Setting {
   std::mutex mutex;
   bool environment_read = false;
   std::optional<InstructionSet> asked;
+  std::optional<InstructionSet> widest;  ///< once found
 };
 Setting& setting() {
   static Setting* one = new Setting;  // never destroyed: exit handlers may compute
   return *one;
 }
 
+InstructionSet widest(Setting& s) {
+  if (!s.widest) s.widest = find_widest();
+  return *s.widest;
+}
+
 void use(Setting& s, InstructionSet set) {
-  const InstructionSet now = widest();
+  const InstructionSet now = widest(s);
   const std::string wanted(name_of(set)), have(name_of(now));
   if (s.asked == set) return;
   if (s.asked)
@@ -72,6 +79,7 @@ void use(Setting& s, InstructionSet set) {
                      " comes too late\n  hint: call it before the first operation, or set "
                      "LINNET_INSTRUCTION_SET in the environment");
   hwy::DisableTargets(wider_than(set));
+  s.widest.reset();
   s.asked = set;
 }
 
@@ -116,7 +124,7 @@ InstructionSet instruction_set() {
   Setting& s = setting();
   std::lock_guard lock(s.mutex);
   read_environment(s);
-  return widest();
+  return widest(s);
 }
 
 }  // namespace linnet

@@ -1,5 +1,7 @@
 #include "core/ops/scaled_dot.h"
 
+#include <algorithm>
+
 #include "core/ops/dot.h"
 #include "core/trace/operand_device.h"
 #include "linnet/detail/format.h"

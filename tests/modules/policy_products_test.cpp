@@ -78,12 +78,12 @@ TEST(PolicyProducts, of_object_modules) {
 
 /// Loops are traced inside of the call and differentiated behind it.
 TEST(PolicyProducts, of_recurrent_layers) {
-  using Lstm = nnx::RNN<nnx::LSTMCell>;
+  using Rnn = nnx::RNN<nnx::SimpleCell>;
   const auto gradients = [](const Policy& policy) {
     nnx::Rngs rngs(0);
-    nnx::WithPolicy<Lstm> model(policy, Lstm(nnx::LSTMCell(16, 16, rngs)));
+    nnx::WithPolicy<Rnn> model(policy, Rnn(nnx::SimpleCell(16, 16, rngs)));
     const Tensor x = reshape(rows(), {4, 4, 16});
-    return tree::leaves(nnx::grad([&](nnx::WithPolicy<Lstm>& m) { return sum(m(x)); })(model));
+    return tree::leaves(nnx::grad([&](nnx::WithPolicy<Rnn>& m) { return sum(m(x)); })(model));
   };
   const TensorList plain = gradients({}), eight = gradients(kEight);
   ASSERT_GT(plain.size(), 0u);

@@ -33,12 +33,15 @@ double seconds_now() {
 
 Vector all(float value) { return Vector{} + value; }
 
-// The sums of the next two are recurrences, which no compiler can shorten. Nothing else may name
-// them inside of the loops: they would be stored in each turn, and the stores be what is measured.
+// The sums of the next two are recurrences with beginnings of their own, which no compiler can
+// shorten or share. Nothing else may name them inside of the loops: they would be stored in each
+// turn, and the stores be what is measured.
+volatile float beginning = 0.125f;
 
 void multiply_add(int64_t turns) {
   const Vector a = all(1.0001f), b = all(0.5f);
-  Vector sums[kSums] = {};
+  Vector sums[kSums];
+  for (Vector& sum : sums) sum = all(beginning);
   for (int64_t turn = 0; turn < turns; ++turn) {
 #pragma GCC unroll 12
     for (int i = 0; i < kSums; ++i) sums[i] = a * sums[i] + b;  // contracted to one instruction
@@ -49,7 +52,8 @@ void multiply_add(int64_t turns) {
 #ifdef __AVX512BF16__
 void bf16_products(int64_t turns) {
   const auto a = (__m512bh)_mm512_set1_epi16(0x3f80), b = (__m512bh)_mm512_set1_epi16(0x3f00);
-  __m512 sums[kSums] = {};
+  __m512 sums[kSums];
+  for (__m512& sum : sums) sum = _mm512_set1_ps(beginning);
   for (int64_t turn = 0; turn < turns; ++turn) {
 #pragma GCC unroll 12
     for (int i = 0; i < kSums; ++i) sums[i] = _mm512_dpbf16_ps(sums[i], a, b);

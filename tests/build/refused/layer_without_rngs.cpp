@@ -1,5 +1,5 @@
 // expect: candidate
-// expect: Rngs&
+// expect: RngsRef rngs
 #include <linnet/nnx.h>
 
 linnet::nnx::Linear layer(2, 3);

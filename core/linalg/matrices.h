@@ -12,8 +12,15 @@ inline Tensor real(const Tensor& x) {
   return is_floating(x.dtype()) && size_of(x.dtype()) >= 4 ? x : astype(x, DType::kF32);
 }
 
-/// @throws ShapeError unless `a` holds matrices.
+/// Decompositions are of real matrices. @throws DTypeError that names the operation.
+inline void refuse_complex(const char* operation, const Tensor& a) {
+  if (!is_complex(a.dtype())) return;
+  fail<DTypeError>("{}: complex numbers are not accepted, got {}", operation, to_string(a.type()));
+}
+
+/// @throws ShapeError unless `a` holds matrices, DTypeError if they are complex.
 inline Tensor matrices(const char* operation, const Tensor& a, bool square) {
+  refuse_complex(operation, a);
   if (a.rank() < 2 || (square && a.shape(-1) != a.shape(-2))) {
     fail<ShapeError>("{}: expected {}matrices [..., {}], got {}", operation,
                      square ? "square " : "", square ? "n, n" : "m, n", to_string(a.type()));
@@ -50,6 +57,7 @@ struct System {
 };
 inline System system_of(const char* operation, const Tensor& matrix, const Tensor& right,
                         bool square) {
+  refuse_complex(operation, right);
   Tensor a = matrices(operation, matrix, square), b = real(right);
   const bool vector = b.rank() == 1;
   if (vector) b = expand_dims(b, -1);

@@ -2,15 +2,17 @@
 #include <cmath>
 
 #include "core/linalg/matrices.h"
+#include "linnet/complex.h"
 
 namespace linnet::linalg {
 
 Tensor vector_norm(const Tensor& x, double ord, const ReductionAxes& axes, bool keepdims) {
-  const Tensor y = real(x);
-  if (ord == 2) return sqrt(sum(square(y), axes, keepdims));
+  // Of complex elements the sizes.
+  const Tensor y = is_complex(x.dtype()) ? x : linalg::real(x);
+  if (ord == 2) return sqrt(sum(abs_squared(y), axes, keepdims));
   if (ord == HUGE_VAL) return max(abs(y), axes, keepdims);
   if (ord == -HUGE_VAL) return min(abs(y), axes, keepdims);
-  if (ord == 0) return sum(astype(not_equal(y, 0), y.dtype()), axes, keepdims);
+  if (ord == 0) return sum(astype(not_equal(y, 0), real_dtype_of(y.dtype())), axes, keepdims);
   if (ord == 1) return sum(abs(y), axes, keepdims);
   return pow(sum(pow(abs(y), ord), axes, keepdims), 1 / ord);
 }

@@ -6,6 +6,7 @@
 #include <complex>
 
 #include "linnet/fft.h"
+#include "linnet/linalg.h"
 #include "linnet/numpy.h"
 #include "linnet/numpy_functions.h"
 #include "linnet/numpy_statistics.h"
@@ -186,6 +187,10 @@ TEST(Complex, J_001_J_023_functions_that_conjugate_or_take_sizes) {
   EXPECT_EQ(count_nonzero(tensor({C64(0, 1), C64(0, 0)})).item<int>(), 1);
   EXPECT_EQ(any(tensor({C64(0, 1), C64(0, 0)})).item<bool>(), true);
   EXPECT_EQ(abs_squared(z)[0].item<float>(), 5);
+  const Tensor sides = tensor({C64(3, 4), C64(0, 12), C64(0, 0)});
+  for (const auto& [order, size] :
+       {std::pair(2.0, 13.0), {1.0, 17.0}, {0.0, 2.0}, {HUGE_VAL, 12.0}, {-HUGE_VAL, 0.0}})
+    EXPECT_EQ(linalg::vector_norm(sides, order).item<double>(), size) << order;
 }
 
 TEST(Complex, J_001_strided_operands_are_those_of_dense_copies) {
@@ -401,6 +406,9 @@ TEST(Complex, J_001_what_has_no_meaning_is_refused_by_name) {
       {"heaviside:", [&] { return heaviside(x * C64(1, 0), x); }},
       {"sort:", [&] { return median(z); }},
       {"lt:", [&] { return searchsorted(x, z); }},
+      {"inv:", [&] { return linalg::inv(eye(2) * C64(0, 1)); }},
+      {"solve:", [&] { return linalg::solve(eye(2), z); }},
+      {"svd:", [&] { return linalg::svdvals(eye(2) * C64(0, 1)); }},
       {"conv_general_dilated:",
        [&] { return conv_general_dilated(z.reshape(1, 2, 1), x.reshape(2, 1, 1)); }}};
   for (const auto& [name, f] : refused) {

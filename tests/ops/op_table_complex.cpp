@@ -245,10 +245,13 @@ void add_whole_transforms(OpTable& table) {
         });
   }
   complex_row(table, "fft2", "fft", by_parts([](const TensorList& z) { return fft::fft2(z[0]); }))
-      .inputs({{3, 4}, {5, 2}}, {kPart, kPart})
+      .inputs({{2, 3, 4}, {5, 2}}, {kPart, kPart})
       .linear()
       .reference_function([](const HostArrays& x) {
-        return apart(x[0].shape, transformed_matrix(joined(x, 0), x[0].shape[0], x[0].shape[1]));
+        const int64_t columns = x[0].shape.back(), rows = x[0].shape[x[0].shape.size() - 2];
+        return apart(x[0].shape, lines(joined(x, 0), rows * columns, [&](const Cs& matrix) {
+                       return transformed_matrix(matrix, rows, columns);
+                     }));
       });
 }
 

@@ -23,6 +23,7 @@ void define_all_primitives() {
     define_control();
     define_complex();
     define_fft();
+    define_callbacks();
     return true;
   }();
   (void)defined;

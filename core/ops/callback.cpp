@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/ops/creation.h"
+#include "core/ops/families.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/rules.h"
@@ -163,6 +164,12 @@ const Primitive& io_callback_primitive() {
 const Primitive& pure_callback_primitive() {
   static const Primitive& p = define_callback("pure_callback", no_derivative());
   return p;
+}
+
+void define_callbacks() {
+  debug_callback_primitive();
+  io_callback_primitive();
+  pure_callback_primitive();
 }
 
 bool has_effects(const Graph& graph) { return any_node(graph, is_effect); }

@@ -21,5 +21,6 @@ void define_collectives();
 void define_control();
 void define_complex();
 void define_fft();
+void define_callbacks();
 
 }  // namespace linnet

@@ -11,6 +11,7 @@
 #include <linnet/debug.h>
 #include <linnet/module_path.h>
 #include <linnet/profile.h>
+#include <linnet/program_cost.h>
 
 using namespace linnet;
 // [profiling-headers]

@@ -88,10 +88,10 @@ debug::NanChecks::~NanChecks() {
   --watchers;
 }
 
-debug::Here::Here(const std::source_location& where)
+debug::Here::Here(const char* file, int line)
     : ModulePathScope([&] {
-        const std::string_view file = where.file_name();
-        return fmt::format("{}:{}", file.substr(file.rfind('/') + 1), where.line());
+        const std::string_view path = file;
+        return fmt::format("{}:{}", path.substr(path.rfind('/') + 1), line);
       }()) {}
 
 void check_for_nans(const Primitive& primitive, Inputs inputs, Outputs outputs) {

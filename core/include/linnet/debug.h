@@ -17,7 +17,6 @@
 #pragma once
 
 #include <cstdint>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -106,7 +105,8 @@ bool nan_checks();
 ///   const debug::Here here;
 class Here : public ModulePathScope {
  public:
-  explicit Here(const std::source_location& where = std::source_location::current());
+  // Clang 14 has no std::source_location.
+  explicit Here(const char* file = __builtin_FILE(), int line = __builtin_LINE());
 };
 
 }  // namespace debug

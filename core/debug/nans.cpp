@@ -7,6 +7,7 @@
 #include "core/base/watch.h"
 #include "core/tensor/host_access.h"
 #include "core/tensor/tensor_impl.h"
+#include "core/trace/operands.h"
 #include "linnet/debug.h"
 #include "linnet/detail/format.h"
 #include "linnet/visit_dtype.h"
@@ -49,12 +50,6 @@ int64_t first_nan(const Tensor& x) {
   });
 }
 
-std::string types_of(std::span<const Tensor> tensors) {
-  std::string out;
-  for (const Tensor& x : tensors) out += (out.empty() ? "" : ", ") + to_string(x.type());
-  return out;
-}
-
 /// `[1,0]` for the element at this place in row-major order.
 std::string index_text(const Shape& shape, int64_t place) {
   std::string out;
@@ -71,7 +66,7 @@ std::string index_text(const Shape& shape, int64_t place) {
   }
   fail<NanError>(
       "{}: NaN at {} of result {}: ({}) -> {}\n  {}", primitive.name,
-      index_text(outputs[k].shape(), place), k, types_of(inputs), types_of(outputs),
+      index_text(outputs[k].shape(), place), k, types_text(inputs), types_text(outputs),
       came.empty() ? "no operand has a NaN: it arises here" : "it came with operand " + came);
 }
 

@@ -85,4 +85,10 @@ TensorList spread(const TensorList& values, const std::vector<uint8_t>& places) 
   return out;
 }
 
+std::string types_text(std::span<const Tensor> tensors) {
+  std::string out;
+  for (const Tensor& x : tensors) out += (out.empty() ? "" : ", ") + to_string(x.type());
+  return out;
+}
+
 }  // namespace linnet

@@ -44,4 +44,7 @@ std::vector<uint8_t> active_operands(const VjpTrace& trace, Inputs inputs);
 /// Values for the marked places, undefined tensors elsewhere.
 TensorList spread(const TensorList& values, const std::vector<uint8_t>& places);
 
+/// `f32[2,3], i32[3]`.
+std::string types_text(std::span<const Tensor> tensors);
+
 }  // namespace linnet

@@ -8,6 +8,7 @@
 #include "core/profile/events.h"
 #include "core/tensor/tensor_impl.h"
 #include "core/trace/eval.h"
+#include "core/trace/operands.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
@@ -90,15 +91,6 @@ bool check_operands(const Primitive& primitive, Inputs inputs) {
     same &= impl->device == first->device;
   }
   return same || primitive.control() || primitive.distinct;
-}
-
-std::string types_text(Inputs tensors) {
-  std::string out;
-  for (const Tensor& x : tensors) {
-    if (!out.empty()) out += ", ";
-    out += to_string(x.type());
-  }
-  return out;
 }
 
 /// With an event in the trace and a look for NaN, if somebody wants either.

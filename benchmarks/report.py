@@ -2,7 +2,8 @@
 
     python3 report.py FOLDER > table.md
 
-FOLDER holds Google Benchmark's JSON files linnet-ROUND-THREADS-PART.json and peer-ROUND-THREADS-PART.json.
+FOLDER holds Google Benchmark's JSON files linnet-ROUND-THREADS-PART.json, peer-ROUND-THREADS-PART.json and, of the
+bare kernels that were timed in processes of their own, bare-ROUND-THREADS-PART.json.
 A sample counts as disturbed when its thread waited for a processor for more than a twentieth of the time; such
 samples are dropped as long as three others remain.
 """
@@ -25,6 +26,7 @@ class Sample:
     def __init__(self, entry):
         unit = UNITS[entry["time_unit"]]
         self.ns = entry["real_time"] * unit
+        self.by_hand = entry["name"].endswith("/manual_time")
         cpu_ns = entry.get("cpu_ns", entry["cpu_time"] * unit)
         self.disturbed = self.ns > 1.05 * cpu_ns + 20
         standard = {"real_time", "cpu_time", "iterations", "threads", "repetitions", "repetition_index",
@@ -50,6 +52,16 @@ def load(folder, side):
                 sys.exit(f"{entry['name']}: {entry.get('error_message')}")
             results.setdefault(name_of(entry), {})[number] = Sample(entry)
     return results, loads
+
+
+def add_bare(ours, bare):
+    """Gives the samples of two processes what one that times both in turns reports. Works that have no bare side
+    are the same in both processes and are told by their time not being taken by hand."""
+    for name, rounds in bare.items():
+        for number, sample in rounds.items():
+            mine = ours.get(name, {}).get(number)
+            if mine and sample.by_hand:
+                mine.counters.update(bare_ns=sample.ns, over_ns=mine.ns - sample.ns, ratio=mine.ns / sample.ns)
 
 
 def clean(samples):
@@ -171,6 +183,8 @@ def main():
     folder = sys.argv[1]
     ours, our_loads = load(folder, "linnet")
     peer, peer_loads = load(folder, "peer")
+    bare, _ = load(folder, "bare")
+    add_bare(ours, bare)
     if not ours:
         sys.exit("no results")
     rounds = max(len(r) for r in ours.values())

@@ -36,12 +36,15 @@ run() {
     --benchmark_min_time="$min_time" --benchmark_out="$output" --benchmark_out_format=json >/dev/null 2>&1
 }
 
+# On one thread a program times Linnet and the bare kernel in turns; on two each has a process of its own
+# (support/paired.h).
 run_linnet() {
   for threads in 1 2; do
     for part in ops models; do
       run "$build/bin/linnet_bench_$part" "$threads" "$work/linnet-$1-$threads-$part.json"
     done
   done
+  run "$build/bin/linnet_bench_ops" 2 "$work/bare-$1-2-ops.json" LINNET_BENCH_SIDE=bare
 }
 
 run_peer() {

@@ -11,6 +11,11 @@
 // the calling thread had a processor during the first: less than the reported time if something
 // else ran in between. `cpu_ratio` compares these times: on one thread it holds on a machine that
 // others use as well.
+//
+// With several threads the two ways have threads of their own each, Linnet's and OpenMP's, which
+// take the processors from one another for milliseconds after their last work. That is no way
+// anybody uses either, so then each has a process of its own: LINNET_BENCH_SIDE=ours (the default)
+// or bare says which one is timed, and run.sh puts the two together.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -19,7 +24,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
+#include <cstdlib>
+#include <string_view>
 #include <vector>
 
 #include "linnet/parallel.h"
@@ -47,38 +53,44 @@ inline double thread_cpu_seconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-/// Threads of OpenMP spin for milliseconds after their last region, on processors that Linnet's own
-/// threads want, and nobody runs both in turns but this. With several threads each part therefore
-/// begins when all sleep, with a call that wakes its own.
-template <class F>
-void settle(F& function) {
-  if (num_threads() == 1) return;
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  function();
-}
-
-/// Calls that fill about 100 us, so that reading the clock (20 ns) does not show; with several
-/// threads 5 ms, as long as it takes to settle.
+/// Calls that fill about 100 us, so that reading the clock (20 ns) does not show.
 template <class F>
 int64_t batch_size(F& function) {
   function();
   function();
-  const double once = seconds_of(4, function) / 4, wanted = num_threads() == 1 ? 100e-6 : 5e-3;
-  return std::clamp<int64_t>(static_cast<int64_t>(wanted / std::max(once, 1e-9)), 1, 100'000);
+  const double once = seconds_of(4, function) / 4;
+  return std::clamp<int64_t>(static_cast<int64_t>(100e-6 / std::max(once, 1e-9)), 1, 100'000);
+}
+
+/// Times one way alone.
+template <class F>
+void measure(benchmark::State& state, F& function) {
+  const int64_t batch = batch_size(function);
+  double cpu = 0;
+  while (state.KeepRunningBatch(batch)) {
+    const double start = thread_cpu_seconds();
+    state.SetIterationTime(seconds_of(batch, function));
+    cpu += thread_cpu_seconds() - start;
+  }
+  state.counters["cpu_ns"] = cpu * 1e9 / static_cast<double>(state.iterations());
+}
+
+inline bool bare_side() {
+  const char* side = std::getenv("LINNET_BENCH_SIDE");
+  return side && std::string_view(side) == "bare";
 }
 
 template <class F, class G>
 void compare(benchmark::State& state, F ours, G bare) {
+  if (num_threads() > 1) return bare_side() ? measure(state, bare) : measure(state, ours);
   const int64_t batch = batch_size(ours);
   seconds_of(batch, bare);
   std::vector<double> bare_ns, over_ns, ratio;
   double cpu = 0, bare_cpu = 0;
   while (state.KeepRunningBatch(batch)) {
-    settle(ours);
     const double start = thread_cpu_seconds();
     const double first = seconds_of(batch, ours);
     cpu += thread_cpu_seconds() - start;
-    settle(bare);
     const double between = thread_cpu_seconds();
     const double second = seconds_of(batch, bare);
     bare_cpu += thread_cpu_seconds() - between;

@@ -27,7 +27,7 @@ case $way in
     ;;
   add_subdirectory)
     # The kernels of one architecture are enough to see that they are found and embedded.
-    "${configure[@]}" "-DLINNET_SOURCE=$source" -DLINNET_CUDA_ARCHITECTURES=90a "-DLINNET_CCACHE=$launcher"
+    "${configure[@]}" "-DLINNET_SOURCE=$source" -DLINNET_CUDA_ARCHITECTURES=90a-real "-DLINNET_CCACHE=$launcher"
     cmake --build "$work/build" --target consumer
     "$work/build/consumer"
     ;;

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/memory/cpu_allocator.h"
+#include "kernels/cpu/onednn/process_end.h"
 #include "kernels/cpu/register/families.h"
 #include "linnet/deterministic.h"
 #include "linnet/error.h"
@@ -106,9 +107,11 @@ class CpuBackEnd final : public BackEnd {
   size_t arena_alignment() const override { return 64; }
   /// Kernels take elements at any address that suits their type.
   size_t widest_alignment() const override { return 1; }
-  /// Libraries divide the work among the threads there are at preparation, or may not.
+  /// Libraries divide the work among the threads there are at preparation, or may not; and at the
+  /// end of the process there are none.
   uint64_t configuration() const override {
-    return static_cast<uint64_t>(num_threads()) | uint64_t{is_deterministic()} << 32;
+    return static_cast<uint64_t>(num_threads()) | uint64_t{is_deterministic()} << 32 |
+           uint64_t{cpu::onednn::process_ends()} << 33;
   }
 };
 

@@ -42,6 +42,15 @@ inline Desc any_desc(const Dims& dims, DType dtype) {
   return Desc(dims, data_type(dtype), dnnl::memory::format_tag::any);
 }
 
+/// The library's number for the type of the elements.
+inline int type_number(const Desc& desc) {
+#if DNNL_VERSION_MAJOR >= 3
+  return static_cast<int>(desc.get_data_type());
+#else
+  return static_cast<int>(desc.data_type());
+#endif
+}
+
 inline bool is_absent(const Desc& desc) { return desc.is_zero(); }
 
 inline dnnl::matmul::primitive_desc make_matmul(const Desc& a, const Desc& b, const Desc& bias,

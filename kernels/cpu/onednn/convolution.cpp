@@ -11,6 +11,7 @@
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/onednn/parts.h"
 #include "kernels/cpu/onednn/pipeline.h"
+#include "kernels/cpu/onednn/process_end.h"
 #include "kernels/cpu/onednn/thread_scope.h"
 #include "linnet/deterministic.h"
 #include "linnet/error.h"
@@ -175,6 +176,7 @@ template <class Make>
 PrepareResult prepare(const ConvSpec& spec, const char* what, Make make) {
   if (std::string reason = reason_to_decline(spec); !reason.empty())
     return {nullptr, std::move(reason)};
+  if (process_ends()) return {nullptr, "the process ends"};
   const OneThreadScope scope;
   for (int64_t parts = useful_parts(spec);; parts /= 2) {
     try {

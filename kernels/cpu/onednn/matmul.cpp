@@ -10,6 +10,7 @@
 #include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/onednn/parts.h"
 #include "kernels/cpu/onednn/pipeline.h"
+#include "kernels/cpu/onednn/process_end.h"
 #include "kernels/cpu/onednn/thread_scope.h"
 #include "linnet/deterministic.h"
 #include "linnet/parallel.h"
@@ -304,7 +305,8 @@ PrepareResult own_matmul(const MatmulSpec& spec) {
 
 PrepareResult prepare_f32(const MatmulSpec& spec) {
   const GemmProblem merged = merge_batches(problem_of(spec));
-  if (!library_can(merged) || own_is_faster(canonical(merged)) || is_deterministic())
+  if (!library_can(merged) || own_is_faster(canonical(merged)) || is_deterministic() ||
+      process_ends())
     return own_matmul<float>(spec);
   try {
     return {make_library_matmul(spec, merged), {}};
@@ -320,6 +322,7 @@ PrepareResult prepare_bf16(const MatmulSpec& spec) {
   }
   const GemmProblem merged = merge_batches(problem_of(spec));
   if (!library_can(merged)) return {nullptr, "no unit stride in an operand of bf16"};
+  if (process_ends()) return {nullptr, "the process ends"};
   try {
     return {make_library_matmul(spec, merged), {}};
   } catch (const dnnl::error& e) {

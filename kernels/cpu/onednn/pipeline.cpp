@@ -6,6 +6,7 @@
 #include <atomic>
 #include <thread>
 
+#include "kernels/cpu/onednn/process_end.h"
 #include "kernels/cpu/onednn/thread_scope.h"
 #include "linnet/error.h"
 
@@ -120,6 +121,10 @@ class Pipeline final : public Prepared {
       if (const int status = lease.state->set_handle(i, handle)) fail(implementation_, status);
     }
     if (const int status = lease.state->run(plan_)) fail(implementation_, status);
+    if (!has_run_.load(std::memory_order_relaxed)) {
+      has_run_.store(true, std::memory_order_relaxed);
+      watch_process_end(type_number(plan_.descs.front()));
+    }
   }
 
  private:
@@ -131,6 +136,7 @@ class Pipeline final : public Prepared {
 
   PipelinePlan plan_;
   mutable CallStates states_;
+  mutable std::atomic<bool> has_run_{false};
 };
 
 }  // namespace

@@ -97,7 +97,11 @@ TEST(Products, J_022_strided_operands_need_no_dense_copy_by_the_caller) {
                w = distinct({6, 5, 3}).astype(DType::kF32);
   const DotDims dims{{0, 1}, {0, 1}, {}, {}};
   const Tensor expected = dot_general(transpose(x).contiguous(), w, dims);
-  expect_same(dot_general(transpose(x), w, dims), expected, 1e-5, "reversed dimensions");
+  // Sums of 30 terms of both signs in another order: four roundings of the largest sum of
+  // magnitudes.
+  const double magnitude = max(dot_general(transpose(abs(x)), abs(w), dims)).item<float>();
+  expect_same(dot_general(transpose(x), w, dims), expected, 4 * 0x1p-24 * magnitude,
+              "reversed dimensions");
   const DotDims batched{{2}, {0}, {1}, {1}};
   const Tensor dense = dot_general(x, w, batched);
   EXPECT_EQ(dense.shape(), (Shape{5, 4, 3}));

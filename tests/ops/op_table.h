@@ -123,6 +123,8 @@ struct OpCase {
   bool no_gradient = false;  ///< differentiation is an error that names the primitive
   bool special_values = false;
   bool nan = true;  ///< the reference knows what becomes of NaN
+  /// Kernels may multiply padding, which is then no obstacle to NaN, or leave it out.
+  bool padding_may_count = false;
   bool signed_zeros = true;
   bool exact_integers = false;
   bool low_precision = true;   ///< values and gradients are meaningful in 16 bits
@@ -174,6 +176,7 @@ class CaseBuilder {
   CaseBuilder& no_special() { return set(row_.special_values, false); }
   CaseBuilder& special() { return set(row_.special_values, true); }
   CaseBuilder& no_nan() { return set(row_.nan, false); }
+  CaseBuilder& padding_may_count() { return set(row_.padding_may_count, true); }
   CaseBuilder& any_zero() { return set(row_.signed_zeros, false); }
   CaseBuilder& exact_integers() { return set(row_.exact_integers, true); }
   CaseBuilder& wide_only() { return set(row_.low_precision, false); }

@@ -215,6 +215,7 @@ void add_conv_rows(OpTable& table, const std::string& suffix, const Operand& x, 
              return emit_one(conv_backward_weights_primitive(), {a, b}, kParams);
            })
       .sample({x, y})
+      .padding_may_count()
       .reference([](const HostArrays& o) { return backward_weights(kParams, o[0], o[1]); });
 }
 

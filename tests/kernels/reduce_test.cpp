@@ -12,6 +12,7 @@
 #include "linnet/error.h"
 #include "linnet/shape.h"
 #include "tests/kernels/kernel_test_data.h"
+#include "tests/kernels/onednn_test_util.h"
 
 namespace linnet::cpu {
 namespace {
@@ -339,6 +340,58 @@ TEST(Scan, KindsDirectionsAndAxes) {
   EXPECT_EQ(result(), (std::vector<int32_t>{1, 4, 2, 5, 3, 6}));
   EXPECT_THROW(scan(ScanKind::kLogSumExp, DType::kI32, data, Shape{6}, Strides{1}, 0, false, out),
                DTypeError);
+}
+
+std::vector<float> running_sums(const std::vector<float>& x, bool reverse) {
+  std::vector<float> out(x.size());
+  const int64_t n = static_cast<int64_t>(x.size());
+  scan(ScanKind::kSum, DType::kF32, x.data(), Shape{n}, Strides{1}, 0, reverse, out.data());
+  return out;
+}
+
+TEST(Scan, AdjacentFloatsAreSummedInDouble) {
+  for (const int64_t length : {2, 7, 8, 9, 1000, 8192, 16391, 40000}) {
+    std::vector<float> x(static_cast<size_t>(length));
+    // Neighbours of opposite sign: what rounding to f32 on the way would lose is all there is.
+    for (int64_t i = 0; i < length; ++i)
+      x[static_cast<size_t>(i)] = (i % 2 ? -1.0f : 1.0f) * (1e6f + static_cast<float>(i % 97));
+    for (const bool reverse : {false, true}) {
+      SCOPED_TRACE(testing::Message() << length << (reverse ? " backwards" : ""));
+      const std::vector<float> got = running_sums(x, reverse);
+      double sum = 0;
+      for (int64_t k = 0; k < length; ++k) {
+        const auto i = static_cast<size_t>(reverse ? length - 1 - k : k);
+        sum += static_cast<double>(x[i]);
+        ASSERT_EQ(got[i], static_cast<float>(sum)) << k;
+      }
+    }
+  }
+}
+
+TEST(Scan, RunningSumsOfFloatsKeepSignsNanAndInfinity) {
+  for (const bool reverse : {false, true}) {
+    for (const float zero : running_sums(std::vector<float>(21, -0.0f), reverse))
+      EXPECT_TRUE(zero == 0 && std::signbit(zero));
+  }
+  std::vector<float> x(30, 1.0f);
+  x[12] = kInf, x[20] = -kInf;
+  const std::vector<float> got = running_sums(x, false);
+  EXPECT_EQ(got[11], 12);
+  EXPECT_EQ(got[19], kInf);
+  EXPECT_TRUE(std::isnan(got[20]) && std::isnan(got[29]));
+}
+
+TEST(Scan, RunningSumsOfFloatsAreThoseOfEveryInstructionSet) {
+  std::vector<float> x(20000);
+  for (size_t i = 0; i < x.size(); ++i)
+    x[i] = std::ldexp(std::sin(static_cast<float>(i)), static_cast<int>(i * 7919 % 120) - 60);
+  for (const bool reverse : {false, true}) {
+    const std::vector<float> expected = running_sums(x, reverse);
+    for (const int64_t target : test::InstructionSet::all()) {
+      const test::InstructionSet only(target);
+      EXPECT_EQ(running_sums(x, reverse), expected) << hwy::TargetName(target);
+    }
+  }
 }
 
 TEST(Scan, FloatsNanAndLogSumExp) {

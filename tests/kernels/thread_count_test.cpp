@@ -33,6 +33,7 @@ const Case kCases[] = {
     {"sums of columns", [](const Tensor& x) { return sum(x, 0); }},
     {"variance", [](const Tensor& x) { return var(x, 1); }},
     {"cumsum", [](const Tensor& x) { return cumsum(x, 0); }},
+    {"cumsum of a long row", [](const Tensor& x) { return cumsum(ravel(x), 0); }},
     {"softmax", [](const Tensor& x) { return softmax(x); }},
     {"gradient of logsumexp",
      [](const Tensor& x) {

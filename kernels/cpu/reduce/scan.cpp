@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/reduce/axis_lines.h"
 #include "kernels/cpu/reduce/element.h"
+#include "kernels/cpu/reduce/scan_f32.h"
 #include "kernels/scalar/host.h"
 #include "linnet/error.h"
 #include "linnet/parallel.h"
@@ -142,11 +143,90 @@ void scan_typed(const AxisLines& view, bool reverse, const void* data, void* out
   });
 }
 
+/// Lines of adjacent floats are summed in chunks, so that several threads can share one line: first
+/// each chunk's total, then each chunk behind the totals before it.
+class FloatSums {
+ public:
+  FloatSums(const AxisLines& view, bool reverse, const float* from, float* to)
+      : view_(view), reverse_(reverse), from_(from), to_(to) {}
+
+  void run() const {
+    if (view_.lines < num_threads() && view_.length >= 2 * kChunk) {
+      for (int64_t line = 0; line < view_.lines; ++line) share_line(line);
+      return;
+    }
+    const int64_t grain = std::max<int64_t>(1, 16384 / view_.length);
+    parallel_for(view_.lines, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t line = begin; line < end; ++line) whole_line(line);
+    });
+  }
+
+ private:
+  static constexpr int64_t kChunk = 8192, kTotals = 256;
+
+  struct Chunk {
+    const float* from;
+    float* to;
+    int64_t count;
+  };
+  /// In the order in which elements are added.
+  Chunk chunk(int64_t line, int64_t index) const {
+    const AxisLines::Start start = view_.start(line);
+    const int64_t before = index * kChunk, count = std::min(kChunk, view_.length - before);
+    const int64_t at = reverse_ ? view_.length - before - count : before;
+    return {from_ + start.in + at, to_ + start.out + at, count};
+  }
+  int64_t chunks() const { return (view_.length + kChunk - 1) / kChunk; }
+
+  void whole_line(int64_t line) const {
+    double before = -0.0;
+    for (int64_t k = 0; k < chunks(); ++k) {
+      const Chunk c = chunk(line, k);
+      before += cumulative_sum_f32(c.from, c.count, reverse_, before, c.to);
+    }
+  }
+
+  void share_line(int64_t line) const {
+    double before[kTotals + 1] = {-0.0};
+    for (int64_t first = 0; first < chunks(); first += kTotals) {
+      const int64_t count = std::min(kTotals, chunks() - first);
+      parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; ++k) {
+          const Chunk c = chunk(line, first + k);
+          before[k + 1] = cumulative_total_f32(c.from, c.count, reverse_);
+        }
+      });
+      for (int64_t k = 0; k < count; ++k) before[k + 1] = before[k] + before[k + 1];
+      parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; ++k) {
+          const Chunk c = chunk(line, first + k);
+          cumulative_sum_f32(c.from, c.count, reverse_, before[k], c.to);
+        }
+      });
+      before[0] = before[count];
+    }
+  }
+
+  const AxisLines& view_;
+  bool reverse_;
+  const float* from_;
+  float* to_;
+};
+
+void sum_floats(const AxisLines& view, bool reverse, const void* data, void* out) {
+  const bool adjacent = view.stride == 1 && view.out_stride == 1 && view.length > 1;
+  if (!adjacent) return scan_typed<ScanKind::kSum, float>(view, reverse, data, out);
+  FloatSums(view, reverse, static_cast<const float*>(data), static_cast<float*>(out)).run();
+}
+
 template <class T>
 PlannedScan::Run function_of(ScanKind kind, DType dtype) {
   switch (kind) {
     case ScanKind::kSum:
-      return scan_typed<ScanKind::kSum, T>;
+      if constexpr (std::is_same_v<T, float>)
+        return sum_floats;
+      else
+        return scan_typed<ScanKind::kSum, T>;
     case ScanKind::kProd:
       return scan_typed<ScanKind::kProd, T>;
     case ScanKind::kMax:

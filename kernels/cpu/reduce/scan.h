@@ -14,9 +14,10 @@ namespace linnet::cpu {
 
 enum class ScanKind : uint8_t { kSum, kProd, kMax, kMin, kLogSumExp };
 
-/// out[..., i, ...] combines elements 0..i of the axis (i..n-1 when `reverse`), one after the
-/// other. The result is dense and has the shape and element type of the operand. Sums and products
-/// of floats are carried in double and rounded at every element; integers wrap; NaN stays once met.
+/// out[..., i, ...] combines elements 0..i of the axis (i..n-1 when `reverse`). The result is dense
+/// and has the shape and element type of the operand. Sums and products of floats are carried in
+/// double and rounded at every element; integers wrap; NaN stays once met. Elements are combined
+/// one after the other, but for sums of adjacent f32 (scan_f32.h), whose order the length decides.
 class PlannedScan {
  public:
   /// @throws DTypeError for a log-sum-exp of integers.

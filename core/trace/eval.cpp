@@ -81,7 +81,7 @@ bool all_dense(Inputs inputs) {
 }
 
 void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Device device,
-                Inputs inputs, const TensorList& outputs) {
+                Inputs inputs, std::span<const Tensor> outputs) {
   Pointers<const void*> in(inputs.size());
   Pointers<void*> out(outputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) in.data()[i] = inputs[i].impl()->data;
@@ -100,7 +100,7 @@ void run_chosen(const ChosenKernel& chosen, const KernelRequest& request, Device
 
 /// As `run_chosen`, for an implementation that wants dense operands.
 void run_on_dense(const ChosenKernel& chosen, const KernelRequest& request, Device device,
-                  Inputs inputs, const TypeList& types, const TensorList& outputs) {
+                  Inputs inputs, const TypeList& types, std::span<const Tensor> outputs) {
   TensorList copies;
   copies.reserve(inputs.size());
   for (const Tensor& x : inputs) copies.push_back(x.contiguous());
@@ -120,39 +120,59 @@ TensorList decomposed(const Primitive& primitive, Inputs inputs, ParamsRef param
   return primitive.decompose(params, inputs);
 }
 
-TensorList evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+/// The first result, for which there is no list to allocate if it is the only one.
+class OneResult {
+ public:
+  OneResult() = default;
+  explicit OneResult(TensorList list) : tensor_(std::move(list[0])) {}
+  void reserve(size_t) {}
+  void push_back(Tensor tensor) { tensor_ = std::move(tensor); }
+  operator std::span<const Tensor>() const { return {&tensor_, 1}; }
+  Tensor take() { return std::move(tensor_); }
+
+ private:
+  Tensor tensor_;
+};
+
+/// Results is a TensorList or OneResult.
+template <class Results>
+Results evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsRef params) {
   check_complex(primitive, inputs);
-  if (primitive.control()) return decomposed(primitive, inputs, params);
-  if (primitive.distinct) return TensorList(inputs.begin(), inputs.end());  // a barrier
+  if (primitive.control()) return Results(decomposed(primitive, inputs, params));
+  if (primitive.distinct) return Results(TensorList(inputs.begin(), inputs.end()));  // a barrier
   if (&primitive == &device_put_primitive())
-    return {transferred(inputs[0], params.as<DevicePutParams>().device)};
+    return Results(TensorList{transferred(inputs[0], params.as<DevicePutParams>().device)});
   TypeList types;
   if (inputs.empty()) types = primitive.infer(params, inputs);
   const Device device = !inputs.empty()  ? inputs[0].device()
                         : !types.empty() ? types[0].device
                                          : Device{};
   if (primitive.composite() && kernel_table(device).implementations(primitive).empty()) {
-    return decomposed(primitive, inputs, params);
+    return Results(decomposed(primitive, inputs, params));
   }
   if (!inputs.empty()) types = primitive.infer(params, inputs);
+  if constexpr (std::is_same_v<Results, OneResult>) {
+    if (types.size() > 1)
+      return OneResult(evaluate_by_kernel<TensorList>(primitive, inputs, params));
+  }
   const RequestStorage storage(inputs, types, back_end_of(device));
   const KernelRequest request{primitive, params, storage.inputs(), storage.outputs()};
   std::string declined;
-  const ChosenKernel chosen = choose_kernel(request, device, declined);
-  if (!chosen.implementation) {
-    if (primitive.decompose) return decomposed(primitive, inputs, params);
+  const BorrowedKernel chosen(request, device, declined);
+  if (!chosen->implementation) {
+    if (primitive.decompose) return Results(decomposed(primitive, inputs, params));
     fail_no_kernel(primitive, params, inputs, declined);
   }
-  TensorList outputs;
+  Results outputs;
   outputs.reserve(types.size());
   allocating_for = primitive.name.c_str();
   for (const TensorType& type : types) {
     outputs.push_back(make_uninitialized(type.dtype, type.shape, type.device, type.weak));
   }
-  if (chosen.implementation->strided || all_dense(inputs)) {
-    run_chosen(chosen, request, device, inputs, outputs);
+  if (chosen->implementation->strided || all_dense(inputs)) {
+    run_chosen(*chosen, request, device, inputs, outputs);
   } else {
-    run_on_dense(chosen, request, device, inputs, types, outputs);
+    run_on_dense(*chosen, request, device, inputs, types, outputs);
   }
   return outputs;
 }
@@ -258,10 +278,10 @@ Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params)
     Tensor result = try_elementwise(primitive, inputs, params);
     if (result.defined()) return result;
   }
-  TensorList results = evaluate_by_kernel(primitive, inputs, params);
+  OneResult result = evaluate_by_kernel<OneResult>(primitive, inputs, params);
   if (primitive.elementwise_typing)
     known_typings.learn(primitive, inputs.back().dtype(), inputs.size());
-  return std::move(results[0]);
+  return result.take();
 }
 
 TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params) {
@@ -271,7 +291,7 @@ TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params)
     return results;
   }
   check_concrete(primitive, inputs);
-  return evaluate_by_kernel(primitive, inputs, params);
+  return evaluate_by_kernel<TensorList>(primitive, inputs, params);
 }
 
 }  // namespace linnet

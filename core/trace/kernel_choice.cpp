@@ -66,8 +66,7 @@ class RequestKey {
     size_t count = question.size() + 3;
     for (const OperandView& operand : request.inputs) count += 1 + 2 * operand.shape.size();
     for (const OperandView& operand : request.outputs) count += 1 + operand.shape.size();
-    words_.resize(count);
-    uint64_t* next = words_.data();
+    uint64_t* next = words_.make(count);
     for (uint64_t word : question) *next++ = word;
     *next++ = static_cast<uint64_t>(device.type) << 8 | device.index;
     *next++ = back_end.configuration();
@@ -78,16 +77,32 @@ class RequestKey {
     }
     for (const OperandView& operand : request.outputs) next = add_type(next, operand);  // dense
     hash_ = request.params.hash();
-    for (uint64_t word : words_) hash_ = std::rotl(hash_, 7) ^ word * 0x9E3779B97F4A7C15ull;
+    for (uint64_t word : words_.all()) hash_ = std::rotl(hash_, 7) ^ word * 0x9E3779B97F4A7C15ull;
     hash_ ^= hash_ >> 32;
   }
 
   size_t hash() const { return hash_; }
   bool operator==(const RequestKey& other) const {
-    return hash_ == other.hash_ && words_ == other.words_;
+    return hash_ == other.hash_ && std::ranges::equal(words_.all(), other.words_.all());
   }
 
  private:
+  /// Words that are all written by whoever makes them; not filled before, as a list would be.
+  class Words {
+   public:
+    uint64_t* make(size_t count) {
+      count_ = count;
+      if (count > std::size(few_)) many_.resize(count);
+      return many_.empty() ? few_ : many_.data();
+    }
+    std::span<const uint64_t> all() const { return {many_.empty() ? few_ : many_.data(), count_}; }
+
+   private:
+    size_t count_ = 0;
+    uint64_t few_[32];
+    std::vector<uint64_t> many_;
+  };
+
   static uint64_t* add_type(uint64_t* next, const OperandView& operand) {
     *next++ =
         static_cast<uint64_t>(operand.dtype) | operand.shape.size() << 8 | operand.alignment << 32;
@@ -95,7 +110,7 @@ class RequestKey {
     return next;
   }
 
-  SmallVector<uint64_t, 32> words_;
+  Words words_;
   size_t hash_ = 0;
 };
 
@@ -155,20 +170,23 @@ PreparedCache& prepared_cache() {
 /// lock.
 class RecentChoices {
  public:
-  const ChosenKernel* find(const RequestKey& key, ParamsRef params) const {
-    const std::unique_ptr<Entry>& entry = entries_[key.hash() % kSize];
+  RecentChoice* find(const RequestKey& key, ParamsRef params) const {
+    Entry* entry = entries_[key.hash() % kSize].get();
     if (!entry || !(entry->key == key) || !(entry->params.ref() == params)) return nullptr;
-    return &entry->chosen;
+    return entry;
   }
   void insert(const RequestKey& key, ParamsRef params, const ChosenKernel& chosen) {
-    entries_[key.hash() % kSize] = std::make_unique<Entry>(Entry{key, Params(params), chosen});
+    std::unique_ptr<Entry>& entry = entries_[key.hash() % kSize];
+    if (entry && entry->users) return;  // a kernel that computes itself came to the same place
+    entry = std::make_unique<Entry>(chosen, key, params);
   }
 
  private:
-  struct Entry {
+  struct Entry : RecentChoice {
+    Entry(const ChosenKernel& kernel, const RequestKey& asked, ParamsRef values)
+        : RecentChoice{kernel}, key(asked), params(values) {}
     RequestKey key;
     Params params;
-    ChosenKernel chosen;
   };
   static constexpr size_t kSize = 256;
   std::unique_ptr<Entry> entries_[kSize];
@@ -250,21 +268,49 @@ ChosenKernel ask_implementations(const KernelRequest& request, Device device, Ba
 
 }  // namespace
 
-ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined) {
-  RecentChoices* const recent = per_thread<RecentChoices>();
-  const bool logged = log_enabled("kernels");
-  BackEnd& back_end = back_end_of(device);
-  const RequestKey key(
-      {static_cast<uint64_t>(request.primitive.id), table_version.load(std::memory_order_acquire)},
-      device, back_end, request);
-  if (!logged && recent) {
-    if (const ChosenKernel* known = recent->find(key, request.params)) return *known;
-  }
-  const ChosenKernel chosen = ask_implementations(request, device, back_end, declined);
+namespace {
+
+/// What the tables answer, kept for the thread.
+ChosenKernel ask(const KernelRequest& request, Device device, BackEnd& back_end,
+                 const RequestKey& key, RecentChoices* recent, std::string& declined) {
+  ChosenKernel chosen = ask_implementations(request, device, back_end, declined);
   if (chosen.implementation && recent) recent->insert(key, request.params, chosen);
-  if (logged)
+  if (log_enabled("kernels"))
     log_choice(request, declined, chosen.implementation ? chosen.implementation->name : nullptr);
   return chosen;
+}
+
+RequestKey key_of(const KernelRequest& request, Device device, const BackEnd& back_end) {
+  return {
+      {static_cast<uint64_t>(request.primitive.id), table_version.load(std::memory_order_acquire)},
+      device,
+      back_end,
+      request};
+}
+
+RecentChoice* recent_choice(const RequestKey& key, ParamsRef params, RecentChoices* recent) {
+  return recent && !log_enabled("kernels") ? recent->find(key, params) : nullptr;
+}
+
+}  // namespace
+
+ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::string& declined) {
+  BackEnd& back_end = back_end_of(device);
+  const RequestKey key = key_of(request, device, back_end);
+  RecentChoices* const recent = per_thread<RecentChoices>();
+  if (const RecentChoice* known = recent_choice(key, request.params, recent)) return known->chosen;
+  return ask(request, device, back_end, key, recent, declined);
+}
+
+BorrowedKernel::BorrowedKernel(const KernelRequest& request, Device device, std::string& declined) {
+  BackEnd& back_end = back_end_of(device);
+  const RequestKey key = key_of(request, device, back_end);
+  RecentChoices* const recent = per_thread<RecentChoices>();
+  borrowed_ = recent_choice(key, request.params, recent);
+  if (borrowed_)
+    ++borrowed_->users;
+  else
+    own_ = ask(request, device, back_end, key, recent, declined);
 }
 
 }  // namespace linnet

@@ -23,8 +23,9 @@ class Executable {
   /// @param donated marks inputs whose memory may be re-used for results when `inputs` holds the
   ///        only reference; empty means none. If an exception is thrown, by `ready` too, inputs are
   ///        in place and have their values.
+  /// @param known how many of the first inputs are known to have the types of the graph's.
   virtual void run(TensorList& inputs, std::span<const uint8_t> donated, const Ready& ready,
-                   TensorList& results) const = 0;
+                   TensorList& results, size_t known = 0) const = 0;
   TensorList run(TensorList& inputs, std::span<const uint8_t> donated,
                  const Ready& ready = {}) const {
     TensorList results;

@@ -30,11 +30,15 @@ bool may_take(const Tensor& input, size_t bytes) {
 /// Lists that a run needs, kept by the thread.
 struct RunMemory {
   TensorList moved;
-  std::vector<int32_t> taken;
+  std::vector<int32_t> taken;                        ///< inputs whose memory became a result's
+  std::vector<uint8_t> is_taken;                     ///< by input; empty if nothing is donated
+  std::vector<std::pair<int32_t, int32_t>> adopted;  ///< inputs that became results as they were
   std::vector<std::pair<int32_t, int32_t>> inline_copies;
   void clear() {
     moved.clear();
     taken.clear();
+    is_taken.clear();
+    adopted.clear();
     inline_copies.clear();
   }
 };
@@ -50,15 +54,28 @@ class Plan::Call {
         device_(plan.code_.device()),
         inputs_(inputs),
         donated_(donated),
-        outputs_(outputs) {
+        outputs_(outputs),
+        widest_alignment_(plan.code_.back_end().widest_alignment()) {
     // Results that leave the device are moved at the end, which may fail.
     if (plan.moves_results_) donated_ = {};
+    memory_->is_taken.assign(donated_.size(), 0);
+  }
+  /// After a failure the inputs alone hold what results had adopted.
+  ~Call() {
+    for (const auto& [input, output] : memory_->adopted) outputs_[output].release();
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  /// Has all memory.
+  void prepare() {
     allocating_for = "intermediate values of a compiled program";
     take_memory();
     bases_[Code::kAbsolute] = 0;
-    for (size_t i = 0; i < inputs.size(); ++i) add_input(i);
-    outputs_.reserve(plan.code_.storage().outputs.size());
-    for (size_t k = 0; k < plan.code_.storage().outputs.size(); ++k) add_output(k);
+    for (size_t i = 0; i < inputs_.size(); ++i) add_input(i);
+    const size_t results = plan_.code_.storage().outputs.size();
+    outputs_.reserve(results);
+    for (size_t k = 0; k < results; ++k) add_output(k);
   }
 
   void run(const std::function<void(const TensorList&)>& ready) {
@@ -75,6 +92,8 @@ class Plan::Call {
       if (ready) ready(outputs_);
     }
     for (int32_t input : memory_->taken) inputs_[input] = Tensor();
+    for (const auto& [input, output] : memory_->adopted) inputs_[input].release();
+    memory_->adopted.clear();
   }
 
  private:
@@ -119,8 +138,8 @@ class Plan::Call {
   }
 
   bool aligned(const TensorImpl& impl) const {
-    const size_t widest = plan_.code_.back_end().widest_alignment();
-    return alignment_of(reinterpret_cast<uintptr_t>(impl.data), widest) == widest;
+    return alignment_of(reinterpret_cast<uintptr_t>(impl.data), widest_alignment_) ==
+           widest_alignment_;
   }
 
   void add_output(size_t k) {
@@ -129,7 +148,7 @@ class Plan::Call {
     if (storage.owner < 0) {
       outputs_.push_back(with_weak(handle(storage.place), weak));
     } else if (storage.owner == static_cast<int32_t>(k)) {
-      outputs_.push_back(fresh(storage, weak));
+      outputs_.push_back(fresh(storage, weak, static_cast<int32_t>(k)));
     } else {
       outputs_.push_back(shared(storage, weak, static_cast<int32_t>(k)));
     }
@@ -152,20 +171,23 @@ class Plan::Call {
     return view;
   }
 
-  Tensor fresh(const OutputStorage& storage, bool weak) {
+  Tensor fresh(const OutputStorage& storage, bool weak, int32_t k) {
     allocating_for = "results of a compiled program";
     const size_t bytes = plan_.code_.program().roots[storage.place.root].bytes;
     for (int32_t donor : storage.donors) {
-      // What another result has taken already is no longer held by the input alone.
-      if (donated_.empty() || !donated_[donor] || !inputs_[donor].defined()) continue;
+      if (donated_.empty() || !donated_[donor] || memory_->is_taken[donor]) continue;
       if (inputs_[donor].device() != device_ || !may_take(inputs_[donor], bytes)) continue;
+      memory_->is_taken[donor] = 1;
+      TensorImpl* const impl = inputs_[donor].impl();
+      // A strong tensor of the same type is the result as it stands, once it has its values. Until
+      // then both handles share one reference.
+      if (!weak && !impl->weak && impl->dtype == storage.place.dtype &&
+          impl->shape == storage.place.shape) {
+        memory_->adopted.emplace_back(donor, k);
+        return Tensor(impl);
+      }
       memory_->taken.push_back(donor);
-      const TensorImpl& impl = *inputs_[donor].impl();
-      // A strong tensor of the same type is the result as it stands, once it has its values.
-      if (!weak && !impl.weak && impl.dtype == storage.place.dtype &&
-          impl.shape == storage.place.shape)
-        return inputs_[donor];
-      return over(impl.buffer, storage.place, weak);
+      return over(impl->buffer, storage.place, weak);
     }
     return make_uninitialized(storage.place.dtype, storage.place.shape, device_, weak);
   }
@@ -199,12 +221,15 @@ class Plan::Call {
   BufferHandle host_, arena_;
   uint64_t* bases_ = nullptr;
   TensorList& outputs_;
+  size_t widest_alignment_;
   const Loan<RunMemory> memory_;
 };
 
 void Plan::run(TensorList& inputs, std::span<const uint8_t> donated,
                const std::function<void(const TensorList&)>& ready, TensorList& results) const {
-  Call(*this, inputs, donated, results).run(ready);
+  Call call(*this, inputs, donated, results);
+  call.prepare();
+  call.run(ready);
 }
 
 }  // namespace linnet

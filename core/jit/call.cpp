@@ -54,6 +54,10 @@ class BorrowedInputs {
   BorrowedInputs(CallMemory& memory, std::span<JitArgument> arguments, const JitCore::Entry& entry)
       : tensors(memory.inputs), donated(memory.donated), memory_(memory) {
     const bool outside = state::current_scope() == nullptr;
+    const size_t count = entry.argument_leaves + entry.sources.size();
+    tensors.reserve(count);
+    donated.reserve(count);
+    memory_.owned.reserve(count);
     for (size_t i = 0; i < arguments.size(); ++i) {
       size_t leaf_index = 0;
       for (tree::LeafRef& leaf : arguments[i].leaves) {
@@ -209,7 +213,9 @@ void run_eagerly(const JitCore::Entry& entry, CallMemory& memory, BorrowedInputs
   const auto ready = [&](const TensorList& results) { fill({entry, results}); };
   inputs.release();
   try {
-    executable.run(inputs.tensors, inputs.donated, std::ref(ready), memory.results);
+    // The types of arguments are part of the key, and captured ones have been checked.
+    executable.run(inputs.tensors, inputs.donated, std::ref(ready), memory.results,
+                   inputs.tensors.size());
   } catch (...) {
     inputs.put_back();
     throw;

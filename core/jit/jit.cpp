@@ -75,10 +75,18 @@ void append_device(std::string& key, Device device) {
   key += static_cast<char>(device.index);
 }
 
-/// The key of a call on its way. It is made at every call, and mostly of types.
+/// The key of a call on its way. It is made at every call, and mostly of types, which are gathered
+/// here and appended many at a time.
 class KeyWriter {
  public:
   explicit KeyWriter(std::string& key) : key_(key) {}
+  KeyWriter(const KeyWriter&) = delete;
+  KeyWriter& operator=(const KeyWriter&) = delete;
+
+  void add(std::string_view text) {
+    flush();
+    key_ += text;
+  }
 
   /// @throws ValueError if the tensor, of argument `argument`, is undefined.
   void add(const Tensor& tensor, size_t argument) {
@@ -89,29 +97,50 @@ class KeyWriter {
           "  hint: give it a value, or use std::optional<Tensor> for one that may be absent",
           argument);
     }
-    char text[4 + kRank * kSizeBytes];
-    char* end = text;
-    *end++ = static_cast<char>('a' + 2 * static_cast<int>(impl->dtype) + impl->weak);
-    *end++ = static_cast<char>('A' + static_cast<int>(impl->device.type));
-    *end++ = static_cast<char>(impl->device.index);
-    *end++ = static_cast<char>(impl->shape.size());
+    if (end_ > std::end(text_) - kHeadBytes) flush();
+    *end_++ = static_cast<char>('a' + 2 * static_cast<int>(impl->dtype) + impl->weak);
+    *end_++ = static_cast<char>('A' + static_cast<int>(impl->device.type));
+    *end_++ = static_cast<char>(impl->device.index);
+    *end_++ = static_cast<char>(impl->shape.size());
     for (const int64_t size : impl->shape) {
-      if (end > std::end(text) - kSizeBytes) {
-        key_.append(text, end);
-        end = text;
-      }
+      if (end_ > std::end(text_) - kSizeBytes) flush();
       // Seven bits a byte; the last has the high bit.
       uint64_t rest = static_cast<uint64_t>(size);
-      for (; rest > 127; rest >>= 7) *end++ = static_cast<char>(rest & 127);
-      *end++ = static_cast<char>(rest | 128);
+      for (; rest > 127; rest >>= 7) *end_++ = static_cast<char>(rest & 127);
+      *end_++ = static_cast<char>(rest | 128);
     }
-    key_.append(text, end);
+  }
+  /// To be called at the end too.
+  void flush() {
+    key_.append(text_, end_);
+    end_ = text_;
   }
 
  private:
-  static constexpr size_t kRank = 6, kSizeBytes = 10;
+  static constexpr size_t kHeadBytes = 4, kSizeBytes = 10;
+
   std::string& key_;
+  char text_[512];
+  char* end_ = text_;
 };
+
+/// @throws ValueError if an argument holds an undefined tensor.
+void append_types(std::string& key, std::span<const JitArgument> arguments) {
+  KeyWriter writer(key);
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    writer.add(arguments[i].structure);
+    writer.add("|");
+    for (const tree::LeafRef& leaf : arguments[i].leaves) {
+      if (leaf.tensor) {
+        writer.add(*leaf.tensor, i);
+        continue;
+      }
+      const PresentValue present(leaf.cell);
+      for (const Tensor& value : present->tensors) writer.add(value, i);
+    }
+  }
+  writer.flush();
+}
 
 /// Which leaves of the state arguments are one and the same: the program depends on it. Those of
 /// one argument are not: the walk meets each once.
@@ -184,19 +213,7 @@ JitCore::EntryPtr JitCore::find(std::span<const JitArgument> arguments, std::str
   key += named_axes_key();
   key += current_mesh_key();
   if (layer_products() != Products::kPlain) key += name_of(layer_products());
-  KeyWriter writer(key);
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    key += arguments[i].structure;
-    key += '|';
-    for (const tree::LeafRef& leaf : arguments[i].leaves) {
-      if (leaf.tensor) {
-        writer.add(*leaf.tensor, i);
-        continue;
-      }
-      const PresentValue present(leaf.cell);
-      for (const Tensor& value : present->tensors) writer.add(value, i);
-    }
-  }
+  append_types(key, arguments);
   append_aliases(key, arguments);
   std::lock_guard lock(cache_->mutex);
   if (cache_->recent && cache_->recent->first == key) return cache_->recent->second;

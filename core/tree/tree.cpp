@@ -3,7 +3,9 @@
 #include <cxxabi.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
+#include <string_view>
 
 #include "core/base/loan.h"
 #include "linnet/detail/format.h"
@@ -172,12 +174,12 @@ void append_type(std::string& structure, const Tensor& tensor) {
 
 namespace {
 
-/// Most numbers are names' lengths and positions.
-void append_number(std::string& text, uint64_t number) {
-  if (number < 10)
-    text += static_cast<char>('0' + number);
-  else
-    text += std::to_string(number);
+/// With `mark` behind it, in one go: the walk of a call appends little else.
+void append_number(std::string& text, uint64_t number, char mark = 0) {
+  char digits[24];
+  char* end = std::to_chars(digits, std::end(digits) - 1, number).ptr;
+  if (mark) *end++ = mark;
+  text.append(digits, end);
 }
 
 }  // namespace
@@ -210,8 +212,7 @@ void Flattener::cell(state::CellPtr& cell) {
 
 void Flattener::fixed(const std::type_info& type, std::string_view bytes) {
   result_.structure += 'S';
-  append_number(result_.structure, bytes.size());
-  result_.structure += ':';
+  append_number(result_.structure, bytes.size(), ':');
   result_.structure += bytes;
   result_.structure += type.name();
 }
@@ -231,19 +232,17 @@ void Flattener::leave() {
 void Flattener::child(std::string_view name) {
   // The length tells where the name ends, whatever it contains.
   result_.structure += '.';
-  append_number(result_.structure, name.size());
-  result_.structure += ':';
+  append_number(result_.structure, name.size(), ':');
   result_.structure += name;
   PathVisitor::child(name);
 }
 
 void Flattener::child(int64_t index) {
   // Map keys need not count from 0.
-  if (index >= 0)
-    append_number(result_.structure, static_cast<uint64_t>(index));
-  else
-    result_.structure += std::to_string(index);
-  result_.structure += ',';
+  if (index < 0) result_.structure += '-';
+  const uint64_t magnitude =
+      index < 0 ? 0 - static_cast<uint64_t>(index) : static_cast<uint64_t>(index);
+  append_number(result_.structure, magnitude, ',');
   PathVisitor::child(index);
 }
 

@@ -1,6 +1,10 @@
 #include "linnet/linen/partitioning.h"
 
 #include "linnet/detail/format.h"
+#include "linnet/linen/layers_linear.h"
+#include "linnet/linen/transforms.h"
+#include "linnet/linen/transforms_jit.h"
+#include "modules/layers/axis_names.h"
 
 namespace linnet::linen {
 namespace {
@@ -12,6 +16,32 @@ PartitionSpec spec_of_box(const Box& box) {
 }
 
 bool is_logical(const Box& box) { return box.kind == "LogicallyPartitioned"; }
+
+/// The mesh axes of a box. Logical names are translated by its own rules, else by those given.
+PartitionSpec mesh_spec_of(const Box& box, const std::optional<AxisRules>& rules) {
+  const PartitionSpec names = spec_of_box(box);
+  if (!is_logical(box)) return names;
+  const AxisRules* own = box.metadata.get<AxisRules>("sharding_rules");
+  return logical_to_mesh_axes(names, own ? std::optional(*own) : rules);
+}
+
+/// The class that transformations were applied to: a VmapDense is a Dense.
+std::string_view untransformed(std::string_view name) {
+  static constexpr const char* kPrefixes[] = {
+      detail::JitTransform<Dense>::kPrefix, detail::FoldRngsTransform::kPrefix,
+      detail::VmapTransform::kPrefix,       detail::MapVariablesTransform::kPrefix,
+      detail::RematTransform::kPrefix,      detail::ScanTransform::kPrefix,
+      detail::RematScanTransform::kPrefix};
+  for (bool found = true; found;) {
+    found = false;
+    for (const std::string_view prefix : kPrefixes) {
+      if (!name.starts_with(prefix)) continue;
+      name.remove_prefix(prefix.size());
+      found = true;
+    }
+  }
+  return name;
+}
 
 /// A value under the constraint of a box that has one.
 Tensor constrained(const Tensor& value, const Box& box) {
@@ -31,12 +61,7 @@ std::string fault_of(const Variables& leaf, const Mesh& mesh,
                      const std::optional<AxisRules>& rules) {
   const Box& box = *leaf.box();
   try {
-    PartitionSpec spec = spec_of_box(box);
-    if (is_logical(box)) {
-      const AxisRules* own = box.metadata.get<AxisRules>("sharding_rules");
-      spec = logical_to_mesh_axes(spec, own ? std::optional(*own) : rules);
-    }
-    const NamedSharding sharding(mesh, std::move(spec));
+    const NamedSharding sharding(mesh, mesh_spec_of(box, rules));
     for (const Tensor& tensor : leaf.leaf().tensors) (void)sharding.shard_shape(tensor.shape());
   } catch (const Error& error) {
     return error.what();
@@ -115,6 +140,36 @@ Shardings logical_to_mesh_sharding(const Specs& specs, const Mesh& mesh,
     out.emplace(path, NamedSharding(mesh, spec));
   return out;
 }
+
+namespace detail {
+
+Specs specs_by_rules(const AxisRules& rules, const ModuleTable& calls) {
+  layers::ModuleClasses classes;
+  for (const TableRow& row : calls.rows)
+    classes.emplace(row.path, std::string(untransformed(row.class_name)));
+  const auto scope = logical_axis_rules(rules);
+  Specs out;
+  for (const TableRow& row : calls.rows) {
+    for (const auto& [collection, tree] : row.variables.children()) {
+      for (const auto& [name, leaf] : flat_leaves(tree)) {
+        if (leaf->fixed()) continue;
+        std::vector<std::string> path = row.path;
+        path.insert(path.end(), name.begin(), name.end());
+        const bool single = leaf->leaf().tensors.size() == 1;
+        PartitionSpec spec;
+        if (leaf->box()) {
+          spec = mesh_spec_of(*leaf->box(), rules);
+        } else if (single) {
+          spec = layers::natural_spec(classes, path, leaf->value().rank(), rules);
+        }
+        out.emplace(collection + "/" + tree::to_string(path), std::move(spec));
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace detail
 
 void check_sharding(const Variables& variables, const Mesh& mesh,
                     const std::optional<AxisRules>& rules) {

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "linnet/detail/format.h"
+#include "modules/layers/axis_names.h"
 #include "modules/nnx/eager_sharding.h"
 
 namespace linnet::nnx {
@@ -61,6 +62,32 @@ Shardings get_named_sharding(const State& state, const Mesh& mesh) {
     out.emplace(path, NamedSharding(mesh, spec));
   return out;
 }
+
+namespace detail {
+
+Specs specs_by_rules(const AxisRules& rules, const std::vector<GraphItem>& items) {
+  layers::ModuleClasses classes;
+  for (const GraphItem& item : items) {
+    if (item.kind == GraphItem::Kind::kNode)
+      classes.emplace(tree::names(item.path), short_type_name(*item.type));
+  }
+  const auto scope = logical_axis_rules(rules);
+  Specs out;
+  for (const GraphItem& item : items) {
+    if (item.kind == GraphItem::Kind::kTensor) out.emplace(tree::to_string(item.path), P());
+    if (item.kind != GraphItem::Kind::kVariable) continue;
+    std::optional<PartitionSpec> spec = get_var_pspec(Variable(item.leaf.cell));
+    if (!spec) continue;
+    if (!annotation(item.leaf.cell->metadata)) {
+      spec = layers::natural_spec(classes, tree::names(item.path), rank_of(item.leaf.cell->raw()),
+                                  rules);
+    }
+    out.emplace(tree::to_string(item.path), std::move(*spec));
+  }
+  return out;
+}
+
+}  // namespace detail
 
 Shardings as_abstract(const State& state) {
   Shardings out;

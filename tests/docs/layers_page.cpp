@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "linnet/layers/axis_names.h"
 #include "tests/docs/documents.h"
 
 namespace linnet::docs {
@@ -67,6 +68,17 @@ std::string for_readers(std::string text) {
 
 std::string cell(std::string text) {
   return trimmed(std::regex_replace(for_readers(std::move(text)), std::regex(R"(\|)"), "\\|"));
+}
+
+/// Names for rules of axes, of each variable: `kernel` ('embed', 'mlp').
+std::string axis_names(const std::string& layer) {
+  std::string out;
+  for (const layers::NaturalAxisNames& entry : layers::natural_axis_names(layer)) {
+    std::string names = to_string(entry.names);
+    if (names.ends_with(",)")) names.erase(names.size() - 2, 1);
+    out += (out.empty() ? "\nNatural axis names: `" : ", `") + entry.variable + "` " + names.substr(1);
+  }
+  return out.empty() ? out : out + "\n";
 }
 
 std::vector<std::string> names_in(const std::string& list) {
@@ -283,11 +295,14 @@ class Section {
   }
 
   static std::string text_of(const Entry& e) {
-    std::string out = "\n### ";
+    std::string out = "\n### ", natural;
     std::set<std::string> shown;
     for (const std::string& name : e.names) {
       const std::string plain = name.substr(name.find("::") + 2);
-      if (shown.insert(plain).second) out += (shown.size() > 1 ? ", " : "") + plain;
+      if (!shown.insert(plain).second) continue;
+      out += (shown.size() > 1 ? ", " : "") + plain;
+      if (natural.empty()) natural = axis_names(plain);
+      else if (natural != axis_names(plain)) throw std::runtime_error(name + " has other names of axes");
     }
     out += "\n\n";
     for (size_t i = 0; i < e.names.size(); ++i) out += (i ? " · `" : "`") + e.names[i] + "`";
@@ -314,7 +329,7 @@ class Section {
       }
     }
     if (e.settings) out += table(*e.settings);
-    return out + members;
+    return out + natural + members;
   }
 
   std::vector<Header> headers_;
@@ -360,6 +375,12 @@ declaration. How the names correspond to those of Flax and PyTorch is in [flax_p
 `ParamInit` is an initialiser (`linnet/init.h`), `Mode` an optional bool, `Metadata` what a parameter carries besides its value
 (nnx only), `Padding` `"SAME"`, `"VALID"`, `"CIRCULAR"`, `"CAUSAL"`, one number or pairs, `PerDimension` one number for all spatial
 dimensions or one each.
+
+Natural axis names are those of the last dimensions of a variable (`*` is any one name). With them a table of rules alone says
+how a model without annotations is divided over a mesh: `nnx::specs_by_rules({{{"mlp", "model"}, {"embed", "data"}}}, model)`
+(`linnet/nnx/partitioning.h`), `linen::specs_by_rules(rules, module, key, x)` (`linnet/linen/partitioning.h`). The order of rules
+decides who gets an axis; names without a rule, and layers without names, are whole. The box or `out_sharding` of a
+variable wins.
 )";
   for (const auto& [title, names] : kSections) {
     out += "\n## " + title + "\n";

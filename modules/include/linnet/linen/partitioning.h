@@ -13,6 +13,7 @@
 
 #include "linnet/linen/collections.h"
 #include "linnet/linen/scope.h"
+#include "linnet/linen/tabulate.h"
 #include "linnet/partitioning.h"
 
 #pragma GCC visibility push(default)
@@ -21,6 +22,10 @@ namespace linnet::linen {
 
 using Specs = std::map<std::string, PartitionSpec>;
 using Shardings = std::map<std::string, NamedSharding>;
+
+namespace detail {
+Specs specs_by_rules(const AxisRules& rules, const ModuleTable& calls);
+}
 
 /// A value (a leaf, a dictionary, or what has a box already) in a box.
 Variables boxed(Variables value, Box box);
@@ -46,6 +51,18 @@ Shardings get_sharding(const Variables& variables, const Mesh& mesh);
 Specs logical_to_mesh(const Specs& specs, const std::optional<AxisRules>& rules = {});
 Shardings logical_to_mesh_sharding(const Specs& specs, const Mesh& mesh,
                                    const std::optional<AxisRules>& rules = {});
+
+/// Specs of all variables that `linen::init` would make, on mesh axes, from a table of rules alone:
+/// by the box of a variable if it has one, else by the natural names of its layer
+/// (layers/axis_names.h); `P()` without either. A module is a layer of Linnet by the name of its
+/// class, transformed or not. Nothing is computed; arguments are as of `module_table`.
+/// @throws as `logical_to_mesh_axes`.
+template <class Module, class... A>
+Specs specs_by_rules(const AxisRules& rules, const Module& module, const RngStreams& rngs,
+                     const A&... args) {
+  return detail::specs_by_rules(
+      rules, linen::module_table({.show_repeated = true}, module, rngs, args...));
+}
 
 /// Looks at all annotations: names, ranks and sizes. `rules` translate logical boxes that have none
 /// of their own. @throws SpecError with the path and the fault of every one that is wrong.

@@ -13,8 +13,10 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "linnet/nnx/graph.h"
+#include "linnet/nnx/graph_tools.h"
 #include "linnet/nnx/layers_init.h"
 #include "linnet/partitioning.h"
 #include "linnet/transforms.h"
@@ -44,6 +46,18 @@ template <class M>
   requires(!std::is_same_v<M, State>)
 Shardings get_named_sharding(M& module, const Mesh& mesh) {
   return nnx::get_named_sharding(nnx::state(module), mesh);
+}
+
+namespace detail {
+Specs specs_by_rules(const AxisRules& rules, const std::vector<GraphItem>& items);
+}
+/// Specs of all variables, on mesh axes, from a table of rules alone: by the `out_sharding` of a
+/// variable if it has one (as `get_var_pspec` under these rules), else by the natural names of its
+/// layer (layers/axis_names.h); `P()` without either. Values may be abstract.
+/// @throws as `logical_to_mesh_axes`; SpecError if a variable's own rules contradict these.
+template <class M>
+Specs specs_by_rules(const AxisRules& rules, const M& module) {
+  return detail::specs_by_rules(rules, nnx::iter_graph(module));
 }
 
 /// The shardings of the variables that are annotated, on their own mesh or the current one; those

@@ -61,7 +61,7 @@ TEST(SecondDevice, tensors_travel_there_and_back) {
   EXPECT_TRUE(Tensor(1.5).to(fake).weak());
 }
 
-TEST(SecondDevice, operands_on_two_devices_are_an_error_that_names_both) {
+TEST(SecondDevice, S_071_S_260_operands_on_two_devices_are_an_error_that_names_both) {
   const Tensor host = tensor({1.f, 2.f, 3.f}), there = on_fake({1, 2, 3});
   const auto names_both = [](const std::string& text) {
     return text.find("cpu:0") != std::string::npos && text.find("ext:0") != std::string::npos;
@@ -86,9 +86,12 @@ TEST(SecondDevice, operands_on_two_devices_are_an_error_that_names_both) {
   }
   EXPECT_NE(message_of([&] { add(there, there.to(fake_device(1))); }).find("ext:1"),
             std::string::npos);
+  EXPECT_NE(message_of([&] { add(host, there); }).find("f32[3] on cpu:0 and f32[3] on ext:0"),
+            std::string::npos)
+      << "with their shapes";
 }
 
-TEST(SecondDevice, numbers_of_the_host_go_anywhere) {
+TEST(SecondDevice, S_072_numbers_of_the_host_go_anywhere) {
   const Tensor x = on_fake({1, 2, 3});
   const Device fake = fake_device();
   for (const Tensor& y : {x + 1.f, 1 + x, x - scalar(-1, DType::kF32), add(x, Tensor(true)),

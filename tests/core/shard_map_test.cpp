@@ -2,6 +2,7 @@
 #include "linnet/shard_map.h"
 
 #include "linnet/collectives.h"
+#include "linnet/control_flow.h"
 #include "linnet/jit.h"
 #include "linnet/sharding.h"
 #include "tests/core/sharding_support.h"
@@ -148,7 +149,7 @@ TEST(ShardMap, J_094_S_230_one_device_and_trees) {
       {"is not the current one"});
 }
 
-TEST(ShardMap, J_094_S_231_S_232_what_does_not_fit) {
+TEST(ShardMap, J_094_S_231_S_232_S_263_what_does_not_fit) {
   const Mesh mesh = mesh_of({4, 2}, {"x", "y"});
   const Tensor m = wave({8, 4});
   const auto with = [&](std::vector<PartitionSpec> in, std::vector<PartitionSpec> out,
@@ -178,6 +179,148 @@ TEST(ShardMap, J_094_S_231_S_232_what_does_not_fit) {
       shard_map([](const Tensor& x) { return x; },
                 {.mesh = mesh, .in_specs = {P("x", "y")}, .out_specs = {P("x")}, .check = false});
   expect_equal(first(m), slice_axis(m, 0, 2, 1), "unchecked");
+}
+
+TEST(ShardMap, S_235_other_transformations_inside) {
+  const Mesh mesh = mesh_of({4, 2}, {"x", "y"});
+  const Tensor m = wave({8, 4}), n = wave({4, 6});
+  const auto product = [](const Tensor& a, const Tensor& b) { return psum(matmul(a, b), "y"); };
+  const auto whole = [](const List& x) { return matmul(x[0], x[1]); };
+  const std::vector<PartitionSpec> in{P("x", "y"), P("y")};
+  const std::vector<Program> bodies{
+      {"remat",
+       [&](const List& x) { return checkpoint(product)(x[0], x[1]); },
+       in,
+       P("x"),
+       whole,
+       {m, n}},
+      {"vmap",
+       [&](const List& x) {
+         return vmap([&](const Tensor& row) { return product(row, x[1]); })(x[0]);
+       },
+       in,
+       P("x"),
+       whole,
+       {m, n}},
+      {"scan",
+       [&](const List& x) {
+         const auto step = [&](const Tensor& turn, const Tensor& row) {
+           return std::pair(turn + 1.f, product(row, x[1]));
+         };
+         return scan(step, Tensor(0.f), x[0]).second;
+       },
+       in,
+       P("x"),
+       whole,
+       {m, n}},
+      {"cond",
+       [&](const List& x) {
+         const Tensor odd = equal(mod(axis_index("x"), 2), 1);
+         return cond(
+             odd, [](const Tensor& t) { return -t; }, [](const Tensor& t) { return t; }, x[0]);
+       },
+       {P("x", "y")},
+       P("x", "y"),
+       [](const List& x) {
+         const Tensor signs = where(equal(mod(floor_divide(arange(8), 2), 2), 1), -1.f, 1.f);
+         return x[0] * reshape(signs, {8, 1});
+       },
+       {m}},
+      {"grad",
+       [](const List& x) { return grad([](const Tensor& t) { return sum(sin(t)); })(x[0]); },
+       {P("x", "y")},
+       P("x", "y"),
+       [](const List& x) { return cos(x[0]); },
+       {m}}};
+  for (const Program& p : bodies) {
+    const auto run = [&](const List& x) { return mapped(p, mesh, x, true); };
+    expect_equal(run(p.operands), p.whole(p.operands), p.name);
+    expect_equal(jit(run)(p.operands), p.whole(p.operands), p.name);
+    const auto loss = [](const auto& f) {
+      return [f](const List& x) { return sum(square(f(x))); };
+    };
+    const List got = grad(loss(run))(p.operands), wanted = grad(loss(p.whole))(p.operands);
+    for (size_t i = 0; i < got.size(); ++i) expect_equal(got[i], wanted[i], p.name);
+  }
+  // Each row of positions turns as often as its number says.
+  const Program loop{
+      "while",
+      [](const List& x) {
+        const auto turned = while_loop(
+            [](const std::pair<Tensor, Tensor>& c) { return less(c.first, axis_index("x")); },
+            [](const std::pair<Tensor, Tensor>& c) {
+              return std::pair(c.first + 1, c.second * 2.f);
+            },
+            std::pair(zeros({}, DType::kI32), x[0]));
+        return turned.second;
+      },
+      {P("x")},
+      P("x"),
+      [](const List& x) {
+        const Tensor turns = astype(floor_divide(arange(8), 2), DType::kF32);
+        return x[0] * reshape(exp2(turns), {8, 1});
+      },
+      {m}};
+  expect_equal(mapped(loop, mesh, loop.operands, true), loop.whole(loop.operands), loop.name);
+}
+
+TEST(ShardMap, S_235_other_transformations_around) {
+  const Mesh mesh = mesh_of({4, 2}, {"x", "y"});
+  const auto product =
+      shard_map([](const Tensor& a, const Tensor& b) { return psum(matmul(a, b), "y"); },
+                {.mesh = mesh, .in_specs = {P("x", "y"), P("y")}, .out_specs = {P("x")}});
+  const Tensor many = wave({3, 8, 4}), n = wave({4, 6});
+  const Tensor wanted = matmul(many, n);
+  const auto batched = vmap([&](const Tensor& a) { return product(a, n); });
+  expect_equal(batched(many), wanted, "vmap");
+  const auto loss = [](const auto& f) {
+    return [f](const Tensor& a) { return sum(square(f(a))); };
+  };
+  const Tensor slope = grad(loss([&](const Tensor& a) { return matmul(a, n); }))(many);
+  expect_equal(grad(loss(batched))(many), slope, "grad of vmap");
+  const auto looped = [&](const Tensor& all) {
+    return scan([&](const Tensor& c, const Tensor& a) { return std::pair(c, product(a, n)); },
+                Tensor(0.f), all)
+        .second;
+  };
+  expect_equal(looped(many), wanted, "scan");
+  expect_equal(grad(loss(looped))(many), slope, "grad of scan");
+  const auto again = checkpoint([&](const Tensor& a) { return product(a, n); });
+  const Tensor first = many[0];
+  expect_equal(grad(loss(again))(first), slope[0], "remat");
+  const auto chosen = jit([&](const Tensor& flag, const Tensor& a) {
+    return cond(
+        flag, [&](const Tensor& t) { return product(t, n); },
+        [&](const Tensor& t) { return product(-t, n); }, a);
+  });
+  expect_equal(chosen(Tensor(true), first), wanted[0], "cond");
+  expect_equal(chosen(Tensor(false), first), -wanted[0], "cond");
+  const auto twice = while_loop([](const std::pair<Tensor, Tensor>& c) { return less(c.first, 2); },
+                                [&](const std::pair<Tensor, Tensor>& c) {
+                                  return std::pair(c.first + 1, c.second + product(first, n));
+                                },
+                                std::pair(zeros({}, DType::kI32), zeros({8, 6})));
+  expect_equal(twice.second, wanted[0] * 2.f, "while");
+}
+
+TEST(ShardMap, S_237_S_239_S_264_collectives_that_fit_nothing) {
+  const Mesh mesh = mesh_of({4, 2}, {"x", "y"});
+  const auto run = [&](const std::function<Tensor(const Tensor&)>& body) {
+    return [&mesh, body] {
+      shard_map(body, {.mesh = mesh, .in_specs = {P("x")}, .out_specs = {P("x")}})(wave({8, 4}));
+    };
+  };
+  expect_facts<UnknownAxisError>([] { psum(ones({2}), "x"); },
+                                 {"psum: no axis 'x' here; bound are: none"});
+  expect_facts<UnknownAxisError>(run([](const Tensor& a) { return psum(a, "z"); }),
+                                 {"no axis 'z' here", "'x' of size 4", "'y' of size 2"});
+  const auto sent = [&](std::vector<std::pair<int64_t, int64_t>> pairs) {
+    return run([pairs](const Tensor& a) { return ppermute(a, "x", pairs); });
+  };
+  expect_facts<ValueError>(sent({{0, 1}, {4, 0}}), {"(4, 0)", "'x', which has 4"});
+  expect_facts<ValueError>(sent({{0, -1}}), {"(0, -1)"});
+  expect_facts<ValueError>(sent({{0, 1}, {2, 1}}), {"two pairs have one destination"});
+  expect_facts<ValueError>(sent({{0, 1}, {0, 2}}), {"two pairs have one source"});
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 #include <map>
 #include <set>
 
+#include "linnet/jit.h"
 #include "linnet/ops.h"
+#include "linnet/transforms.h"
 #include "tests/core/sharding_support.h"
 #include "tests/support/fake_device.h"
 
@@ -256,6 +258,54 @@ TEST(NamedSharding, S_056_law_an_equivalence_relation_that_means_equal_boxes) {
 
 TEST(NamedSharding, S_058_no_spec_at_all) {
   expect_facts<SpecError>([] { NamedSharding(mesh42(), kNone); }, {"no spec", "P()"});
+}
+
+TEST(ShardingConstraint, S_076_S_078_law_no_value_and_no_gradient_changes) {
+  RandomShardings random(7);
+  const auto bits = [](const Tensor& t) { return t.to_vector<float>(); };
+  const Tensor x = astype(sin(arange(8 * 16)), DType::kF32).reshape({8, 16});
+  for (int i = 0; i < 20; ++i) {
+    const Mesh mesh = i % 2 ? mesh_of({4, 2}, {"x", "y"}) : mesh_of({2, 1, 2}, {"x", "y", "z"});
+    const NamedSharding sharding(mesh, random.spec(mesh, 2));
+    const auto f = [&](const Tensor& a) { return with_sharding_constraint(a, sharding); };
+    EXPECT_EQ(bits(f(x)), bits(x)) << to_string(sharding);
+    EXPECT_EQ(bits(jit(f)(x)), bits(x)) << to_string(sharding);
+    const auto loss = [](const auto& g) { return [g](const Tensor& a) { return sum(sin(g(a))); }; };
+    const auto same = [](const Tensor& a) { return a; };
+    EXPECT_EQ(bits(grad(loss(f))(x)), bits(grad(loss(same))(x))) << to_string(sharding);
+  }
+  // A bare spec is one of the current mesh, inside a program too; none is no spec.
+  const auto narrow = [](const Tensor& a) { return with_sharding_constraint(a, P(kNone, "x")); };
+  expect_facts<MeshError>([&] { jit(narrow)(ones({8, 4})); }, {"P(None, 'x')", "set_mesh"});
+  const auto scope = set_mesh(mesh42());
+  EXPECT_EQ(bits(jit(narrow)(ones({8, 4}))), bits(ones({8, 4})));
+  expect_facts<SpecError>([&] { with_sharding_constraint(ones({8, 4}), kNone); }, {"P()"});
+}
+
+TEST(ShardingConstraint, S_077_what_does_not_divide_is_refused_inside_programs_too) {
+  const NamedSharding sharding = on42(P(kNone, "x"));
+  const auto f = jit([&](const Tensor& a) { return with_sharding_constraint(a * 2.f, sharding); });
+  expect_facts<IndivisibleError>(
+      [&] {
+        f(ones({8, 6}));
+      },
+      {"P(None, 'x')", "dimension 1", "6", "4"});
+  EXPECT_EQ(f(ones({8, 8})).shape(), (Shape{8, 8}));
+}
+
+TEST(ShardingConstraint, S_085_programs_from_types_on_an_abstract_mesh) {
+  const AbstractMesh mesh({4, 2}, {"x", "y"});
+  const auto f = jit([&](const Tensor& a) {
+    return matmul(with_sharding_constraint(a, NamedSharding(mesh, P("x"))), a.transpose());
+  });
+  const auto scope = use_abstract_mesh(mesh);
+  const Lowered lowered = f.lower(abstract({DType::kF32, {8, 3}, false, default_device()}));
+  EXPECT_NE(lowered.text().find("f32[8,8]"), std::string::npos) << lowered.text();
+  expect_facts<IndivisibleError>(
+      [&] {
+        f.lower(abstract({DType::kF32, {6, 3}, false, default_device()}));
+      },
+      {"6", "4"});
 }
 
 TEST(Shards, S_070_results_are_where_their_operands_are) {

@@ -418,5 +418,62 @@ TEST(LinenBoxes, S_147_S_148_shapes_are_looked_at_through_boxes) {
       << "drawn as a matrix, reshaped in its box";
 }
 
+TEST(LinenBoxes, S_141_initialised_and_constrained_in_one_program) {
+  const Mesh mesh = mesh_of({2, 4}, {"data", "model"});
+  const linen::Dense layer{.features = 8,
+                           .kernel_init = linen::with_partitioning(
+                               init::lecun_normal(), {"data", "model"}, MeshAxes(mesh))};
+  const Tensor x = ones({2, 4});
+  const auto make = [&](const Key& key) { return linen::init(layer, key, x); };
+  const auto shardings = linen::get_sharding(eval_shape(make, Key(0)), mesh);
+  const auto made = jit([&](const Key& key) {
+    return linen::Variables(
+        tree::map_with_path(make(key), [&](const std::string& path, const Tensor& value) {
+          return with_sharding_constraint(value, shardings.at(path));
+        }));
+  })(Key(0));
+  const linen::Variables& kernel = *made.find_path({"params", "kernel"});
+  ASSERT_TRUE(kernel.box());
+  EXPECT_EQ(kernel.box()->kind, "Partitioned");
+  EXPECT_EQ(*kernel.box()->metadata.get<AxisNames>("out_sharding"), (AxisNames{"data", "model"}));
+  EXPECT_EQ(mesh_of(*kernel.box()->metadata.get<MeshAxes>("mesh")), mesh);
+  EXPECT_EQ(linen::get_sharding(made, mesh), shardings);
+  EXPECT_EQ(kernel.value().to_vector<float>(),
+            make(Key(0)).find_path({"params", "kernel"})->value().to_vector<float>());
+}
+
+TEST(LinenBoxes, S_209_layers_take_annotated_initialisers) {
+  const auto check = [](const char* path, const P& spec, const auto& layer, const Tensor& x) {
+    const auto specs = linen::get_partition_spec(
+        eval_shape([&](const Tensor& in) { return linen::init(layer, Key(0), in); }, x));
+    EXPECT_EQ(specs.at(std::string("params/") + path), spec) << path;
+  };
+  const auto named = [](AxisNames names) {
+    return linen::with_partitioning(init::ones(), std::move(names));
+  };
+  const Tensor x = ones({2, 4}), row = ones({2, 6, 4});
+  const linen::ParamInit kernel = named({"x", "y"}), vector = named({"y"});
+  check("kernel", P("x", "y"), linen::Dense{.features = 4, .kernel_init = kernel}, x);
+  check("bias", P("y"), linen::Dense{.features = 4, .bias_init = vector}, x);
+  check("kernel", P("x", "y"), linen::DenseGeneral{.features = {4}, .kernel_init = kernel}, x);
+  check("kernel", P("x", "y"),
+        linen::Einsum{.shape = {4, 4}, .equation = "ab,bc->ac", .kernel_init = kernel}, x);
+  check("embedding", P("x", "y"),
+        linen::Embed{.num_embeddings = 4, .features = 4, .embedding_init = kernel},
+        zeros({2}, DType::kI32));
+  const linen::ParamInit window = named({kNone, "x", "y"});
+  check("kernel", P(kNone, "x", "y"),
+        linen::Conv{.features = 4, .kernel = {3}, .kernel_init = window}, row);
+  check("kernel", P(kNone, "x", "y"),
+        linen::ConvTranspose{.features = 4, .kernel = {3}, .kernel_init = window}, row);
+  check("scale", P("y"), linen::BatchNorm{.use_running_average = false, .scale_init = vector}, x);
+  check("bias", P("y"), linen::LayerNorm{.bias_init = vector}, x);
+  check("scale", P("y"), linen::RMSNorm{.scale_init = vector}, x);
+  check("scale", P("y"), linen::GroupNorm{.num_groups = 2, .scale_init = vector}, x);
+  check("query/kernel", P("x", "y"), linen::SelfAttention{.heads = 2, .kernel_init = kernel}, row);
+  check("cell/in/kernel", P("x", "y"),
+        linen::RNN{linen::GRUCell{.features = 4, .kernel_init = kernel}}, row);
+}
+
 }  // namespace
 }  // namespace linnet

@@ -371,5 +371,130 @@ TEST(NnxPartitioning, S_193_specs_and_named_shardings_get_axes_too) {
   check({{"out_sharding", AxisNames(spec.entries())}}, P("layers", axes("data", "model"), kNone));
 }
 
+TEST(NnxPartitioning, S_180_which_mesh_a_new_variable_is_checked_against) {
+  const Mesh two = mesh_of({2}, "x"), three = mesh_of({3}, "x"), four = mesh_of({4}, "x");
+  const auto make = [](Metadata metadata) { return nnx::Param(ones({6}), std::move(metadata)); };
+  const AxisNames x{"x"};
+  EXPECT_NO_THROW(make({{"out_sharding", x}})) << "no mesh at all";
+  const auto scope = set_mesh(four);
+  expect_facts<IndivisibleError>([&] { make({{"out_sharding", x}}); }, {"6", "4"});
+  EXPECT_NO_THROW(make({{"out_sharding", x}, {"mesh", MeshAxes(two)}})) << "its own comes first";
+  EXPECT_NO_THROW(make(sharding_metadata(NamedSharding(three, P("x")))));
+  expect_facts<MeshError>(
+      [&] { nnx::with_partitioning(init::ones(), NamedSharding(two, P("x")), MeshAxes(three)); },
+      {to_string(two), to_string(three)});
+}
+
+TEST(NnxPartitioning, S_182_hooks_run_before_the_check) {
+  const ValueHook doubled{[](const Tensor& value) { return concatenate({value, value}, 0); }};
+  const Metadata metadata{{"out_sharding", AxisNames{"model"}},
+                          {"on_create_value", std::vector<ValueHook>{doubled}}};
+  const auto scope = set_mesh(mesh24());
+  EXPECT_EQ(nnx::Param(ones({2}), metadata).shape(), (Shape{4})) << "4 divides what the hook made";
+  expect_facts<IndivisibleError>([&] { nnx::Param(ones({3}), metadata); }, {"6", "4"});
+}
+
+TEST(NnxPartitioning, S_183_N_153_forms_of_out_sharding) {
+  const auto scope = set_mesh(mesh24());
+  const nnx::Param names(ones({4, 8}), {{"out_sharding", AxisNames{kNone, "model"}}});
+  const nnx::Param spec(ones({4, 8}), {{"out_sharding", AxisNames(P(kNone, "model").entries())}});
+  const NamedSharding named(mesh24(), P(kNone, "model"));
+  const nnx::Param sharding(ones({4, 8}), sharding_metadata(named));
+  for (const nnx::Param& w : {names, spec, sharding}) {
+    EXPECT_EQ(nnx::get_var_pspec(w), P(kNone, "model"));
+    EXPECT_EQ(nnx::as_abstract(nnx::state(w)).at(""), named);
+  }
+  EXPECT_EQ(mesh_of(*sharding.metadata().get<MeshAxes>("mesh")), mesh24()) << "with its mesh";
+  EXPECT_FALSE(names.metadata().has("mesh"));
+}
+
+TEST(NnxPartitioning, S_185_rules_of_the_context_and_of_the_variable) {
+  const Mesh mesh = mesh_of({2, 4}, {"row", "col"});
+  const auto scope = set_mesh(mesh);
+  const auto rules = logical_axis_rules({{{"col-alias", "col"}}});
+  const auto make = [](Shape shape) {
+    return nnx::Param(ones(shape), {{"out_sharding", AxisNames{"row-alias", "col-alias"}},
+                                    {"sharding_rules", AxisRules{{{"row-alias", "row"}}}}});
+  };
+  const nnx::Param w = make({4, 8});
+  EXPECT_EQ(nnx::as_abstract(nnx::state(w)).at(""), NamedSharding(mesh, P("row", "col")));
+  expect_facts<IndivisibleError>([&] { make({4, 6}); }, {"P('row', 'col')", "6", "4"});
+}
+
+TEST(NnxPartitioning, S_194_scanned_layers_on_a_mesh) {
+  const auto scope = set_mesh(mesh_of({1, 2, 2}, {"layers", "din", "dout"}));
+  const auto init = nnx::with_partitioning(init::lecun_normal(), {"din", "dout"});
+  nnx::Rngs rngs(0);
+  nnx::Linear stacked = nnx::split_rngs(
+      {.splits = 5}, nnx::vmap(
+                         [&](nnx::Rngs& each) {
+                           nnx::Linear layer(4, 4, {.use_bias = false, .kernel_init = init}, each);
+                           EXPECT_EQ(names_of(layer.kernel), (AxisNames{"din", "dout"}));
+                           EXPECT_EQ(layer.kernel.shape(), (Shape{4, 4}));
+                           return layer;
+                         },
+                         {.transform_metadata = partition("layers")}))(rngs);
+  const auto outside = [&] {
+    EXPECT_EQ(stacked.kernel.shape(), (Shape{5, 4, 4}));
+    EXPECT_EQ(names_of(stacked.kernel), (AxisNames{"layers", "din", "dout"}));
+  };
+  outside();
+  nnx::scan(
+      [](const Tensor& x, nnx::Linear& layer) {
+        EXPECT_EQ(layer.kernel.shape(), (Shape{4, 4}));
+        EXPECT_EQ(names_of(layer.kernel), (AxisNames{"din", "dout"}));
+        return layer(x);
+      },
+      {.in_axes = {nnx::kCarry, 0},
+       .out_axes = {nnx::kCarry},
+       .transform_metadata = partition("layers")})(ones({1, 4}), stacked);
+  outside();
+}
+
+TEST(NnxPartitioning, S_209_layers_take_annotated_initialisers_and_metadata) {
+  nnx::Rngs rngs(0);
+  const Mesh mesh = mesh_of({2, 2}, {"x", "y"});
+  const auto on_mesh = [&](const AxisNames& names) {
+    return nnx::with_partitioning(init::ones(), names, MeshAxes(mesh));
+  };
+  const auto metadata = [&](const AxisNames& names) {
+    return Metadata{{"out_sharding", names}, {"mesh", MeshAxes(mesh)}};
+  };
+  const auto check = [&](const char* layer, const nnx::Variable& variable, const P& spec) {
+    EXPECT_EQ(nnx::get_var_pspec(variable), spec) << layer;
+    EXPECT_EQ(nnx::as_abstract(nnx::state(variable)).at(""), NamedSharding(mesh, spec)) << layer;
+  };
+  const AxisNames xy{"x", "y"}, y{"y"};
+  const nnx::ParamInit kernel = on_mesh(xy), vector = on_mesh(y);
+  const nnx::Linear a(4, 4, {.kernel_init = kernel, .bias_init = vector}, rngs);
+  const nnx::Linear b(4, 4, {.kernel_metadata = metadata(xy), .bias_metadata = metadata(y)}, rngs);
+  for (const nnx::Linear& linear : {a, b}) {
+    check("Linear", linear.kernel, P("x", "y"));
+    check("Linear", *linear.bias, P("y"));
+  }
+  const nnx::LinearGeneral general({4}, {4}, {.kernel_init = kernel}, rngs);
+  check("LinearGeneral", general.kernel, P("x", "y"));
+  const nnx::Einsum einsum("ab,bc->ac", {4, 4}, std::nullopt, {.kernel_metadata = metadata(xy)},
+                           rngs);
+  check("Einsum", einsum.kernel, P("x", "y"));
+  const nnx::Embed embed(4, 4, {.embedding_metadata = metadata(xy)}, rngs);
+  check("Embed", embed.embedding, P("x", "y"));
+  const nnx::Conv conv(4, 4, {3}, {.kernel_init = on_mesh({kNone, "x", "y"})}, rngs);
+  check("Conv", conv.kernel, P(kNone, "x", "y"));
+  const nnx::ConvTranspose back(4, 4, {3}, {.kernel_metadata = metadata({kNone, "x", "y"})}, rngs);
+  check("ConvTranspose", back.kernel, P(kNone, "x", "y"));
+  check("BatchNorm", *nnx::BatchNorm(4, {.scale_init = vector}, rngs).scale, P("y"));
+  check("LayerNorm", *nnx::LayerNorm(4, {.bias_metadata = metadata(y)}, rngs).bias, P("y"));
+  check("RMSNorm", *nnx::RMSNorm(4, {.scale_metadata = metadata(y)}, rngs).scale, P("y"));
+  const nnx::GroupNorm group(4, {.num_groups = 2, .scale_init = vector}, rngs);
+  check("GroupNorm", *group.scale, P("y"));
+  const nnx::SelfAttention attention(4, 2, {.kernel_init = on_mesh({"x", "y"})}, rngs);
+  check("SelfAttention", attention.query.kernel, P("x", "y"));
+  const nnx::GRUCell gru(4, 4, {.kernel_init = kernel, .recurrent_kernel_metadata = metadata(xy)},
+                         rngs);
+  check("GRUCell", gru.dense_i.kernel, P("x", "y"));
+  check("GRUCell", gru.dense_h.kernel, P("x", "y"));
+}
+
 }  // namespace
 }  // namespace linnet

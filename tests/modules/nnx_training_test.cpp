@@ -10,6 +10,7 @@
 #include "linnet/nnx.h"
 #include "linnet/nnx/layers_activation.h"
 #include "linnet/nnx/layers_lora.h"
+#include "linnet/nnx/partitioning.h"
 #include "linnet/nnx_tools.h"
 #include "linnet/optim.h"
 #include "linnet/optim/model_and_optimizer.h"
@@ -138,7 +139,7 @@ TEST(NnxTraining, N_160_one_block_used_twice) {
   EXPECT_EQ(floats(model.block->bias->value()), floats(model.again->bias->value()));
 }
 
-TEST(NnxOptimizer, N_141_states_take_over_from_their_parameters) {
+TEST(NnxOptimizer, N_141_S_196_S_198_states_take_over_from_their_parameters) {
   Mlp model = make();
   model.up.kernel.set_metadata("out_sharding", AxisNames{"in", "out"});
   model.up.kernel.set_metadata("tag", std::string("kept"));
@@ -173,12 +174,12 @@ TEST(NnxOptimizer, N_141_states_take_over_from_their_parameters) {
   EXPECT_EQ(nnx::state(optimizer).size(), states.size());
 }
 
-TEST(NnxOptimizer, N_144_states_have_the_shardings_of_parameters) {
+TEST(NnxOptimizer, N_144_S_196_S_197_S_199_S_200_states_have_the_shardings_of_parameters) {
   struct Sharded {
     nnx::Linear layer;
     explicit Sharded(nnx::Rngs& rngs)
         : layer(4, 8,
-                {.kernel_init = nnx::with_partitioning(init::lecun_normal(), {"data", "model"}),
+                {.kernel_init = nnx::with_partitioning(init::lecun_normal(), {"embed", "model"}),
                  .bias_init = nnx::with_partitioning(init::zeros(), {"model"})},
                 rngs) {}
     LINNET_FIELDS(layer)
@@ -188,8 +189,15 @@ TEST(NnxOptimizer, N_144_states_have_the_shardings_of_parameters) {
   Sharded model(rngs);
   optim::Optimizer optimizer(
       model, optim::chain(optim::trace(0.9), optim::adamw(optim::linear_schedule(0.1, 0, 9))));
+  const auto rules = logical_axis_rules({{{"embed", "data"}}});
   const auto specs = [&] {
     std::string out;
+    EXPECT_EQ(nnx::get_partition_spec(model),
+              (nnx::Specs{{"layer/kernel", P("data", "model")}, {"layer/bias", P("model")}}));
+    const nnx::State others = nnx::state(optimizer, nnx::not_(nnx::of_type<optim::OptVariable>()));
+    EXPECT_FALSE(others.entries().empty());
+    for (const auto& [path, leaf] : others.entries())
+      EXPECT_EQ(partition_spec(leaf.cell->metadata), P()) << tree::to_string(path) << " is whole";
     const nnx::State states = nnx::state(optimizer, nnx::of_type<optim::OptVariable>());
     for (const auto& [path, leaf] : states.entries()) {
       const P spec = partition_spec(leaf.cell->metadata);

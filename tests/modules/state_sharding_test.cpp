@@ -16,7 +16,7 @@ nnx::Linear make_linear() {
   return nnx::Linear(4, 8, rngs);
 }
 
-TEST(StateSharding, S_201_S_262_the_first_filter_that_matches) {
+TEST(StateSharding, N_092_S_201_S_262_the_first_filter_that_matches) {
   nnx::Linear model = make_linear();
   const nnx::StateSharding filters{{nnx::path_contains("kernel"), on24(P(kNone, "model"))},
                                    {nnx::of_type<nnx::Param>(), on24(P("data"))},
@@ -34,7 +34,7 @@ TEST(StateSharding, S_201_S_262_the_first_filter_that_matches) {
       [&] { nnx::resolve_shardings({on24(P(axes("model", "data")))}, model); }, {"4", "8"});
 }
 
-TEST(StateSharding, S_202_equal_ways_of_saying_it) {
+TEST(StateSharding, N_092_S_202_equal_ways_of_saying_it) {
   nnx::Linear model = make_linear();
   const auto filters = [](const NamedSharding& of_kernels) {
     return nnx::StateSharding{{nnx::path_contains("kernel"), of_kernels},

@@ -57,6 +57,14 @@ TEST(BridgeToNNX, B_041_B_044_B_045_B_046_DocumentationExample) {
   EXPECT_EQ(model.module().features, 64);
 }
 
+TEST(BridgeToNNX, B_076_TheModuleAndTheStreamsCanBeSeen) {
+  ToNNX model(linen::Dense{.features = 2}, nnx::Rngs{{"params", Key(0)}, {"dropout", Key(1)}});
+  EXPECT_EQ(model.module().features, 2);
+  EXPECT_TRUE(model.rngs().contains("params"));
+  EXPECT_TRUE(model.rngs().contains("dropout"));
+  EXPECT_EQ(model.rngs().size(), 2u);
+}
+
 TEST(BridgeToNNX, B_042_B_061_AKeyIsTheStreamParams) {
   std::map<std::string, Tensor> seen;
   ToNNX model(ShowKeys{&seen}, Key(3));

@@ -185,7 +185,7 @@ double largest_difference(const Tensor& a, const Tensor& b) {
 
 class RandomPrograms : public ::testing::TestWithParam<uint32_t> {};
 
-TEST_P(RandomPrograms, agree_with_themselves) {
+TEST_P(RandomPrograms, R_021_agree_with_themselves) {
   constexpr uint32_t kEach = 50;
   for (uint32_t seed = GetParam() * kEach; seed < (GetParam() + 1) * kEach; ++seed) {
     SCOPED_TRACE(seed);

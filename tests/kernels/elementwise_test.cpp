@@ -388,7 +388,7 @@ void check_halves() {
   }
 }
 
-TEST(Elementwise, AllHalfValues) {
+TEST(Elementwise, R_016_AllHalfValues) {
   check_halves<float16>();
   check_halves<bfloat16>();
 }

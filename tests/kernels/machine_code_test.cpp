@@ -206,7 +206,7 @@ TEST(MachineCode, EveryConversionAtExtremes) {
 }
 
 // Every length up to two unrolled steps and a rest, with nothing behind the arrays.
-TEST(MachineCode, EveryLengthStaysInside) {
+TEST(MachineCode, R_023_EveryLengthStaysInside) {
   for (const DType dtype : kTypes) {
     TileProgram program;
     const uint16_t x = program.add_input(dtype), y = program.add_input(dtype);

@@ -230,7 +230,7 @@ TEST(Reduce, LargeShapesMatchAndDoNotDependOnThreads) {
   }
 }
 
-TEST(Reduce, LongSumsStayAccurate) {
+TEST(Reduce, R_017_LongSumsStayAccurate) {
   const std::vector<float> ones(1 << 22, 0.1f);
   float total = 0;
   reduce(ReduceKind::kSum, DType::kF32, ones.data(), Shape{1 << 22}, Strides{1}, 1, &total);

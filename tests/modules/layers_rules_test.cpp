@@ -91,6 +91,18 @@ TEST(LayerRules, L_134_instance_norm_is_group_norm_with_a_channel_a_group) {
   }
 }
 
+TEST(LayerRules, L_143_self_attention_is_attention_to_the_queries) {
+  const Tensor x = random::normal(Key(1), {2, 4, 6}), mask = layers::make_causal_mask(ones({2, 4}));
+  const linen::SelfAttention self{.heads = 2, .qkv_features = 8};
+  const linen::MultiHeadDotProductAttention general{.heads = 2, .qkv_features = 8};
+  const Variables vars = linen::init(self, Key(0), x);
+  const linen::AttentionCall call{.mask = mask};
+  const auto y = linen::apply(self, vars, x, call).to_vector<float>();
+  EXPECT_EQ(y, linen::apply(general, vars, x, x, call).to_vector<float>());
+  const Variables others = linen::init(general, Key(0), x, x);
+  EXPECT_EQ(y, linen::apply(general, others, x, x, call).to_vector<float>()) << "from its own init";
+}
+
 TEST(LayerRules, L_140_attention_asks_for_deterministic_only_if_it_drops) {
   const Tensor x = random::normal(Key(1), {2, 4, 6});
   using Attention = linen::MultiHeadDotProductAttention;

@@ -2,14 +2,19 @@
 // counterparts of Flax's fields, setup, compact methods, adoption and names.
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <fstream>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "linnet/core.h"
+#include "linnet/io/json.h"
 #include "linnet/linen.h"
 #include "linnet/linen/errors.h"
 #include "linnet/linen/method.h"
 #include "linnet/linen/module_identity.h"
+#include "linnet/profile.h"
 
 namespace linnet {
 namespace {
@@ -34,6 +39,13 @@ std::string message(F&& f) {
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
 }
 
 struct Mlp {
@@ -502,6 +514,31 @@ TEST(LinenModule, L_065_L_069_any_method_or_function_can_be_applied) {
   using Decode = linen::Method<&Autoencoder::decode, Autoencoder>;
   EXPECT_EQ(Decode{}.method_name(), "decode");
   EXPECT_EQ(Decode{}.class_name(), "Autoencoder");
+}
+
+TEST(LinenModules, L_060_traces_of_time_name_modules_by_path) {
+  struct Block {
+    Tensor operator()(Scope& s, const Tensor& in) const {
+      return s("dense", linen::Dense{.features = 2}, in);
+    }
+  };
+  struct Net {
+    Tensor operator()(Scope& s, const Tensor& in) const { return s("block", Block{}, in); }
+  };
+  const Variables variables = linen::init(Net{}, Key(0), x());
+  const std::string file = ::testing::TempDir() + "linnet_linen_trace_test.json";
+  profile::start_trace(file);
+  linen::apply(Net{}, variables, x());
+  profile::stop_trace();
+  std::set<std::string> modules;
+  const Json trace = Json::parse(read_text(file));
+  for (const Json& event : trace.as_array()) {
+    const Json* facts = event.find("args");
+    const Json* module = facts ? facts->find("module") : nullptr;
+    if (module) modules.insert(module->as_string());
+  }
+  EXPECT_TRUE(modules.count("block/dense")) << "of " << modules.size();
+  std::remove(file.c_str());
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 #include <numbers>
 
@@ -223,6 +224,37 @@ TEST(Losses, J_145_transformations) {
         return loss::ctc_loss(x[0], zeros({1, 3}), tensor({{1, 2}}), zeros({1, 2}));
       },
       {distinct({1, 3, 3}, 0.2)});
+}
+
+TEST(Losses, R_019_extreme_logits_and_masks) {
+  const float huge = 1e30f, inf = std::numeric_limits<float>::infinity();
+  const Tensor logits = tensor({{huge, 0.f, -huge}, {-huge, -huge, -huge}, {0.f, -inf, 1.f}});
+  const float e = std::exp(1.f);
+  expect_near(softmax(logits), {1, 0, 0, 1 / 3., 1 / 3., 1 / 3., 1 / (1 + e), 0, e / (1 + e)});
+  const double third = -std::log(3.0);
+  const std::vector<double> logs = log_softmax(logits).to_vector<double>();
+  const std::vector<double> wanted{
+      0, -huge, -2.0 * huge, third, third, third, -std::log1p(e), -inf, 1 - std::log1p(e)};
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (std::isinf(wanted[i])) {
+      EXPECT_EQ(logs[i], wanted[i]);
+    } else {
+      EXPECT_NEAR(logs[i], wanted[i], 1e-6 * (1 + std::abs(wanted[i]))) << i;
+    }
+  }
+  // Not of three equal ones: log 3 is lost beside 1e30 (docs/numerics.md).
+  const Tensor some = concatenate({logits[Slice(0, 1)], logits[Slice(2, 3)]}, 0);
+  const Tensor labels = tensor({0, 2});
+  const auto loss = [&](const Tensor& z) {
+    return loss::softmax_cross_entropy_with_integer_labels(z, labels);
+  };
+  expect_near(loss(some), {0, std::log1p(e) - 1});
+  const std::vector<double> slope =
+      grad([&](const Tensor& z) { return sum(loss(z)); })(some).to_vector<double>();
+  const std::vector<double> slopes{0, 0, 0, 1 / (1 + e), 0, -1 / (1 + e)};
+  for (size_t i = 0; i < slopes.size(); ++i) EXPECT_NEAR(slope[i], slopes[i], 1e-6) << i;
+  const Tensor one = tensor({huge, -huge, 100.f}), wrong = tensor({1.f, 0.f, 0.f});
+  expect_near(loss::sigmoid_binary_cross_entropy(one, wrong), {0, 0, 100});
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ bool has_low_precision(const OpCase& row) {
 std::span<const Check> all_checks() {
   static constexpr Check kChecks[] = {
       {"R_014_R_015_values", has_reference, check_values},
-      {"R_028_special_values", has_special, check_special_values},
+      {"R_028_R_029_special_values", has_special, check_special_values},
       {"R_028_nan", has_nan, check_nan},
       {"R_030_dtypes", has_real_operand, check_dtypes},
       {"R_026_R_027_strides", has_operand, check_strides},

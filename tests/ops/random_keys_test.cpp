@@ -3,9 +3,11 @@
 
 #include "linnet/error.h"
 #include "linnet/jit.h"
+#include "linnet/parallel.h"
 #include "linnet/transforms.h"
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/random_support.h"
+#include "tests/support/fake_device.h"
 
 namespace linnet {
 namespace {
@@ -19,6 +21,13 @@ using testing::expect_error;
 using testing::expect_identical;
 using testing::Words;
 using testing::words;
+
+/// The second of two draws, made after the first.
+Tensor draw_twice(const Key& key) {
+  const Tensor first = random::normal(fold_in(key, 1), {70000});
+  const Tensor second = random::normal(fold_in(key, 2), {70000});
+  return where(first > 100, 0.f, second);
+}
 
 Key key_of_words(uint32_t high, uint32_t low) { return Key(tensor({high, low})); }
 
@@ -225,6 +234,22 @@ TEST(RandomKeys, J_069_keys_are_trees_and_map) {
   EXPECT_EQ(words(compiled), words(split(fold_in(keys[2], 3), 2)[1]));
   const Key shapes = eval_shape([](const Key& key) { return split(key, Shape{2, 5}); }, Key(1));
   EXPECT_EQ(shapes.data().shape(), (Shape{2, 5, 2}));
+}
+
+TEST(RandomKeys, R_035_bits_depend_on_neither_threads_nor_device_nor_order) {
+  const auto draw = [](int64_t number) { return random::normal(fold_in(Key(5), number), {70000}); };
+  const int before = num_threads();
+  set_num_threads(1);
+  const Words first = words(bits(Key(3), {100003}));
+  const std::vector<float> one = draw(1).to_vector<float>(), two = draw(2).to_vector<float>();
+  set_num_threads(3);
+  EXPECT_EQ(draw(2).to_vector<float>(), two) << "in another order";
+  EXPECT_EQ(draw(1).to_vector<float>(), one);
+  EXPECT_EQ(words(bits(Key(3), {100003})), first);
+  set_num_threads(before);
+  const ScopedDevice there(testing::fake_device());
+  EXPECT_EQ(draw(1).to_vector<float>(), one) << "on another device";
+  EXPECT_EQ(jit(draw_twice)(Key(5)).to_vector<float>(), two) << "in a program that draws both";
 }
 
 }  // namespace

@@ -191,5 +191,54 @@ TEST(Shapes, PaddingTransforms) {
                    {distinct({3, 4}), distinct({})});
 }
 
+/// Element `at` of x, whose sizes may be 1 where `shape` is larger.
+double element(const std::vector<double>& values, const Shape& sizes, const Shape& at) {
+  int64_t index = 0;
+  for (size_t d = 0; d < sizes.size(); ++d) index = index * sizes[d] + (sizes[d] == 1 ? 0 : at[d]);
+  return values[static_cast<size_t>(index)];
+}
+
+TEST(Shapes, R_024_ranks_0_to_8_and_more_than_2_20_elements) {
+  const int64_t primes[] = {3, 2, 1, 5, 2, 7, 1, 3};
+  for (size_t rank = 0; rank <= 8; ++rank) {
+    Shape shape, narrow, order;
+    Axes odd;
+    for (size_t d = 0; d < rank; ++d) {
+      shape.push_back(primes[d]);
+      narrow.push_back(d % 2 ? 1 : primes[d]);
+      order.insert(0, static_cast<int64_t>(d));
+      if (d % 2) odd.push_back(static_cast<int64_t>(d));
+    }
+    const Tensor x = counting(shape), y = counting(narrow);
+    const std::vector<double> a = x.to_vector<double>(), b = y.to_vector<double>();
+    const std::vector<double> added = (x + y * 0.5f).to_vector<double>();
+    const std::vector<double> turned = transpose(x, order).to_vector<double>();
+    const std::vector<double> sums = sum(x, ReductionAxes(odd), true).to_vector<double>();
+    std::vector<double> wanted_sums(static_cast<size_t>(element_count(narrow)));
+    Shape at(rank, 0);
+    for (size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(added[i], a[i] + element(b, narrow, at) * 0.5) << rank;
+      Shape back, sizes;
+      for (size_t d = rank; d-- > 0;) {
+        back.push_back(at[d]);
+        sizes.push_back(shape[d]);
+      }
+      EXPECT_EQ(element(turned, sizes, back), a[i]) << rank;
+      int64_t index = 0;
+      for (size_t d = 0; d < rank; ++d) index = index * narrow[d] + (narrow[d] == 1 ? 0 : at[d]);
+      wanted_sums[static_cast<size_t>(index)] += a[i];
+      for (size_t d = rank; d-- > 0;) {
+        if (++at[d] < shape[d]) break;
+        at[d] = 0;
+      }
+    }
+    EXPECT_EQ(sums, rank ? wanted_sums : a) << rank;
+  }
+  const Tensor large = counting({1031, 1033}, DType::kF64);
+  EXPECT_EQ(sum(large).item<double>(), 1031.0 * 1033 * (1031 * 1033 - 1) / 2);
+  EXPECT_EQ(sum(transpose(large) + large.reshape({1033, 1031})).item<double>(),
+            1031.0 * 1033 * (1031 * 1033 - 1));
+}
+
 }  // namespace
 }  // namespace linnet

@@ -53,7 +53,7 @@ struct Training {
   }
 };
 
-TEST_P(FaultWalk, of_a_training_step_leaves_the_state_or_says_so) {
+TEST_P(FaultWalk, R_042_of_a_training_step_leaves_the_state_or_says_so) {
   int faults = 0, errors = 0;
   for (int n = 1;; ++n) {
     SCOPED_TRACE("call " + std::to_string(n));

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernels/cpu/codegen/cluster_kernel.h"
@@ -397,6 +399,45 @@ TEST(MachineCode, CompiledProgramsRunIt) {
   set_machine_code(true);
   EXPECT_NE(other_lines.find("machine code is switched off"), std::string::npos) << other_lines;
   EXPECT_EQ(values, interpreted);
+}
+
+// A program that is run once pays for no code; where one run is dear enough it is made at once.
+TEST(MachineCode, IsMadeAtTheSecondRun) {
+  if (machines().empty()) GTEST_SKIP() << machine_code_report();
+  std::string lines;
+  set_log_sink([&](std::string_view, std::string_view text) { lines += std::string(text) + "\n"; });
+  set_log_topics("kernels");
+  const auto f = jit([](const Tensor& v) { return tanh(v * 2.5f + 1.25f) * v; });
+  const std::string made = "a cluster of 4 operations has machine code from its second run on";
+  const Tensor x = linspace(-3.0, 3.0, 3001), large = linspace(-3.0, 3.0, 400003);
+  const std::vector<float> first = f(x).to_vector<float>();
+  EXPECT_EQ(lines.find(made), std::string::npos) << lines;
+  const std::vector<float> second = f(x).to_vector<float>();
+  EXPECT_NE(lines.find(made), std::string::npos) << lines;
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(first, f(x).to_vector<float>());
+  lines.clear();
+  f(large);
+  f(large);
+  EXPECT_NE(lines.find("machine code"), std::string::npos) << lines;
+  EXPECT_EQ(lines.find(made), std::string::npos) << lines;
+  set_log_topics("");
+  set_log_sink({});
+}
+
+TEST(MachineCode, IsMadeOnceByThreadsThatRunTogether) {
+  const auto f = jit([](const Tensor& v) { return tanh(v * 1.75f) * v - 0.375f; });
+  const Tensor x = linspace(-3.0, 3.0, 2003);
+  const std::vector<float> wanted = f(x).to_vector<float>();
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) wrong += f(x).to_vector<float>() != wanted;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(MachineCode, SaysWhyItDeclines) {

@@ -83,6 +83,10 @@ const char* why_not() {
   return nullptr;
 }
 
+Machine machine_of(const ClusterKernel::Options& options) {
+  return {instruction_set() == InstructionSet::kAvx512 && options.allows_avx512};
+}
+
 /// Rows that are worth a call each: measured. The rest of a row is dear with AVX2.
 bool rows_are_long(const StridedSpace& space, const Machine& machine) {
   const bool has_dear_rest = !machine.is_avx512 && space.inner_size() % machine.lanes() != 0;
@@ -97,13 +101,6 @@ EmittedFunction function_of(const Code& code) {
   return function;
 }
 
-int64_t cost_of(const TileProgram& program) {
-  int64_t cost = 1;
-  for (const TileInstruction& instruction : program.code)
-    cost += instruction.is_cast ? 1 : scalar_op_info(instruction.op).cost;
-  return cost;
-}
-
 /// Results of 32 bits an element that do not fit the caches, in one piece.
 bool is_large(const TileProgram& program, const StridedSpace& space) {
   return space.rank() == 1 &&
@@ -115,26 +112,34 @@ bool is_large(const TileProgram& program, const StridedSpace& space) {
 
 }  // namespace
 
+int64_t ClusterKernel::cost_of(const TileProgram& program) {
+  int64_t cost = 1;
+  for (const TileInstruction& instruction : program.code)
+    cost += instruction.is_cast ? 1 : scalar_op_info(instruction.op).cost;
+  return cost;
+}
+
+std::string ClusterKernel::why_not(const TileProgram& program, const StridedSpace& space,
+                                   const Options& options) {
+  if (const char* why = codegen::why_not()) return why;
+  if (program.inputs.size() + program.outputs.size() > kMostArrays)
+    return "too many operands and results";
+  std::string reason;
+  if (!rows_fit(program, space, reason)) return reason;
+  const Machine machine = machine_of(options);
+  if (!options.takes_short_rows && !rows_are_long(space, machine)) return "rows are short";
+  if (!can_expand(program, machine)) return "an operation or a type has no instructions";
+  return {};
+}
+
 std::unique_ptr<const ClusterKernel> ClusterKernel::make(const TileProgram& program,
                                                          const StridedSpace& space,
                                                          const Options& options,
                                                          std::string& reason) {
-  const InstructionSet set = instruction_set();
-  if (const char* why = why_not()) {
-    reason = why;
-    return nullptr;
-  }
-  if (program.inputs.size() + program.outputs.size() > kMostArrays) {
-    reason = "too many operands and results";
-    return nullptr;
-  }
-  if (!rows_fit(program, space, reason)) return nullptr;
+  reason = why_not(program, space, options);
+  if (!reason.empty()) return nullptr;
   std::unique_ptr<ClusterKernel> kernel(new ClusterKernel);
-  kernel->machine_.is_avx512 = set == InstructionSet::kAvx512 && options.allows_avx512;
-  if (!options.takes_short_rows && !rows_are_long(space, kernel->machine_)) {
-    reason = "rows are short";
-    return nullptr;
-  }
+  kernel->machine_ = machine_of(options);
   kernel->inputs_ = program.inputs.size();
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     kernel->sizes_.push_back(static_cast<int64_t>(size_of(program.registers[program.inputs[i]])));

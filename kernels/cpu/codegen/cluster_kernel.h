@@ -32,7 +32,13 @@ class ClusterKernel {
     bool takes_short_rows = false;
   };
 
+  /// Per element: the sum of the costs of the functions, and one.
+  static int64_t cost_of(const TileProgram& program);
+  /// Whether `make` would take a program, as far as can be told without making anything: nothing,
+  /// or why the interpreter is to run it.
   /// @param space of operands, then of destinations.
+  static std::string why_not(const TileProgram& program, const StridedSpace& space,
+                             const Options& options);
   /// @return null, and the reason, if the interpreter is to run the program.
   static std::unique_ptr<const ClusterKernel> make(const TileProgram& program,
                                                    const StridedSpace& space,

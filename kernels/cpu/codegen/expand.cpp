@@ -1,5 +1,6 @@
 #include "kernels/cpu/codegen/expand.h"
 
+#include <atomic>
 #include <cstring>
 #include <limits>
 
@@ -161,7 +162,50 @@ class Expander {
   std::vector<int> nodes_;
 };
 
+/// One instruction of a program as a program of its own.
+TileProgram alone(const TileProgram& program, const TileInstruction& instruction) {
+  TileProgram out;
+  TileInstruction copy = instruction;
+  const int arity = instruction.is_cast ? 1 : scalar_op_info(instruction.op).arity;
+  for (int k = 0; k < arity; ++k)
+    copy.src[k] = out.add_input(program.registers[instruction.src[k]]);
+  copy.dst = out.add_register(program.registers[instruction.dst]);
+  out.code.push_back(copy);
+  out.add_output(copy.dst);
+  return out;
+}
+
+/// Whether one instruction can be expanded: 0 is not known yet, 1 yes, 2 no.
+std::atomic<uint8_t>& known_answer(const TileProgram& program, const TileInstruction& instruction,
+                                   const Machine& machine) {
+  static std::atomic<uint8_t> functions[2][kScalarOpCount][kRealDTypeCount];
+  static std::atomic<uint8_t> casts[2][kRealDTypeCount][kRealDTypeCount];
+  const int m = machine.is_avx512 ? 1 : 0;
+  if (!instruction.is_cast)
+    return functions[m][static_cast<int>(instruction.op)][static_cast<int>(instruction.dtype)];
+  const DType from = program.registers[instruction.src[0]];
+  return casts[m][static_cast<int>(from)][static_cast<int>(instruction.dtype)];
+}
+
 }  // namespace
+
+bool can_expand(const TileProgram& program, const Machine& machine) {
+  for (const DType dtype : program.registers) {
+    if (!is_held(dtype)) return false;
+  }
+  for (const TileInstruction& instruction : program.code) {
+    std::atomic<uint8_t>& known = known_answer(program, instruction, machine);
+    uint8_t answer = known.load(std::memory_order_relaxed);
+    if (answer == 0) {
+      const TileProgram one = alone(program, instruction);
+      std::string reason;
+      answer = expand(one, std::vector<bool>(one.inputs.size(), false), machine, reason) ? 1 : 2;
+      known.store(answer, std::memory_order_relaxed);
+    }
+    if (answer == 2) return false;
+  }
+  return true;
+}
 
 std::optional<VectorProgram> expand(const TileProgram& program,
                                     const std::vector<bool>& is_repeated, const Machine& machine,

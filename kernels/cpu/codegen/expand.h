@@ -26,4 +26,8 @@ std::optional<VectorProgram> expand(const TileProgram& program,
                                     const std::vector<bool>& is_repeated, const Machine& machine,
                                     std::string& reason);
 
+/// Whether `expand` has instructions for all of a program. Remembers the answer for each function
+/// and type, so that asking costs next to nothing.
+bool can_expand(const TileProgram& program, const Machine& machine);
+
 }  // namespace linnet::cpu::codegen

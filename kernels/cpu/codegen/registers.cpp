@@ -14,14 +14,11 @@ RegisterFile::RegisterFile(std::vector<int> registers, size_t values,
 
 int RegisterFile::take(int value, std::span<const int> kept,
                        const std::function<int(int)>& next_use) {
-  size_t best = registers_.size();
+  auto best = static_cast<size_t>(std::find(holds_.begin(), holds_.end(), -1) - holds_.begin());
+  const bool has_free = best < registers_.size();
   int latest = -1;
-  for (size_t i = 0; i < registers_.size(); ++i) {
+  for (size_t i = 0; !has_free && i < registers_.size(); ++i) {
     const int held = holds_[i];
-    if (held < 0) {
-      best = i;
-      break;
-    }
     if (std::find(kept.begin(), kept.end(), held) != kept.end()) continue;
     if (const int use = next_use(held); use > latest) {
       latest = use;

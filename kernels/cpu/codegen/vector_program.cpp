@@ -1,19 +1,33 @@
 #include "kernels/cpu/codegen/vector_program.h"
 
-#include <cstring>
+#include <algorithm>
 
 namespace linnet::cpu::codegen {
 namespace {
 
-std::string key_of(const VectorNode& node) {
-  std::string key(4 + 3 * sizeof(int) + sizeof(uint64_t), '\0');
-  key[0] = static_cast<char>(node.op);
-  key[1] = static_cast<char>(node.wide);
-  key[2] = static_cast<char>(node.is_mask);
-  key[3] = static_cast<char>(node.immediate);
-  std::memcpy(&key[4], node.src.data(), sizeof node.src);
-  std::memcpy(&key[4 + sizeof node.src], &node.bits, sizeof node.bits);
-  return key;
+/// What tells nodes apart, in words.
+struct Key {
+  uint64_t words[3];
+
+  explicit Key(const VectorNode& node)
+      : words{static_cast<uint64_t>(node.op) | static_cast<uint64_t>(node.wide) << 8 |
+                  static_cast<uint64_t>(node.is_mask) << 9 |
+                  static_cast<uint64_t>(node.immediate) << 16 |
+                  static_cast<uint64_t>(static_cast<uint32_t>(node.src[0])) << 32,
+              static_cast<uint64_t>(static_cast<uint32_t>(node.src[1])) |
+                  static_cast<uint64_t>(static_cast<uint32_t>(node.src[2])) << 32,
+              node.bits} {}
+  bool operator==(const Key&) const = default;
+  size_t hash() const {
+    uint64_t h = 0;
+    for (const uint64_t word : words) h = (h ^ word) * 0x9E3779B97F4A7C15u, h ^= h >> 32;
+    return static_cast<size_t>(h);
+  }
+};
+
+template <class T>
+void append_bytes(std::string& text, const T& value) {
+  text.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
 }  // namespace
@@ -64,16 +78,35 @@ int VectorProgram::folded(const VectorNode& node) {
   }
 }
 
+size_t VectorProgram::place_of(const VectorNode& node) const {
+  const Key key(node);
+  size_t place = key.hash() & (numbers_.size() - 1);
+  while (numbers_[place] >= 0 && !(Key(this->node(numbers_[place])) == key))
+    place = (place + 1) & (numbers_.size() - 1);
+  return place;
+}
+
+void VectorProgram::grow() {
+  const std::vector<int> old = std::move(numbers_);
+  numbers_.assign(std::max<size_t>(128, 2 * old.size()), -1);
+  for (const int number : old) {
+    if (number >= 0) numbers_[place_of(node(number))] = number;
+  }
+}
+
 int VectorProgram::append(VectorNode node) {
   if (const int known = folded(node); known >= 0) return known;
-  const auto [at, is_new] = numbers_.try_emplace(key_of(node), static_cast<int>(nodes_.size()));
-  if (!is_new) return at->second;
+  if (2 * numbered_ >= numbers_.size()) grow();
+  int& number = numbers_[place_of(node)];
+  if (number >= 0) return number;
+  ++numbered_;
+  number = static_cast<int>(nodes_.size());
   node.is_invariant = true;
   for (const int src : node.src) {
     if (src >= 0 && !nodes_[static_cast<size_t>(src)].is_invariant) node.is_invariant = false;
   }
   nodes_.push_back(node);
-  return static_cast<int>(nodes_.size()) - 1;
+  return number;
 }
 
 VectorProgram VectorProgram::pruned() const {
@@ -117,11 +150,12 @@ std::string VectorProgram::text() const {
     text += static_cast<char>(input.is_repeated);
   }
   text += '|';
-  for (const VectorNode& node : nodes_) text += key_of(node);
+  text.reserve(text.size() + nodes_.size() * sizeof(Key) + outputs_.size() * 8 + 8);
+  for (const VectorNode& node : nodes_) append_bytes(text, Key(node));
   text += '|';
   for (const Output& output : outputs_) {
     text += static_cast<char>(output.dtype);
-    text += std::to_string(output.node) + ',';
+    append_bytes(text, output.node);
   }
   return text;
 }

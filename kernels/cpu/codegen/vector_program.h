@@ -9,7 +9,6 @@
 #include <array>
 #include <cstdint>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "linnet/dtype.h"
@@ -108,11 +107,16 @@ class VectorProgram {
 
  private:
   int folded(const VectorNode& node);
+  /// The place in `numbers_` of the node equal to this one, or of none yet.
+  size_t place_of(const VectorNode& node) const;
+  void grow();
 
   std::vector<VectorNode> nodes_;
   std::vector<Input> inputs_;
   std::vector<Output> outputs_;
-  std::unordered_map<std::string, int> numbers_;
+  /// Nodes that append() made, by their content: a table with gaps, -1 for none.
+  std::vector<int> numbers_;
+  size_t numbered_ = 0;
 };
 
 }  // namespace linnet::cpu::codegen

@@ -265,9 +265,10 @@ class Frame : public Xbyak::CodeGenerator {
   }
 
   int next_use(int value) const {
-    const std::vector<int>& uses = uses_[static_cast<size_t>(value)];
-    const auto next = std::upper_bound(uses.begin(), uses.end(), at_);
-    return next == uses.end() ? INT_MAX : *next;
+    const auto v = static_cast<size_t>(value);
+    const int* const end = uses_.data() + first_use_[v + 1];
+    const int* const next = std::upper_bound(uses_.data() + first_use_[v], end, at_);
+    return next == end ? INT_MAX : *next;
   }
   /// Frees the registers of operands that nobody reads after this step.
   std::vector<int> release_operands(const Step& step) {
@@ -295,21 +296,35 @@ class Frame : public Xbyak::CodeGenerator {
 
   // Bodies
 
+  /// Calls `visit(value)` for what an item reads.
+  template <class F>
+  void for_each_read(const Item& item, F visit) const {
+    const auto read = [&](int node) {
+      if (node >= 0 && is_value(node)) visit(static_cast<size_t>(value_of(node, item.copy)));
+    };
+    if (item.node < 0) return read(program_.outputs()[static_cast<size_t>(item.output)].node);
+    for (const int src : program_.node(item.node).src) read(src);
+  }
+
+  /// Which items read each value, in one list: those of value v begin at first_use_[v].
+  void list_uses(const std::vector<Item>& items) {
+    first_use_.assign(slots_.size() + 2, 0);
+    for (const Item& item : items)
+      for_each_read(item, [&](size_t value) { ++first_use_[value + 2]; });
+    for (size_t v = 2; v < first_use_.size(); ++v) first_use_[v] += first_use_[v - 1];
+    uses_.resize(static_cast<size_t>(first_use_.back()));
+    for (size_t i = 0; i < items.size(); ++i) {
+      for_each_read(items[i], [&](size_t value) {
+        uses_[static_cast<size_t>(first_use_[value + 1]++)] = static_cast<int>(i);
+      });
+    }
+  }
+
   void emit_items(const std::vector<Item>& items, bool in_prologue, bool masked) {
     in_prologue_ = in_prologue;
     masked_ = masked;
-    uses_.assign(slots_.size(), {});
     std::fill(slots_.begin(), slots_.end(), -1);
-    for (size_t i = 0; i < items.size(); ++i) {
-      const auto read = [&](int node) {
-        if (node < 0 || !is_value(node)) return;
-        uses_[static_cast<size_t>(value_of(node, items[i].copy))].push_back(static_cast<int>(i));
-      };
-      if (items[i].node < 0) read(program_.outputs()[static_cast<size_t>(items[i].output)].node);
-      if (items[i].node >= 0) {
-        for (const int src : program_.node(items[i].node).src) read(src);
-      }
-    }
+    list_uses(items);
     RegisterFile vectors(numbers(0, register_count_), slots_.size(), [this](int reg, int value) {
       vmovups(slot(slots_[static_cast<size_t>(value)]), vector(reg));
     });
@@ -351,7 +366,7 @@ class Frame : public Xbyak::CodeGenerator {
   /// The first slot of the frame holds the end of the loop.
   int used_slots_ = 1;
   std::vector<int> slots_, invariant_slots_, pinned_;
-  std::vector<std::vector<int>> uses_;
+  std::vector<int> uses_, first_use_;
   RegisterFile* vectors_ = nullptr;
   RegisterFile* masks_ = nullptr;
   int at_ = 0;

@@ -134,9 +134,10 @@ namespace {
 
 /// Of a cluster the operations that it is made of: `mul, add, tanh`.
 std::string name_of(const LoweredStep& step) {
-  if (step.primitive != &fused_elementwise_primitive()) return step.primitive->name;
+  const Graph* const body = cluster_body(*step.primitive, step.params);
+  if (!body) return step.primitive->name;
   std::string out;
-  for (const Graph::Node& node : step.params.as<FusedElementwiseParams>().body->nodes) {
+  for (const Graph::Node& node : body->nodes) {
     if (node.primitive == &broadcast_in_dim_primitive()) continue;
     if (!out.empty()) out += ", ";
     out += node.primitive->name;

@@ -174,8 +174,7 @@ class Lowering {
           make_control_step(node, device_, alignment_of_all(step.inputs), options_.reuse_memory);
       return;
     }
-    if (device_ == Device{} &&
-        (node.primitive->pointwise() || node.primitive == &fused_elementwise_primitive())) {
+    if (device_ == Device{} && (node.primitive->pointwise() || is_cluster(*node.primitive))) {
       for (Place& place : step.inputs) {
         if (lies_across(size_of(place.dtype), place.shape, place.strides))
           place = dense_copy_of(place);

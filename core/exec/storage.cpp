@@ -68,8 +68,7 @@ class StoragePlanner {
   bool may_overwrite(const LoweredStep& step, size_t i, size_t result) const {
     const KernelImplementation* kernel = step.kernel.implementation;
     if (!kernel || !kernel->in_place) return false;
-    const bool elementwise =
-        step.primitive->pointwise() || step.primitive == &fused_elementwise_primitive();
+    const bool elementwise = step.primitive->pointwise() || is_cluster(*step.primitive);
     if (kernel->in_place_operand) {
       if (kernel->in_place_operand(step.request->request(), result) != static_cast<int>(i))
         return false;

@@ -1,3 +1,4 @@
+#include "core/passes/fuse_reductions.h"
 #include "core/passes/loops.h"
 #include "core/passes/passes.h"
 #include "linnet/detail/format.h"
@@ -43,6 +44,9 @@ Graph optimize(const Graph& graph, const CompileOptions& options) {
     fuse_elementwise(out);
     remove_dead_code(out);
     check("fuse_elementwise");
+    fuse_reductions(out);
+    remove_dead_code(out);
+    check("fuse_reductions");
   }
   return out;
 }

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "core/passes/clusters.h"
+#include "core/passes/fuse_reductions.h"
 #include "linnet/machine_code.h"
 
 namespace linnet {
@@ -197,6 +198,127 @@ TEST(Fusion, random_programs_keep_every_bit) {
     expect_compiled_agrees(graph, samples(graph), {.memory_plan = false});
     if (HasFailure()) return;
   }
+}
+
+Graph with_reductions(Graph graph) {
+  Graph out = fused(std::move(graph));
+  fuse_reductions(out);
+  remove_dead_code(out);
+  verify(out, "fuse_reductions");
+  return out;
+}
+
+TEST(FusedReductions, a_value_that_is_only_reduced_is_not_stored) {
+  const Graph graph = record({type({40, 300}), type({40, 300})}, [](const TensorList& x) {
+    return TensorList{sum(tanh(x[0] * 0.5f) * x[1], 1)};
+  });
+  const Graph out = with_reductions(graph);
+  ASSERT_EQ(names(out), "fused_reduction");
+  EXPECT_EQ(out.nodes[0].outputs.size(), 1u);
+  EXPECT_EQ(names(*cluster_body(*out.nodes[0].primitive, out.nodes[0].params)),
+            "broadcast_in_dim mul tanh mul reduce_sum");
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+TEST(FusedReductions, a_single_operation_joins_as_well) {
+  const Graph graph = record({type({700}), type({700})},
+                             [](const TensorList& x) { return TensorList{sum(x[0] * x[1])}; });
+  EXPECT_EQ(names(with_reductions(graph)), "fused_reduction");
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+TEST(FusedReductions, what_others_read_is_stored_too) {
+  // The gradient of a bias beside two readers of what is summed, which stay outside.
+  const Graph graph =
+      record({type({64, 96}), type({64, 96}), type({96, 8})}, [](const TensorList& x) {
+        const Tensor y = x[0] * tanh(x[1]) + 0.25f;
+        return TensorList{sum(y, 0), matmul(y, x[2]), y};
+      });
+  const Graph out = with_reductions(graph);
+  EXPECT_EQ(names(out), "fused_reduction dot_general");
+  EXPECT_EQ(out.nodes[0].outputs.size(), 2u);
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+TEST(FusedReductions, what_depends_on_the_reduction_stays_outside) {
+  const Graph graph = record({type({30, 200})}, [](const TensorList& x) {
+    const Tensor e = exp(x[0] * 0.5f);
+    return TensorList{e / expand_dims(sum(e, 1), 1), max(e * 2.0f - 1.0f, 1)};
+  });
+  const Graph out = with_reductions(graph);
+  EXPECT_EQ(count_nodes(out, "reduce_sum") + count_nodes(out, "reduce_max"), 1u) << to_string(out);
+  EXPECT_EQ(count_nodes(out, "fused_reduction"), 1u);
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+TEST(FusedReductions, one_that_would_leave_threads_without_work_stays_alone) {
+  const Graph graph = record({type({60000})}, [](const TensorList& x) {
+    return TensorList{sum(tanh(sin(tanh(sin(x[0])))))};
+  });
+  EXPECT_EQ(count_nodes(with_reductions(graph), "reduce_sum"), 1u);
+  expect_compiled_agrees(graph, samples(graph));
+}
+
+/// A few elementwise operations on operands of one shape, some of them repeated or turned.
+Tensor random_chain(const TensorList& x, std::mt19937& random) {
+  Tensor y = x[0];
+  for (int k = 0; k < 4; ++k) {
+    const Tensor& other = x[random() % x.size()];
+    switch (random() % 5) {
+      case 0:
+        y = y * other;
+        break;
+      case 1:
+        y = maximum(y, other) - 0.5f;
+        break;
+      case 2:
+        y = tanh(y) + other;
+        break;
+      case 3:
+        y = where(greater(other, 0.3f), y, other * 0.7f);
+        break;
+      default:
+        y = square(y) * 0.125f + other;
+    }
+  }
+  return y;
+}
+
+TEST(FusedReductions, random_ones_keep_every_bit) {
+  std::mt19937 random(3);
+  const Shape shapes[] = {{4000}, {40, 130}, {130, 40}, {3, 9, 70}, {64, 7}, {5, 3000}, {700, 20}};
+  int joined = 0;
+  for (int round = 0; round < 120; ++round) {
+    const Shape& shape = shapes[random() % std::size(shapes)];
+    const DType dtype = random() % 3 == 0   ? DType::kBF16
+                        : random() % 4 == 0 ? DType::kF64
+                                            : DType::kF32;
+    Shape turned;
+    for (size_t d = shape.size(); d-- > 0;) turned.push_back(shape[d]);
+    const TypeList types{type(shape, dtype), type(shape, dtype), type({shape.back()}, dtype),
+                         type({}, dtype), type(turned, dtype)};
+    const Graph graph = record(types, [&](const TensorList& x) {
+      const TensorList operands{x[0], x[1], broadcast_to(x[2], shape), broadcast_to(x[3], shape),
+                                x[4].transpose()};
+      const Tensor y = random_chain(operands, random);
+      const std::vector<Axes> choices{{0}, {-1}, {0, -1}};
+      const Axes axes = shape.size() == 1 ? Axes{0} : choices[random() % 3];
+      TensorList out;
+      const auto kind = random() % 4;
+      if (kind == 0) out.push_back(max(y, axes));
+      if (kind == 1) out.push_back(min(y, axes));
+      if (kind == 2) out.push_back(any(greater(y, 2.5f), axes));
+      if (kind == 3) out.push_back(sum(y, axes));
+      if (random() % 2) out.push_back(y);
+      if (random() % 2) out.push_back(mean(square(y), axes));
+      return out;
+    });
+    joined += static_cast<int>(count_nodes(optimize(graph, {}), "fused_reduction"));
+    SCOPED_TRACE(round);
+    expect_compiled_agrees(graph, samples(graph));
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(joined, 80);
 }
 
 TEST(Epilogues, bias_activation_and_residual_join_a_product) {

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -13,6 +16,7 @@
 #include "linnet/shape.h"
 #include "tests/kernels/kernel_test_data.h"
 #include "tests/kernels/onednn_test_util.h"
+#include "tests/kernels/tile_program_data.h"
 
 namespace linnet::cpu {
 namespace {
@@ -116,6 +120,86 @@ std::vector<double> kernel_reduce(ReduceKind kind, const T* data, const Shape& s
 
 constexpr ReduceKind kKinds[] = {ReduceKind::kSum, ReduceKind::kProd, ReduceKind::kMax,
                                  ReduceKind::kMin, ReduceKind::kAny,  ReduceKind::kAll};
+
+/// Elements that are copied from memory when they are asked for, or lie there already.
+class CopiedElements final : public ElementSource {
+ public:
+  CopiedElements(const Buffer& data, bool has_memory)
+      : data_(data.bytes),
+        size_(size_of(data.dtype)),
+        has_memory_(has_memory),
+        asked_(data_.size() / size_) {}
+
+  const void* elements(int64_t begin, int64_t count, void* scratch) const override {
+    const auto first = static_cast<size_t>(begin);
+    EXPECT_LE(first + static_cast<size_t>(count), asked_.size());
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i) ++asked_[first + i];
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(scratch) % size_, 0u);
+    if (has_memory_) return data_.data() + first * size_;
+    std::memcpy(scratch, data_.data() + first * size_, static_cast<size_t>(count) * size_);
+    return scratch;
+  }
+  bool has_memory() const override { return has_memory_; }
+  bool each_once() const {
+    return std::all_of(asked_.begin(), asked_.end(), [](const auto& times) { return times == 1; });
+  }
+
+ private:
+  const std::vector<char>& data_;
+  size_t size_;
+  bool has_memory_;
+  mutable std::vector<std::atomic<int>> asked_;
+};
+
+// Zeros of both signs, numbers that are rounded at every sum, and perhaps a few NaN.
+Buffer uneven_elements(DType dtype, int64_t count, bool has_nan) {
+  std::vector<double> values = random_values<double>(count, 5);
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i % 3 == 0) values[i] = i % 2 == 0 ? 0.0 : -0.0;
+    if (has_nan && i % 97 == 13) values[i] = std::nan("");
+    if (dtype == DType::kBool) values[i] = i % 5 != 0;
+    if (is_integer(dtype)) values[i] = std::floor(std::abs(values[i]) * 4);
+  }
+  Buffer buffer(dtype, count);
+  const int64_t one = 1;
+  cast(DType::kF64, dtype, {&count, 1}, {values.data(), &one}, {buffer.bytes.data(), &one});
+  return buffer;
+}
+
+TEST(Reduce, ElementsComputedOnTheWayGiveTheSameBits) {
+  const Shape shapes[] = {
+      {},           {1},         {7},       {5000},     {70000},     {150000},     {3, 2049},
+      {300, 40},    {300, 7},    {40, 300}, {513, 130}, {3, 5000},   {2, 3, 4100}, {131, 17, 9},
+      {5, 200, 33}, {140, 2100}, {1, 300},  {0, 5},     {64, 5, 31}, {7, 64, 31},  {600, 300}};
+  int compared = 0;
+  for (const DType dtype : {DType::kF32, DType::kF64, DType::kBF16, DType::kF16, DType::kI32,
+                            DType::kU8, DType::kBool}) {
+    for (const Shape& shape : shapes) {
+      const Buffer data = uneven_elements(dtype, element_count(shape), shape.size() % 2 == 0);
+      for (uint64_t mask = 0; mask < uint64_t{1} << shape.size(); ++mask) {
+        for (const ReduceKind kind : kKinds) {
+          const PlannedReduction planned(kind, dtype, shape, dense_strides(shape), mask);
+          if (!planned.takes_source()) continue;
+          ++compared;
+          OwnWorkspace workspace(planned.workspace_bytes());
+          const bool is_logical = kind == ReduceKind::kAny || kind == ReduceKind::kAll;
+          const DType result = is_logical ? DType::kBool : dtype;
+          Buffer wanted(result, kept_count(shape, mask)), got = wanted;
+          planned.run(data.bytes.data(), wanted.bytes.data(), workspace);
+          for (const bool has_memory : {false, true}) {
+            const CopiedElements source(data, has_memory);
+            std::fill(got.bytes.begin(), got.bytes.end(), char{1});
+            planned.run(source, got.bytes.data(), workspace);
+            EXPECT_TRUE(same(got, wanted)) << name_of(dtype) << to_string(shape) << " axes " << mask
+                                           << " kind " << static_cast<int>(kind);
+            EXPECT_TRUE(source.each_once()) << to_string(shape) << " axes " << mask;
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(compared, 2000);
+}
 
 TEST(Reduce, EverySetOfAxesAndStrides) {
   const std::vector<float> data = random_floats(4 * 5 * 70 * 3, 1);

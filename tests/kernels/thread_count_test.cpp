@@ -40,6 +40,13 @@ const Case kCases[] = {
        return grad([](const Tensor& y) { return sum(square(logsumexp(y, 0))); })(x);
      }},
     {"a chain", [](const Tensor& x) { return tanh(exp(x) * x + 0.3) / (square(x) + 1); }},
+    {"the sum of a chain", [](const Tensor& x) { return sum(tanh(x * 0.5) * x); }},
+    {"sums of the columns of a chain", [](const Tensor& x) { return sum(square(x) - x, 0); }},
+    {"a chain and the sums of its rows",
+     [](const Tensor& x) {
+       const Tensor y = exp(x) * 0.25;
+       return concatenate({ravel(y), sum(y, 1)});
+     }},
     {"argsort", [](const Tensor& x) { return argsort(x, 1); }},
     {"normal numbers",
      [](const Tensor& x) { return random::normal(Key(5), x.shape(), x.dtype()) * x; }},

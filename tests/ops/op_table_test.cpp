@@ -97,6 +97,7 @@ const std::map<std::string, std::string>& without_row() {
       {"ppermute", "over a named axis: tests of collectives"},
       {"axis_index", "over a named axis: tests of collectives"},
       {"fused_elementwise", "made by the compiler only: tests of jit against eager"},
+      {"fused_reduction", "made by the compiler only: tests of jit against eager"},
       {"linear_activation_and_input", "made by the compiler only: tests of training fusions"},
       {"dot_activation_grad", "made by the compiler only: tests of training fusions"},
       {"batch_norm_relu_backward", "made by the compiler only: tests of training fusions"},

@@ -154,7 +154,8 @@ std::unique_ptr<const ClusterKernel> ClusterKernel::make(const TileProgram& prog
   kernel->code_ = compile(*vectors, emitted, reason);
   if (!kernel->code_) return nullptr;
   emitted.streams = true;
-  if (is_large(program, space)) kernel->streaming_code_ = compile(*vectors, emitted, reason);
+  if (options.may_stream && is_large(program, space))
+    kernel->streaming_code_ = compile(*vectors, emitted, reason);
   return kernel;
 }
 
@@ -178,6 +179,14 @@ void ClusterKernel::run(const StridedSpace& space, const void* const* in, void* 
     run_part(space, function, arrays, begin, end);
     if (streams) flush_streams();
   });
+}
+
+void ClusterKernel::run_range(const StridedSpace& space, const void* const* in, const int64_t* out,
+                              int64_t begin, int64_t end) const {
+  Addresses arrays;
+  for (size_t a = 0; a < sizes_.size(); ++a)
+    arrays[a + 1] = a < inputs_ ? reinterpret_cast<int64_t>(in[a]) : out[a - inputs_];
+  run_part(space, function_of(code_), arrays, begin, end);
 }
 
 void ClusterKernel::run_part(const StridedSpace& space, EmittedFunction function,

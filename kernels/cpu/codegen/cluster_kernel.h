@@ -30,6 +30,8 @@ class ClusterKernel {
     int vector_registers = 0;  ///< as in EmitOptions
     /// Also where the interpreter is faster, as each row is a call.
     bool takes_short_rows = false;
+    /// Large results may be written past the caches.
+    bool may_stream = true;
   };
 
   /// Per element: the sum of the costs of the functions, and one.
@@ -46,6 +48,10 @@ class ClusterKernel {
 
   /// Destinations may be operands' memory exactly. Allocates nothing.
   void run(const StridedSpace& space, const void* const* in, void* const* out) const;
+  /// The elements [begin, end) of the space alone, by the calling thread. `out` is where a result
+  /// would begin, of which only these elements need to be memory.
+  void run_range(const StridedSpace& space, const void* const* in, const int64_t* out,
+                 int64_t begin, int64_t end) const;
 
   /// Where the code is: the same for equal programs.
   const void* code() const { return code_->code(); }

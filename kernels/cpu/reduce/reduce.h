@@ -31,6 +31,18 @@ void reduce(ReduceKind kind, DType dtype, const void* data, std::span<const int6
 size_t reduce_workspace(ReduceKind kind, DType dtype, std::span<const int64_t> shape,
                         std::span<const int64_t> strides, uint64_t axes_mask);
 
+/// A dense operand that is computed while it is reduced, some elements at a time.
+class ElementSource {
+ public:
+  virtual ~ElementSource() = default;
+  /// Elements [begin, begin + count), counted in row-major order: in `scratch`, which is aligned to
+  /// 64 and large enough, or wherever else they lie until the next call of the thread. Asked once
+  /// for each element, by any thread.
+  virtual const void* elements(int64_t begin, int64_t count, void* scratch) const = 0;
+  /// Whether elements lie one after the other in memory of their own, and `scratch` is not used.
+  virtual bool has_memory() const = 0;
+};
+
 /// `reduce` for operands of one kind and layout, planned once for any number of runs.
 class PlannedReduction {
  public:
@@ -41,6 +53,14 @@ class PlannedReduction {
   size_t workspace_bytes() const;
   /// May be called from several threads at once.
   void run(const void* data, void* out, void* workspace) const;
+
+  /// Whether `run` takes a source: the operand was described as dense, and is no table of many
+  /// rows and few columns, whose rows are added in groups.
+  bool takes_source() const;
+  /// The bits that `run` gives for the elements of the source in memory.
+  void run(const ElementSource& source, void* out, void* workspace) const;
+  /// Into how many pieces the work can be divided among threads.
+  int64_t parts() const;
 
  private:
   struct Parts;

@@ -22,8 +22,10 @@ namespace HWY_NAMESPACE {
 constexpr int64_t kBlockVectors = 64;
 
 template <bool kSquare>
-HWY_INLINE double sum_run(const float* HWY_RESTRICT data, int64_t count) {
+HWY_INLINE double sum_run(const float* HWY_RESTRICT data, int64_t count, double total) {
   const hn::ScalableTag<float> d;
+  static_assert(HWY_HAVE_SCALABLE ||
+                kRunPiece % (kBlockVectors * hn::MaxLanes(hn::ScalableTag<float>())) == 0);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto term = [](auto v) HWY_ATTR {
     if constexpr (kSquare)
@@ -32,7 +34,6 @@ HWY_INLINE double sum_run(const float* HWY_RESTRICT data, int64_t count) {
       return v;
   };
   const int64_t block = kBlockVectors * lanes;
-  double total = 0;
   for (int64_t begin = 0; begin < count; begin += block) {
     const int64_t end = std::min(count, begin + block);
     auto a = hn::Zero(d), b = a, c = a, e = a;
@@ -50,38 +51,70 @@ HWY_INLINE double sum_run(const float* HWY_RESTRICT data, int64_t count) {
   return total;
 }
 
-double SumRun(const float* data, int64_t count) { return sum_run<false>(data, count); }
-double SumOfSquaresRun(const float* data, int64_t count) { return sum_run<true>(data, count); }
-
-float MaxRun(const float* data, int64_t count) {
-  const hn::ScalableTag<float> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const float least = -std::numeric_limits<float>::infinity();
-  auto a = hn::Set(d, least), b = a;
-  int64_t i = 0;
-  for (; i + 2 * lanes <= count; i += 2 * lanes) {
-    a = max_with_nan(a, hn::LoadU(d, data + i));
-    b = max_with_nan(b, hn::LoadU(d, data + i + lanes));
-  }
-  for (; i + lanes <= count; i += lanes) a = max_with_nan(a, hn::LoadU(d, data + i));
-  if (i < count) b = max_with_nan(b, load_part(d, data + i, count - i, least));
-  return max_lanes_with_nan(d, max_with_nan(a, b));
+double SumRun(const float* data, int64_t count, double total) {
+  return sum_run<false>(data, count, total);
 }
+double SumOfSquaresRun(const float* data, int64_t count) { return sum_run<true>(data, count, 0); }
 
-float MinRun(const float* data, int64_t count) {
-  const hn::ScalableTag<float> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const float greatest = std::numeric_limits<float>::infinity();
-  auto a = hn::Set(d, greatest), b = a;
-  int64_t i = 0;
-  for (; i + 2 * lanes <= count; i += 2 * lanes) {
-    a = min_with_nan(a, hn::LoadU(d, data + i));
-    b = min_with_nan(b, hn::LoadU(d, data + i + lanes));
+/// The extreme of a run in two vectors, so that each waits for the other's last instruction only.
+template <bool kMax>
+struct Extreme {
+  using D = hn::ScalableTag<float>;
+  using V = hn::Vec<D>;
+  static constexpr float kWorst =
+      kMax ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
+
+  static HWY_INLINE V better(V a, V b) { return kMax ? max_with_nan(a, b) : min_with_nan(a, b); }
+
+  static HWY_INLINE void extend(const float* HWY_RESTRICT data, int64_t count, V& a, V& b) {
+    const D d;
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+    int64_t i = 0;
+    for (; i + 2 * lanes <= count; i += 2 * lanes) {
+      a = better(a, hn::LoadU(d, data + i));
+      b = better(b, hn::LoadU(d, data + i + lanes));
+    }
+    for (; i + lanes <= count; i += lanes) a = better(a, hn::LoadU(d, data + i));
+    if (i < count) b = better(b, load_part(d, data + i, count - i, kWorst));
   }
-  for (; i + lanes <= count; i += lanes) a = min_with_nan(a, hn::LoadU(d, data + i));
-  if (i < count) b = min_with_nan(b, load_part(d, data + i, count - i, greatest));
-  return -max_lanes_with_nan(d, hn::Neg(min_with_nan(a, b)));
+  static HWY_INLINE float finish(V a, V b) {
+    const D d;
+    if constexpr (kMax) return max_lanes_with_nan(d, better(a, b));
+    return -max_lanes_with_nan(d, hn::Neg(better(a, b)));
+  }
+  static HWY_INLINE float run(const float* data, int64_t count) {
+    V a = hn::Set(D(), kWorst), b = a;
+    extend(data, count, a, b);
+    return finish(a, b);
+  }
+
+  static HWY_INLINE void begin(ExtremeLanes& lanes) {
+    hn::Store(hn::Set(D(), kWorst), D(), lanes.first);
+    hn::Store(hn::Set(D(), kWorst), D(), lanes.second);
+  }
+  static HWY_INLINE void extend(const float* data, int64_t count, ExtremeLanes& lanes) {
+    V a = hn::Load(D(), lanes.first), b = hn::Load(D(), lanes.second);
+    extend(data, count, a, b);
+    hn::Store(a, D(), lanes.first);
+    hn::Store(b, D(), lanes.second);
+  }
+  static HWY_INLINE float finish(const ExtremeLanes& lanes) {
+    return finish(hn::Load(D(), lanes.first), hn::Load(D(), lanes.second));
+  }
+};
+
+float MaxRun(const float* data, int64_t count) { return Extreme<true>::run(data, count); }
+float MinRun(const float* data, int64_t count) { return Extreme<false>::run(data, count); }
+void BeginMax(ExtremeLanes& lanes) { Extreme<true>::begin(lanes); }
+void BeginMin(ExtremeLanes& lanes) { Extreme<false>::begin(lanes); }
+void ExtendMax(const float* data, int64_t count, ExtremeLanes& lanes) {
+  Extreme<true>::extend(data, count, lanes);
 }
+void ExtendMin(const float* data, int64_t count, ExtremeLanes& lanes) {
+  Extreme<false>::extend(data, count, lanes);
+}
+float FinishMax(const ExtremeLanes& lanes) { return Extreme<true>::finish(lanes); }
+float FinishMin(const ExtremeLanes& lanes) { return Extreme<false>::finish(lanes); }
 
 // Adds up to 128 rows to `sums` in float, four rows at a time so that the sums are loaded less
 // often.
@@ -154,12 +187,18 @@ HWY_EXPORT(SumRun);
 HWY_EXPORT(SumOfSquaresRun);
 HWY_EXPORT(MaxRun);
 HWY_EXPORT(MinRun);
+HWY_EXPORT(BeginMax);
+HWY_EXPORT(BeginMin);
+HWY_EXPORT(ExtendMax);
+HWY_EXPORT(ExtendMin);
+HWY_EXPORT(FinishMax);
+HWY_EXPORT(FinishMin);
 HWY_EXPORT(SumColumns);
 HWY_EXPORT(MaxColumns);
 HWY_EXPORT(MinColumns);
 
-double sum_run_f32(const float* data, int64_t count) {
-  return HWY_DYNAMIC_DISPATCH(SumRun)(data, count);
+double sum_run_f32(const float* data, int64_t count, double total) {
+  return HWY_DYNAMIC_DISPATCH(SumRun)(data, count, total);
 }
 double sum_of_squares_run_f32(const float* data, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(SumOfSquaresRun)(data, count);
@@ -170,6 +209,16 @@ float max_run_f32(const float* data, int64_t count) {
 float min_run_f32(const float* data, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(MinRun)(data, count);
 }
+void begin_max_f32(ExtremeLanes& lanes) { HWY_DYNAMIC_DISPATCH(BeginMax)(lanes); }
+void begin_min_f32(ExtremeLanes& lanes) { HWY_DYNAMIC_DISPATCH(BeginMin)(lanes); }
+void extend_max_f32(const float* data, int64_t count, ExtremeLanes& lanes) {
+  HWY_DYNAMIC_DISPATCH(ExtendMax)(data, count, lanes);
+}
+void extend_min_f32(const float* data, int64_t count, ExtremeLanes& lanes) {
+  HWY_DYNAMIC_DISPATCH(ExtendMin)(data, count, lanes);
+}
+float finish_max_f32(const ExtremeLanes& lanes) { return HWY_DYNAMIC_DISPATCH(FinishMax)(lanes); }
+float finish_min_f32(const ExtremeLanes& lanes) { return HWY_DYNAMIC_DISPATCH(FinishMin)(lanes); }
 void sum_columns_f32(const float* data, int64_t rows, int64_t row_stride, int64_t columns,
                      double* sums) {
   HWY_DYNAMIC_DISPATCH(SumColumns)(data, rows, row_stride, columns, sums);

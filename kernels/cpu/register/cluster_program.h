@@ -66,4 +66,7 @@ class ClusterCode {
 /// Whether one interpreted run would lose more than making code takes.
 bool needs_code_at_once(const cpu::TileProgram& program, const cpu::StridedSpace& space);
 
+/// Clusters with a reduction; called with those of clusters.
+void register_fused_reduction(KernelTable& table);
+
 }  // namespace linnet

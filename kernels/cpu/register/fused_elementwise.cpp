@@ -92,6 +92,7 @@ void register_fused_elementwise(KernelTable& table) {
   };
   add("machine code", prepare_code);
   add("tiles", prepare_tiles);
+  register_fused_reduction(table);
 }
 
 }  // namespace linnet

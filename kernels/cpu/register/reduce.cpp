@@ -11,6 +11,7 @@
 #include "kernels/cpu/reduce/reduce.h"
 #include "kernels/cpu/reduce/scan.h"
 #include "kernels/cpu/reduce/sort.h"
+#include "kernels/cpu/register/axes_mask.h"
 #include "kernels/cpu/register/families.h"
 #include "kernels/cpu/workspace.h"
 
@@ -18,9 +19,7 @@ namespace linnet {
 namespace {
 
 uint64_t mask_of(const KernelRequest& request) {
-  uint64_t mask = 0;
-  for (int64_t axis : request.params.as<ReduceParams>().axes) mask |= uint64_t{1} << axis;
-  return mask;
+  return axes_mask(request.params.as<ReduceParams>());
 }
 
 /// A sum of complex numbers is that of their parts, which lie side by side.

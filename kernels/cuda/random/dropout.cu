@@ -1,4 +1,5 @@
-// Dropout: draws a mask and applies it. A word w stands for (w >> 9) / 2^23 on [0, 1).
+// Dropout: draws a mask and applies it, or leaves it as factors. A word w stands for (w >> 9) /
+// 2^23 on [0, 1).
 #include "kernels/cuda/random/draws.cuh"
 
 namespace linnet::cuda {
@@ -34,6 +35,23 @@ LINNET_DEVICE void dropout(const DropoutArgs& args) {
 #define X(name, dtype, T) \
   LINNET_KERNEL(name, DropoutArgs, kRandomThreads) { dropout<T>(args); }
 LINNET_DROPOUT_KERNELS(X)
+#undef X
+
+template <class T>
+struct DrawFactor {
+  int32_t threshold;
+  LINNET_DEVICE T operator()(WordPair key, uint64_t position) const {
+    const uint32_t word = random_word(key, position);
+    return from_wide<T>(static_cast<int32_t>(word >> 9) < threshold ? 1 : 0);
+  }
+};
+
+#define X(name, dtype, T)                                                                       \
+  LINNET_KERNEL(name, DropoutFactorsArgs, kRandomThreads) {                                     \
+    draw_numbers(args.keys.get(), args.keys_count, args.count, static_cast<T*>(args.out.get()), \
+                 DrawFactor<T>{args.threshold});                                                \
+  }
+LINNET_DROPOUT_FACTORS_KERNELS(X)
 #undef X
 
 }  // namespace linnet::cuda

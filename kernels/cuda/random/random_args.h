@@ -44,6 +44,15 @@ struct DropoutArgs {
   int aligned;  ///< x begins at a multiple of the size of four elements
 };
 
+/// 1 where the bits of a key's position are below the threshold, else 0: `count` from each key.
+struct DropoutFactorsArgs {
+  static constexpr unsigned kPointers = 2;
+  Global<const unsigned> keys;
+  Global<void> out;
+  long long keys_count, count;
+  int threshold;
+};
+
 inline constexpr int kRandomThreads = 256;
 /// Elements that follow each other which a thread makes.
 inline constexpr int kRandomPerThread = 4;
@@ -61,3 +70,7 @@ inline constexpr int kRandomPerThread = 4;
 #define LINNET_RANDOM_UNIFORM_KERNELS(X) LINNET_FLOATING_TYPES(X, random_uniform)
 #define LINNET_RANDOM_NORMAL_KERNELS(X) LINNET_FLOATING_TYPES(X, random_normal)
 #define LINNET_DROPOUT_KERNELS(X) LINNET_FLOATING_TYPES(X, dropout)
+#define LINNET_DROPOUT_FACTORS_KERNELS(X) \
+  X(dropout_factors_bf16, kBF16, Bf16)    \
+  X(dropout_factors_f16, kF16, Half)      \
+  X(dropout_factors_f32, kF32, float)

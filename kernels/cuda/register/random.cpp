@@ -3,11 +3,11 @@
 #include "core/ops/random.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/cpu/random/sampler_range.h"
 #include "kernels/cuda/launch/function.h"
 #include "kernels/cuda/random/random_args.h"
+#include "kernels/cuda/random/threshold.h"
 #include "kernels/cuda/register/device_kernel.h"
 #include "kernels/cuda/register/families.h"
 #include "linnet/visit_dtype.h"
@@ -129,7 +129,7 @@ std::unique_ptr<Kernel> prepare_dropout(const KernelRequest& request, std::strin
     if constexpr (cpu::kIsFloating<T>)
       args.keep = static_cast<double>(cpu::widen(cpu::narrow<T>(1 - p.rate)));
   });
-  args.threshold = static_cast<int>(std::ceil(static_cast<float>(1 - p.rate) * 0x1p23));
+  args.threshold = dropout_threshold(p.rate);
   args.aligned = x.alignment >= std::min<size_t>(16, size_of(x.dtype) * kRandomPerThread);
   const Function& function = function_for(kDropout, x.dtype);
   return make_device_kernel([=, &function](LaunchSink& sink, Operands in, Operands out, Address) {

@@ -98,6 +98,27 @@ TEST_P(RandomKernels, dropout) {
   }
 }
 
+/// What dropout keeps and what attention multiplies weights by are the same decisions.
+template <class T>
+void check_dropout_factors(const char* name) {
+  const Words keys{3, 9, 5, 6};
+  constexpr int kCount = 1027;
+  const Words words = draw<uint32_t>("random_bits_32", keys, kCount);
+  const DeviceArray<T> out(Numbers(words.size(), 99));
+  const int threshold = 3 << 21;
+  emulator::launch(kernel_named(name), {(2 * kCount + 1023) / 1024},
+                   DropoutFactorsArgs{at<const unsigned>(keys), out, 2, kCount, threshold});
+  const Numbers factors = out.numbers();
+  for (size_t i = 0; i < words.size(); ++i)
+    ASSERT_EQ(factors[i], static_cast<int>(words[i] >> 9) < threshold) << name << " " << i;
+}
+
+TEST_P(RandomKernels, dropout_factors) {
+#define X(name, dtype, T) check_dropout_factors<T>(#name);
+  LINNET_DROPOUT_FACTORS_KERNELS(X)
+#undef X
+}
+
 INSTANTIATE_TEST_SUITE_P(Schedules, RandomKernels, testing::ValuesIn(emulator::kTestedSchedules),
                          [](const auto& info) { return emulator::name_of(info.param); });
 

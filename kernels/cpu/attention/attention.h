@@ -13,6 +13,9 @@
 
 namespace linnet::cpu {
 
+/// The number that takes the place of a masked score, as in the composite.
+constexpr float kMaskedScore = -0.7f * 3.40282347e38f;
+
 /// q [batch, q_len, heads, dim], k [batch, kv_len, kv_heads, dim], v [batch, kv_len, kv_heads,
 /// v_dim]; heads is a multiple of kv_heads, whose heads serve neighbouring ones of q. No size is 0.
 struct AttentionProblem {

@@ -8,9 +8,6 @@
 
 namespace linnet::cpu {
 
-/// The number that takes the place of a masked score, as in the composite.
-constexpr float kMaskedScore = -0.7f * 3.40282347e38f;
-
 /// Queries of a block: their scores over all keys take at most a quarter of the second-level cache
 /// where there are few enough keys for that.
 inline int64_t attention_queries(const AttentionProblem& p) {

@@ -1,7 +1,6 @@
 #include "kernels/cuda/cudnn/attention.h"
 
-#include <algorithm>
-
+#include "kernels/cuda/cudnn/attention_extras.h"
 #include "linnet/detail/format.h"
 #include "linnet/deterministic.h"
 #include "linnet/precision.h"
@@ -15,24 +14,31 @@ constexpr size_t kForwardExtras = 3, kBackwardExtras = 6;
 
 bool is_empty(const OperandView& view) { return element_count(view.shape) == 0; }
 
+/// A bias is written as well in the gradient, for each query and key; else it may be the same for
+/// queries, and a mask makes a whole one of it.
+std::string decline_bias(const KernelRequest& request, const ScoresOperands& operands,
+                         bool is_backward) {
+  const OperandView& bias = request.inputs[operands.bias];
+  const OperandView &q = request.inputs[0], &k = request.inputs[1];
+  if (bias.dtype != q.dtype) return fmt::format("a bias of {}", name_of(bias.dtype));
+  const bool has_mask = operands.mask != ScoresOperands::kNowhere;
+  if (is_backward && (bias.shape[2] != q.shape[1] || bias.shape[3] != k.shape[1]))
+    return "the gradient of a bias that is the same for several queries or keys";
+  if (!has_mask && bias.shape[3] != k.shape[1]) return "a bias that is the same for several keys";
+  return {};
+}
+
 /// What both directions decline.
-std::string decline_common(const AttentionParams& p, const KernelRequest& request, size_t extras) {
-  const DType dtype = request.inputs[0].dtype;
+std::string decline_common(const AttentionParams& p, const KernelRequest& request,
+                           const ScoresOperands& operands, bool is_backward) {
   for (const OperandView& view : request.inputs) {
     if (is_empty(view)) return "an empty operand";
   }
   if (is_empty(request.outputs[0])) return "an empty result";
-  if (dtype == DType::kF64) return "dtype f64";
-  if (p.has_mask) return "a boolean mask: a query that may look nowhere would get no finite result";
-  if (p.dropout_rate > 0) return "dropout: which weights survive is decided by the key";
-  if (p.has_bias) {
-    const OperandView& bias = request.inputs[extras];
-    const OperandView &q = request.inputs[0], &k = request.inputs[1];
-    if (bias.dtype != dtype) return fmt::format("a bias of {}", name_of(bias.dtype));
-    if (bias.shape[2] != q.shape[1] || bias.shape[3] != k.shape[1])
-      return "a bias that is the same for several queries or keys";
-  }
-  return {};
+  if (request.inputs[0].dtype == DType::kF64) return "dtype f64";
+  const std::string reason =
+      p.has_bias ? decline_bias(request, operands, is_backward) : std::string();
+  return reason.empty() ? decline_dropout(p, request, operands) : reason;
 }
 
 /// Tensors of a graph from operands, in cuDNN's order of dimensions.
@@ -44,6 +50,7 @@ class AttentionGraph {
   }
 
   Graph& graph() { return graph_; }
+  Id number(double value) { return graph_.number(static_cast<float>(value)); }
 
   /// [batch, length, heads, size] as [batch, heads, length, size].
   Id heads(bool is_output, size_t operand) {
@@ -86,10 +93,33 @@ class AttentionGraph {
   std::vector<Binding> bindings_;
 };
 
-Attention with_params(const AttentionParams& p) {
+constexpr size_t kNowhere = ScoresOperands::kNowhere;
+
+/// Places of operands of the scores for the graph, some of which are made.
+struct GraphOperands {
+  size_t bias = kNowhere, factors = kNowhere;
+  GraphOperands(MadeOperands& made, const KernelRequest& request, const AttentionParams& p,
+                const ScoresOperands& operands)
+      : bias(p.has_mask ? add_masked_bias(made, request, operands) : operands.bias) {
+    if (p.dropout_rate > 0) factors = add_dropout_factors(made, request, p, operands);
+  }
+};
+
+/// Operands and parameters that both directions have.
+Attention common_parts(AttentionGraph& build, const AttentionParams& p,
+                       const GraphOperands& operands) {
   Attention a;
   a.scale = static_cast<float>(p.scale);
   a.causal = p.causal;
+  a.q = build.heads(false, 0);
+  a.k = build.heads(false, 1);
+  a.v = build.heads(false, 2);
+  if (operands.bias != kNowhere) a.bias = build.scores(false, operands.bias);
+  if (operands.factors == kNowhere) return a;
+  const double share = p.dropout_rate < 1 ? 1 - p.dropout_rate : 1;
+  a.factors = build.scores(false, operands.factors);
+  a.factors_scale = build.number(1 / share);
+  a.factors_scale_inverse = build.number(share);
   return a;
 }
 
@@ -97,7 +127,7 @@ Attention with_params(const AttentionParams& p) {
 
 std::string decline_attention(const KernelRequest& request) {
   const auto& p = request.params.as<AttentionParams>();
-  std::string reason = decline_common(p, request, kForwardExtras);
+  std::string reason = decline_common(p, request, ScoresOperands(p, kForwardExtras), false);
   if (reason.empty() && request.inputs[0].dtype == DType::kF32 &&
       matmul_precision() == Precision::kHighest)
     return "f32 at the highest precision: cuDNN rounds the operands";
@@ -108,46 +138,48 @@ std::string decline_attention_backward(const KernelRequest& request) {
   const auto& p = request.params.as<AttentionBackwardParams>();
   if (p.has_dlse) return "a gradient of the log-sum-exp";
   if (request.inputs[0].dtype == DType::kF32) return "dtype f32";
-  return decline_common(p.attention, request, kBackwardExtras);
+  return decline_common(p.attention, request, ScoresOperands(p.attention, kBackwardExtras), true);
 }
 
 std::unique_ptr<Kernel> prepare_attention(const KernelRequest& request, std::string& reason) {
   const auto& p = request.params.as<AttentionParams>();
-  AttentionGraph build(request);
-  Attention a = with_params(p);
-  a.q = build.heads(false, 0);
-  a.k = build.heads(false, 1);
-  a.v = build.heads(false, 2);
-  if (p.has_bias) a.bias = build.scores(false, kForwardExtras);
+  MadeOperands made(request);
+  const GraphOperands operands(made, request, p, ScoresOperands(p, kForwardExtras));
+  const KernelRequest whole = made.request();
+  AttentionGraph build(whole);
+  Attention a = common_parts(build, p, operands);
   a.y = build.heads(true, 0);
   a.log_sum_exp = build.rows(true, 1);
   build.graph().nodes.push_back(a);
-  return std::move(build).kernel(reason);
+  Emit after;
+  if (p.has_mask) after = empty_rows(whole, p, operands.factors);
+  return std::move(made).kernel(std::move(build).kernel(reason), std::move(after));
 }
 
 std::unique_ptr<Kernel> prepare_attention_backward(const KernelRequest& request,
                                                    std::string& reason) {
   const AttentionParams& p = request.params.as<AttentionBackwardParams>().attention;
-  AttentionGraph build(request);
+  const ScoresOperands places(p, kBackwardExtras);
+  MadeOperands made(request);
+  const GraphOperands operands(made, request, p, places);
+  const size_t log_sum_exp = p.has_mask ? add_visible_rows(made, request) : 4;
+  const KernelRequest whole = made.request();
+  AttentionGraph build(whole);
   AttentionBackward b;
   b.deterministic = is_deterministic();
   Attention& a = b.forward;
-  a = with_params(p);
-  a.q = build.heads(false, 0);
-  a.k = build.heads(false, 1);
-  a.v = build.heads(false, 2);
+  a = common_parts(build, p, operands);
   a.y = build.heads(false, 3);
-  a.log_sum_exp = build.rows(false, 4);
+  a.log_sum_exp = build.rows(false, log_sum_exp);
   b.dy = build.heads(false, 5);
-  if (p.has_bias) {
-    a.bias = build.scores(false, kBackwardExtras);
-    b.dbias = build.scores(true, 3);
-  }
+  if (p.has_bias) b.dbias = build.scores(true, 3);
   b.dq = build.heads(true, 0);
   b.dk = build.heads(true, 1);
   b.dv = build.heads(true, 2);
   build.graph().nodes.push_back(b);
-  return std::move(build).kernel(reason);
+  Emit after;
+  if (p.has_mask) after = empty_rows_backward(whole, p, operands.factors);
+  return std::move(made).kernel(std::move(build).kernel(reason), std::move(after));
 }
 
 }  // namespace linnet::cuda::cudnn

@@ -202,6 +202,7 @@ class Translation {
   void operator()(const Attention& a) {
     auto attributes =
         with_masks(fe::graph::SDPA_attributes().set_generate_stats(a.log_sum_exp != kNone), a);
+    if (a.factors != kNone) attributes.set_dropout(operand(a.factors), operand(a.factors_scale));
     attributes.set_implementation(fe::AttentionImplementation_t::COMPOSITE);
     const auto results = to_.sdpa(operand(a.q), operand(a.k), operand(a.v), attributes);
     result(a.y, results[0]);
@@ -211,6 +212,10 @@ class Translation {
   void operator()(const AttentionBackward& b) {
     const Attention& a = b.forward;
     auto attributes = with_masks(fe::graph::SDPA_backward_attributes(), a);
+    if (a.factors != kNone) {
+      attributes.set_dropout(operand(a.factors), operand(a.factors_scale),
+                             operand(a.factors_scale_inverse));
+    }
     attributes.set_deterministic_algorithm(b.deterministic);
     if (b.dbias != kNone) attributes.set_dbias(operand(b.dbias));
     const auto results = to_.sdpa_backward(operand(a.q), operand(a.k), operand(a.v), operand(a.y),

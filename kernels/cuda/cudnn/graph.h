@@ -74,6 +74,9 @@ struct Attention {
   Id q = kNone, k = kNone, v = kNone, y = kNone;
   Id log_sum_exp = kNone;  ///< [batch, heads, q_len, 1]; kNone: not wanted
   Id bias = kNone, q_lengths = kNone, kv_lengths = kNone, seed = kNone, offset = kNone;
+  /// Factors of the weights, 1 or 0, and the numbers that what is left is multiplied and divided
+  /// by.
+  Id factors = kNone, factors_scale = kNone, factors_scale_inverse = kNone;
   float scale = 1, dropout = 0;
   bool causal = false;  ///< aligned at the first query and key
 };

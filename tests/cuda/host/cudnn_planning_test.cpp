@@ -160,8 +160,10 @@ Graph conv_sums(Type type) {
 struct AttentionRow {
   Type type = Type::kBF16;
   int64_t batch = 2, size = 64, heads = 4, kv_heads = 4, q_length = 256, kv_length = 256;
-  bool causal = false, has_lengths = false, has_bias = false, rounds = false, deterministic = true;
+  bool causal = false, has_lengths = false, rounds = false, deterministic = true;
   float dropout = 0;
+  Sizes bias = {}, dbias = {}, factors = {};  ///< empty: none
+  Type bias_type = Type::kBF16;
 };
 
 Attention add_attention(Graph& g, const AttentionRow& row) {
@@ -181,9 +183,11 @@ Attention add_attention(Graph& g, const AttentionRow& row) {
     a.q_lengths = g.tensor(Type::kI32, batch, dense(batch));
     a.kv_lengths = g.tensor(Type::kI32, batch, dense(batch));
   }
-  if (row.has_bias) {
-    const Sizes bias{1, row.heads, row.q_length, row.kv_length};
-    a.bias = g.tensor(row.type, bias, dense(bias));
+  if (!row.bias.empty()) a.bias = g.tensor(row.bias_type, row.bias, dense(row.bias));
+  if (!row.factors.empty()) {
+    a.factors = g.tensor(row.type, row.factors, dense(row.factors));
+    a.factors_scale = g.number(2);
+    a.factors_scale_inverse = g.number(0.5f);
   }
   a.dropout = row.dropout;
   if (row.dropout > 0) {
@@ -212,6 +216,7 @@ Graph attention_backward(const AttentionRow& row) {
   b.dq = like(b.forward.q);
   b.dk = like(b.forward.k);
   b.dv = like(b.forward.v);
+  if (!row.dbias.empty()) b.dbias = g.tensor(row.type, row.dbias, dense(row.dbias));
   b.deterministic = row.deterministic;
   g.may_be_unordered = !row.deterministic;
   g.nodes.push_back(b);
@@ -263,6 +268,37 @@ Graph product_bias_gelu(Type type) {
   g.nodes.push_back(Pointwise{PointwiseMode::kAdd, p.c, bias, sum});
   g.nodes.push_back(Pointwise{PointwiseMode::kGeluTanh, sum, kNone, g.tensor(type, c, dense(c))});
   return g;
+}
+
+/// Biases that stand for masks, with every dimension that may be one, and dropout by factors.
+std::vector<std::pair<std::string, AttentionRow>> masked_and_dropped() {
+  using enum Type;
+  return {
+      {"mask_of_keys", {.bias = {2, 1, 1, 256}}},
+      {"mask_of_keys_f16", {.type = kF16, .bias = {2, 1, 1, 256}, .bias_type = kF32}},
+      {"mask_of_keys_causal_grouped",
+       {.heads = 8, .kv_heads = 2, .causal = true, .bias = {2, 1, 1, 256}}},
+      {"mask_of_keys_odd", {.q_length = 255, .kv_length = 129, .bias = {2, 1, 1, 129}}},
+      {"mask_of_keys_one_query", {.q_length = 1, .kv_length = 129, .bias = {2, 1, 1, 129}}},
+      {"mask_of_keys_unordered", {.deterministic = false, .bias = {1, 1, 1, 256}}},
+      {"mask_of_keys_and_heads", {.bias = {2, 4, 1, 256}}},
+      {"mask_of_pairs", {.bias = {2, 1, 256, 256}}},
+      {"mask_of_pairs_f16",
+       {.type = kF16, .causal = true, .bias = {1, 1, 256, 256}, .bias_type = kF32}},
+      {"mask_of_pairs_odd",
+       {.q_length = 255, .kv_length = 129, .causal = true, .bias = {2, 1, 255, 129}}},
+      {"mask_of_everything", {.bias = {2, 4, 256, 256}}},
+      {"dropout_factors", {.factors = {2, 4, 256, 256}}},
+      {"dropout_factors_f16", {.type = kF16, .causal = true, .factors = {2, 4, 256, 256}}},
+      {"dropout_factors_of_pairs", {.factors = {1, 1, 256, 256}}},
+      {"dropout_factors_of_a_batch", {.factors = {2, 1, 256, 256}}},
+      {"dropout_factors_grouped_unordered",
+       {.heads = 8, .kv_heads = 2, .deterministic = false, .factors = {2, 8, 256, 256}}},
+      {"dropout_factors_odd",
+       {.q_length = 255, .kv_length = 129, .causal = true, .factors = {2, 4, 255, 129}}},
+      {"dropout_factors_masked",
+       {.causal = true, .bias = {2, 1, 1, 256}, .factors = {2, 4, 256, 256}}},
+  };
 }
 
 struct Row {
@@ -328,12 +364,43 @@ std::vector<Row> rows() {
   declined("attention_f32_exact", attention({.type = kF32}));
   add("attention_causal", attention({.causal = true}), true);
   add("attention_lengths", attention({.has_lengths = true}), true);
-  add("attention_bias", attention({.has_bias = true}), true);
+  add("attention_bias", attention({.bias = {1, 4, 256, 256}}), true);
   add("attention_dropout", attention({.dropout = 0.1f}), true);
   add("attention_grouped", attention({.heads = 8, .kv_heads = 2, .causal = true}), true);
   add("attention_odd_lengths", attention({.q_length = 255, .kv_length = 129, .causal = true}),
       true);
   add("attention_one_query", attention({.q_length = 1, .kv_length = 129}), true);
+
+  for (const auto& [name, row] : masked_and_dropped()) {
+    add("attention_" + name, attention(row), true);
+    add("attention_backward_" + name, attention_backward(row), true);
+  }
+  const Sizes pairs{2, 1, 256, 256}, of_heads{1, 4, 256, 256};
+  add("attention_f32_mask_and_factors",
+      attention({.type = kF32,
+                 .rounds = true,
+                 .bias = pairs,
+                 .factors = {2, 4, 256, 256},
+                 .bias_type = kF32}),
+      true);
+  add("attention_backward_bias", attention_backward({.bias = of_heads, .dbias = of_heads}), true);
+  add("attention_backward_bias_odd",
+      attention_backward({.q_length = 255,
+                          .kv_length = 129,
+                          .deterministic = false,
+                          .bias = {1, 4, 255, 129},
+                          .dbias = {1, 4, 255, 129}}),
+      true);
+  add("attention_backward_bias_and_mask",
+      attention_backward({.bias = {2, 4, 256, 256}, .dbias = of_heads}), true);
+  add("attention_backward_bias_and_mask_f16",
+      attention_backward(
+          {.type = kF16, .bias = {2, 4, 256, 256}, .dbias = of_heads, .bias_type = kF32}),
+      true);
+  // A mask of queries has to be one of queries and keys.
+  declined("attention_backward_mask_of_queries", attention_backward({.bias = {2, 1, 256, 1}}),
+           false, true);
+  declined("attention_mask_itself", attention({.bias = {2, 1, 1, 256}, .bias_type = kBool}));
 
   add("attention_backward", attention_backward({.causal = true}), true);
   add("attention_backward_head_128", attention_backward({.size = 128}), true);

@@ -1,101 +1,16 @@
-// Convolutions and attention by cuDNN on the device: values against the CPU, which request it
-// takes, and the reason of every one that it does not.
+// Convolutions by cuDNN on the device: values against the CPU, which request it takes, and the
+// reason of every one that it does not.
 #include <gtest/gtest.h>
 
 #include "core/ops/fused.h"
-#include "core/ops/nn.h"
 #include "core/trace/eval.h"
-#include "linnet/core.h"
+#include "cuda/programs/cudnn_checks.h"
 #include "linnet/cuda.h"
-#include "linnet/deterministic.h"
-#include "linnet/log.h"
-#include "linnet/precision.h"
-#include "ops/op_checks.h"
 
 namespace linnet::testing {
 namespace {
 
-constexpr Device kGpu{DeviceType::kCuda, 0};
-constexpr const char *kConv = "conv_general_dilated", *kAttention = "dot_product_attention";
-
-/// The choices of kernels while it lives, one line each.
-class Choices {
- public:
-  Choices() {
-    set_log_topics("kernels");
-    set_log_sink(
-        [this](std::string_view, std::string_view text) { text_ += std::string(text) + "\n"; });
-  }
-  ~Choices() {
-    set_log_sink({});
-    set_log_topics("");
-  }
-  /// How often `implementation` was chosen for `primitive`; any implementation if it is empty.
-  size_t count(const std::string& primitive, const std::string& implementation) const {
-    size_t found = 0;
-    for (size_t at = 0, end; (end = text_.find('\n', at)) != std::string::npos; at = end + 1) {
-      const std::string line = text_.substr(at, end - at);
-      found += line.starts_with(primitive + "(") &&
-               line.find("}: " + implementation) != std::string::npos;
-    }
-    return found;
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
-
-Tensor numbers(const Shape& shape, DType dtype = DType::kF32, float step = 0.37f) {
-  const Tensor x = astype(iota(DType::kI32, {element_count(shape)}), DType::kF32);
-  return astype(reshape(sin((x + 1.f) * step), shape), dtype);
-}
-
-TensorList moved(const TensorList& x, Device device) {
-  TensorList out;
-  for (const Tensor& t : x) out.push_back(t.to(device));
-  return out;
-}
-
-using Function = std::function<TensorList(const TensorList&)>;
-
-class Cudnn : public ::testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_GT(device_count(DeviceType::kCuda), 0);
-    set_matmul_precision(Precision::kHighest);
-  }
-  void TearDown() override {
-    set_matmul_precision(Precision::kDefault);
-    set_deterministic(false);
-  }
-
-  static void expect_equal(const TensorList& there, const TensorList& here, DType dtype,
-                           double scale) {
-    ASSERT_EQ(there.size(), here.size());
-    for (const Tensor& t : there) EXPECT_EQ(t.device(), kGpu);
-    const std::string text =
-        difference(moved(there, kCpu), here, tolerance_in(dtype, scale * 4e-15));
-    EXPECT_TRUE(text.empty()) << text;
-  }
-
-  /// The CPU's results, and that the library computed every operation named `primitive`.
-  static void expect_same_by_library(const char* primitive, const Function& f, const TensorList& x,
-                                     double scale = 8) {
-    Choices choices;
-    const TensorList there = f(moved(x, kGpu));
-    EXPECT_GT(choices.count(primitive, "cudnn"), 0u) << choices.text();
-    EXPECT_EQ(choices.count(primitive, ""), choices.count(primitive, "cudnn")) << choices.text();
-    expect_equal(there, f(x), x[0].dtype(), scale);
-  }
-
-  static void expect_declined(const Function& f, const TensorList& x, const std::string& reason) {
-    Choices choices;
-    const TensorList there = f(moved(x, kGpu));
-    EXPECT_NE(choices.text().find(reason), std::string::npos) << choices.text();
-    expect_equal(there, f(x), x[0].dtype(), 8);
-  }
-};
+constexpr const char* kConv = "conv_general_dilated";
 
 struct ConvCase {
   const char* name;
@@ -246,86 +161,6 @@ TEST_F(Cudnn, convolution_of_a_view_that_is_less_aligned) {
         return TensorList{conv_general_dilated(reshape(row, {1, 5, 5, 4}), in[1])};
       },
       {wide, numbers({2, 2, 4, 8}, DType::kBF16)});
-}
-
-struct AttentionCase {
-  const char* name;
-  Shape q, k;
-  AttentionOptions options;
-  Shape bias;
-};
-
-std::vector<AttentionCase> attention_cases() {
-  return {
-      {"plain", {2, 5, 2, 8}, {2, 6, 2, 8}, {}, {}},
-      {"causal", {2, 6, 2, 16}, {2, 6, 2, 16}, {.causal = true}, {}},
-      {"causal_longer_keys", {1, 3, 2, 8}, {1, 7, 2, 8}, {.causal = true}, {}},
-      {"grouped", {2, 5, 4, 8}, {2, 6, 2, 8}, {.scale = 0.5}, {}},
-      {"one_query", {2, 1, 4, 8}, {2, 9, 1, 8}, {}, {}},
-  };
-}
-
-Function attention_of(const AttentionCase& c) {
-  return [c](const TensorList& x) {
-    const AttentionResult r = dot_product_attention_with_residual(
-        x[0], x[1], x[2], x.size() > 3 ? x[3] : Tensor(), {}, c.options);
-    return TensorList{r.y, r.log_sum_exp};
-  };
-}
-
-TensorList operands_of(const AttentionCase& c, DType dtype) {
-  TensorList x{numbers(c.q, dtype), numbers(c.k, dtype, 0.61f), numbers(c.k, dtype, 0.83f)};
-  if (!c.bias.empty()) x.push_back(numbers(c.bias, dtype, 0.29f));
-  return x;
-}
-
-TEST_F(Cudnn, attention_forward) {
-  auto cases = attention_cases();
-  cases.push_back({"bias", {2, 5, 2, 8}, {2, 6, 2, 8}, {}, {1, 2, 5, 6}});
-  for (const AttentionCase& c : cases) {
-    SCOPED_TRACE(c.name);
-    expect_same_by_library(kAttention, attention_of(c), operands_of(c, DType::kBF16));
-  }
-  const AttentionCase plain = cases[0];
-  expect_same_by_library(kAttention, attention_of(plain), operands_of(plain, DType::kF16));
-  set_matmul_precision(Precision::kDefault);  // f32 with rounded operands
-  Choices choices;
-  const TensorList there = attention_of(plain)(moved(operands_of(plain, DType::kF32), kGpu));
-  EXPECT_EQ(choices.count(kAttention, "cudnn"), 1u) << choices.text();
-  expect_equal(there, attention_of(plain)(operands_of(plain, DType::kF32)), DType::kBF16, 8);
-}
-
-TEST_F(Cudnn, attention_backward) {
-  for (const AttentionCase& c : attention_cases()) {
-    for (const bool deterministic : {false, true}) {
-      SCOPED_TRACE(std::string(c.name) + (deterministic ? ", deterministic" : ""));
-      set_deterministic(deterministic);
-      expect_same_by_library(
-          "dot_product_attention_backward",
-          [&](const TensorList& x) {
-            const auto f = [&](const TensorList& in) { return TensorList{attention_of(c)(in)[0]}; };
-            const auto [y, pullback] = vjp(f, x);
-            return pullback({numbers(y[0].shape(), DType::kBF16, 0.23f).to(x[0].device())});
-          },
-          operands_of(c, DType::kBF16), 16);
-    }
-  }
-}
-
-TEST_F(Cudnn, attention_that_is_declined) {
-  const AttentionCase plain{"", {1, 4, 2, 8}, {1, 4, 2, 8}, {}, {}};
-  const auto masked = [](const TensorList& x) {
-    return TensorList{dot_product_attention(x[0], x[1], x[2], {}, x[3])};
-  };
-  TensorList x = operands_of(plain, DType::kBF16);
-  x.push_back(ones({1, 1, 4, 4}, DType::kBool));
-  expect_declined(masked, x, "a boolean mask");
-  x.pop_back();
-  expect_declined(attention_of(plain), operands_of(plain, DType::kF32), "highest precision");
-  expect_declined(attention_of(plain), operands_of(plain, DType::kF64), "dtype f64");
-  AttentionCase odd = plain;
-  odd.q = odd.k = {1, 4, 2, 12};
-  expect_declined(attention_of(odd), operands_of(odd, DType::kBF16), "multiple of 8");
 }
 
 /// As a launch list first, then as a graph of which library steps are parts.

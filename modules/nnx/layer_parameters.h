@@ -44,7 +44,7 @@ void drop_initialisers(Options& options) {
   const auto drop = []<class T>(T& field) {
     if constexpr (std::is_same_v<T, ParamInit> || std::is_same_v<T, Metadata>) field = T();
   };
-  std::apply([&](auto&... field) { (drop(field), ...); }, options.linnet_fields());
+  options.linnet_fields().apply([&](auto&... field) { (drop(field), ...); });
 }
 
 }  // namespace linnet::nnx

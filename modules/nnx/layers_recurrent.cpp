@@ -309,14 +309,14 @@ namespace {
 template <class Cell>
 void visit_gates(Cell& cell, Visitor& visitor) {
   auto fields = cell.linnet_fields();
-  visitor.enter(typeid(Cell), std::tuple_size_v<decltype(fields)>);
+  visitor.enter(typeid(Cell), fields.kCount);
   size_t index = 0;
   const auto visit_one = [&](auto& field) {
     const std::string_view name = field_name(Cell::linnet_field_names(), index++);
     visitor.child(name == "if" ? "if_" : name);
     tree::visit(field, visitor);
   };
-  std::apply([&](auto&... field) { (visit_one(field), ...); }, fields);
+  fields.apply([&](auto&... field) { (visit_one(field), ...); });
   visitor.leave();
 }
 

@@ -9,30 +9,32 @@
 
 #include <array>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
+#include <utility>
 
 /// Lists every member that holds tensors, variables, modules or configuration, in any order.
 /// A forgotten member that could hold a pointer is reported at first use; a derived class with
 /// members and no list of its own does not compile.
-#define LINNET_FIELDS(...)                                     \
-  auto linnet_fields() { return std::tie(__VA_ARGS__); }       \
-  auto linnet_fields() const { return std::tie(__VA_ARGS__); } \
-  void linnet_fields_owner() const {}                          \
+#define LINNET_FIELDS(...)                                                        \
+  auto linnet_fields() { return ::linnet::detail::FieldList(__VA_ARGS__); }       \
+  auto linnet_fields() const { return ::linnet::detail::FieldList(__VA_ARGS__); } \
+  void linnet_fields_owner() const {}                                             \
   static constexpr std::string_view linnet_field_names() { return #__VA_ARGS__; }
 
 /// The same in a class derived from `Base`, which has a list: these members, then the base's.
 ///
 ///   struct Gated : nnx::Linear { nnx::Param gate; LINNET_FIELDS_AND_BASE(nnx::Linear, gate) };
-#define LINNET_FIELDS_AND_BASE(Base, ...)                                                       \
-  auto linnet_fields() { return std::tuple_cat(std::tie(__VA_ARGS__), Base::linnet_fields()); } \
-  auto linnet_fields() const {                                                                  \
-    return std::tuple_cat(std::tie(__VA_ARGS__), Base::linnet_fields());                        \
-  }                                                                                             \
-  void linnet_fields_owner() const {}                                                           \
-  static constexpr std::string_view linnet_field_names() {                                      \
-    return ::linnet::detail::JoinedFieldNames<::linnet::detail::FieldText(#__VA_ARGS__),        \
-                                              Base>::value();                                   \
+#define LINNET_FIELDS_AND_BASE(Base, ...)                                                \
+  auto linnet_fields() {                                                                 \
+    return ::linnet::detail::FieldList(__VA_ARGS__) + Base::linnet_fields();             \
+  }                                                                                      \
+  auto linnet_fields() const {                                                           \
+    return ::linnet::detail::FieldList(__VA_ARGS__) + Base::linnet_fields();             \
+  }                                                                                      \
+  void linnet_fields_owner() const {}                                                    \
+  static constexpr std::string_view linnet_field_names() {                               \
+    return ::linnet::detail::JoinedFieldNames<::linnet::detail::FieldText(#__VA_ARGS__), \
+                                              Base>::value();                            \
   }
 
 #pragma GCC visibility push(default)
@@ -40,6 +42,30 @@
 namespace linnet {
 
 namespace detail {
+
+/// References to the members of an object. Every list is made by everybody who includes its class:
+/// a std::tuple of them was half of what compiling the umbrella header took.
+template <class... T>
+struct FieldList {
+  static constexpr size_t kCount = sizeof...(T);
+  void* at[kCount + 1];  // there may be none
+
+  explicit FieldList(T&... fields)
+      : at{(void*)__builtin_addressof(fields)...} {}  // NOLINT(readability/casting)
+  /// What `f` gives for all of them.
+  template <class F>
+  decltype(auto) apply(F&& f) const {
+    return [&]<size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
+      return f(*static_cast<T*>(at[I])...);
+    }(std::index_sequence_for<T...>());
+  }
+  template <class... U>
+  FieldList<T..., U...> operator+(const FieldList<U...>& others) const {
+    return apply([&](T&... own) {
+      return others.apply([&](U&... rest) { return FieldList<T..., U...>(own..., rest...); });
+    });
+  }
+};
 
 /// The text of a list of fields as a template argument.
 template <size_t N>

@@ -91,7 +91,7 @@ void add_leading(PerDimension<kLeading>& values, int64_t) {
 template <class T>
 void add_leading(T& value, int64_t size) {
   if constexpr (HasFields<T>) {
-    std::apply([size](auto&... field) { (add_leading(field, size), ...); }, value.linnet_fields());
+    value.linnet_fields().apply([size](auto&... field) { (add_leading(field, size), ...); });
   }
 }
 

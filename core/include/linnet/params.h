@@ -52,13 +52,11 @@ template <class T>
 void value_text(std::string& out, const T& value) {
   if constexpr (HasFields<T>) {
     size_t index = 0;
-    std::apply(
-        [&](const auto&... field) {
-          ((out += index ? ", " : "", out += field_name(T::linnet_field_names(), index++),
-            out += '=', value_text(out, field)),
-           ...);
-        },
-        value.linnet_fields());
+    value.linnet_fields().apply([&](const auto&... field) {
+      ((out += index ? ", " : "", out += field_name(T::linnet_field_names(), index++), out += '=',
+        value_text(out, field)),
+       ...);
+    });
   } else if constexpr (is_sequence<T>) {
     out += '[';
     bool first = true;
@@ -96,8 +94,8 @@ void value_text(std::string& out, const T& value) {
 template <class T>
 size_t value_hash(size_t seed, const T& value) {
   if constexpr (HasFields<T>) {
-    std::apply([&](const auto&... field) { ((seed = value_hash(seed, field)), ...); },
-               value.linnet_fields());
+    value.linnet_fields().apply(
+        [&](const auto&... field) { ((seed = value_hash(seed, field)), ...); });
     return seed;
   } else if constexpr (is_sequence<T> || std::is_same_v<T, std::string>) {
     seed = mix_hash(seed, value.size());
@@ -122,11 +120,10 @@ size_t value_hash(size_t seed, const T& value) {
 template <class T>
 bool value_equal(const T& a, const T& b) {
   if constexpr (HasFields<T>) {
-    return [&]<size_t... I>(std::index_sequence<I...>) {
-      [[maybe_unused]] const auto fa = a.linnet_fields();
-      [[maybe_unused]] const auto fb = b.linnet_fields();
-      return (value_equal(std::get<I>(fa), std::get<I>(fb)) && ...);
-    }(std::make_index_sequence<std::tuple_size_v<decltype(a.linnet_fields())>>{});
+    return a.linnet_fields().apply([&](const auto&... of_a) {
+      return b.linnet_fields().apply(
+          [&](const auto&... of_b) { return (value_equal(of_a, of_b) && ...); });
+    });
   } else if constexpr (is_sequence<T>) {
     if (a.size() != b.size()) return false;
     for (size_t i = 0; i < a.size(); ++i) {

@@ -48,13 +48,11 @@ void read_value(TextReader& in, T& value);
 template <class P>
 void read_fields(TextReader& in, P& params) {
   size_t index = 0;
-  std::apply(
-      [&](auto&... field) {
-        ((in.expect(index ? ", " : ""), in.expect(field_name(P::linnet_field_names(), index++)),
-          in.expect("="), read_value(in, field)),
-         ...);
-      },
-      params.linnet_fields());
+  params.linnet_fields().apply([&](auto&... field) {
+    ((in.expect(index ? ", " : ""), in.expect(field_name(P::linnet_field_names(), index++)),
+      in.expect("="), read_value(in, field)),
+     ...);
+  });
 }
 
 template <class T>

@@ -300,14 +300,12 @@ void name_child(Visitor& v, const Key& key) {
 template <class T>
 std::vector<FieldExtent> field_extents(T& object) {
   std::vector<FieldExtent> extents;
-  std::apply(
-      [&](auto&... field) {
-        (extents.push_back({static_cast<size_t>(reinterpret_cast<const char*>(&field) -
-                                                reinterpret_cast<const char*>(&object)),
-                            sizeof(field), alignof(std::remove_cvref_t<decltype(field)>)}),
-         ...);
-      },
-      object.linnet_fields());
+  object.linnet_fields().apply([&](auto&... field) {
+    (extents.push_back({static_cast<size_t>(reinterpret_cast<const char*>(&field) -
+                                            reinterpret_cast<const char*>(&object)),
+                        sizeof(field), alignof(std::remove_cvref_t<decltype(field)>)}),
+     ...);
+  });
   return extents;
 }
 
@@ -355,13 +353,11 @@ void visit(T& object, Visitor& v) {
                   "LINNET_FIELDS_AND_BASE(Base, members...)");
     detail::check_described(o);
     auto fields = o.linnet_fields();
-    v.enter(typeid(U), std::tuple_size_v<decltype(fields)>);
+    v.enter(typeid(U), fields.kCount);
     size_t index = 0;
-    std::apply(
-        [&](auto&... field) {
-          ((v.child(field_name(U::linnet_field_names(), index++)), visit(field, v)), ...);
-        },
-        fields);
+    fields.apply([&](auto&... field) {
+      ((v.child(field_name(U::linnet_field_names(), index++)), visit(field, v)), ...);
+    });
     v.leave();
   } else if constexpr (std::is_same_v<U, std::vector<bool>>) {
     std::string bits;

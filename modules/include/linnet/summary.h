@@ -68,17 +68,13 @@ template <class M>
 std::string heading(const M& module) {
   std::string settings;
   size_t index = 0;
-  std::apply(
-      [&](const auto&... field) {
-        const auto add = [&](const auto& value) {
-          const std::string_view name = field_name(M::linnet_field_names(), index++);
-          const std::string text = setting_text(value);
-          if (text.empty()) return;
-          settings += (settings.empty() ? "" : ", ") + std::string(name) + "=" + text;
-        };
-        (add(field), ...);
-      },
-      module.linnet_fields());
+  const auto add = [&](const auto& value) {
+    const std::string_view name = field_name(M::linnet_field_names(), index++);
+    const std::string text = setting_text(value);
+    if (text.empty()) return;
+    settings += (settings.empty() ? "" : ", ") + std::string(name) + "=" + text;
+  };
+  module.linnet_fields().apply([&](const auto&... field) { (add(field), ...); });
   return type_heading(typeid(M), settings);
 }
 

@@ -317,15 +317,12 @@ std::vector<ModuleField> fields_of(Module& module) {
       return true;
     }();
     (void)checked;
-    auto fields = object.linnet_fields();
     size_t index = 0;
-    std::apply(
-        [&](auto&... field) {
-          (out.push_back({std::string(field_name(M::linnet_field_names(), index++)), &field,
-                          [&field](tree::Visitor& visitor) { tree::visit(field, visitor); }}),
-           ...);
-        },
-        fields);
+    object.linnet_fields().apply([&](auto&... field) {
+      (out.push_back({std::string(field_name(M::linnet_field_names(), index++)), &field,
+                      [&field](tree::Visitor& visitor) { tree::visit(field, visitor); }}),
+       ...);
+    });
   } else {
     static_assert(sizeof(M) == sizeof(Module),
                   "this module has members: list them with LINNET_FIELDS(members...)");

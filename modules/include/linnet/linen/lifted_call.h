@@ -107,7 +107,7 @@ void for_each_scope(T& object, const F& f) {
   } else if constexpr ((is_vector<T> && !std::is_same_v<T, std::vector<bool>>) || is_array<T>) {
     for (auto& element : object) for_each_scope(element, f);
   } else if constexpr (HasFields<T>) {
-    std::apply([&](auto&... field) { (for_each_scope(field, f), ...); }, object.linnet_fields());
+    object.linnet_fields().apply([&](auto&... field) { (for_each_scope(field, f), ...); });
   }
 }
 

@@ -43,7 +43,7 @@ template <class T>
 bool has_unlisted_members(const T& object) {
   using Fields = decltype(object.linnet_fields());
   if constexpr (std::is_aggregate_v<T>) {
-    if (tree::detail::aggregate_arity<T>() > std::tuple_size_v<Fields>) return true;
+    if (tree::detail::aggregate_arity<T>() > Fields::kCount) return true;
   }
   static const bool unlisted = tree::unlisted_bytes(sizeof(T), alignof(T), std::is_polymorphic_v<T>,
                                                     tree::detail::field_extents(object))
@@ -86,7 +86,7 @@ void identify(ModuleIdentity& out, const T& object) {
   } else if constexpr (is_tuple<T>) {
     std::apply([&](const auto&... element) { (identify(out, element), ...); }, object);
   } else if constexpr (HasFields<T>) {
-    std::apply([&](const auto&... field) { (identify(out, field), ...); }, object.linnet_fields());
+    object.linnet_fields().apply([&](const auto&... field) { (identify(out, field), ...); });
     out.opaque |= has_unlisted_members(object);
   } else if constexpr (!std::is_pointer_v<T> && std::is_class_v<T> &&
                        std::has_unique_object_representations_v<T>) {

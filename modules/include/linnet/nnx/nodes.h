@@ -80,14 +80,12 @@ void push_key(NodeWalk& walk, const Key& key) {
 template <class T, class F>
 void walk_nodes(T& object, NodeWalk& walk, F& f);
 
-template <class Tuple, class F, class Name>
-void walk_members(Tuple members, NodeWalk& walk, F& f, const Name& name) {
+template <class Fields, class F, class Name>
+void walk_members(const Fields& members, NodeWalk& walk, F& f, const Name& name) {
   size_t index = 0;
-  std::apply(
-      [&](auto&... member) {
-        ((walk.push(name(index++)), walk_nodes(member, walk, f), walk.pop()), ...);
-      },
-      members);
+  members.apply([&](auto&... member) {
+    ((walk.push(name(index++)), walk_nodes(member, walk, f), walk.pop()), ...);
+  });
 }
 
 /// Calls f(path, node) for modules, variants, and members that may or may not hold a variable

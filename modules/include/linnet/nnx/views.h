@@ -84,7 +84,7 @@ void assign_attributes(M& module, Attributes& attributes, bool flags_only) {
       if (!flags_only || std::is_same_v<Field, bool>) attributes.assign(name, field);
     }
   };
-  std::apply([&](auto&... field) { (assign(field), ...); }, module.linnet_fields());
+  module.linnet_fields().apply([&](auto&... field) { (assign(field), ...); });
 }
 
 template <class M, class F>

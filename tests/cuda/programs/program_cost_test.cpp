@@ -75,7 +75,7 @@ TEST_F(ProgramCosts, generating_a_token) {
   options.heads = 2;
   options.layers = 2;
   const ProgramCost cost = cost_of_decoding(options);
-  expect_counts(cost, 54, 17, 0.3194e6);
+  expect_counts(cost, 50, 15, 0.32905e6);
   // Caches are written in place.
   for (const WorkCost& each : cost.work) EXPECT_NE(each.kind, WorkCost::Kind::kCopy);
 }

@@ -5,7 +5,7 @@
 #include "kernels/cpu/attention/attention.h"
 #include "kernels/cuda/attention/attention_args.h"
 #include "kernels/cuda/copy/layout.h"
-#include "kernels/cuda/launch/function.h"
+#include "kernels/cuda/launch/typed_kernel.h"
 #include "kernels/cuda/random/random_args.h"
 #include "kernels/cuda/random/threshold.h"
 
@@ -14,10 +14,6 @@ namespace {
 
 constexpr size_t kNowhere = ScoresOperands::kNowhere;
 
-struct TypedKernel {
-  Function function;
-  DType dtype;
-};
 #define RESULT(name, dtype, T, Result) {Function(#name, kAttentionThreads), DType::dtype},
 #define TYPED(name, dtype, T) {Function(#name, kAttentionThreads), DType::dtype},
 #define RANDOM(name, dtype, T) {Function(#name, kRandomThreads), DType::dtype},
@@ -29,10 +25,6 @@ const TypedKernel kFactors[] = {LINNET_DROPOUT_FACTORS_KERNELS(RANDOM)};
 #undef TYPED
 #undef RANDOM
 const Function kVisibleRows("attention_visible_rows", kAttentionThreads);
-
-const Function& function_for(std::span<const TypedKernel> kernels, DType dtype) {
-  return std::ranges::find(kernels, dtype, &TypedKernel::dtype)->function;
-}
 
 /// Zero along dimensions of size one.
 std::array<int64_t, 4> repeated_strides(const OperandView& x) {

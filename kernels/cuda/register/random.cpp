@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/random/sampler_range.h"
-#include "kernels/cuda/launch/function.h"
+#include "kernels/cuda/launch/typed_kernel.h"
 #include "kernels/cuda/random/random_args.h"
 #include "kernels/cuda/random/threshold.h"
 #include "kernels/cuda/register/device_kernel.h"
@@ -15,10 +15,6 @@
 namespace linnet::cuda {
 namespace {
 
-struct TypedKernel {
-  Function function;
-  DType dtype;
-};
 struct SizedKernel {
   Function function;
   size_t bytes;
@@ -33,10 +29,6 @@ const TypedKernel kDropout[] = {LINNET_DROPOUT_KERNELS(TYPED)};
 #undef SIZED
 #undef TYPED
 const Function kFoldIn("random_fold_in", kRandomThreads);
-
-const Function& function_for(std::span<const TypedKernel> kernels, DType dtype) {
-  return std::ranges::find(kernels, dtype, &TypedKernel::dtype)->function;
-}
 
 constexpr int64_t kPerBlock = int64_t{kRandomThreads} * kRandomPerThread;
 

@@ -6,7 +6,7 @@
 #include "linnet/bridge/compare.h"
 #include "linnet/io/msgpack.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::checkpoint_test {
 namespace {
 
 using linen::Variables;
@@ -145,4 +145,4 @@ TEST_F(BridgeCheckpoint, StateDictsOfEitherApi) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::checkpoint_test

@@ -4,7 +4,7 @@
 #include "bridge/bridge_modules.h"
 #include "linnet/bridge/compare.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::compare_test {
 namespace {
 
 using bridge::Comparison;
@@ -142,4 +142,4 @@ TEST(BridgeCompare, WrappedModelsHaveTheVariablesOfPlainOnes) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::compare_test

@@ -3,7 +3,7 @@
 #include "linnet/linen/partitioning.h"
 #include "linnet/nnx/partitioning.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::convert_test {
 namespace {
 
 using bridge::AttributeTree;
@@ -288,4 +288,4 @@ TEST(BridgeTree, AssignmentKeepsIdentityAndCopiesAreIndependent) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::convert_test

@@ -2,7 +2,7 @@
 #include "bridge/bridge_modules.h"
 #include "ops/golden_file.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::golden_test {
 namespace {
 
 using bridge::to_linen;
@@ -187,4 +187,4 @@ TEST(BridgeGolden, GradientsThroughBothWrappers) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::golden_test

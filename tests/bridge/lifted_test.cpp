@@ -4,7 +4,7 @@
 #include "linnet/linen/transforms.h"
 #include "ops/golden_file.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::lifted_test {
 namespace {
 
 using bridge::to_linen;
@@ -172,4 +172,4 @@ TEST(BridgeLifted, B_045_transformed_functional_modules_as_objects) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::lifted_test

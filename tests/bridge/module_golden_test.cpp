@@ -6,7 +6,7 @@
 #include "linnet/linen/partitioning.h"
 #include "ops/golden_file.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::module_golden_test {
 namespace {
 
 using linen::Variables;
@@ -147,4 +147,4 @@ TEST(BridgeModuleGolden, B_146_B_147_B_191_annotations) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::module_golden_test

@@ -3,7 +3,7 @@
 #include "linnet/bridge/interop.h"
 #include "linnet/linen/errors.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::module_test {
 namespace {
 
 using linen::Variables;
@@ -526,4 +526,4 @@ TEST(BridgeModule, wrappers_inside_object_layers_make_their_variables) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::module_test

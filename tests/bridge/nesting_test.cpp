@@ -2,7 +2,7 @@
 #include "bridge/bridge_modules.h"
 #include "linnet/linen/partitioning.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::nesting_test {
 namespace {
 
 using bridge::to_linen;
@@ -304,4 +304,4 @@ TEST(BridgeFunctional, B_156_B_157_B_158_B_159) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::nesting_test

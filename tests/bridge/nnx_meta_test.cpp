@@ -2,7 +2,7 @@
 #include "bridge/bridge_modules.h"
 #include "linnet/linen/partitioning.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::nnx_meta_test {
 namespace {
 
 using bridge::NNXMeta;
@@ -241,4 +241,4 @@ TEST(BridgeMeta, B_146_B_147_WithPartitioning) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::nnx_meta_test

@@ -3,7 +3,7 @@
 #include "bridge/bridge_modules.h"
 #include "linnet/jit.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::nnx_transforms_test {
 namespace {
 
 using bridge::ToNNX;
@@ -139,4 +139,4 @@ TEST(BridgeNnxTransforms, wrapped_modules_in_loops_branches_and_remat) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::nnx_transforms_test

@@ -4,7 +4,7 @@
 #include "linnet/linen/transforms.h"
 #include "linnet/nnx/partitioning.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::partitioning_test {
 namespace {
 
 using linen::Variables;
@@ -113,4 +113,4 @@ TEST(BridgePartitioning, S_214_law_objects_as_functional_models) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::partitioning_test

@@ -2,7 +2,7 @@
 #include "bridge/random_trees.h"
 #include "linnet/bridge/compare.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::random_trees_test {
 namespace {
 
 using bridge::Comparison;
@@ -206,4 +206,4 @@ TEST(RandomTreesThemselves, mix_all_layers_and_both_apis) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::random_trees_test

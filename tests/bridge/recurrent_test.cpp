@@ -2,7 +2,7 @@
 #include "bridge/bridge_modules.h"
 #include "modules/recurrent_support.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::recurrent_test {
 namespace {
 
 using bridge::to_linen;
@@ -77,4 +77,4 @@ TEST(BridgeRecurrent, B_097_N_139_ObjectLayerAsFunction) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::recurrent_test

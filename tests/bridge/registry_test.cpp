@@ -1,7 +1,7 @@
 // Collection names and variable types (inventory sections 2 and 13).
 #include "bridge/bridge_modules.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::registry_test {
 namespace {
 
 struct Unregistered : nnx::VariableOf<Unregistered> {
@@ -82,4 +82,4 @@ TEST(BridgeRegistry, B_012_MostDerivedFirstAndStable) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::registry_test

@@ -4,7 +4,7 @@
 #include "bridge/bridge_modules.h"
 #include "linnet/linen/partitioning.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::to_linen_test {
 namespace {
 
 using bridge::to_linen;
@@ -556,4 +556,4 @@ TEST(BridgeToLinen, B_081_B_083_SkipRngAndNameAreOptions) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::to_linen_test

@@ -2,7 +2,7 @@
 #include "bridge/bridge_modules.h"
 #include "linnet/linen/partitioning.h"
 
-namespace linnet::bridge_tests {
+namespace linnet::bridge_tests::to_nnx_test {
 namespace {
 
 using bridge::ToNNX;
@@ -509,4 +509,4 @@ TEST(BridgeToNNX, B_067_MethodsAreFunctionsOfTheirArguments) {
 }
 
 }  // namespace
-}  // namespace linnet::bridge_tests
+}  // namespace linnet::bridge_tests::to_nnx_test

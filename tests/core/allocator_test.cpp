@@ -7,7 +7,7 @@
 #include "core/tensor/tensor_impl.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::allocator_test {
 namespace {
 
 using test::Box;
@@ -391,4 +391,4 @@ TEST(AllocationFailure, R_041_the_first_call_of_a_jitted_step) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::allocator_test

@@ -9,7 +9,7 @@
 #include "linnet/debug.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::callback_test {
 namespace {
 
 using Lines = std::vector<std::string>;
@@ -307,4 +307,4 @@ TEST(Callback, J_092_errors) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::callback_test

@@ -3,7 +3,7 @@
 #include "tests/core/core_support.h"
 #include "tests/core/graph_support.h"
 
-namespace linnet {
+namespace linnet::checkpoint_policy_test {
 namespace {
 
 namespace policies = checkpoint_policies;
@@ -318,4 +318,4 @@ TEST(CheckpointPolicy, names_change_nothing) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::checkpoint_policy_test

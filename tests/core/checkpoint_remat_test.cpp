@@ -1,7 +1,7 @@
 // checkpoint: the same numbers with less memory (J-086).
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::checkpoint_remat_test {
 namespace {
 
 using test::values;
@@ -139,4 +139,4 @@ TEST(Checkpoint, undefined_leaves_are_named) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::checkpoint_remat_test

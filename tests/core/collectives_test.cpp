@@ -3,7 +3,7 @@
 
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::collectives_test {
 namespace {
 
 using test::expect_error;
@@ -588,4 +588,4 @@ TEST(Collectives, parameters_have_texts) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::collectives_test

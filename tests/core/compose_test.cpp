@@ -9,7 +9,7 @@
 #include "linnet/core.h"
 #include "linnet/error.h"
 
-namespace linnet {
+namespace linnet::compose_test {
 namespace {
 
 using Function = std::function<Tensor(const Tensor&)>;
@@ -256,4 +256,4 @@ TEST(Compose, J_083_jit_traces_once_per_type) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::compose_test

@@ -5,7 +5,7 @@
 
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::control_flow_test {
 namespace {
 
 using Function = std::function<Tensor(const Tensor& w, const Tensor& xs)>;
@@ -350,4 +350,4 @@ INSTANTIATE_TEST_SUITE_P(All, ControlFlow,
                          });
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::control_flow_test

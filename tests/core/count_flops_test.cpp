@@ -6,7 +6,7 @@
 #include "linnet/control_flow.h"
 #include "linnet/core.h"
 
-namespace linnet {
+namespace linnet::count_flops_test {
 namespace {
 
 Tensor type(const Shape& shape) { return abstract({DType::kF32, shape}); }
@@ -62,4 +62,4 @@ TEST(Cost, of_derivatives) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::count_flops_test

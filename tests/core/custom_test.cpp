@@ -2,7 +2,7 @@
 // checked.
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::custom_test {
 namespace {
 
 using test::expect_error;
@@ -270,4 +270,4 @@ TEST(CustomJvp, E_19_R_010_wrong_rules_are_named) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::custom_test

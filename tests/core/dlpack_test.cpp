@@ -6,7 +6,7 @@
 #include "linnet/core.h"
 #include "linnet/error.h"
 
-namespace linnet {
+namespace linnet::dlpack_test {
 namespace {
 
 // As in dlpack.h, version 1.1.
@@ -166,4 +166,4 @@ TEST(Dlpack, tensors_are_given_with_their_strides_and_come_back) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::dlpack_test

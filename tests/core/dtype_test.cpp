@@ -5,7 +5,7 @@
 #include "linnet/visit_dtype.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::dtype_test {
 namespace {
 
 using test::expect_error;
@@ -180,4 +180,4 @@ TEST(DType, J_002_weak_operands_give_way_within_their_category) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::dtype_test

@@ -9,7 +9,7 @@
 #include "linnet/error.h"
 #include "linnet/ops.h"
 
-namespace linnet {
+namespace linnet::eager_memory_test {
 namespace {
 
 struct Block {
@@ -139,4 +139,4 @@ TEST(EagerEvaluation, kernels_chosen_before_follow_shapes_strides_and_parameters
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::eager_memory_test

@@ -4,7 +4,7 @@
 
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::errors_test {
 namespace {
 
 using test::expect_error;
@@ -259,4 +259,4 @@ TEST(Errors, messages_are_for_people) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::errors_test

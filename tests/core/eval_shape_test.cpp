@@ -2,7 +2,7 @@
 #include "linnet/random.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::eval_shape_test {
 namespace {
 
 using test::expect_error;
@@ -90,4 +90,4 @@ TEST(EvalShape, nests_in_other_transformations) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::eval_shape_test

@@ -8,7 +8,7 @@
 #include "linnet/kernel.h"
 #include "linnet/parallel.h"
 
-namespace linnet {
+namespace linnet::executor_test {
 namespace {
 
 /// Refuses every request from the `allowed`-th on.
@@ -434,4 +434,4 @@ TEST(Executor, scratch_of_kernels_is_in_the_plan) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::executor_test

@@ -5,7 +5,7 @@
 #include "core/graph/rewrite.h"
 #include "linnet/error.h"
 
-namespace linnet {
+namespace linnet::graph_test {
 namespace {
 
 Graph small_graph() {
@@ -125,4 +125,4 @@ TEST(Graph, custom_rules_and_clusters_hold_graphs_too) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::graph_test

@@ -1,7 +1,7 @@
 // jit: the programs it keeps.
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::jit_cache_test {
 namespace {
 
 using test::floats;
@@ -52,4 +52,4 @@ TEST(Jit, R_059_the_size_of_the_cache_is_an_option_and_it_can_be_emptied) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::jit_cache_test

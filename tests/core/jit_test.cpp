@@ -5,7 +5,7 @@
 
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::jit_test {
 namespace {
 
 using test::Box;
@@ -590,4 +590,4 @@ TEST(Jit, long_loops_keep_memory_constant) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::jit_test

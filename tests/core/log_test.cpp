@@ -3,7 +3,7 @@
 #include "linnet/log.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::log_test {
 namespace {
 
 /// Collects lines while it lives.
@@ -150,4 +150,4 @@ TEST(Log, a_sink_may_compute_and_replace_itself) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::log_test

@@ -8,7 +8,7 @@
 #include "support/fake_device.h"
 #include "tests/core/core_support.h"
 
-namespace linnet::testing {
+namespace linnet::testing::loops_on_device_test {
 namespace {
 
 /// From a vector f32[5] to any tensor. What it makes is made on the default device.
@@ -240,4 +240,4 @@ TEST(LoopsOnDevice, carried_state_is_updated_there) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::loops_on_device_test

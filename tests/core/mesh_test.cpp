@@ -8,7 +8,7 @@
 #include "tests/core/sharding_support.h"
 #include "tests/support/fake_device.h"
 
-namespace linnet {
+namespace linnet::mesh_test {
 namespace {
 
 using test::expect_facts;
@@ -259,4 +259,4 @@ TEST(Mesh, S_025_each_thread_has_its_own) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::mesh_test

@@ -5,7 +5,7 @@
 #include "linnet/params.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::params_test {
 namespace {
 
 enum class Mode : uint8_t { kFirst, kSecond };
@@ -95,4 +95,4 @@ TEST(Params, field_names_lose_blanks_and_underscores) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::params_test

@@ -6,7 +6,7 @@
 #include "linnet/ops.h"
 #include "linnet/transforms.h"
 
-namespace linnet {
+namespace linnet::partial_test {
 namespace {
 
 struct Affine {
@@ -47,4 +47,4 @@ TEST(Partial, J_076_pullbacks_are_callables_that_hold_residuals) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::partial_test

@@ -5,7 +5,7 @@
 
 #include "tests/core/sharding_support.h"
 
-namespace linnet {
+namespace linnet::partition_spec_test {
 namespace {
 
 using test::expect_facts;
@@ -205,4 +205,4 @@ TEST(PartitionSpec, S_041_S_042_types_of_axes) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::partition_spec_test

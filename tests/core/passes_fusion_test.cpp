@@ -7,7 +7,7 @@
 #include "core/passes/fuse_reductions.h"
 #include "linnet/machine_code.h"
 
-namespace linnet {
+namespace linnet::passes_fusion_test {
 namespace {
 
 Graph fused(Graph graph) {
@@ -495,4 +495,4 @@ TEST(Fusion, clusters_do_not_wait_for_each_other) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::passes_fusion_test

@@ -7,7 +7,7 @@
 #include "core/ops/convert.h"
 #include "linnet/error.h"
 
-namespace linnet {
+namespace linnet::passes_rules_test {
 namespace {
 
 struct RuleCase {
@@ -225,4 +225,4 @@ TEST(Rules, weak_types_are_not_lost) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::passes_rules_test

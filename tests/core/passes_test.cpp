@@ -3,7 +3,7 @@
 
 #include "linnet/error.h"
 
-namespace linnet {
+namespace linnet::passes_test {
 namespace {
 
 TEST(Passes, dead_code_is_removed_and_values_are_renumbered) {
@@ -126,4 +126,4 @@ TEST(Passes, nodes_of_a_decomposition_keep_the_module_path) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::passes_test

@@ -7,7 +7,7 @@
 #include "linnet/ops.h"
 #include "linnet/transforms.h"
 
-namespace linnet {
+namespace linnet::primitive_test {
 namespace {
 
 TypeList same_type(const NoParams&, Inputs x) { return {x[0].type()}; }
@@ -131,4 +131,4 @@ TEST(PrimitiveDescription, parameters_say_what_a_dimension_in_front_does_to_them
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::primitive_test

@@ -11,7 +11,7 @@
 #include "linnet/module_path.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::profile_test {
 namespace {
 
 std::string trace_path() { return ::testing::TempDir() + "linnet_profile_test.json"; }
@@ -228,4 +228,4 @@ TEST(Profile, memory_by_module) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::profile_test

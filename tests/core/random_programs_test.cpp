@@ -8,7 +8,7 @@
 #include "support/fake_device.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::random_programs_test {
 namespace {
 
 constexpr int64_t kSize = 3;
@@ -253,4 +253,4 @@ constexpr uint32_t kBatches = 20;
 INSTANTIATE_TEST_SUITE_P(Thousand, RandomPrograms, ::testing::Range(uint32_t{0}, kBatches));
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::random_programs_test

@@ -4,7 +4,7 @@
 #include "linnet/core.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::scan_test {
 namespace {
 
 Tensor iota(int64_t rows, int64_t columns) {
@@ -362,4 +362,4 @@ TEST(AssociativeScan, J_091_reverse_axis_and_odd_lengths) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::scan_test

@@ -7,7 +7,7 @@
 #include "linnet/core.h"
 #include "support/fake_device.h"
 
-namespace linnet::testing {
+namespace linnet::testing::second_device_test {
 namespace {
 
 using Floats = std::vector<float>;
@@ -348,4 +348,4 @@ TEST(SecondDevice, addresses_are_a_base_and_an_offset) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::second_device_test

@@ -7,7 +7,7 @@
 #include "linnet/sharding.h"
 #include "tests/core/sharding_support.h"
 
-namespace linnet {
+namespace linnet::shard_map_test {
 namespace {
 
 using test::expect_facts;
@@ -324,4 +324,4 @@ TEST(ShardMap, S_237_S_239_S_264_collectives_that_fit_nothing) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::shard_map_test

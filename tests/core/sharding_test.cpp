@@ -10,7 +10,7 @@
 #include "tests/core/sharding_support.h"
 #include "tests/support/fake_device.h"
 
-namespace linnet {
+namespace linnet::sharding_test {
 namespace {
 
 using test::expect_facts;
@@ -329,4 +329,4 @@ TEST(Shards, S_059_an_array_has_a_global_shape_and_pieces) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::sharding_test

@@ -4,7 +4,7 @@
 
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::spellings_test {
 namespace {
 
 using test::floats;
@@ -104,4 +104,4 @@ TEST(Spellings, a_type_is_one_of_the_default_device) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::spellings_test

@@ -5,7 +5,7 @@
 #include "linnet/state.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::state_test {
 namespace {
 
 using test::Box;
@@ -503,4 +503,4 @@ TEST(State, scopes_lift_on_first_touch_and_lower_what_was_written) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::state_test

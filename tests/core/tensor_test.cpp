@@ -4,7 +4,7 @@
 
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::tensor_test {
 namespace {
 
 using test::expect_error;
@@ -337,4 +337,4 @@ TEST(Tensor, text_of_types_and_devices) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::tensor_test

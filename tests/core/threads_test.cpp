@@ -8,7 +8,7 @@
 #include "linnet/random.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::threads_test {
 namespace {
 
 using test::Box;
@@ -223,4 +223,4 @@ TEST(Threads, R_055_jitted_functions_that_call_each_other) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::threads_test

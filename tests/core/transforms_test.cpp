@@ -2,7 +2,7 @@
 #include "core/trace/rules.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::transforms_test {
 namespace {
 
 using test::expect_error;
@@ -353,4 +353,4 @@ TEST(Jacobian, J_079_tenth_derivative) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::transforms_test

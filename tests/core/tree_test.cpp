@@ -10,7 +10,7 @@
 #include "linnet/tree.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::tree_test {
 namespace {
 
 using test::Box;
@@ -425,4 +425,4 @@ TEST(Tree, aggregates_of_every_size_are_trees) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::tree_test

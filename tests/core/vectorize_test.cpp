@@ -6,7 +6,7 @@
 #include "linnet/jit.h"
 #include "linnet/ops.h"
 
-namespace linnet {
+namespace linnet::vectorize_test {
 namespace {
 
 TEST(Vectorize, J_016_leading_axes_broadcast) {
@@ -57,4 +57,4 @@ TEST(Vectorize, J_016_along_an_axis) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::vectorize_test

@@ -1,7 +1,7 @@
 // vmap: axes, sizes, trees, and its errors.
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::vmap_test {
 namespace {
 
 using test::expect_error;
@@ -151,4 +151,4 @@ TEST(Vmap, captured_tensors_are_shared_by_the_batch) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::vmap_test

@@ -8,7 +8,7 @@
 #include "linnet/jit.h"
 #include "linnet/transforms.h"
 
-namespace linnet::data {
+namespace linnet::data::augment_test {
 namespace {
 
 constexpr int64_t kBatch = 5, kHeight = 4, kWidth = 6;
@@ -169,4 +169,4 @@ TEST(Augment, what_does_not_fit_is_refused_with_its_type) {
 }
 
 }  // namespace
-}  // namespace linnet::data
+}  // namespace linnet::data::augment_test

@@ -7,7 +7,7 @@
 #include "linnet/error.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet::data {
+namespace linnet::data::csv_test {
 namespace {
 
 using testing::expect_error;
@@ -83,4 +83,4 @@ TEST(Csv, errors_carry_path_line_and_column) {
 }
 
 }  // namespace
-}  // namespace linnet::data
+}  // namespace linnet::data::csv_test

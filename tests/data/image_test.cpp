@@ -9,7 +9,7 @@
 #include "linnet/error.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet::data {
+namespace linnet::data::image_test {
 namespace {
 
 using testing::expect_error;
@@ -152,4 +152,4 @@ TEST(ImageFolder, classes_sizes_and_errors) {
 }
 
 }  // namespace
-}  // namespace linnet::data
+}  // namespace linnet::data::image_test

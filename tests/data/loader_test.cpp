@@ -14,7 +14,7 @@
 #include "linnet/io/npz.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet::data {
+namespace linnet::data::loader_test {
 namespace {
 
 struct Example {
@@ -247,4 +247,4 @@ TEST(Loader, every_batch_has_a_key_of_its_own) {
 }
 
 }  // namespace
-}  // namespace linnet::data
+}  // namespace linnet::data::loader_test

@@ -7,7 +7,7 @@
 #include "linnet/io/json.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet::data {
+namespace linnet::data::tokenizer_test {
 namespace {
 
 using testing::expect_error;
@@ -136,4 +136,4 @@ TEST(Text, files_lines_and_windows) {
 }
 
 }  // namespace
-}  // namespace linnet::data
+}  // namespace linnet::data::tokenizer_test

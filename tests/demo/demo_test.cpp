@@ -14,7 +14,7 @@
 #include "linnet/io/json.h"
 #include "linnet/io/safetensors.h"
 
-namespace linnet {
+namespace linnet::demo_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -319,4 +319,4 @@ TEST_F(Demo, seed_decides_the_result) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::demo_test

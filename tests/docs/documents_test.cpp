@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <set>
 
-namespace linnet::docs {
+namespace linnet::docs::documents_test {
 namespace {
 
 TEST(Documents, code_blocks_are_compiled_or_quoted) {
@@ -74,4 +74,4 @@ TEST(Documents, links_lead_to_files) {
 }
 
 }  // namespace
-}  // namespace linnet::docs
+}  // namespace linnet::docs::documents_test

@@ -8,7 +8,7 @@
 
 #include "tests/docs/documents.h"
 
-namespace linnet::docs {
+namespace linnet::docs::flax_names_test {
 namespace {
 
 const std::string kPage = "docs/flax_pytorch_linnet.md";
@@ -116,4 +116,4 @@ TEST(FlaxNames, what_is_written_instead_is_declared) {
 }
 
 }  // namespace
-}  // namespace linnet::docs
+}  // namespace linnet::docs::flax_names_test

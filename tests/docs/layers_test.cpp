@@ -5,7 +5,7 @@
 #include "tests/docs/documents.h"
 #include "tests/docs/layers_page.h"
 
-namespace linnet::docs {
+namespace linnet::docs::layers_test {
 namespace {
 
 TEST(Layers, the_page_of_layers_is_what_the_headers_say) {
@@ -23,4 +23,4 @@ TEST(Layers, the_page_of_layers_is_what_the_headers_say) {
 }
 
 }  // namespace
-}  // namespace linnet::docs
+}  // namespace linnet::docs::layers_test

@@ -13,7 +13,7 @@
 #include "linnet/linnet.h"
 #include "tests/failures/allocation_hook.h"
 
-namespace linnet {
+namespace linnet::allocation_failure_test {
 namespace {
 
 using testing::FailingAllocations;
@@ -387,4 +387,4 @@ TEST(AllocationFailure, R_041_text_and_error_texts) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::allocation_failure_test

@@ -4,7 +4,7 @@
 #include "linnet/core.h"
 #include "tests/failures/allocation_hook.h"
 
-namespace linnet {
+namespace linnet::loop_memory_test {
 namespace {
 
 using testing::CountedAllocations;
@@ -100,4 +100,4 @@ TEST(LoopMemory, the_gradient_keeps_what_the_derivative_of_the_body_reads) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::loop_memory_test

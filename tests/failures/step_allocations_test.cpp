@@ -10,7 +10,7 @@
 #include "linnet/core.h"
 #include "tests/failures/allocation_hook.h"
 
-namespace linnet {
+namespace linnet::step_allocations_test {
 namespace {
 
 struct Parameters {
@@ -107,4 +107,4 @@ TEST(StepAllocations, leaves_that_are_one_and_the_same) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::step_allocations_test

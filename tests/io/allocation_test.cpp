@@ -13,7 +13,7 @@
 #include "tests/io/faulty_file_system.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::allocation_test {
 namespace {
 
 using testing::CountedAllocations;
@@ -152,4 +152,4 @@ TEST(FileAllocations, R_038_no_file_makes_its_reader_ask_for_much_more_than_it_h
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::allocation_test

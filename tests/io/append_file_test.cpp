@@ -6,7 +6,7 @@
 #include "faulty_file_system.h"
 #include "io_test_utils.h"
 
-namespace linnet {
+namespace linnet::append_file_test {
 namespace {
 
 using testing::FaultyFileSystem;
@@ -55,4 +55,4 @@ TEST_F(AppendFiles, failures_name_the_file_and_the_reason) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::append_file_test

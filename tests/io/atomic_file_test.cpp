@@ -12,7 +12,7 @@
 #include "tests/io/faulty_file_system.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::atomic_file_test {
 namespace {
 
 using testing::expect_error;
@@ -226,4 +226,4 @@ TEST(FileSource, RefusesWhatIsNotARegularFile) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::atomic_file_test

@@ -21,7 +21,7 @@
 
 extern char** environ;
 
-namespace linnet {
+namespace linnet::checkpoint_crash_test {
 namespace {
 
 using testing::ModelFileSystem;
@@ -203,4 +203,4 @@ TEST(CheckpointCrash, R_047_killing_two_writers_loses_nothing) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::checkpoint_crash_test

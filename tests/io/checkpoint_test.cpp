@@ -21,7 +21,7 @@
 #include "tests/io/io_test_utils.h"
 #include "tests/io/model_file_system.h"
 
-namespace linnet {
+namespace linnet::checkpoint_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -520,4 +520,4 @@ TEST(Safetensors, a_file_that_shrinks_is_an_error) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::checkpoint_test

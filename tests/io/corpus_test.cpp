@@ -1,7 +1,7 @@
 #include "tests/fuzz/entry_points.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::corpus_test {
 namespace {
 
 class Corpus : public ::testing::TestWithParam<fuzz::Target> {};
@@ -22,4 +22,4 @@ INSTANTIATE_TEST_SUITE_P(Parsers, Corpus, ::testing::ValuesIn(fuzz::kTargets),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::corpus_test

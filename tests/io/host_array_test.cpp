@@ -2,7 +2,7 @@
 
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::host_array_test {
 namespace {
 
 using testing::expect_error;
@@ -50,4 +50,4 @@ TEST(HostArray, CheckedByteSizeFindsEveryOverflow) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::host_array_test

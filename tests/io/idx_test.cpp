@@ -5,7 +5,7 @@
 #include "linnet/data/fashion_mnist.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::idx_test {
 namespace {
 
 using testing::bytes_of;
@@ -190,4 +190,4 @@ TEST(FashionMnist, ThePublishedSetHasItsKnownSizesAndFirstLabels) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::idx_test

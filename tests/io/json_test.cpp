@@ -7,7 +7,7 @@
 #include "tests/io/comma_locale.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::json_test {
 namespace {
 
 using testing::expect_error;
@@ -174,4 +174,4 @@ TEST(Json, FilesAreWrittenReadAndLimited) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::json_test

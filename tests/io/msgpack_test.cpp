@@ -10,7 +10,7 @@
 #include "linnet/core.h"
 #include "linnet/io/checkpoints.h"
 
-namespace linnet {
+namespace linnet::msgpack_test {
 namespace {
 
 std::vector<std::byte> from_hex(const std::string& text) {
@@ -272,4 +272,4 @@ TEST_F(Checkpoints, L_172_a_file_is_there_whole_or_not_at_all) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::msgpack_test

@@ -4,7 +4,7 @@
 
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::npy_test {
 namespace {
 
 using testing::bytes_of;
@@ -205,4 +205,4 @@ TEST(Npy, ReadsFilesOfNumPy) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::npy_test

@@ -2,7 +2,7 @@
 
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::npz_test {
 namespace {
 
 using testing::bytes_of;
@@ -97,4 +97,4 @@ TEST(Npz, R_040_truncations_and_flipped_bits_give_an_error_or_equal_values) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::npz_test

@@ -9,7 +9,7 @@
 #include "tests/io/faulty_file_system.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::round_trip_test {
 namespace {
 
 HostArray random_array(std::mt19937& random) {
@@ -58,4 +58,4 @@ TEST(RoundTrip, R_039_safetensors) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::round_trip_test

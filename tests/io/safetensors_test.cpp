@@ -6,7 +6,7 @@
 
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::safetensors_test {
 namespace {
 
 using testing::bytes_of;
@@ -320,4 +320,4 @@ TEST(Safetensors, ReadsAFileOfTheReferenceImplementation) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::safetensors_test

@@ -14,7 +14,7 @@
 #include "tests/io/io_test_utils.h"
 #include "tests/io/model_file_system.h"
 
-namespace linnet {
+namespace linnet::tree_file_test {
 namespace {
 
 using testing::expect_error;
@@ -243,4 +243,4 @@ TEST(AsyncCheckpointer, errors_come_with_the_next_call_once) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::tree_file_test

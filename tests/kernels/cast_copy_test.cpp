@@ -11,7 +11,7 @@
 #include "linnet/visit_dtype.h"
 #include "tests/kernels/strided_test_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::cast_copy_test {
 namespace {
 
 template <class From, class To>
@@ -185,4 +185,4 @@ TEST(Fill, AllTypes) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::cast_copy_test

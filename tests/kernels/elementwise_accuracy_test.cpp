@@ -13,7 +13,7 @@
 #include "kernels/cpu/elementwise/loop_table.h"
 #include "kernels/scalar/host.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::elementwise_accuracy_test {
 namespace {
 
 using Real = long double;
@@ -483,4 +483,4 @@ TEST(ElementwiseAccuracy, HostFunctionsAgree) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::elementwise_accuracy_test

@@ -16,7 +16,7 @@
 #include "linnet/shape.h"
 #include "tests/kernels/strided_test_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::elementwise_test {
 namespace {
 
 /// Runs a function over dense vectors.
@@ -494,4 +494,4 @@ TEST_F(Threads, ConcurrentCallers) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::elementwise_test

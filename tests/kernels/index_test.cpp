@@ -11,7 +11,7 @@
 #include "linnet/shape.h"
 #include "tests/kernels/kernel_test_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::index_test {
 namespace {
 
 // The functions with workspaces of their own.
@@ -305,4 +305,4 @@ TEST(Scatter, ScalarsIntoAHistogram) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::index_test

@@ -17,7 +17,7 @@
 
 extern char** environ;
 
-namespace linnet {
+namespace linnet::instruction_set_test {
 namespace {
 
 constexpr const char* kResults = "LINNET_TEST_INSTRUCTION_SET_RESULTS";
@@ -123,4 +123,4 @@ TEST(InstructionSet, R_033_wrong_names_and_late_calls_are_errors) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::instruction_set_test

@@ -15,7 +15,7 @@
 #include "linnet/parallel.h"
 #include "tests/kernels/tile_program_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::interpreter_test {
 namespace {
 
 /// The values of all registers, by one call of elementwise() or cast() per instruction.
@@ -308,4 +308,4 @@ TEST(Interpreter, KernelIsOneClassWhateverIsIncludedBefore) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::interpreter_test

@@ -26,7 +26,7 @@
 #include "linnet/parallel.h"
 #include "tests/kernels/tile_program_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::machine_code_test {
 namespace {
 
 using codegen::ClusterKernel;
@@ -464,4 +464,4 @@ TEST(MachineCode, SaysWhyItDeclines) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::machine_code_test

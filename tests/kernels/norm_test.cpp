@@ -11,7 +11,7 @@
 #include "linnet/error.h"
 #include "tests/kernels/kernel_test_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::norm_test {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -506,4 +506,4 @@ TEST(BatchNorm, OtherTypesAgreeWithDoubleAndThreadsDoNotMatter) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::norm_test

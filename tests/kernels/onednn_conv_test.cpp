@@ -6,7 +6,7 @@
 #include "tests/kernels/onednn_test_util.h"
 #include "tests/ops/activation_reference.h"
 
-namespace linnet::cpu::onednn {
+namespace linnet::cpu::onednn::onednn_conv_test {
 namespace {
 
 using test::Buffer;
@@ -318,4 +318,4 @@ TEST(OnednnConv, ConcurrentCalls) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu::onednn
+}  // namespace linnet::cpu::onednn::onednn_conv_test

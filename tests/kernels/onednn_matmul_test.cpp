@@ -7,7 +7,7 @@
 #include "tests/kernels/onednn_test_util.h"
 #include "tests/ops/activation_reference.h"
 
-namespace linnet::cpu::onednn {
+namespace linnet::cpu::onednn::onednn_matmul_test {
 namespace {
 
 using test::Buffer;
@@ -408,4 +408,4 @@ TEST(OnednnMatmul, ConcurrentCalls) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu::onednn
+}  // namespace linnet::cpu::onednn::onednn_matmul_test

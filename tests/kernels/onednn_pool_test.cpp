@@ -5,7 +5,7 @@
 #include "kernels/cpu/pool/pool.h"
 #include "tests/kernels/onednn_test_util.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::onednn_pool_test {
 namespace {
 
 using test::Buffer;
@@ -205,4 +205,4 @@ TEST(Pool, Declines) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::onednn_pool_test

@@ -6,7 +6,7 @@
 #include "kernels/cpu/optim/update.h"
 #include "tests/kernels/kernel_test_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::optim_test {
 namespace {
 
 TEST(AdamW, EqualsTheElementwiseFormulaBitForBit) {
@@ -69,4 +69,4 @@ TEST(Sgd, PlainMomentumAndNesterov) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::optim_test

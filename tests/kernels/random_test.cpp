@@ -17,7 +17,7 @@
 #include "linnet/error.h"
 #include "tests/kernels/kernel_test_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::random_test {
 namespace {
 
 using Words = std::vector<uint32_t>;
@@ -318,4 +318,4 @@ TEST(Sha1, StandardMessages) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::random_test

@@ -18,7 +18,7 @@
 #include "tests/kernels/onednn_test_util.h"
 #include "tests/kernels/tile_program_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::reduce_test {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -531,4 +531,4 @@ TEST(Sort, MatchesTheStandardLibrary) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::reduce_test

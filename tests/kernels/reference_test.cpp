@@ -10,7 +10,7 @@
 #include "linnet/error.h"
 #include "tests/kernels/kernel_test_data.h"
 
-namespace linnet::cpu {
+namespace linnet::cpu::reference_test {
 namespace {
 
 // The functions with workspaces of their own.
@@ -368,4 +368,4 @@ TEST(ReferenceWindow, PoolingOfImagesDoesNotDependOnThreads) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::reference_test

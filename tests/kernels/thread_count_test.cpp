@@ -11,7 +11,7 @@
 #include "linnet/transforms.h"
 #include "tests/kernels/kernel_test_data.h"
 
-namespace linnet {
+namespace linnet::thread_count_test {
 namespace {
 
 std::string bits(const Tensor& x) {
@@ -115,4 +115,4 @@ TEST(ThreadCount, R_032_a_program_follows_the_switch) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::thread_count_test

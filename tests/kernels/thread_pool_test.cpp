@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace linnet::cpu {
+namespace linnet::cpu::thread_pool_test {
 namespace {
 
 /// How often each part of a region was run.
@@ -117,4 +117,4 @@ TEST(ThreadPool, R_058_the_threads_stay_the_same) {
 }
 
 }  // namespace
-}  // namespace linnet::cpu
+}  // namespace linnet::cpu::thread_pool_test

@@ -7,7 +7,7 @@
 #include "linnet/numpy.h"
 #include "tests/models/model_golden.h"
 
-namespace linnet {
+namespace linnet::composed_models_test {
 namespace {
 
 using linen::Scope;
@@ -363,4 +363,4 @@ TEST(ReferenceModels, L_135_L_136_NormedGanOfObjects) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::composed_models_test

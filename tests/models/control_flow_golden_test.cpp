@@ -4,7 +4,7 @@
 #include "linnet/core.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::control_flow_golden_test {
 namespace {
 
 using random::Key;
@@ -201,4 +201,4 @@ TEST(ControlFlowGolden, J_090_beam_search) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::control_flow_golden_test

@@ -4,7 +4,7 @@
 #include "tests/bridge/random_trees.h"
 #include "tests/models/model_golden.h"
 
-namespace linnet {
+namespace linnet::random_models_test {
 namespace {
 
 using bridge_tests::FunctionalTree;
@@ -90,4 +90,4 @@ TEST(RandomModels, EqualThoseOfFlax) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::random_models_test

@@ -7,7 +7,7 @@
 #include "linnet/losses.h"
 #include "tests/models/model_golden.h"
 
-namespace linnet {
+namespace linnet::reference_models_test {
 namespace {
 
 using namespace reference_models;
@@ -106,4 +106,4 @@ TEST(ReferenceModels, L_065_B_067_B_114_AutoencoderWithTwoMethods) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::reference_models_test

@@ -4,7 +4,7 @@
 #include "linnet/linnet.h"
 #include "tests/models/model_golden.h"
 
-namespace linnet {
+namespace linnet::sequence_models_test {
 namespace {
 
 using linen::Scope;
@@ -169,4 +169,4 @@ TEST(ReferenceModels, L_080_L_085_N_162_ScannedLanguageModel) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::sequence_models_test

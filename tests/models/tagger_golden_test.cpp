@@ -4,7 +4,7 @@
 #include "linnet/jit.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::tagger_golden_test {
 namespace {
 
 using testing::expect_golden;
@@ -73,4 +73,4 @@ TEST(Tagger, N_140_LossesOfTheStatefulTagger) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::tagger_golden_test

@@ -6,7 +6,7 @@
 #include "tests/modules/error_message.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::weights_test {
 namespace {
 
 using linen::Scope;
@@ -481,4 +481,4 @@ TEST(Weights, state_dicts_in_files) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::weights_test

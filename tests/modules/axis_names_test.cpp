@@ -8,7 +8,7 @@
 #include "linnet/nnx/partitioning.h"
 #include "tests/modules/partitioning_support.h"
 
-namespace linnet {
+namespace linnet::axis_names_test {
 namespace {
 
 using linen::Scope;
@@ -233,4 +233,4 @@ TEST(AxisNames, S_211_recurrent_layers_and_low_rank_ones) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::axis_names_test

@@ -9,7 +9,7 @@
 #include "linnet/optim/optimizers.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::complex_modules_test {
 namespace {
 
 using testing::expect_golden;
@@ -99,4 +99,4 @@ TEST(ComplexModules, J_001_J_107_optimisers_of_complex_parameters) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::complex_modules_test

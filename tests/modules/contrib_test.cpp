@@ -6,7 +6,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::contrib_test {
 namespace {
 
 using testing::check_transforms;
@@ -123,4 +123,4 @@ TEST(Losses, J_145_of_segmentations_and_rankings) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::contrib_test

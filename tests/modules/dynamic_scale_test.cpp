@@ -8,7 +8,7 @@
 #include "linnet/optim.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::dynamic_scale_test {
 namespace {
 
 using testing::GoldenFile;
@@ -98,4 +98,4 @@ TEST(DynamicScale, settings_that_make_no_sense_are_refused) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::dynamic_scale_test

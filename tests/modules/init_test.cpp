@@ -11,7 +11,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::init_test {
 namespace {
 
 using random::Layout;
@@ -420,4 +420,4 @@ TEST(Initializers, J_044_compiled_and_mapped) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::init_test

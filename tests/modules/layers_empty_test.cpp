@@ -3,7 +3,7 @@
 // cannot be 0 the layer says so.
 #include "tests/modules/layers_support.h"
 
-namespace linnet {
+namespace linnet::layers_empty_test {
 namespace {
 
 struct EmptyCase {
@@ -193,4 +193,4 @@ TEST(LayersAtSizeZero, embeddings_of_no_tokens) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_empty_test

@@ -2,7 +2,7 @@
 #include "tests/modules/error_message.h"
 #include "tests/modules/layers_support.h"
 
-namespace linnet {
+namespace linnet::layers_errors_test {
 namespace {
 
 using linen::Scope;
@@ -191,4 +191,4 @@ TEST(Layers, N_117_WrongInputs) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_errors_test

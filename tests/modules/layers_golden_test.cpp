@@ -2,7 +2,7 @@
 // gradients and updated collections.
 #include "tests/modules/layers_support.h"
 
-namespace linnet {
+namespace linnet::layers_golden_test {
 namespace {
 
 using linen::AttentionCall;
@@ -276,4 +276,4 @@ TEST(Layers, L_157_N_131_Pooling) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_golden_test

@@ -4,7 +4,7 @@
 #include "tests/modules/layers_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::layers_numbers_test {
 namespace {
 
 using testing::expect_golden;
@@ -183,4 +183,4 @@ TEST(LayerNumbers, N_134_decoding_past_the_end_changes_nothing) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_numbers_test

@@ -2,7 +2,7 @@
 #include "tests/modules/layers_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::layers_rng_test {
 namespace {
 
 using linen::Scope;
@@ -151,4 +151,4 @@ TEST(Layers, R_062_the_count_of_a_stream_goes_round_as_upstream) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_rng_test

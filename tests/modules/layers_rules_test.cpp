@@ -5,7 +5,7 @@
 
 #include "linnet/layers/merge_param.h"
 
-namespace linnet {
+namespace linnet::layers_rules_test {
 namespace {
 
 using linen::Scope;
@@ -272,4 +272,4 @@ TEST(LayerRules, L_160_a_slope_that_is_learned) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_rules_test

@@ -6,7 +6,7 @@
 #include "tests/modules/layers_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::layers_serving_test {
 namespace {
 
 using testing::expect_identical;
@@ -139,4 +139,4 @@ TEST(Serving, many_threads_apply_one_functional_model) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_serving_test

@@ -5,7 +5,7 @@
 #include "tests/modules/layers_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::layers_settings_test {
 namespace {
 
 using testing::expect_identical;
@@ -126,4 +126,4 @@ TEST(LayerSettings, N_030_modules_print_a_table_of_their_variables) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_settings_test

@@ -3,7 +3,7 @@
 #include "tests/modules/layers_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::layers_test {
 namespace {
 
 using linen::Scope;
@@ -370,4 +370,4 @@ TEST(Layers, N_116_BothApisAgreeOnTheSameVariables) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_test

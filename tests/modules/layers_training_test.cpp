@@ -4,7 +4,7 @@
 #include "tests/modules/layers_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::layers_training_test {
 namespace {
 
 using linen::Scope;
@@ -157,4 +157,4 @@ TEST(Layers, L_130_CompiledTrainingStepOfAFunctionalNetwork) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::layers_training_test

@@ -6,7 +6,7 @@
 #include "linnet/error.h"
 #include "tests/modules/optim_support.h"
 
-namespace linnet {
+namespace linnet::lbfgs_test {
 namespace {
 
 using testing::expect_golden;
@@ -126,4 +126,4 @@ TEST(Lbfgs, J_126_without_line_search_the_rate_counts) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::lbfgs_test

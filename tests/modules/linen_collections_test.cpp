@@ -10,7 +10,7 @@
 #include "linnet/linen/partitioning.h"
 #include "linnet/train_state.h"
 
-namespace linnet {
+namespace linnet::linen_collections_test {
 namespace {
 
 using linen::CollectionFilter;
@@ -306,4 +306,4 @@ TEST(TrainState, L_169_steps_of_an_optimiser) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_collections_test

@@ -16,7 +16,7 @@
 #include "linnet/linen/module_identity.h"
 #include "linnet/profile.h"
 
-namespace linnet {
+namespace linnet::linen_modules_test {
 namespace {
 
 using linen::Scope;
@@ -542,4 +542,4 @@ TEST(LinenModules, L_060_traces_of_time_name_modules_by_path) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_modules_test

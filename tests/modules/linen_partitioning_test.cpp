@@ -5,7 +5,7 @@
 #include "linnet/linen/transforms.h"
 #include "tests/modules/partitioning_support.h"
 
-namespace linnet {
+namespace linnet::linen_partitioning_test {
 namespace {
 
 using linen::Box;
@@ -476,4 +476,4 @@ TEST(LinenBoxes, S_209_layers_take_annotated_initialisers) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_partitioning_test

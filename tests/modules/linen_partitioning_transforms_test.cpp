@@ -3,7 +3,7 @@
 #include "linnet/linen/transforms.h"
 #include "tests/modules/partitioning_support.h"
 
-namespace linnet {
+namespace linnet::linen_partitioning_transforms_test {
 namespace {
 
 using linen::Scope;
@@ -178,4 +178,4 @@ TEST(LinenAnnotatedTransforms, S_157_other_transformations_leave_names_alone) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_partitioning_transforms_test

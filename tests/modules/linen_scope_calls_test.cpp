@@ -9,7 +9,7 @@
 #include "linnet/linen/lazy_init.h"
 #include "linnet/linen/method.h"
 
-namespace linnet {
+namespace linnet::linen_scope_calls_test {
 namespace {
 
 using linen::CollectionFilter;
@@ -360,4 +360,4 @@ TEST(LinenErrors, L_174_one_class_for_each_rule) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_scope_calls_test

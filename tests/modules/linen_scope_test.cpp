@@ -6,7 +6,7 @@
 #include "linnet/linen.h"
 #include "linnet/linen/partitioning.h"
 
-namespace linnet {
+namespace linnet::linen_scope_test {
 namespace {
 
 using linen::CollectionFilter;
@@ -454,4 +454,4 @@ TEST(LinenScope, variables_made_inside_eval_shape_are_not_made) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_scope_test

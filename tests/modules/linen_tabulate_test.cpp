@@ -7,7 +7,7 @@
 #include "linnet/linen.h"
 #include "linnet/linen/method.h"
 
-namespace linnet {
+namespace linnet::linen_tabulate_test {
 namespace {
 
 using linen::Scope;
@@ -144,4 +144,4 @@ TEST(LinenTabulate, L_164_nothing_is_computed_and_transformations_are_looked_int
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_tabulate_test

@@ -1,7 +1,7 @@
 // while_loop, cond and switch_case of functional modules, against Flax.
 #include "tests/modules/linen_transforms_support.h"
 
-namespace linnet {
+namespace linnet::linen_transforms_branch_test {
 namespace {
 
 using namespace linnet::testing::lifted;
@@ -150,4 +150,4 @@ TEST(LinenSwitch, L_099_keys_of_the_branches) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_transforms_branch_test

@@ -1,7 +1,7 @@
 // Derivatives, checkpoints and compiled parts of functional modules, against Flax.
 #include "tests/modules/linen_transforms_support.h"
 
-namespace linnet {
+namespace linnet::linen_transforms_gradient_test {
 namespace {
 
 using namespace linnet::testing::lifted;
@@ -264,4 +264,4 @@ TEST(LinenJit, L_078_counts_go_on_after_a_program_from_the_cache) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_transforms_gradient_test

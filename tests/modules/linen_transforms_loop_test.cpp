@@ -2,7 +2,7 @@
 #include "linnet/linen/partitioning.h"
 #include "tests/modules/linen_transforms_support.h"
 
-namespace linnet {
+namespace linnet::linen_transforms_loop_test {
 namespace {
 
 using namespace linnet::testing::lifted;
@@ -323,4 +323,4 @@ TEST(LinenScan, L_081_nested_loops_of_checkpoints) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_transforms_loop_test

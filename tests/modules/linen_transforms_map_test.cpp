@@ -2,7 +2,7 @@
 #include "linnet/linen/partitioning.h"
 #include "tests/modules/linen_transforms_support.h"
 
-namespace linnet {
+namespace linnet::linen_transforms_map_test {
 namespace {
 
 using namespace linnet::testing::lifted;
@@ -398,4 +398,4 @@ TEST(LinenMapVariables, L_100_metadata_axis_alone) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_transforms_map_test

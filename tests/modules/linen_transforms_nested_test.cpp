@@ -2,7 +2,7 @@
 // what is around it.
 #include "tests/modules/linen_transforms_support.h"
 
-namespace linnet {
+namespace linnet::linen_transforms_nested_test {
 namespace {
 
 using namespace linnet::testing::lifted;
@@ -248,4 +248,4 @@ TEST(LinenNested, L_068_init_of_a_loop_under_jit) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_transforms_nested_test

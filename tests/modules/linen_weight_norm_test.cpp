@@ -6,7 +6,7 @@
 #include "tests/modules/layers_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::linen_weight_norm_test {
 namespace {
 
 using linen::Scope;
@@ -175,4 +175,4 @@ TEST(ConvLocal, J_027_L_123_a_kernel_for_each_position) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linen_weight_norm_test

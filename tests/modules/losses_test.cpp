@@ -14,7 +14,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::losses_test {
 namespace {
 
 using testing::check_transforms;
@@ -258,4 +258,4 @@ TEST(Losses, R_019_extreme_logits_and_masks) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::losses_test

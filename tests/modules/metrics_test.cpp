@@ -9,7 +9,7 @@
 #include "tests/modules/error_message.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::metrics_test {
 namespace {
 
 using metrics::Averaging;
@@ -255,4 +255,4 @@ TEST(Metrics, area_under_the_curve) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::metrics_test

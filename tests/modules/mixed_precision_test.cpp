@@ -8,7 +8,7 @@
 #include "linnet/nnx.h"
 #include "linnet/training/trainer.h"
 
-namespace linnet::training {
+namespace linnet::training::mixed_precision_test {
 namespace {
 
 struct Network {
@@ -160,4 +160,4 @@ TEST(MixedPrecision, an_object_model_that_is_taken_apart) {
 }
 
 }  // namespace
-}  // namespace linnet::training
+}  // namespace linnet::training::mixed_precision_test

@@ -5,7 +5,7 @@
 #include "linnet/nnx.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::named_axes_test {
 namespace {
 
 using testing::expect_golden;
@@ -193,4 +193,4 @@ TEST(NamedAxes, N_100_vmap_of_objects_binds_a_name) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::named_axes_test

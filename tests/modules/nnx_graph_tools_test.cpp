@@ -14,7 +14,7 @@
 #include "linnet/nnx_tools.h"
 #include "tests/modules/error_message.h"
 
-namespace linnet {
+namespace linnet::nnx_graph_tools_test {
 namespace {
 
 std::vector<float> floats(const Tensor& t) { return t.to_vector<float>(); }
@@ -374,4 +374,4 @@ TEST(NnxGraphTools, N_164_saved_and_loaded_into_an_abstract_model) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_graph_tools_test

@@ -11,7 +11,7 @@
 #include "linnet/trace.h"
 #include "tests/modules/error_message.h"
 
-namespace linnet {
+namespace linnet::nnx_modules_test {
 namespace {
 
 std::vector<float> floats(const Tensor& t) { return t.to_vector<float>(); }
@@ -353,4 +353,4 @@ TEST(NnxModules, N_040_lists_and_dictionaries) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_modules_test

@@ -5,7 +5,7 @@
 #include "linnet/error.h"
 #include "linnet/nnx.h"
 
-namespace linnet {
+namespace linnet::nnx_named_arguments_test {
 namespace {
 
 /// What a Python function would take as keyword arguments, with defaults.
@@ -88,4 +88,4 @@ TEST(NnxNamedArguments, N_090_opaque_callables_take_them_too) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_named_arguments_test

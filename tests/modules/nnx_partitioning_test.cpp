@@ -7,7 +7,7 @@
 #include "linnet/nnx/graph_tools.h"
 #include "tests/modules/partitioning_support.h"
 
-namespace linnet {
+namespace linnet::nnx_partitioning_test {
 namespace {
 
 using test::expect_facts;
@@ -497,4 +497,4 @@ TEST(NnxPartitioning, S_209_layers_take_annotated_initialisers_and_metadata) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_partitioning_test

@@ -7,7 +7,7 @@
 #include "linnet/summary.h"
 #include "tests/modules/layers_support.h"
 
-namespace linnet {
+namespace linnet::nnx_spellings_test {
 namespace {
 
 using testing::expect_golden;
@@ -89,4 +89,4 @@ TEST(NnxSpellings, N_019_N_111_N_148_texts_of_variables_programs_and_models) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_spellings_test

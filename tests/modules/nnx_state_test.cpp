@@ -13,7 +13,7 @@
 #include "linnet/optim.h"
 #include "linnet/trace.h"
 
-namespace linnet {
+namespace linnet::nnx_state_test {
 namespace {
 
 template <class E, class F>
@@ -562,4 +562,4 @@ TEST(Printing, what_stands_for_a_tensor_prints_as_one_and_a_variable_with_its_ki
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_state_test

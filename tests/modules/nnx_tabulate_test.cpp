@@ -5,7 +5,7 @@
 #include "linnet/nnx.h"
 #include "linnet/nnx_tools.h"
 
-namespace linnet {
+namespace linnet::nnx_tabulate_test {
 namespace {
 
 struct Block {
@@ -181,4 +181,4 @@ TEST(NnxTabulate, N_147_floating_point_operations) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_tabulate_test

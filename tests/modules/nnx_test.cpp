@@ -10,7 +10,7 @@
 #include "linnet/nnx.h"
 #include "linnet/optim.h"
 
-namespace linnet {
+namespace linnet::nnx_test {
 namespace {
 
 struct Count : nnx::VariableOf<Count> {
@@ -284,4 +284,4 @@ TEST(Nnx, N_095_gradients_of_chosen_variables) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_test

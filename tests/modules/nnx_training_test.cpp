@@ -20,7 +20,7 @@
 #include "tests/modules/layers_support.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::nnx_training_test {
 namespace {
 
 std::vector<float> floats(const Tensor& t) { return t.to_vector<float>(); }
@@ -504,4 +504,4 @@ TEST(NnxActivations, N_130_activations_and_a_learned_slope) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_training_test

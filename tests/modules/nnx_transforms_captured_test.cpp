@@ -3,7 +3,7 @@
 #include "linnet/jit.h"
 #include "tests/modules/nnx_transforms_support.h"
 
-namespace linnet {
+namespace linnet::nnx_transforms_captured_test {
 namespace {
 
 using nnx::kCarry;
@@ -157,4 +157,4 @@ TEST(NnxTransforms, N_024_constant_modules_are_left_alone) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_transforms_captured_test

@@ -3,7 +3,7 @@
 #include "linnet/jit.h"
 #include "tests/modules/nnx_transforms_support.h"
 
-namespace linnet {
+namespace linnet::nnx_transforms_grad_test {
 namespace {
 
 using nnx::DiffState;
@@ -255,4 +255,4 @@ TEST(NnxTransforms, N_097_jvp_with_state) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_transforms_grad_test

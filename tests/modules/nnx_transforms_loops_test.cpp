@@ -3,7 +3,7 @@
 #include "linnet/jit.h"
 #include "tests/modules/nnx_transforms_support.h"
 
-namespace linnet {
+namespace linnet::nnx_transforms_loops_test {
 namespace {
 
 using nnx::kCarry;
@@ -322,4 +322,4 @@ TEST(NnxTransforms, N_109_cond_and_switch_with_operands) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_transforms_loops_test

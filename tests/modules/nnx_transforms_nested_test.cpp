@@ -2,7 +2,7 @@
 #include "linnet/jit.h"
 #include "tests/modules/nnx_transforms_support.h"
 
-namespace linnet {
+namespace linnet::nnx_transforms_nested_test {
 namespace {
 
 using nnx::kCarry;
@@ -157,4 +157,4 @@ TEST(NnxTransforms, N_099_N_100_remat_under_vmap_under_grad) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_transforms_nested_test

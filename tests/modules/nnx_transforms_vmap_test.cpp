@@ -4,7 +4,7 @@
 #include "linnet/optim.h"
 #include "tests/modules/nnx_transforms_support.h"
 
-namespace linnet {
+namespace linnet::nnx_transforms_vmap_test {
 namespace {
 
 using nnx::kNone;
@@ -430,4 +430,4 @@ TEST(NnxTransforms, N_110_eval_shape_of_constructors_and_calls) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_transforms_vmap_test

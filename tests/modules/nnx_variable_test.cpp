@@ -63,7 +63,7 @@ TEST(NnxVariable, N_007_members_of_the_value_and_metadata) {
 
 }  // namespace
 
-namespace linnet {
+namespace linnet::nnx_variable_test {
 namespace {
 
 std::vector<float> floats(const Tensor& t) { return t.to_vector<float>(); }
@@ -215,4 +215,4 @@ TEST(NnxVariable, N_157_partition_name_is_one_key_in_both_apis) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_variable_test

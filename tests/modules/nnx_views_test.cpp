@@ -8,7 +8,7 @@
 #include "linnet/optim.h"
 #include "tests/modules/error_message.h"
 
-namespace linnet {
+namespace linnet::nnx_views_test {
 namespace {
 
 std::vector<float> floats(const Tensor& t) { return t.to_vector<float>(); }
@@ -296,4 +296,4 @@ TEST(NnxCapture, N_036_values_are_kept_between_calls) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_views_test

@@ -6,7 +6,7 @@
 #include "tests/modules/layers_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::nnx_weight_norm_test {
 namespace {
 
 using testing::expect_golden;
@@ -80,4 +80,4 @@ TEST(NnxWeightNorm, N_128_largest_singular_values_are_estimated_from_call_to_cal
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nnx_weight_norm_test

@@ -15,7 +15,7 @@
 #include "tests/modules/optim_support.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::optim_test {
 namespace {
 
 using testing::expect_golden;
@@ -306,4 +306,4 @@ TEST(Metrics, accuracy_and_average_eagerly_and_jitted) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::optim_test

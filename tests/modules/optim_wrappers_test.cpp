@@ -7,7 +7,7 @@
 #include "tests/modules/optim_support.h"
 #include "tests/ops/elementwise_support.h"
 
-namespace linnet {
+namespace linnet::optim_wrappers_test {
 namespace {
 
 using optim::GradientTransformation;
@@ -243,4 +243,4 @@ TEST(Wrappers, J_136_the_scale_falls_on_plateaus) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::optim_wrappers_test

@@ -7,7 +7,7 @@
 #include "linnet/nnx.h"
 #include "linnet/optim.h"
 
-namespace linnet {
+namespace linnet::optimizer_state_test {
 namespace {
 
 struct Lin {
@@ -188,4 +188,4 @@ TEST(Optimizer, schedules_of_other_settings_have_other_texts) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::optimizer_state_test

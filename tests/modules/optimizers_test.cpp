@@ -8,7 +8,7 @@
 #include "linnet/optim/wrappers.h"
 #include "tests/modules/optim_support.h"
 
-namespace linnet {
+namespace linnet::optimizers_test {
 namespace {
 
 using testing::check_long_trajectory;
@@ -173,4 +173,4 @@ TEST(OptimizersOfOptax, J_116_nan_becomes_zero) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::optimizers_test

@@ -6,7 +6,7 @@
 
 #include "tests/modules/partitioning_support.h"
 
-namespace linnet {
+namespace linnet::partitioning_test {
 namespace {
 
 using test::expect_facts;
@@ -240,4 +240,4 @@ TEST(Annotations, meshes_and_specs_as_metadata) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::partitioning_test

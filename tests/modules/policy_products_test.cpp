@@ -9,7 +9,7 @@
 #include "linnet/policy.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::policy_products_test {
 namespace {
 
 using test::expect_error;
@@ -130,4 +130,4 @@ TEST(PolicyProducts, train_in_eight_bits_as_in_bfloat16) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::policy_products_test

@@ -10,7 +10,7 @@
 #include "linnet/optim.h"
 #include "tests/core/core_support.h"
 
-namespace linnet {
+namespace linnet::policy_test {
 namespace {
 
 using test::expect_error;
@@ -151,4 +151,4 @@ TEST(Policy, trains_in_float16_with_a_dynamic_scale) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::policy_test

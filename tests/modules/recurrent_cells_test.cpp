@@ -2,7 +2,7 @@
 // and its gradients.
 #include "tests/modules/recurrent_support.h"
 
-namespace linnet {
+namespace linnet::recurrent_cells_test {
 namespace {
 
 using testing::expect_golden;
@@ -266,4 +266,4 @@ TEST(RecurrentCells, N_138_MetadataOfKernels) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::recurrent_cells_test

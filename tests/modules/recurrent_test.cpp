@@ -4,7 +4,7 @@
 #include "linnet/log.h"
 #include "tests/modules/recurrent_support.h"
 
-namespace linnet {
+namespace linnet::recurrent_test {
 namespace {
 
 using testing::expect_golden;
@@ -511,4 +511,4 @@ TEST(Recurrent, N_139_VariablesOfTheCellByAxes) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::recurrent_test

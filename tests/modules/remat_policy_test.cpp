@@ -5,7 +5,7 @@
 #include "linnet/nnx.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::remat_policy_test {
 namespace {
 
 namespace policies = checkpoint_policies;
@@ -74,4 +74,4 @@ TEST(RematPolicy, L_081_of_nested_loops) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::remat_policy_test

@@ -3,7 +3,7 @@
 
 #include "tests/modules/partitioning_support.h"
 
-namespace linnet {
+namespace linnet::state_sharding_test {
 namespace {
 
 using test::expect_facts;
@@ -89,4 +89,4 @@ TEST(StateSharding, S_204_S_261_one_variable_with_two_shardings) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::state_sharding_test

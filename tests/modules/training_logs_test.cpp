@@ -12,7 +12,7 @@
 #include "tests/modules/error_message.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet::training {
+namespace linnet::training::training_logs_test {
 namespace {
 
 using testing::read_text;
@@ -96,4 +96,4 @@ TEST_F(TrainingLogs, progress_goes_to_the_stream_that_is_given) {
 }
 
 }  // namespace
-}  // namespace linnet::training
+}  // namespace linnet::training::training_logs_test

@@ -19,7 +19,7 @@
 #include "tests/io/io_test_utils.h"
 #include "tests/modules/error_message.h"
 
-namespace linnet::training {
+namespace linnet::training::training_test {
 namespace {
 
 using Strings = std::vector<std::string>;
@@ -410,4 +410,4 @@ TEST_F(Training, learning_rate_of_an_optimizer_and_the_search_for_one) {
 }
 
 }  // namespace
-}  // namespace linnet::training
+}  // namespace linnet::training::training_test

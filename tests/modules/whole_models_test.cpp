@@ -21,7 +21,7 @@
 
 extern char** environ;
 
-namespace linnet {
+namespace linnet::whole_models_test {
 namespace {
 
 using linen::Scope;
@@ -258,4 +258,4 @@ TEST(WholeModels, R_061_nothing_is_left_of_steps_that_fail) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::whole_models_test

@@ -2,7 +2,7 @@
 
 #include "elementwise_support.h"
 
-namespace linnet {
+namespace linnet::activation_test {
 namespace {
 
 using testing::check_derivatives;
@@ -174,4 +174,4 @@ TEST(Activation, J_038_glu) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::activation_test

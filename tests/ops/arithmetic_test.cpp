@@ -2,7 +2,7 @@
 
 #include "elementwise_support.h"
 
-namespace linnet {
+namespace linnet::arithmetic_test {
 namespace {
 
 using testing::check_derivatives;
@@ -222,4 +222,4 @@ TEST(Arithmetic, errors_name_the_operation) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::arithmetic_test

@@ -11,7 +11,7 @@
 #include "linnet/random.h"
 #include "linnet/transforms.h"
 
-namespace linnet {
+namespace linnet::attention_blocks_test {
 namespace {
 
 struct Case {
@@ -145,4 +145,4 @@ TEST(AttentionBlocks, what_is_hidden_stays_hidden) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::attention_blocks_test

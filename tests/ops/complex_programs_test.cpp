@@ -10,7 +10,7 @@
 #include "linnet/transforms.h"
 #include "tests/ops/elementwise_support.h"
 
-namespace linnet {
+namespace linnet::complex_programs_test {
 namespace {
 
 using testing::expect_error;
@@ -179,4 +179,4 @@ TEST(ComplexPrograms, J_096_the_first_nan_of_a_complex_result_is_named) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::complex_programs_test

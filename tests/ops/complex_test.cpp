@@ -15,7 +15,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::complex_test {
 namespace {
 
 using testing::check_transforms;
@@ -425,4 +425,4 @@ TEST(Complex, J_061_normal_numbers) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::complex_test

@@ -12,7 +12,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::conv_test {
 namespace {
 
 using testing::check_transforms;
@@ -280,4 +280,4 @@ TEST(Fused, ConvBiasActivationAgreesWithItsDecomposition) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::conv_test

@@ -5,7 +5,7 @@
 
 #include "elementwise_support.h"
 
-namespace linnet {
+namespace linnet::conversion_test {
 namespace {
 
 using testing::expect_error;
@@ -214,4 +214,4 @@ TEST(Conversion, J_004_limits_of_types) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::conversion_test

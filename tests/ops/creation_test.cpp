@@ -1,6 +1,6 @@
 #include "elementwise_support.h"
 
-namespace linnet {
+namespace linnet::creation_test {
 namespace {
 
 using testing::expect_error;
@@ -95,4 +95,4 @@ TEST(Creation, constants_stay_symbolic_inside_transformations) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::creation_test

@@ -15,7 +15,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::dot_test {
 namespace {
 
 using testing::check_transforms;
@@ -272,4 +272,4 @@ TEST(Fused, PanelLinearAgreesWithItsDecomposition) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::dot_test

@@ -10,7 +10,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::einsum_test {
 namespace {
 
 using testing::check_transforms;
@@ -147,4 +147,4 @@ TEST(Products, J_023_einsum_errors) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::einsum_test

@@ -3,7 +3,7 @@
 #include "linnet/kernel.h"
 #include "linnet/primitive.h"
 
-namespace linnet {
+namespace linnet::elementwise_table_test {
 namespace {
 
 /// Operands of ones with which `primitive` can be typed; empty if it does not take `dtype`.
@@ -54,4 +54,4 @@ TEST(ElementwiseTable, every_scalar_function_but_compiler_internals_has_a_primit
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::elementwise_table_test

@@ -4,7 +4,7 @@
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::equality_classes_test {
 namespace {
 
 using testing::expect_identical;
@@ -62,4 +62,4 @@ TEST(EqualityClasses, J_146_16_bits_agree_to_their_precision) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::equality_classes_test

@@ -6,7 +6,7 @@
 
 #include "tests/ops/elementwise_support.h"
 
-namespace linnet {
+namespace linnet::float8_dot_test {
 namespace {
 
 using testing::expect_error;
@@ -264,4 +264,4 @@ TEST(LayerProducts, belong_to_a_scope_and_to_the_programs_traced_in_it) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::float8_dot_test

@@ -10,7 +10,7 @@
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/golden_file.h"
 
-namespace linnet {
+namespace linnet::float8_test {
 namespace {
 
 using testing::expect_tensor;
@@ -114,4 +114,4 @@ TEST(Float8, files_hold_them_under_their_names) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::float8_test

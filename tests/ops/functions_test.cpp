@@ -3,7 +3,7 @@
 
 #include "elementwise_support.h"
 
-namespace linnet {
+namespace linnet::functions_test {
 namespace {
 
 using testing::check_derivatives;
@@ -150,4 +150,4 @@ TEST(Functions, derivatives_keep_16_bit_types) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::functions_test

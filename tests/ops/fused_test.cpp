@@ -14,7 +14,7 @@
 #include "linnet/ops.h"
 #include "tests/ops/activation_reference.h"
 
-namespace linnet {
+namespace linnet::fused_test {
 namespace {
 
 using testing::exact_activation;
@@ -184,4 +184,4 @@ TEST(Fused, the_printed_program_names_the_activation) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::fused_test

@@ -5,7 +5,7 @@
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::indexing_test {
 namespace {
 
 using testing::check_transforms;
@@ -224,4 +224,4 @@ TEST(Indexing, EmbeddingGradientAccumulatesInOrder) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::indexing_test

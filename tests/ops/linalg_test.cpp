@@ -10,7 +10,7 @@
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::linalg_test {
 namespace {
 
 using testing::check_transforms;
@@ -206,4 +206,4 @@ TEST(Linalg, J_030_derivatives) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::linalg_test

@@ -2,7 +2,7 @@
 
 #include "elementwise_support.h"
 
-namespace linnet {
+namespace linnet::logic_test {
 namespace {
 
 using testing::expect_error;
@@ -84,4 +84,4 @@ TEST(Logic, comparisons_carry_no_derivative) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::logic_test

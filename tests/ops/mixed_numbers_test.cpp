@@ -6,7 +6,7 @@
 #include "linnet/jit.h"
 #include "linnet/random.h"
 
-namespace linnet {
+namespace linnet::mixed_numbers_test {
 namespace {
 
 using testing::expect_error;
@@ -209,4 +209,4 @@ TEST(MixedNumbers, J_025_padding_beyond_the_size_is_refused) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::mixed_numbers_test

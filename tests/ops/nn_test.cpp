@@ -16,7 +16,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::nn_test {
 namespace {
 
 using testing::check_transforms;
@@ -446,4 +446,4 @@ TEST(Attention, J_042_dropout_of_weights_needs_a_key_and_scales_what_is_kept) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::nn_test

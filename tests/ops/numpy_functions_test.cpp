@@ -13,7 +13,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::numpy_functions_test {
 namespace {
 
 using testing::check_transforms;
@@ -441,4 +441,4 @@ TEST(NumpyFunctions, derivatives_batches_and_compilation) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::numpy_functions_test

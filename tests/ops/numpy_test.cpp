@@ -9,7 +9,7 @@
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::numpy_test {
 namespace {
 
 using testing::check_transforms;
@@ -229,4 +229,4 @@ TEST(Numpy, J_018_closeness) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::numpy_test

@@ -12,7 +12,7 @@
 #include "linnet/trace.h"
 #include "op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::op_dims_test {
 namespace {
 
 /// One application of a primitive to values.
@@ -332,4 +332,4 @@ TEST(OpDims, reshape_splits_both_shapes_into_common_factors) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::op_dims_test

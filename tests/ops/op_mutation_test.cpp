@@ -9,7 +9,7 @@
 #include "linnet/trace.h"
 #include "op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::op_mutation_test {
 namespace {
 
 /// Hands everything on, with one primitive put in place of another.
@@ -260,4 +260,4 @@ TEST(OpMutation, every_wrong_forward_rule_is_found) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::op_mutation_test

@@ -8,7 +8,7 @@
 #include "op_table.h"
 #include "support/fake_device.h"
 
-namespace linnet::testing {
+namespace linnet::testing::op_table_device_test {
 namespace {
 
 /// Bits and types, so that NaN is equal to itself.
@@ -75,4 +75,4 @@ INSTANTIATE_TEST_SUITE_P(Rows, OnSecondDevice, ::testing::ValuesIn(rows()),
                          [](const auto& info) { return info.param->name; });
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::op_table_device_test

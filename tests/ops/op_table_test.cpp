@@ -15,7 +15,7 @@
 #include "linnet/transforms.h"
 #include "op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::op_table_test {
 namespace {
 
 struct RowCheck {
@@ -244,4 +244,4 @@ TEST(OpTableCoverage, few_primitives_of_a_cuda_device_are_left_to_the_host) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::op_table_test

@@ -7,7 +7,7 @@
 #include "linnet/ops.h"
 #include "linnet/transforms.h"
 
-namespace linnet {
+namespace linnet::print_test {
 namespace {
 
 TEST(Print, vectors_and_scalars) {
@@ -87,4 +87,4 @@ TEST(Print, traced_values_print_their_type) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::print_test

@@ -4,7 +4,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::random_golden_test {
 namespace {
 
 using testing::expect_golden;
@@ -266,4 +266,4 @@ TEST(RandomSamplers, J_068_matrices_from_jax) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::random_golden_test

@@ -9,7 +9,7 @@
 #include "tests/ops/random_support.h"
 #include "tests/support/fake_device.h"
 
-namespace linnet {
+namespace linnet::random_keys_test {
 namespace {
 
 using random::bits;
@@ -253,4 +253,4 @@ TEST(RandomKeys, R_035_bits_depend_on_neither_threads_nor_device_nor_order) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::random_keys_test

@@ -5,7 +5,7 @@
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/random_support.h"
 
-namespace linnet {
+namespace linnet::random_samplers_test {
 namespace {
 
 using random::Layout;
@@ -351,4 +351,4 @@ TEST(RandomSamplers, J_068_the_factor_is_that_of_a_positive_diagonal) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::random_samplers_test

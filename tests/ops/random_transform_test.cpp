@@ -10,7 +10,7 @@
 #include "tests/ops/random_support.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::random_transform_test {
 namespace {
 
 using testing::expect_error;
@@ -218,4 +218,4 @@ TEST(Dropout, TheGradientUsesTheMaskThatWasDrawn) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::random_transform_test

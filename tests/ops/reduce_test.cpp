@@ -4,7 +4,7 @@
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::reduce_test {
 namespace {
 
 using testing::check_transforms;
@@ -187,4 +187,4 @@ TEST(Reduce, BooleanAndArgReductionsBatch) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::reduce_test

@@ -4,7 +4,7 @@
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::shape_test {
 namespace {
 
 using testing::check_transforms;
@@ -241,4 +241,4 @@ TEST(Shapes, R_024_ranks_0_to_8_and_more_than_2_20_elements) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::shape_test

@@ -12,7 +12,7 @@
 #include "linnet/transforms.h"
 #include "op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::size_zero_test {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -207,4 +207,4 @@ INSTANTIATE_TEST_SUITE_P(OpTable, EmptyOperands, ::testing::ValuesIn(all_rows())
                          });
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::size_zero_test

@@ -7,7 +7,7 @@
 #include "linnet/jit.h"
 #include "linnet/random.h"
 
-namespace linnet {
+namespace linnet::sizes_test {
 namespace {
 
 using testing::expect_error;
@@ -214,4 +214,4 @@ TEST(Sizes, J_023_products_of_repeated_values_with_sizes_beyond_32_bits) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::sizes_test

@@ -4,7 +4,7 @@
 #include "tests/ops/elementwise_support.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::sort_test {
 namespace {
 
 using testing::check_transforms;
@@ -44,4 +44,4 @@ TEST(Sort, Transforms) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::sort_test

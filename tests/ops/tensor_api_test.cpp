@@ -6,7 +6,7 @@
 #include "linnet/error.h"
 #include "linnet/ops.h"
 
-namespace linnet {
+namespace linnet::tensor_api_test {
 namespace {
 
 void expect_values(const Tensor& x, DType dtype, const Shape& shape,
@@ -164,4 +164,4 @@ TEST(TensorApi, streams) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::tensor_api_test

@@ -11,7 +11,7 @@
 #include "tests/ops/golden_file.h"
 #include "tests/ops/transform_check.h"
 
-namespace linnet {
+namespace linnet::window_test {
 namespace {
 
 using testing::check_transforms;
@@ -179,4 +179,4 @@ TEST(Windows, J_028_errors) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::window_test

@@ -6,7 +6,7 @@
 
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::png_test {
 namespace {
 
 using testing::expect_error;
@@ -162,4 +162,4 @@ TEST(PredictionGrid, RefusesWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::png_test

@@ -7,7 +7,7 @@
 #include "linnet/report/table.h"
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::progress_test {
 namespace {
 
 using testing::expect_error;
@@ -205,4 +205,4 @@ TEST(Table, RowsMustHaveOneCellAColumnAndNothingIsCut) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::progress_test

@@ -5,7 +5,7 @@
 
 #include "tests/io/io_test_utils.h"
 
-namespace linnet {
+namespace linnet::svg_chart_test {
 namespace {
 
 using testing::expect_error;
@@ -173,4 +173,4 @@ TEST(SvgChart, WritesAFile) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::svg_chart_test

@@ -6,7 +6,7 @@
 #include "cuda/conformance/run.h"
 #include "linnet/dtype.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::matrices_test {
 namespace {
 
 using Words = std::vector<uint32_t>;
@@ -66,4 +66,4 @@ INSTANTIATE_TEST_SUITE_P(Orders, ConformanceMatrices,
                          [](const auto& info) { return conformance_orders()[info.param]; });
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::matrices_test

@@ -5,7 +5,7 @@
 
 #include "cuda/conformance/run.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::threads_test {
 namespace {
 
 using Words = std::vector<uint32_t>;
@@ -170,4 +170,4 @@ INSTANTIATE_TEST_SUITE_P(Orders, Conformance,
                          [](const auto& info) { return conformance_orders()[info.param]; });
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::threads_test

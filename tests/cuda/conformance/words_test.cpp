@@ -8,7 +8,7 @@
 #include "cuda/conformance/run.h"
 #include "linnet/dtype.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::words_test {
 namespace {
 
 using Words = std::vector<uint32_t>;
@@ -175,4 +175,4 @@ TEST(ConformanceWords, FloatsAsNumbersOf16Bits) {
 }
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::words_test

@@ -14,7 +14,7 @@
 #define LINNET_REAL_CUBLASLT ""
 #endif
 
-namespace linnet::testing {
+namespace linnet::testing::cublaslt_abi_test {
 namespace {
 
 constexpr int kMostAttributes = 64;
@@ -153,4 +153,4 @@ TEST_F(CublasLtAbi, the_library_has_every_function) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::cublaslt_abi_test

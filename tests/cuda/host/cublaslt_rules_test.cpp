@@ -7,7 +7,7 @@
 #include "cuda/host/cublaslt_request.h"
 #include "kernels/cuda/cublas/api.h"
 
-namespace linnet::testing {
+namespace linnet::testing::cublaslt_rules_test {
 namespace {
 
 struct Rule {
@@ -237,4 +237,4 @@ TEST(CublasLtDouble, algorithms_follow_workspace_and_alignment) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::cublaslt_rules_test

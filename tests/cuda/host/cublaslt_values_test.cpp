@@ -9,7 +9,7 @@
 #include "cuda/host/cublaslt_request.h"
 #include "kernels/cuda/runtime/gpu.h"
 
-namespace linnet::testing {
+namespace linnet::testing::cublaslt_values_test {
 namespace {
 
 using Floats = std::vector<float>;
@@ -308,4 +308,4 @@ TEST(CublasLtValues, fp8_with_factors) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::cublaslt_values_test

@@ -11,7 +11,7 @@
 #include "kernels/cuda/cudnn/library.h"
 #include "linnet/error.h"
 
-namespace linnet::cuda::cudnn {
+namespace linnet::cuda::cudnn::cudnn_planning_test {
 namespace {
 
 using Wanted = Convolution::Wanted;
@@ -582,4 +582,4 @@ TEST(CudnnDouble, refuses_addresses_that_do_not_fit) {
 }
 
 }  // namespace
-}  // namespace linnet::cuda::cudnn
+}  // namespace linnet::cuda::cudnn::cudnn_planning_test

@@ -4,7 +4,7 @@
 #include "cuda/host/fake_driver.h"
 #include "cuda/host/fake_driver_kernels.h"
 
-namespace linnet::testing {
+namespace linnet::testing::fake_driver_graph_test {
 namespace {
 
 using fake_cuda::functions;
@@ -250,4 +250,4 @@ TEST_F(FakeDriverGraph, cycles_and_strangers_are_refused) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::fake_driver_graph_test

@@ -6,7 +6,7 @@
 #include "cuda/host/fake_driver.h"
 #include "cuda/host/fake_driver_kernels.h"
 
-namespace linnet::testing {
+namespace linnet::testing::fake_driver_mistakes_test {
 namespace {
 
 using fake_cuda::functions;
@@ -176,4 +176,4 @@ TEST_F(DriverMistakes, host_code_that_reads_a_device_dies) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::fake_driver_mistakes_test

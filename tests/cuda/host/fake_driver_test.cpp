@@ -6,7 +6,7 @@
 
 #include "cuda/host/fake_driver_kernels.h"
 
-namespace linnet::testing {
+namespace linnet::testing::fake_driver_test {
 namespace {
 
 using fake_cuda::functions;
@@ -317,4 +317,4 @@ TEST_F(FakeDriver, entry_points_are_the_newest_and_private_tables_are_not_found)
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::fake_driver_test

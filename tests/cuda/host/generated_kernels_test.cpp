@@ -16,7 +16,7 @@
 #include "kernels/cuda/jit/generator.h"
 #include "kernels/cuda/jit/nvrtc.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::generated_kernels_test {
 namespace {
 
 /// The library that the build found, not the double in its place. Null where there is none.
@@ -172,4 +172,4 @@ TEST(GeneratedKernels, what_does_not_compile_is_an_error_with_the_words_of_the_c
 }
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::generated_kernels_test

@@ -5,7 +5,7 @@
 #include "kernels/cuda/jit/nvrtc.h"
 #include "linnet/error.h"
 
-namespace linnet::testing {
+namespace linnet::testing::nvrtc_double_test {
 namespace {
 
 const cuda::Nvrtc& nvrtc() {
@@ -89,4 +89,4 @@ TEST_F(NvrtcDouble, texts_of_others_are_compiled_by_the_real_library_alone) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::nvrtc_double_test

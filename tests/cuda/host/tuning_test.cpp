@@ -20,7 +20,7 @@
 #include "linnet/io/json.h"
 #include "linnet/log.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::tuning_test {
 namespace {
 
 namespace files = std::filesystem;
@@ -381,4 +381,4 @@ TEST_F(Tuning, a_failed_device_is_an_error_with_the_product) {
 }
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::tuning_test

@@ -4,7 +4,7 @@
 
 #include "cuda/kernels/rows.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::attention_test {
 namespace {
 
 constexpr float kLimit = -5e29f, kMaskedScore = -2e38f;
@@ -207,4 +207,4 @@ INSTANTIATE_TEST_SUITE_P(Schedules, AttentionKernels, testing::ValuesIn(emulator
                          [](const auto& info) { return emulator::name_of(info.param); });
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::attention_test

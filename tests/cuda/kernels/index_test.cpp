@@ -5,7 +5,7 @@
 #include "cuda/kernels/table_on_machine.h"
 #include "kernels/cuda/register/families.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::index_test {
 namespace {
 
 KernelTable& table() {
@@ -180,4 +180,4 @@ TEST(CudaScatter, along_an_axis) {
 }
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::index_test

@@ -7,7 +7,7 @@
 #include "cuda/kernels/table_on_machine.h"
 #include "kernels/cuda/register/families.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::lines_test {
 namespace {
 
 constexpr int64_t kLengths[] = {0, 1, 31, 32, 33, 1000, 5000};
@@ -215,4 +215,4 @@ TEST(CudaSort, views) {
 }
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::lines_test

@@ -12,7 +12,7 @@
 #include "cuda/kernels/kernel.h"
 #include "cuda/kernels/mistakes.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::machine_test {
 namespace {
 
 using emulator::Grid;
@@ -255,4 +255,4 @@ TEST(MachineDeathTest, TheThreadSanitizerSeesRaces) {
 #endif
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::machine_test

@@ -5,7 +5,7 @@
 #include "kernels/cuda/norm/columns_args.h"
 #include "kernels/cuda/norm/norm_args.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::norm_test {
 namespace {
 
 constexpr int kRows = 5;
@@ -411,4 +411,4 @@ TEST(BatchNormKernels, gradients) {
 }
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::norm_test

@@ -5,7 +5,7 @@
 
 #include "cuda/kernels/rows.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::optim_test {
 namespace {
 
 constexpr int kSizes[] = {1, 3, 4096, 4097, 31, 10000};
@@ -117,4 +117,4 @@ TEST(OptimKernels, sum_of_nothing_is_zero) {
 }
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::optim_test

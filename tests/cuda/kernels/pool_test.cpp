@@ -5,7 +5,7 @@
 #include "cuda/kernels/table_on_machine.h"
 #include "kernels/cuda/register/families.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::pool_test {
 namespace {
 
 KernelTable& table() {
@@ -135,4 +135,4 @@ TEST(CudaPool, windows_of_padding_select_nothing) {
 }
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::pool_test

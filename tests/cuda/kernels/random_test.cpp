@@ -3,7 +3,7 @@
 #include "cuda/kernels/rows.h"
 #include "kernels/cuda/random/random_args.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::random_test {
 namespace {
 
 using Words = std::vector<uint32_t>;
@@ -123,4 +123,4 @@ INSTANTIATE_TEST_SUITE_P(Schedules, RandomKernels, testing::ValuesIn(emulator::k
                          [](const auto& info) { return emulator::name_of(info.param); });
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::random_test

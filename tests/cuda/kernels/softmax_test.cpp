@@ -5,7 +5,7 @@
 
 #include "cuda/kernels/rows.h"
 
-namespace linnet::cuda {
+namespace linnet::cuda::softmax_test {
 namespace {
 
 constexpr int kRows = 6;
@@ -348,4 +348,4 @@ TEST(CrossEntropyKernels, gradients_in_place) {
 }
 
 }  // namespace
-}  // namespace linnet::cuda
+}  // namespace linnet::cuda::softmax_test

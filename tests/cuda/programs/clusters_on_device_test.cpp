@@ -16,7 +16,7 @@
 #include "linnet/cuda.h"
 #include "ops/op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::clusters_on_device_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -283,4 +283,4 @@ TEST_F(CompiledKernels, of_a_new_body_are_kept_in_one_file) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::clusters_on_device_test

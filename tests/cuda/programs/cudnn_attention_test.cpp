@@ -8,7 +8,7 @@
 #include "linnet/device.h"
 #include "linnet/random.h"
 
-namespace linnet::testing {
+namespace linnet::testing::cudnn_attention_test {
 namespace {
 
 constexpr const char *kAttention = "dot_product_attention",
@@ -268,4 +268,4 @@ TEST_F(CudnnAttention, that_is_declined) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::cudnn_attention_test

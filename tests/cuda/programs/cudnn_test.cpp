@@ -7,7 +7,7 @@
 #include "cuda/programs/cudnn_checks.h"
 #include "linnet/cuda.h"
 
-namespace linnet::testing {
+namespace linnet::testing::cudnn_test {
 namespace {
 
 constexpr const char* kConv = "conv_general_dilated";
@@ -190,4 +190,4 @@ TEST(CudnnReport, says_the_versions_of_library_and_frontend) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::cudnn_test

@@ -13,7 +13,7 @@
 #include "linnet/cuda.h"
 #include "ops/op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::elementwise_on_device_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -284,4 +284,4 @@ TEST(ElementwiseOnDevice, ten_dimensions_that_cannot_be_walked_are_left_to_the_h
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::elementwise_on_device_test

@@ -10,7 +10,7 @@
 #include "cuda/programs/training_step.h"
 #include "linnet/cuda.h"
 
-namespace linnet::testing {
+namespace linnet::testing::fault_walk_test {
 namespace {
 
 using fake_cuda::functions;
@@ -126,4 +126,4 @@ TEST_P(FaultWalk, of_a_device_that_is_lost) {
 INSTANTIATE_TEST_SUITE_P(GraphsOffAndOn, FaultWalk, ::testing::Values("0", "1"));
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::fault_walk_test

@@ -5,7 +5,7 @@
 #include "linnet/linnet.h"
 #include "linnet/policy.h"
 
-namespace linnet {
+namespace linnet::mixed_precision_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -68,4 +68,4 @@ TEST(MixedPrecision, float16_with_a_dynamic_scale_as_on_the_cpu) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::mixed_precision_test

@@ -8,7 +8,7 @@
 #include "ops/op_checks.h"
 #include "ops/op_table.h"
 
-namespace linnet::testing {
+namespace linnet::testing::op_table_on_device_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -106,4 +106,4 @@ INSTANTIATE_TEST_SUITE_P(Rows, OnCuda, ::testing::ValuesIn(rows()),
                          [](const auto& info) { return info.param->name; });
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::op_table_on_device_test

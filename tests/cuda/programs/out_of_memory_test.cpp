@@ -5,7 +5,7 @@
 #include "linnet/linnet.h"
 #include "linnet/memory_limit.h"
 
-namespace linnet {
+namespace linnet::out_of_memory_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -88,4 +88,4 @@ INSTANTIATE_TEST_SUITE_P(Devices, OutOfMemory, ::testing::Values(Device{}, kGpu)
                          });
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::out_of_memory_test

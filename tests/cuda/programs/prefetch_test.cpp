@@ -6,7 +6,7 @@
 #include "linnet/core.h"
 #include "linnet/cuda.h"
 
-namespace linnet {
+namespace linnet::prefetch_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -78,4 +78,4 @@ TEST(Prefetch, an_error_comes_after_the_batches_before_it) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::prefetch_test

@@ -21,7 +21,7 @@
 #include "linnet/program_cost.h"
 #include "ops/op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::products_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -496,4 +496,4 @@ TEST_F(Products, every_device_and_several_threads) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::products_test

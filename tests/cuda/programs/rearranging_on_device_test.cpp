@@ -6,7 +6,7 @@
 #include "linnet/cuda.h"
 #include "ops/op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::rearranging_on_device_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -146,4 +146,4 @@ TEST(RearrangingOnDevice, dense_results_of_views_are_copied_once) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::rearranging_on_device_test

@@ -15,7 +15,7 @@
 #include "linnet/cuda.h"
 #include "linnet/precision.h"
 
-namespace linnet::testing {
+namespace linnet::testing::results_are_values_test {
 namespace {
 
 using Values = std::vector<std::vector<float>>;
@@ -169,4 +169,4 @@ TEST_F(ResultsAreValues, of_two_threads_with_one_program) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::results_are_values_test

@@ -10,7 +10,7 @@
 #include "linnet/random.h"
 #include "ops/op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::rows_on_device_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -275,4 +275,4 @@ TEST(RowsOnDevice, sums_of_squares_over_lists_of_types) {
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::rows_on_device_test

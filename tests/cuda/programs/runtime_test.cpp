@@ -11,7 +11,7 @@
 #include "linnet/linnet.h"
 #include "linnet/precision.h"
 
-namespace linnet {
+namespace linnet::runtime_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0}, kOther{DeviceType::kCuda, 1};
@@ -201,4 +201,4 @@ TEST(CudaRuntime, what_was_found_is_told) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::runtime_test

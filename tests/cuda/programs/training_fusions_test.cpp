@@ -6,7 +6,7 @@
 #include "linnet/precision.h"
 #include "ops/op_checks.h"
 
-namespace linnet::testing {
+namespace linnet::testing::training_fusions_test {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
@@ -257,4 +257,4 @@ TEST(TrainingFusions, gradients_of_a_common_operand_are_added_behind_a_convoluti
 }
 
 }  // namespace
-}  // namespace linnet::testing
+}  // namespace linnet::testing::training_fusions_test

@@ -10,8 +10,8 @@ namespace {
 
 /// Operands of a loop, or what is known of each, by role.
 template <class T>
-struct Roles {
-  Roles(const WhileParams& p, std::span<const T> all)
+struct LoopRoles {
+  LoopRoles(const WhileParams& p, std::span<const T> all)
       : condition(all.first(static_cast<size_t>(p.condition_constants))),
         body(all.subspan(condition.size(), static_cast<size_t>(p.body_constants))),
         carry(all.subspan(condition.size() + body.size())) {}
@@ -36,7 +36,7 @@ Flags settled_carry(Flags carry, const ResultsOf& results_of) {
   return carry;
 }
 
-Flags active_carry(const WhileParams& p, const Roles<uint8_t>& active) {
+Flags active_carry(const WhileParams& p, const LoopRoles<uint8_t>& active) {
   return settled_carry(Flags(active.carry.begin(), active.carry.end()), [&](const Flags& carry) {
     return active_results(p.body->graph(), joined<uint8_t>({active.body, carry}));
   });
@@ -70,10 +70,10 @@ WhileParams forward_while(const WhileParams& p, std::span<const uint8_t> constan
 TensorList while_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
   const WhileParams& p = params.as<WhileParams>();
   const ForwardOperands operands(trace, inputs);
-  const Roles<uint8_t> active(p, operands.active);
+  const LoopRoles<uint8_t> active(p, operands.active);
   const Flags carry = active_carry(p, active);
   const TensorList tangents = spread(operands.tangents, operands.active);
-  const Roles<Tensor> primal(p, operands.primals), tangent(p, tangents);
+  const LoopRoles<Tensor> primal(p, operands.primals), tangent(p, tangents);
 
   TraceScope scope(trace.parent());
   TensorList t_carry;
@@ -93,7 +93,7 @@ TensorList while_jvp(JvpTrace& trace, const Params& params, Inputs inputs) {
 TensorList while_vjp(VjpTrace& trace, const Params& params, Inputs inputs) {
   const WhileParams& p = params.as<WhileParams>();
   const Flags operands = active_operands(trace, inputs);
-  const Flags carry = active_carry(p, Roles<uint8_t>(p, operands));
+  const Flags carry = active_carry(p, LoopRoles<uint8_t>(p, operands));
   if (count_of(carry)) {
     fail<TraceError>(
         "while_loop: reverse mode needs the number of steps when the loop is recorded\n"
@@ -141,7 +141,7 @@ BatchedWhile turn_together(const WhileParams& p, const Program::Batched& conditi
 }
 
 BatchedWhile batched_while(const WhileParams& p, const Flags& batched, const BatchTrace& trace) {
-  const Roles<uint8_t> roles(p, batched);
+  const LoopRoles<uint8_t> roles(p, batched);
   const auto body_of = [&](const Flags& carry) {
     return batched_body(*p.body, joined<uint8_t>({roles.body, carry}), trace);
   };
@@ -174,8 +174,8 @@ TensorList while_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
     return std::make_shared<const BatchedWhile>(batched_while(p, operands.batched, trace));
   });
   TraceScope scope(trace.parent());
-  const Roles<Tensor> values(p, operands.values);
-  const Roles<uint8_t> batched(p, operands.batched);
+  const LoopRoles<Tensor> values(p, operands.values);
+  const LoopRoles<uint8_t> batched(p, operands.batched);
   TensorList carry;
   for (size_t k = 0; k < values.carry.size(); ++k) {
     const Tensor& value = values.carry[k];

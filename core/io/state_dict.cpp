@@ -50,7 +50,7 @@ std::string place(const tree::Path& path) {
 }
 
 /// Puts every tensor at the texts of its path; a tree without tensors is an empty map.
-class Writer : public tree::PathVisitor {
+class TreeWriter : public tree::PathVisitor {
  public:
   void tensor(Tensor& leaf) override {
     put(path(), StateDict(to_host_array(leaf)));
@@ -86,9 +86,9 @@ class Writer : public tree::PathVisitor {
 };
 
 /// Fills the tensors of a tree, and counts what it has found in every map.
-class Reader : public tree::PathVisitor {
+class TreeReader : public tree::PathVisitor {
  public:
-  explicit Reader(const StateDict& saved) : saved_(&saved) {}
+  explicit TreeReader(const StateDict& saved) : saved_(&saved) {}
   void tensor(Tensor& leaf) override {
     leaf = read(path(), leaf);
     PathVisitor::tensor(leaf);
@@ -150,13 +150,13 @@ class Reader : public tree::PathVisitor {
 namespace detail {
 
 StateDict write_state_dict(const std::function<void(tree::Visitor&)>& visit) {
-  Writer writer;
+  TreeWriter writer;
   visit(writer);
   return std::move(writer.root);
 }
 
 void read_state_dict(const StateDict& saved, const std::function<void(tree::Visitor&)>& visit) {
-  Reader reader(saved);
+  TreeReader reader(saved);
   visit(reader);
   reader.require_all_read();
 }

@@ -9,22 +9,21 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kTypes = 32, kIndices = 8;  // codes of DLPack; devices of one type
-
-constinit std::array<std::atomic<BackEnd*>, kTypes> back_ends{};
-constinit std::array<std::array<std::atomic<Allocator*>, kIndices>, kTypes> allocators{};
+constinit std::array<std::atomic<BackEnd*>, kDeviceTypes> back_ends{};
+constinit std::array<std::array<std::atomic<Allocator*>, kDevicesOfType>, kDeviceTypes>
+    allocators{};
 constinit thread_local Device current_device{};
 
 std::atomic<BackEnd*>& back_end_slot(DeviceType type) {
-  return back_ends[static_cast<size_t>(type) % kTypes];
+  return back_ends[static_cast<size_t>(type) % kDeviceTypes];
 }
 
 std::atomic<Allocator*>& allocator_slot(Device device) {
-  if (device.index >= kIndices) {
+  if (device.index >= kDevicesOfType) {
     fail<DeviceError>("{}: at most {} devices of a type are supported", to_string(device),
-                      kIndices);
+                      kDevicesOfType);
   }
-  return allocators[static_cast<size_t>(device.type) % kTypes][device.index];
+  return allocators[static_cast<size_t>(device.type) % kDeviceTypes][device.index];
 }
 
 void link_back_ends() {
@@ -59,7 +58,7 @@ BackEnd* find_back_end(Device device) {
 BackEnd& back_end_of(Device device) {
   if (BackEnd* found = find_back_end(device)) return *found;
   std::string registered;
-  for (size_t type = 0; type < kTypes; ++type) {
+  for (size_t type = 0; type < kDeviceTypes; ++type) {
     if (!back_ends[type].load()) continue;
     const std::string name = to_string(Device{static_cast<DeviceType>(type), 0});
     registered += (registered.empty() ? "" : ", ") + name;

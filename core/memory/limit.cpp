@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "core/base/fork.h"
+#include "core/memory/devices.h"
 #include "core/memory/owners.h"
 #include "linnet/detail/format.h"
 #include "linnet/memory_limit.h"
@@ -12,12 +13,11 @@
 namespace linnet {
 namespace {
 
-constexpr size_t kTypes = 32, kIndices = 8;  // as in devices.cpp
-
-constinit std::array<std::atomic<size_t>, kTypes * kIndices> limits{};
+constinit std::array<std::atomic<size_t>, kDeviceTypes * kDevicesOfType> limits{};
 
 std::atomic<size_t>& limit_of(Device device) {
-  return limits[static_cast<size_t>(device.type) % kTypes * kIndices + device.index % kIndices];
+  return limits[static_cast<size_t>(device.type) % kDeviceTypes * kDevicesOfType +
+                device.index % kDevicesOfType];
 }
 
 /// Held from the look at what is live until the block is: two threads must not both take what is

@@ -11,7 +11,7 @@ int64_t dilated(std::span<const int64_t> window, std::span<const int64_t> dilati
   return (window[i] - 1) * (dilation.empty() ? 1 : dilation[i]) + 1;
 }
 
-std::vector<int64_t> per_dimension(const char* what, const std::vector<int64_t>& given,
+std::vector<int64_t> ones_or_given(const char* what, const std::vector<int64_t>& given,
                                    size_t spatial) {
   if (given.empty()) return std::vector<int64_t>(spatial, 1);
   if (given.size() != spatial) {
@@ -51,8 +51,8 @@ Tensor conv_transpose(const Tensor& x, const Tensor& w, const ConvTransposeOptio
         to_string(x.type()), to_string(w.type()));
   }
   const size_t spatial = w.rank() - 2;
-  const std::vector<int64_t> strides = per_dimension("strides", options.strides, spatial);
-  const std::vector<int64_t> dilation = per_dimension("dilations", options.rhs_dilation, spatial);
+  const std::vector<int64_t> strides = ones_or_given("strides", options.strides, spatial);
+  const std::vector<int64_t> dilation = ones_or_given("dilations", options.rhs_dilation, spatial);
   const std::span<const int64_t> window(w.shape().data(), spatial);
   ConvOptions plain{.lhs_dilation = strides, .rhs_dilation = dilation};
   plain.padding = options.edges

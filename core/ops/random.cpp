@@ -62,13 +62,6 @@ TypeList infer_floating(const char* name, const P& p, Inputs x) {
   return {{p.dtype, sample_shape(name, x, p.shape), false, x[0].device()}};
 }
 
-/// Keys come first in every shape, so a batch of keys is just a larger array of keys. Each key is
-/// taken alone; of its numbers, the position in the whole counts.
-template <class P, TypeList (*kInfer)(const P&, Inputs)>
-DimMap key_dims(const P& p, Inputs x) {
-  return dims::leading(x, kInfer(p, x), x[0].rank() - 1);
-}
-
 TypeList infer_uniform(const RandomRangeParams& p, Inputs x) {
   return infer_floating("random_uniform", p, x);
 }

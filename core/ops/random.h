@@ -3,6 +3,7 @@
 // docs/rng.md.
 #pragma once
 
+#include "core/ops/dims.h"
 #include "linnet/primitive.h"
 #include "linnet/random.h"
 
@@ -34,6 +35,13 @@ struct DropoutParams {
   random::Layout layout = random::Layout::kPartitionable;
   LINNET_FIELDS(rate, mask_shape, layout)
 };
+
+/// Keys come first in every shape, so a batch of keys is just a larger array of keys. Each key is
+/// taken alone; of its numbers, the position in the whole counts.
+template <class P, TypeList (*kInfer)(const P&, Inputs)>
+DimMap key_dims(const P& p, Inputs x) {
+  return dims::leading(x, kInfer(p, x), x[0].rank() - 1);
+}
 
 /// Shape of the key array. @throws DTypeError or ShapeError unless `data` is u32[..., 2].
 Shape key_array_shape(const char* operation, const Tensor& data);

@@ -33,12 +33,6 @@ TypeList infer_poisson(const RandomParams&, Inputs x) {
   return {{DType::kI64, x[1].shape(), false, x[1].device()}};
 }
 
-/// Each key has its own parameters; the position of a number in the whole counts.
-template <class P, TypeList (*kInfer)(const P&, Inputs)>
-DimMap key_dims(const P& p, Inputs x) {
-  return dims::leading(x, kInfer(p, x), x[0].rank() - 1);
-}
-
 TypeList infer_qr(const NoParams&, Inputs x) {
   if (!is_floating(x[0].dtype()) || x[0].rank() < 2 || x[0].shape(-2) < x[0].shape(-1)) {
     fail<ShapeError>(

@@ -12,21 +12,21 @@ namespace linnet::optim {
 namespace {
 
 /// A step along the line, with the value and its slope there.
-struct Point {
+struct Trial {
   Tensor step, value, slope;
   LINNET_FIELDS(step, value, slope)
 };
-Point choose(const Tensor& condition, const Point& a, const Point& b) {
+Trial choose(const Tensor& condition, const Trial& a, const Trial& b) {
   return {where(condition, a.step, b.step), where(condition, a.value, b.value),
           where(condition, a.slope, b.slope)};
 }
 
 struct Zoom {
   Tensor count;
-  Point now;
-  Point low, high;  ///< ends of the interval; low has the smaller value
-  Point reference;  ///< a third point for the cubic
-  Point safe;       ///< the best that decreases the value enough; step 0 if there is none
+  Trial now;
+  Trial low, high;  ///< ends of the interval; low has the smaller value
+  Trial reference;  ///< a third point for the cubic
+  Trial safe;       ///< the best that decreases the value enough; step 0 if there is none
   Tensor decrease_error, curvature_error;
   Tensor found, done, failed;  ///< whether there is an interval; whether the search is over
   LINNET_FIELDS(count, now, low, high, reference, safe, decrease_error, curvature_error, found,
@@ -40,24 +40,24 @@ Tensor violation(const Tensor& error) {
 
 /// Armijo's condition or, close to a minimum, where rounding hides the decrease, that of Hager and
 /// Zhang (2006, equation 23).
-Tensor decrease_error_of(const ZoomOptions& o, const Point& at, const Point& start) {
+Tensor decrease_error_of(const ZoomOptions& o, const Trial& at, const Trial& start) {
   const Tensor armijo = at.value - start.value - o.slope_rtol * at.step * start.slope;
   const Tensor approximate = maximum(at.slope - (2 * o.slope_rtol - 1) * start.slope,
                                      at.value - start.value - o.approx_dec_rtol * abs(start.value));
   return violation(minimum(approximate, armijo));
 }
-Tensor curvature_error_of(const ZoomOptions& o, const Point& at, const Point& start) {
+Tensor curvature_error_of(const ZoomOptions& o, const Trial& at, const Trial& start) {
   return violation(abs(at.slope) - o.curv_rtol * abs(start.slope));
 }
 
 /// Where the parabola through two points, with the slope of the first, is least.
-Tensor least_of_parabola(const Point& a, const Point& b) {
+Tensor least_of_parabola(const Trial& a, const Trial& b) {
   const Tensor width = b.step - a.step;
   const Tensor curvature = (b.value - a.value - a.slope * width) / square(width);
   return a.step - a.slope / (2 * curvature);
 }
 /// Likewise the cubic through three.
-Tensor least_of_cubic(const Point& a, const Point& b, const Point& c) {
+Tensor least_of_cubic(const Trial& a, const Trial& b, const Trial& c) {
   const Tensor db = b.step - a.step, dc = c.step - a.step;
   const Tensor rb = b.value - a.value - a.slope * db, rc = c.value - a.value - a.slope * dc;
   const Tensor scale = square(db * dc) * (db - dc);
@@ -81,7 +81,7 @@ Tensor step_inside(const Zoom& s) {
 }
 
 /// After a step beyond the last one, while there is no interval.
-Zoom widened(const ZoomOptions& o, const Zoom& s, const Point& at, const Zoom& judged) {
+Zoom widened(const ZoomOptions& o, const Zoom& s, const Trial& at, const Zoom& judged) {
   const Tensor good = maximum(judged.decrease_error, judged.curvature_error) <= o.tol;
   const Tensor later = s.count > scalar_integer(0, DType::kI32);
   const Tensor to_high =
@@ -101,7 +101,7 @@ Zoom widened(const ZoomOptions& o, const Zoom& s, const Point& at, const Zoom& j
 }
 
 /// After a step inside the interval.
-Zoom narrowed(const ZoomOptions& o, const Zoom& s, const Point& at, const Zoom& judged) {
+Zoom narrowed(const ZoomOptions& o, const Zoom& s, const Trial& at, const Zoom& judged) {
   Zoom next = judged;
   next.done = maximum(judged.decrease_error, judged.curvature_error) <= o.tol;
   const Tensor to_high = logical_or(judged.decrease_error > 0, at.value >= s.low.value);
@@ -134,9 +134,9 @@ Zoom searched(const ZoomOptions& o, const Tensor& guess, const TensorList& updat
           const Tensor w = wide(p);
           return astype(w + astype(step, w.dtype()) * wide(updates[i]), p.dtype());
         }));
-    return Point{step, astype(value, DType::kF32), dot_of(gradient, updates)};
+    return Trial{step, astype(value, DType::kF32), dot_of(gradient, updates)};
   };
-  const Point start{scalar(0, DType::kF32), astype(extra.value, DType::kF32),
+  const Trial start{scalar(0, DType::kF32), astype(extra.value, DType::kF32),
                     dot_of(updates, extra.gradients)};
   const Tensor no = scalar(0, DType::kBool), infinite = scalar(HUGE_VAL, DType::kF32);
   const Zoom first{scalar_integer(0, DType::kI32),
@@ -155,7 +155,7 @@ Zoom searched(const ZoomOptions& o, const Tensor& guess, const TensorList& updat
                       Tensor beyond = where(equal(s.count, scalar_integer(0, DType::kI32)), guess,
                                             o.increase_factor * s.now.step);
                       if (o.max_learning_rate) beyond = minimum(beyond, *o.max_learning_rate);
-                      const Point at = on_line(where(s.found, step_inside(s), beyond));
+                      const Trial at = on_line(where(s.found, step_inside(s), beyond));
                       Zoom judged = s;
                       judged.count = s.count + 1;
                       judged.now = at;

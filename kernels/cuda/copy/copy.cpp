@@ -37,7 +37,7 @@ Address moved(Address address, int64_t bytes) {
 }
 
 /// The widest word that all addresses, strides and the innermost run are multiples of.
-size_t word_bytes(const Walk<2>& walk, size_t element, size_t alignment) {
+size_t word_bytes(const ByteWalk<2>& walk, size_t element, size_t alignment) {
   const int64_t bytes = static_cast<int64_t>(element);
   if (walk.sizes.empty() || walk.strides.back() != std::array{bytes, bytes}) return element;
   size_t word = std::min(alignment, common_alignment({walk.sizes.back() * bytes}));
@@ -47,7 +47,7 @@ size_t word_bytes(const Walk<2>& walk, size_t element, size_t alignment) {
 }
 
 /// The same walk in words of `word` bytes.
-Walk<2> in_words(Walk<2> walk, size_t element, size_t word) {
+ByteWalk<2> in_words(ByteWalk<2> walk, size_t element, size_t word) {
   if (word == element) return walk;
   walk.sizes.back() /= static_cast<int64_t>(word / element);
   walk.strides.back() = {static_cast<int64_t>(word), static_cast<int64_t>(word)};
@@ -68,7 +68,7 @@ constexpr int64_t kLeastTransposed = 16;
 
 /// The dimension along which the source runs through memory, if the destination does so along the
 /// last one.
-std::optional<size_t> transposed_dimension(const Walk<2>& walk, int64_t element) {
+std::optional<size_t> transposed_dimension(const ByteWalk<2>& walk, int64_t element) {
   if (walk.sizes.size() < 2 || walk.strides.back()[1] != element ||
       walk.strides.back()[0] == element || walk.sizes.back() < kLeastTransposed)
     return std::nullopt;
@@ -79,7 +79,8 @@ std::optional<size_t> transposed_dimension(const Walk<2>& walk, int64_t element)
 }
 
 /// Nothing if there are too many tiles for one launch.
-std::optional<TransposeArgs> transpose_args(Walk<2> walk, size_t rows, int tile, uint32_t* blocks) {
+std::optional<TransposeArgs> transpose_args(ByteWalk<2> walk, size_t rows, int tile,
+                                            uint32_t* blocks) {
   constexpr int64_t kMost = (int64_t{1} << 31) - 1;
   const size_t columns = walk.sizes.size() - 1;
   TransposeArgs args;
@@ -133,7 +134,7 @@ void CopyPlan::plan(size_t element, std::span<const int64_t> shape, const CopySi
   const int64_t from_bytes = from.offset * bytes, to_bytes = to.offset * bytes;
   const int64_t* const strides[] = {from.strides.data(), to.strides.data()};
   const cpu::StridedSpace space(shape, strides);
-  const Walk<2> walk = walk_of<2>(space, {bytes, bytes});
+  const ByteWalk<2> walk = walk_of<2>(space, {bytes, bytes});
   const size_t rank = walk.sizes.size();
   const std::array dense{bytes, bytes};
 

@@ -18,7 +18,7 @@ size_t common_alignment(std::initializer_list<int64_t> numbers);
 
 /// Sizes of dimensions, and for each the operands' strides in bytes.
 template <int kOperands>
-struct Walk {
+struct ByteWalk {
   std::vector<int64_t> sizes;
   std::vector<std::array<int64_t, kOperands>> strides;
 
@@ -31,9 +31,9 @@ struct Walk {
 
 /// The first kOperands arrays of a space, with elements of `bytes`.
 template <int kOperands>
-Walk<kOperands> walk_of(const cpu::StridedSpace& space,
-                        const std::array<int64_t, kOperands>& bytes) {
-  Walk<kOperands> walk;
+ByteWalk<kOperands> walk_of(const cpu::StridedSpace& space,
+                            const std::array<int64_t, kOperands>& bytes) {
+  ByteWalk<kOperands> walk;
   for (size_t d = 0; d < space.rank(); ++d) {
     walk.sizes.push_back(space.size(d));
     walk.strides.emplace_back();
@@ -53,7 +53,7 @@ struct WalkPart {
 
 /// The parts of a walk. It must have at most kMostDimensions.
 template <int kOperands>
-std::vector<WalkPart<kOperands>> parts_of(const Walk<kOperands>& walk) {
+std::vector<WalkPart<kOperands>> parts_of(const ByteWalk<kOperands>& walk) {
   constexpr int64_t kMost = (int64_t{1} << 31) - 1;
   std::vector<WalkPart<kOperands>> parts;
   int64_t inner = 1;  // positions in one step of the outermost dimension that has to be split

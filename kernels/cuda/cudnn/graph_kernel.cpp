@@ -1,6 +1,7 @@
 #include "kernels/cuda/cudnn/graph_kernel.h"
 
 #include "kernels/cuda/cudnn/session.h"
+#include "kernels/cuda/launch/workspace.h"
 #include "kernels/cuda/register/device_kernel.h"
 #include "kernels/cuda/runtime/gpu.h"
 
@@ -9,20 +10,15 @@ namespace {
 
 /// cuDNN reads and writes 16 bytes at once.
 constexpr size_t kGraphAlignment = 16;
-constexpr size_t kWorkspaceAlignment = 256;
-
-size_t rounded(size_t bytes) {
-  return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
-}
 
 class GraphKernel final : public DeviceKernel {
  public:
   GraphKernel(std::unique_ptr<Plan> plan, size_t tensors, std::vector<Binding> bindings)
       : plan_(std::move(plan)), tensors_(tensors), bindings_(std::move(bindings)) {
-    bytes_ = rounded(plan_->workspace_bytes());
+    bytes_ = workspace_size(plan_->workspace_bytes());
     for (const Binding& b : bindings_) {
       staged_at_.push_back(bytes_);
-      bytes_ += rounded(b.staged_bytes());
+      bytes_ += workspace_size(b.staged_bytes());
     }
   }
 

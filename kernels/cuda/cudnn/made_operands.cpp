@@ -1,13 +1,8 @@
 #include "kernels/cuda/cudnn/made_operands.h"
 
+#include "kernels/cuda/launch/workspace.h"
+
 namespace linnet::cuda::cudnn {
-namespace {
-
-constexpr size_t kAlignment = 256;
-
-size_t rounded(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
-}  // namespace
 
 MadeOperands::MadeOperands(const KernelRequest& request)
     : of_(request), inputs_(request.inputs.begin(), request.inputs.end()) {}
@@ -16,7 +11,7 @@ size_t MadeOperands::add(DType dtype, Shape shape, Make make) {
   const size_t bytes = static_cast<size_t>(element_count(shape)) * size_of(dtype);
   const Strides strides = dense_strides(shape);
   const Made& made = made_.emplace_back(Made{std::move(shape), strides, bytes, std::move(make)});
-  inputs_.push_back({dtype, made.shape, made.strides, kAlignment});
+  inputs_.push_back({dtype, made.shape, made.strides, kWorkspaceAlignment});
   return inputs_.size() - 1;
 }
 
@@ -27,10 +22,10 @@ std::unique_ptr<Kernel> MadeOperands::kernel(std::unique_ptr<Kernel> graph, Emit
     size_t at;
   };
   std::vector<Step> steps;
-  size_t bytes = rounded(graph->workspace_bytes());
+  size_t bytes = workspace_size(graph->workspace_bytes());
   for (Made& made : made_) {
     steps.push_back({std::move(made.make), bytes});
-    bytes += rounded(made.bytes);
+    bytes += workspace_size(made.bytes);
   }
   return make_device_kernel(
       [steps = std::move(steps), after = std::move(after),

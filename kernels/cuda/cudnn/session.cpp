@@ -29,13 +29,13 @@ cudnnHandle_t handle_of(Gpu& gpu) {
   return handle;
 }
 
-struct Found {
+struct FoundContext {
   Context context;
   std::string reason;
 };
 
-Found find() {
-  Found found;
+FoundContext look_for_context() {
+  FoundContext found;
   if (Gpu::count() == 0) {
     found.reason = "no device to plan for";
   } else if (!find_library()) {
@@ -56,7 +56,7 @@ Found find() {
 }  // namespace
 
 const Context* find_context(std::string& reason) {
-  static const Found* found = new Found(find());
+  static const FoundContext* found = new FoundContext(look_for_context());
   reason = found->reason;
   return found->reason.empty() ? &found->context : nullptr;
 }

@@ -13,7 +13,7 @@ bool can_pack(const KernelRequest& request, const cpu::StridedSpace& space, int 
 
 /// The same walk in packs: the last dimension is shorter, its strides are longer.
 template <int kOperands>
-void walk_in_packs(Walk<kOperands>& walk, int elements) {
+void walk_in_packs(ByteWalk<kOperands>& walk, int elements) {
   if (walk.sizes.empty()) return;
   walk.sizes.back() = (walk.sizes.back() + elements - 1) / elements;
   for (int64_t& stride : walk.strides.back()) stride *= elements;

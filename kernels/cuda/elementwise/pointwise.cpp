@@ -107,7 +107,7 @@ std::unique_ptr<Kernel> make_kernel(const Functions& functions, int elements,
     reason = "more than 8 dimensions that do not lie together";
     return nullptr;
   }
-  Walk<kArity> walk = walk_of<kArity>(space, bytes);
+  ByteWalk<kArity> walk = walk_of<kArity>(space, bytes);
   const bool packed = functions.packed != nullptr && can_pack(request, space, elements);
   int64_t per_block = int64_t{kPointwiseThreads} * functions.strided_elements;
   int tail = 0;

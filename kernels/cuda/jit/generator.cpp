@@ -28,7 +28,7 @@ const char* storage_of(DType dtype) {
 bool is_16_bit_float(DType dtype) { return dtype == DType::kF16 || dtype == DType::kBF16; }
 
 /// Of values.
-const char* arithmetic_of(DType dtype) {
+const char* arithmetic_name(DType dtype) {
   return is_16_bit_float(dtype) ? "float" : dtype == DType::kBool ? "bool" : storage_of(dtype);
 }
 
@@ -103,7 +103,7 @@ class Generator {
     const std::string x = value(from);
     if (dtype_of(from) == to) return x;
     if (is_16_bit_float(to)) return fmt::format("scalar::convert_for_half({})", x);
-    return fmt::format("scalar::convert<{}>({})", arithmetic_of(to), x);
+    return fmt::format("scalar::convert<{}>({})", arithmetic_name(to), x);
   }
 
   std::string called(const Graph::Node& node) const {
@@ -137,7 +137,7 @@ class Generator {
       expression = called(node);
     }
     if (!is_16_bit_float(dtype))
-      return fmt::format("  [[maybe_unused]] const {} v{} = {};\n", arithmetic_of(dtype), id,
+      return fmt::format("  [[maybe_unused]] const {} v{} = {};\n", arithmetic_name(dtype), id,
                          expression);
     return fmt::format(
         "  const {0} s{1} = from_float<{0}>({2});\n"
@@ -177,7 +177,7 @@ class Generator {
     for (size_t k = 0; k < body_.inputs.size(); ++k) {
       const ValueId id = body_.inputs[k];
       text += fmt::format("  [[maybe_unused]] const {0} v{1} = widened<{0}>(x{2});\n",
-                          arithmetic_of(dtype_of(id)), id, k);
+                          arithmetic_name(dtype_of(id)), id, k);
     }
     text += values_;
     for (size_t k = 0; k < body_.outputs.size(); ++k)

@@ -67,7 +67,7 @@ template <int kOperands>
 std::unique_ptr<Kernel> make_strided(const Function& function, const KernelRequest& request,
                                      const ClusterLayout& layout, const cpu::StridedSpace& space) {
   const size_t inputs = request.inputs.size();
-  Walk<kOperands> walk;
+  ByteWalk<kOperands> walk;
   for (size_t d = 0; d < space.rank(); ++d) {
     walk.sizes.push_back(space.size(d));
     walk.strides.emplace_back();

@@ -7,6 +7,7 @@
 #include "kernels/cuda/copy/copy.h"
 #include "kernels/cuda/cublas/tuning.h"
 #include "kernels/cuda/driver/driver.h"
+#include "kernels/cuda/launch/workspace.h"
 #include "kernels/cuda/register/device_kernel.h"
 #include "kernels/cuda/register/families.h"
 #include "linnet/detail/format.h"
@@ -15,8 +16,6 @@
 namespace linnet::cuda {
 namespace {
 
-/// What the library wants of its workspace.
-constexpr size_t kWorkspaceAlignment = 256;
 /// Of copies in the workspace, as far as kernels gain from it.
 constexpr size_t kPackedAlignment = 16;
 /// Calls of the library for one product, before the CPU is faster.
@@ -191,14 +190,14 @@ class MatmulKernel final : public DeviceKernel {
                const Plan& plan, const Epilogue& epilogue)
       : product_(std::move(product)),
         epilogue_(epilogue),
-        workspace_bytes_(rounded(product_->workspace_bytes())) {
+        workspace_bytes_(workspace_size(product_->workspace_bytes())) {
     for (const PackedOperand& packed : plan.packed) {
       const OperandView& x = request.inputs[packed.index];
       const DotLayout::Packing& p = packed.packing;
       copies_.push_back({packed.index, workspace_bytes_,
                          CopyPlan(size_of(x.dtype), p.shape, {p.from, 0, x.alignment},
                                   {p.to, 0, kPackedAlignment})});
-      workspace_bytes_ += rounded(static_cast<size_t>(p.size) * size_of(x.dtype));
+      workspace_bytes_ += workspace_size(static_cast<size_t>(p.size) * size_of(x.dtype));
     }
   }
 
@@ -230,9 +229,6 @@ class MatmulKernel final : public DeviceKernel {
     CopyPlan plan;
   };
 
-  static size_t rounded(size_t bytes) {
-    return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
-  }
   /// Operands: those of the primitive, the result, the workspace, another result.
   static void enqueue(const void* prepared, void* stream, void* const* operands) {
     const auto& self = *static_cast<const MatmulKernel*>(prepared);

@@ -39,7 +39,7 @@ const Function& function_of(DType dtype) {
   }
 }
 
-Fold fold_of(DType dtype, Fold kind) {
+Fold fold_along(DType dtype, Fold kind) {
   if (dtype != DType::kBool) return kind;
   return kind == Fold::kProd ? Fold::kProd : Fold::kMax;
 }
@@ -105,7 +105,7 @@ std::unique_ptr<Kernel> prepare(const KernelRequest& request, std::string& reaso
   args.length = x.shape[axis];
   args.stride = x.strides[axis];
   args.out_stride = y.strides[axis];
-  args.kind = fold_of(x.dtype, kKind);
+  args.kind = fold_along(x.dtype, kKind);
   args.reverse = p.reverse;
   choose_threads(x, lines, args);
   const uint32_t blocks = args.length == 0 ? 0 : blocks_for(args.count, kScanThreads / args.lanes);

@@ -6,7 +6,7 @@
 namespace linnet::bridge {
 namespace {
 
-using linnet::detail::names_of;
+using linnet::detail::names_of_children;
 
 }  // namespace
 
@@ -72,7 +72,7 @@ const AttributeTree& AttributeTree::operator[](std::string_view name) const {
   const auto found = children_.find(name);
   if (found == children_.end()) {
     fail<ModuleError>("bridge: there is no attribute '{}'; there is {}", name,
-                      is_leaf() ? "a single value" : names_of(children_));
+                      is_leaf() ? "a single value" : names_of_children(children_));
   }
   return found->second;
 }
@@ -99,7 +99,7 @@ const nnx::Variable& AttributeTree::variable() const {
   if (!variable_) {
     fail<ModuleError>(
         "bridge: expected a variable, got {}",
-        is_leaf() ? "a value that is none" : "a dictionary of " + names_of(children_));
+        is_leaf() ? "a value that is none" : "a dictionary of " + names_of_children(children_));
   }
   return *variable_;
 }

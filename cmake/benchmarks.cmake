@@ -48,6 +48,7 @@ foreach(folder IN LISTS folders)
     target_link_libraries(linnet_bench_${area} PRIVATE
       linnet::linnet OneDNN::OneDNN Highway::hwy fmt::fmt OpenMP::OpenMP_CXX
       benchmark::benchmark_main benchmark::benchmark linnet_flags)
+    linnet_little_optimisation(linnet_bench_${area})
   endif()
 endforeach()
 
@@ -56,6 +57,7 @@ if(LINNET_WITH_CUDA)
   add_executable(linnet_bench_gpu ${sources})
   target_include_directories(linnet_bench_gpu PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(linnet_bench_gpu PRIVATE linnet::linnet linnet_flags)
+  linnet_little_optimisation(linnet_bench_gpu)
 endif()
 
 if(Torch_FOUND)

@@ -32,6 +32,57 @@ function(linnet_precompile_library name)
   endif()
 endfunction()
 
+# Neighbours of a folder are one file for the compiler, where LINNET_FAST_BUILD asks for it: headers
+# and what they instantiate are read once for all of them. Files with options of their own stay alone,
+# and kernels, which are compiled for several instruction sets. Unlike CMake's own joined files these
+# lie where another build can have the same, so that a compiler cache knows them.
+function(linnet_join_sources name files_at_once)
+  if(LINNET_FAST_BUILD)
+    cmake_language(EVAL CODE
+      "cmake_language(DEFER CALL linnet_join_sources_now [[${name}]] [[${files_at_once}]])")
+  endif()
+endfunction()
+
+function(linnet_join_sources_now name files_at_once)
+  get_target_property(sources ${name} SOURCES)
+  set(alone)
+  set(joined)
+  set(part "")
+  set(count 0)
+  foreach(source IN LISTS sources)
+    set(own "")
+    foreach(property COMPILE_DEFINITIONS COMPILE_OPTIONS)
+      get_source_file_property(value "${source}" ${property})
+      if(value)
+        string(APPEND own "${value}")
+      endif()
+    endforeach()
+    if(own OR NOT source MATCHES "^/.*\\.cpp$" OR source MATCHES "^${PROJECT_BINARY_DIR}/")
+      list(APPEND alone "${source}")
+    else()
+      string(APPEND part "#include \"${source}\"\n")
+      math(EXPR count "${count} + 1")
+      math(EXPR place "${count} % ${files_at_once}")
+      if(place EQUAL 0)
+        list(APPEND joined "${part}")
+        set(part "")
+      endif()
+    endif()
+  endforeach()
+  if(part)
+    list(APPEND joined "${part}")
+  endif()
+
+  set(number 0)
+  foreach(part IN LISTS joined)
+    set(file "${LINNET_JOIN_FOLDER}/${name}_${number}.cpp")
+    file(CONFIGURE OUTPUT "${file}" CONTENT "${part}" @ONLY)
+    list(APPEND alone "${file}")
+    math(EXPR number "${number} + 1")
+  endforeach()
+  set_target_properties(${name} PROPERTIES SOURCES "${alone}")
+endfunction()
+
 # Static libraries can become part of a shared one of the user's: their code is position-independent,
 # and of their symbols only those of the public headers are visible from outside.
 function(linnet_library_properties name)
@@ -77,6 +128,7 @@ function(linnet_component name)
     endforeach()
     linnet_library_properties(${name})
     linnet_precompile_library(${name})
+    linnet_join_sources(${name} 8)
     set_target_properties(${name} PROPERTIES
       INSTALL_RPATH "$ORIGIN"
       VERSION "${PROJECT_VERSION}" SOVERSION "${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}")

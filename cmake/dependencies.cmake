@@ -3,7 +3,18 @@
 list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
 
 find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)
+# OpenMP's runtime, and only that (kernels/cpu/openmp.h): oneDNN's threads are those of GCC's, beside
+# which clang's own would be a second one.
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  find_library(LINNET_GOMP NAMES gomp libgomp.so.1)
+  mark_as_advanced(LINNET_GOMP)
+endif()
+if(LINNET_GOMP)
+  add_library(OpenMP::OpenMP_CXX INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(OpenMP::OpenMP_CXX INTERFACE "${LINNET_GOMP}")
+else()
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+endif()
 find_package(fmt REQUIRED)
 find_package(OneDNN 2.6 REQUIRED)
 find_package(Highway REQUIRED)

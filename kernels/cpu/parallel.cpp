@@ -1,10 +1,9 @@
 #include "linnet/parallel.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <atomic>
 
+#include "kernels/cpu/openmp.h"
 #include "kernels/cpu/thread_pool.h"
 #include "linnet/detail/format.h"
 

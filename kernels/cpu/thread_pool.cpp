@@ -1,6 +1,5 @@
 #include "kernels/cpu/thread_pool.h"
 
-#include <omp.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -9,6 +8,8 @@
 #include <exception>
 #include <new>
 #include <thread>
+
+#include "kernels/cpu/openmp.h"
 
 namespace linnet::cpu {
 namespace {

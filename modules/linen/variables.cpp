@@ -6,8 +6,6 @@
 namespace linnet::linen {
 namespace {
 
-using detail::names_of;
-
 /// Static entries take part in a tree's structure by identity of content.
 struct StaticMarker {};
 
@@ -24,7 +22,8 @@ const Variables& Variables::operator[](std::string_view name) const {
   const auto found = children_.find(name);
   if (found == children_.end()) {
     if (is_leaf()) fail<ModuleError>("variables: '{}' was asked of a leaf", name);
-    fail<ModuleError>("variables: there is no '{}'; there is {}", name, names_of(children_));
+    fail<ModuleError>("variables: there is no '{}'; there is {}", name,
+                      linnet::detail::names_of_children(children_));
   }
   return found->second;
 }
@@ -42,13 +41,14 @@ Variables& Variables::at_path(const std::vector<std::string>& path) {
 }
 
 const Variables* Variables::find_path(const std::vector<std::string>& path) const {
-  return detail::find_node(*this, path);
+  return linnet::detail::find_node(*this, path);
 }
 
 Tensor Variables::value() const {
   if (fixed_) fail<ModuleError>("variables: {} is a static entry, not a tensor", fixed_->text());
   if (!leaf_)
-    fail<ModuleError>("variables: expected a tensor, got a dictionary of {}", names_of(children_));
+    fail<ModuleError>("variables: expected a tensor, got a dictionary of {}",
+                      linnet::detail::names_of_children(children_));
   if (!leaf_->single()) {
     fail<ModuleError>("variables: expected a tensor, got a tuple of {}", leaf_->tensors.size());
   }
@@ -57,7 +57,8 @@ Tensor Variables::value() const {
 
 const state::Value& Variables::leaf() const {
   if (!leaf_)
-    fail<ModuleError>("variables: expected a leaf, got a dictionary of {}", names_of(children_));
+    fail<ModuleError>("variables: expected a leaf, got a dictionary of {}",
+                      linnet::detail::names_of_children(children_));
   return *leaf_;
 }
 state::Value& Variables::leaf() { return const_cast<state::Value&>(std::as_const(*this).leaf()); }
@@ -136,7 +137,7 @@ Variables change_axis(const Variables& variables, int64_t position, const Metada
 
 std::vector<std::pair<std::vector<std::string>, const Variables*>> flat_leaves(
     const Variables& variables) {
-  return detail::flat_leaves(variables);
+  return linnet::detail::flat_leaves(variables);
 }
 
 Variables partitioned(Tensor value, AxisNames names, std::optional<MeshAxes> mesh) {

@@ -6,7 +6,7 @@
 namespace linnet::loss {
 
 /// Integers and bools are numbers here: in their own types differences would wrap.
-Tensor real(const Tensor& x);
+Tensor as_floating(const Tensor& x);
 /// Integer and bool targets take the dtype of the predictions.
 Tensor target_for(const Tensor& predictions, const Tensor& targets);
 

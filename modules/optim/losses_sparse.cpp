@@ -8,7 +8,7 @@
 namespace linnet::loss {
 
 Tensor dice_loss(const Tensor& predictions, const Tensor& targets, const DiceOptions& o) {
-  Tensor x = real(predictions), y = target_for(x, targets);
+  Tensor x = as_floating(predictions), y = target_for(x, targets);
   if (x.rank() + 1 == y.rank()) x = expand_dims(x, -1);
   if (y.rank() + 1 == x.rank()) y = expand_dims(y, -1);
   if (x.shape() != y.shape() || x.rank() < 2)
@@ -31,7 +31,7 @@ Tensor dice_loss(const Tensor& predictions, const Tensor& targets, const DiceOpt
 
 Tensor multiclass_generalized_dice_loss(const Tensor& predictions, const Tensor& targets,
                                         const DiceOptions& o) {
-  const Tensor y = target_for(real(predictions), targets);
+  const Tensor y = target_for(as_floating(predictions), targets);
   Axes front;
   for (int64_t d = 0; d + 1 < static_cast<int64_t>(y.rank()); ++d) front.push_back(d);
   const Tensor weights = 1 / (square(sum(y, front)) + 1e-7);
@@ -49,7 +49,7 @@ Tensor binary_dice_loss(const Tensor& predictions, const Tensor& targets, const 
 }
 
 Tensor sparsemax(const Tensor& scores) {
-  const Tensor x = real(scores);
+  const Tensor x = as_floating(scores);
   const int64_t n = x.rank() == 0 ? 0 : x.shape(-1);
   if (n == 0)
     fail<ShapeError>("sparsemax: expected scores of classes, got {}", to_string(scores.type()));
@@ -63,19 +63,19 @@ Tensor sparsemax(const Tensor& scores) {
 }
 
 Tensor sparsemax_loss(const Tensor& logits, const Tensor& labels) {
-  const Tensor x = real(logits);
+  const Tensor x = as_floating(logits);
   return sparse_plus(where(not_equal(labels, 0), -x, x));
 }
 
 Tensor multiclass_sparsemax_loss(const Tensor& scores, const Tensor& labels) {
-  const Tensor x = real(scores), p = sparsemax(x);
+  const Tensor x = as_floating(scores), p = sparsemax(x);
   const Tensor own = take_along_axis(x, expand_dims(labels, -1), -1);
   return sum(where(p > 0, p * (x - own), 0.0), -1) + 0.5 * (1 - sum(square(p), -1));
 }
 
 Tensor ranking_softmax_loss(const Tensor& scores, const Tensor& relevances,
                             const RankingOptions& o) {
-  const Tensor x = real(scores);
+  const Tensor x = as_floating(scores);
   Tensor y = target_for(x, relevances);
   if (o.weights.defined()) y = y * o.weights;
   if (!o.where.defined()) return -sum(y * log_softmax(x, -1), -1);
@@ -83,7 +83,7 @@ Tensor ranking_softmax_loss(const Tensor& scores, const Tensor& relevances,
 }
 
 Tensor safe_softmax_cross_entropy(const Tensor& logits, const Tensor& labels) {
-  const Tensor x = real(logits), y = target_for(x, labels);
+  const Tensor x = as_floating(logits), y = target_for(x, labels);
   return -sum(where(equal(y, 0), 0.0, y * log_softmax(x, -1)), -1);
 }
 

@@ -11,7 +11,7 @@ namespace linnet::loss {
 
 Tensor triplet_margin_loss(const Tensor& anchors, const Tensor& positives, const Tensor& negatives,
                            const TripletOptions& o) {
-  const Tensor a = real(anchors);
+  const Tensor a = as_floating(anchors);
   const auto distance = [&](const Tensor& other) {
     const Tensor difference = a - target_for(a, other);
     const Tensor powers = o.norm_degree == 2 ? square(difference) : pow(difference, o.norm_degree);
@@ -22,7 +22,7 @@ Tensor triplet_margin_loss(const Tensor& anchors, const Tensor& positives, const
 }
 
 Tensor ntxent(const Tensor& embeddings, const Tensor& labels, double temperature) {
-  const Tensor x = real(embeddings);
+  const Tensor x = as_floating(embeddings);
   if (x.rank() != 2 || labels.shape() != Shape{x.shape(0)}) {
     fail<ShapeError>("ntxent: expected embeddings [batch, dim] and labels [batch], got {} and {}",
                      to_string(embeddings.type()), to_string(labels.type()));
@@ -76,7 +76,7 @@ Tensor reached(const Tensor& blank, const Tensor& added) {
 Tensor ctc_loss(const Tensor& logits, const Tensor& logit_paddings, const Tensor& labels,
                 const Tensor& label_paddings, const CtcOptions& o) {
   check_ctc(logits, logit_paddings, labels, label_paddings);
-  const Tensor x = real(logits), log_p = log_softmax(x);
+  const Tensor x = as_floating(logits), log_p = log_softmax(x);
   const int64_t batch = labels.shape(0), count = labels.shape(1);
   // repeat[b, n] is 1 where label n + 1 is label n, which must not follow without a blank.
   Tensor repeat = zeros({batch, count}, x.dtype());

@@ -9,21 +9,23 @@
 # RELEASE, TSAN, ASAN are build folders.
 set -euo pipefail
 
-sanitizer=$1 release=$2 other=$(realpath "$3/fake_cuda")
+sanitizer=$1 release=$2 build=$3 other=$(realpath "$3/fake_cuda")
 shift 3
 fake=$(mktemp -d)
 trap 'rm -rf "$fake"' EXIT
 ln -s "$(realpath "$release/fake_cuda")"/* "$fake"
 ln -sf "$other"/{liblinnet_emulated_kernels.so,liblinnet_emulator.so} "$fake"
-case $sanitizer in
-  thread) runtime=libtsan.so ;;
-  address)
-    runtime=libasan.so
-    ln -sf "$other/libcuda.so.1" "$fake"  # which says what memory is there
-    ;;
-esac
+if [[ $sanitizer == address ]]; then
+  ln -sf "$other/libcuda.so.1" "$fake"  # which says what memory is there
+fi
 
-LD_PRELOAD=$("${CXX:-g++}" -print-file-name="$runtime") \
+# The runtime of the compiler that made them.
+compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")
+case $("$compiler" --version | head -n 1) in
+  *clang*) runtime=libclang_rt.${sanitizer:0:1}san-x86_64.so ;;
+  *) runtime=lib${sanitizer:0:1}san.so ;;
+esac
+LD_PRELOAD=$("$compiler" -print-file-name="$runtime") \
   LD_LIBRARY_PATH=$fake LINNET_CUDA_PATH=$fake LINNET_CUDA_CACHE='' \
   OMP_NUM_THREADS=1 \
   TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1 ASAN_OPTIONS=detect_leaks=0 \

@@ -1,7 +1,6 @@
 // What the process around the kernels may do: fork, end, hold tensors in static objects, call from
 // its own parallel regions, ask for any number of threads.
 #include <gtest/gtest.h>
-#include <omp.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +16,10 @@
 #include "linnet/ops.h"
 #include "linnet/parallel.h"
 
-namespace linnet {
+/// What GCC makes of `#pragma omp parallel`, which is here for every compiler.
+extern "C" void GOMP_parallel(void (*body)(void*), void* data, unsigned threads, unsigned flags);
+
+namespace linnet::process_test {
 namespace {
 
 // Forks of programs with threads are beyond the thread sanitizer.
@@ -42,6 +44,20 @@ class RestoreThreads {
  private:
   int before_ = num_threads();
 };
+
+/// Calls `f` on one of the two threads of a parallel region of the runtime that oneDNN has.
+void in_parallel_region(const std::function<void()>& f) {
+  struct Region {
+    const std::function<void()>& f;
+    std::atomic_flag taken = ATOMIC_FLAG_INIT;
+  } region{f};
+  GOMP_parallel(
+      [](void* data) {
+        auto& region = *static_cast<Region*>(data);
+        if (!region.taken.test_and_set()) region.f();
+      },
+      &region, 2, 0);
+}
 
 /// 0: f returned true in a child of this process; else what happened there.
 int in_child(const std::function<bool()>& f) {
@@ -130,13 +146,11 @@ TEST(Process, kernels_run_on_the_calling_thread_inside_a_parallel_region) {
   inside = ones({100, 100});
   float got = 0, eager = 0;
   int threads_inside = 0;
-#pragma omp parallel num_threads(2)
-#pragma omp single
-  {
+  in_parallel_region([&] {
     threads_inside = num_threads();
     got = number(step(inside, x));
     eager = number(large_product());
-  }
+  });
   EXPECT_EQ(threads_inside, 1);
   EXPECT_EQ(got, expected);
   EXPECT_EQ(eager, 300.f * 200.f * 100.f);
@@ -173,4 +187,4 @@ TEST(ProcessDeathTest, static_and_thread_local_destructors_may_compute) {
 }
 
 }  // namespace
-}  // namespace linnet
+}  // namespace linnet::process_test

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds and runs the consumer project in one of the three ways in which Linnet can be used.
-# consume.sh find_package|pkgconfig|add_subdirectory SOURCE BUILD WORK GENERATOR BUILD_TYPE CXX [LAUNCHER]
+# consume.sh find_package|pkgconfig|add_subdirectory SOURCE BUILD WORK GENERATOR BUILD_TYPE CXX LAUNCHER [OPTION…]
 set -euo pipefail
-way=$1 source=$2 build=$3 work=$4/$1 generator=$5 build_type=$6 cxx=$7 launcher=${8:-}
+way=$1 source=$2 build=$3 work=$4/$1 generator=$5 build_type=$6 cxx=$7 launcher=$8
+shift 8
 
 rm -rf "$work"
 mkdir -p "$work"
@@ -26,8 +27,9 @@ case $way in
     LD_LIBRARY_PATH="$(dirname "${pc%/*}")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" "$work/consumer"
     ;;
   add_subdirectory)
-    # The kernels of one architecture are enough to see that they are found and embedded.
-    "${configure[@]}" "-DLINNET_SOURCE=$source" -DLINNET_CUDA_ARCHITECTURES=90a-real "-DLINNET_CCACHE=$launcher"
+    # The kernels of one architecture are enough to see that they are found and embedded. With the
+    # options of the other build the library's files are the same, and a compiler cache knows them.
+    "${configure[@]}" "-DLINNET_SOURCE=$source" -DLINNET_CUDA_ARCHITECTURES=90a-real "-DLINNET_CCACHE=$launcher" "$@"
     cmake --build "$work/build" --target consumer
     "$work/build/consumer"
     ;;

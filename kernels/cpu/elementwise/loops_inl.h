@@ -1,6 +1,8 @@
 // Loops over dense arrays. Included inside namespace linnet::cpu::HWY_NAMESPACE, after
 // functions_inl.h.
 
+#include "kernels/cpu/vector/independent.h"
+
 #define LINNET_CALL_TYPE(id, name, function, arity, params, kind, cost) \
   struct Call##id {                                                     \
     template <class... V>                                               \
@@ -67,7 +69,7 @@ void float_loop(const LoopCall& args) {
 /// apart.
 template <class Call, int params, class Out, class... In>
 void dense_loop(Out* to, size_t count, const double* p, const In*... from) {
-#pragma GCC ivdep
+  LINNET_INDEPENDENT
   for (size_t i = 0; i < count; ++i) {
     if constexpr (params == 0) {
       to[i] = Call::call(from[i]...);

@@ -1,5 +1,6 @@
 #include "kernels/cpu/norm/norm_kernels.h"
 
+#include "kernels/cpu/vector/independent.h"
 #include "kernels/cpu/vector/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -134,13 +135,13 @@ void apply(int64_t rows, int64_t columns, const T* x, const T* HWY_RESTRICT mean
     const T* from = x + row * columns;
     T* to = y + row * columns;  // may be `from`: no dependence between elements
     if (relu) {
-#pragma GCC ivdep
+      LINNET_INDEPENDENT
       for (int64_t c = 0; c < columns; ++c) {
         const T value = (from[c] - mean[c]) * factor[c] + bias[c];
         to[c] = value < T(0) ? T(0) : value;
       }
     } else {
-#pragma GCC ivdep
+      LINNET_INDEPENDENT
       for (int64_t c = 0; c < columns; ++c) to[c] = (from[c] - mean[c]) * factor[c] + bias[c];
     }
   }

@@ -1,7 +1,7 @@
 // Private: oneDNN computes on the thread that calls it. How work is divided is decided in parts.h.
 #pragma once
 
-#include <omp.h>
+#include "kernels/cpu/openmp.h"
 
 namespace linnet::cpu::onednn {
 

@@ -28,22 +28,22 @@ struct Unit;
 template <>
 struct Unit<float> {
   using Bits = uint32_t;
-  static constexpr int kDrawn = 32, kMantissa = 23;
+  [[maybe_unused]] static constexpr int kDrawn = 32, kMantissa = 23;
 };
 template <>
 struct Unit<double> {
   using Bits = uint64_t;
-  static constexpr int kDrawn = 64, kMantissa = 52;
+  [[maybe_unused]] static constexpr int kDrawn = 64, kMantissa = 52;
 };
 template <>
 struct Unit<float16> {
   using Bits = uint16_t;
-  static constexpr int kDrawn = 16, kMantissa = 10;
+  [[maybe_unused]] static constexpr int kDrawn = 16, kMantissa = 10;
 };
 template <>
 struct Unit<bfloat16> {
   using Bits = uint8_t;
-  static constexpr int kDrawn = 8, kMantissa = 7;
+  [[maybe_unused]] static constexpr int kDrawn = 8, kMantissa = 7;
 };
 
 // Of numbers of T.

@@ -14,7 +14,7 @@ namespace linnet::detail {
 
 /// `kernel, bias`, or `nothing`: for error texts.
 template <class Map>
-std::string names_of(const Map& children) {
+std::string names_of_children(const Map& children) {
   std::string out;
   for (const auto& [name, child] : children) out += (out.empty() ? "" : ", ") + name;
   return out.empty() ? "nothing" : out;

@@ -209,7 +209,7 @@ struct Coder {
 
 TEST(LinenModule, L_034_modules_from_outside_have_the_name_of_the_call) {
   const linen::Dense dense{.features = 3};
-  const Coder coder{dense, dense};
+  const Coder<linen::Dense, linen::Dense> coder{dense, dense};
   const Variables two = linen::init(coder, Key(0), x());
   EXPECT_EQ(two["params"].keys(), (Names{"decoder", "encoder"}))
       << "copies of one value, each with parameters of its own";

@@ -22,7 +22,7 @@ class GoldenFile {
 
   bool contains(const std::string& name) const { return file_.contains(name); }
   Tensor tensor(const std::string& name) const {
-    const HostArray array = file_.array(name);
+    const linnet::HostArray array = file_.array(name);
     return from_bytes(array.data, array.dtype, array.shape);
   }
 

@@ -364,18 +364,21 @@ static_assert(tree::detail::is_whole<LastLayer> && tree::detail::is_whole<Layer>
 TEST(Tree, J_074_a_forgotten_field_is_reported_at_first_use) {
   Forgotten middle;
   expect_error<TreeError>(
-      "linnet::tree_test::(anonymous namespace)::Forgotten: the 8 bytes at offset 8 are in no member of "
+      "linnet::tree_test::(anonymous namespace)::Forgotten: the 8 bytes at offset 8 are in no "
+      "member of "
       "LINNET_FIELDS(a, c)\n"
       "  hint: list every member; one that is left out would not be trained, saved or traced",
       [&] { (void)tree::leaves(middle); });
   expect_error<TreeError>(
-      "linnet::tree_test::(anonymous namespace)::Forgotten: the 8 bytes at offset 8 are in no member of "
+      "linnet::tree_test::(anonymous namespace)::Forgotten: the 8 bytes at offset 8 are in no "
+      "member of "
       "LINNET_FIELDS(a, c)\n"
       "  hint: list every member; one that is left out would not be trained, saved or traced",
       [&] { (void)tree::leaves(middle); });
   ForgottenSmall small;
   expect_error<TreeError>(
-      "linnet::tree_test::(anonymous namespace)::ForgottenSmall: the 4 bytes at offset 12 are in no member of "
+      "linnet::tree_test::(anonymous namespace)::ForgottenSmall: the 4 bytes at offset 12 are in "
+      "no member of "
       "LINNET_FIELDS(a, first, third)\n"
       "  hint: list every member; one that is left out would not be trained, saved or traced",
       [&] { (void)tree::leaves(small); });
@@ -383,7 +386,8 @@ TEST(Tree, J_074_a_forgotten_field_is_reported_at_first_use) {
   EXPECT_EQ(tree::leaves(padded).size(), 1u);
   const std::vector<ForgottenLast> nested(1);
   expect_error<TreeError>(
-      "linnet::tree_test::(anonymous namespace)::ForgottenLast: the 24 bytes at offset 8 are in no member of "
+      "linnet::tree_test::(anonymous namespace)::ForgottenLast: the 24 bytes at offset 8 are in no "
+      "member of "
       "LINNET_FIELDS(a)\n"
       "  hint: list every member; one that is left out would not be trained, saved or traced",
       [&] { (void)tree::leaves(nested); });

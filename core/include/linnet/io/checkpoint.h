@@ -65,7 +65,7 @@ Json load_checkpoint(const std::string& directory, T& state,
   auto [values, manifest] =
       detail::load_leaves(directory, tree::leaves_with_path(state), file_system);
   tree::write(tree::flatten(state).leaves, values);
-  return manifest;
+  return std::move(manifest);  // part of a pair; a copy could fail now that `state` is another
 }
 
 /// The manifest alone, to see whether the values fit before loading them.

@@ -11,13 +11,6 @@
 #include "linnet/detail/format.h"
 #include "linnet/error.h"
 
-// A deleter is somebody else's, who calls the type of its argument what he likes.
-#if defined(__clang__)
-#define LINNET_CALLS_OTHERS __attribute__((no_sanitize("function")))
-#else
-#define LINNET_CALLS_OTHERS
-#endif
-
 namespace linnet::dlpack {
 namespace {
 
@@ -150,7 +143,7 @@ Tensor tensor_of(const View& view, std::shared_ptr<const void> owner) {
 
 template <class M>
 std::shared_ptr<const void> owner_of(M* managed) {
-  return std::shared_ptr<M>(managed, [](M* m) LINNET_CALLS_OTHERS {
+  return std::shared_ptr<M>(managed, [](M* m) {
     if (m && m->deleter) m->deleter(m);
   });
 }

@@ -68,14 +68,6 @@ struct Lender {
 };
 constexpr DLDataType kFloat32{2, 32, 1};
 
-/// Whoever borrows knows the type of the argument by a name of his own.
-#if defined(__clang__)
-__attribute__((no_sanitize("function")))
-#endif
-void delete_as_others_do(DLManagedTensor* managed) {
-  managed->deleter(managed);
-}
-
 TEST(Dlpack, memory_is_taken_over_and_returned) {
   Lender lender;
   std::vector<float> memory(12);
@@ -154,7 +146,7 @@ TEST(Dlpack, tensors_are_given_with_their_strides_and_come_back) {
   auto* old = to_dlpack<DLManagedTensor>(x);
   static_cast<double*>(old->dl_tensor.data)[0] = 5;
   EXPECT_EQ(x.to_vector<double>()[0], 2) << "the old form gets a copy";
-  delete_as_others_do(old);
+  old->deleter(old);
   for (DType dtype :
        {DType::kBool, DType::kI8, DType::kI16, DType::kI32, DType::kI64, DType::kU8, DType::kU16,
         DType::kU32, DType::kU64, DType::kF16, DType::kBF16, DType::kF32, DType::kF64}) {

@@ -8,7 +8,7 @@ library_packages=(g++ cmake ninja-build ccache pkg-config libdnnl-dev libhwy-dev
   nlohmann-json3-dev zlib1g-dev libpng-dev libturbojpeg0-dev libxbyak-dev)
 demo_packages=(libcli11-dev dataset-fashion-mnist)
 test_packages=(libgtest-dev libbenchmark-dev clang-format-16)
-compiler_packages=(clang-14 clang-16 libclang-rt-16-dev)
+compiler_packages=(clang-14 clang-16)
 
 say() { printf '\n== %s\n' "$*"; }
 

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Compiles with another compiler, clang, what CMake gives to GCC; the two link with each other, under
+# the address sanitizer too, whose runtimes have one interface. A compiler launcher:
+# other_compiler.sh CLANG GCC [LAUNCHER…] GCC OPTION…
+set -euo pipefail
+other=$1 given=$2
+shift 2
+
+command=()
+for argument in "$@"; do
+  case $argument in
+    "$given") command+=("$other") ;;
+    -Og) command+=(-O0) ;;  # clang's optimises what a sanitizer adds, for three times as long
+    --param=asan-instrumentation-with-call-threshold=*)
+      command+=(-mllvm "-asan-instrumentation-with-call-threshold=${argument##*=}") ;;
+    --param=*) ;;
+    -fsanitize=*address*)
+      # Undefined behaviour is what it is for GCC.
+      command+=("$argument" -D__SANITIZE_ADDRESS__=1 -fno-sanitize=function,float-cast-overflow) ;;
+    *) command+=("$argument") ;;
+  esac
+done
+exec "${command[@]}"

@@ -14,6 +14,7 @@ for argument in "$@"; do
     --param=asan-instrumentation-with-call-threshold=*)
       command+=(-mllvm "-asan-instrumentation-with-call-threshold=${argument##*=}") ;;
     --param=*) ;;
+    c++-header) command+=("$argument" -fpch-instantiate-templates) ;;  # once, not in every file
     -fsanitize=*address*)
       # Undefined behaviour is what it is for GCC.
       command+=("$argument" -D__SANITIZE_ADDRESS__=1 -fno-sanitize=function,float-cast-overflow) ;;

@@ -9,7 +9,6 @@
 
 #include "core/base/fork.h"
 #include "core/base/per_thread.h"
-#include "core/graph/fused_elementwise.h"
 #include "core/trace/eval.h"
 #include "linnet/back_end.h"
 #include "linnet/detail/format.h"
@@ -227,14 +226,6 @@ class AdaptedRequest {
 bool try_prepare(const KernelImplementation& implementation, const KernelRequest& request,
                  Device device, const BackEnd& back_end, ChosenKernel& chosen,
                  std::string& reason) {
-  // A cluster is its program's own: nobody else asks for it, and what is kept would outlive the
-  // program.
-  if (is_cluster(request.primitive)) {
-    std::shared_ptr<const Kernel> kernel = implementation.prepare(request, reason);
-    if (!kernel) return false;
-    chosen = {&implementation, std::move(kernel)};
-    return true;
-  }
   const RequestKey key({reinterpret_cast<uintptr_t>(&implementation)}, device, back_end, request);
   std::optional<PreparedCache::Entry> entry = prepared_cache().find(key, request.params);
   if (!entry) {
@@ -283,8 +274,7 @@ namespace {
 ChosenKernel ask(const KernelRequest& request, Device device, BackEnd& back_end,
                  const RequestKey& key, RecentChoices* recent, std::string& declined) {
   ChosenKernel chosen = ask_implementations(request, device, back_end, declined);
-  if (chosen.implementation && recent && !is_cluster(request.primitive))
-    recent->insert(key, request.params, chosen);
+  if (chosen.implementation && recent) recent->insert(key, request.params, chosen);
   if (log_enabled("kernels"))
     log_choice(request, declined, chosen.implementation ? chosen.implementation->name : nullptr);
   return chosen;

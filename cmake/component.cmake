@@ -73,14 +73,16 @@ function(linnet_join_sources_now name files_at_once)
     list(APPEND joined "${part}")
   endif()
 
+  # Before the others, so that what is added to a target later is initialised later, as without this.
+  set(files)
   set(number 0)
   foreach(part IN LISTS joined)
     set(file "${LINNET_JOIN_FOLDER}/${name}_${number}.cpp")
     file(CONFIGURE OUTPUT "${file}" CONTENT "${part}" @ONLY)
-    list(APPEND alone "${file}")
+    list(APPEND files "${file}")
     math(EXPR number "${number} + 1")
   endforeach()
-  set_target_properties(${name} PROPERTIES SOURCES "${alone}")
+  set_target_properties(${name} PROPERTIES SOURCES "${files};${alone}")
 endfunction()
 
 # Static libraries can become part of a shared one of the user's: their code is position-independent,

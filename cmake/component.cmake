@@ -106,7 +106,7 @@ function(linnet_object_component name)
   target_include_directories(${name} PRIVATE
     "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/core/include"
     "${PROJECT_SOURCE_DIR}/kernels/include")
-  target_link_libraries(${name} PRIVATE linnet_flags ${arg_PRIVATE})
+  target_link_libraries(${name} PRIVATE linnet_flags linnet_light_flags ${arg_PRIVATE})
   linnet_precompile_library(${name})
 endfunction()
 

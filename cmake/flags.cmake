@@ -59,8 +59,8 @@ if(LINNET_SANITIZE)
   target_link_options(linnet_flags INTERFACE ${sanitize})
 endif()
 
-# For what computes nothing itself, all but kernels. What a sanitizer adds to its templates costs a
-# third of their compilation: here checks of memory are calls, and only cheap optimisations follow.
+# What a sanitizer adds to templates costs most of their compilation: here checks of memory are calls, and
+# only cheap optimisations follow. That halves it, for kernels too.
 add_library(linnet_light_flags INTERFACE)
 set(linnet_light_checks "")
 if(LINNET_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

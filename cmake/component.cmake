@@ -32,6 +32,15 @@ function(linnet_precompile_library name)
   endif()
 endfunction()
 
+# What is no kernel can have another compiler: LINNET_OTHER_COMPILER. Kernels and what instantiates them
+# belong to one, since Highway chooses its instruction sets by it.
+function(linnet_other_compiler name)
+  if(LINNET_OTHER_COMPILER)
+    set_target_properties(${name} PROPERTIES CXX_COMPILER_LAUNCHER
+      "${PROJECT_SOURCE_DIR}/cmake/other_compiler.sh;${LINNET_OTHER_COMPILER};${CMAKE_CXX_COMPILER};${CMAKE_CXX_COMPILER_LAUNCHER}")
+  endif()
+endfunction()
+
 # Neighbours of a folder are one file for the compiler, where LINNET_FAST_BUILD asks for it: headers
 # and what they instantiate are read once for all of them. Files with options of their own stay alone,
 # and kernels, which are compiled for several instruction sets. Unlike CMake's own joined files these
@@ -130,6 +139,7 @@ function(linnet_component name)
     endforeach()
     linnet_library_properties(${name})
     linnet_precompile_library(${name})
+    linnet_other_compiler(${name})
     linnet_join_sources(${name} 8)
     set_target_properties(${name} PROPERTIES
       INSTALL_RPATH "$ORIGIN"

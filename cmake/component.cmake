@@ -33,9 +33,10 @@ function(linnet_precompile_library name)
 endfunction()
 
 # What is no kernel can have another compiler: LINNET_OTHER_COMPILER. Kernels and what instantiates them
-# belong to one, since Highway chooses its instruction sets by it.
-function(linnet_other_compiler name)
-  if(LINNET_OTHER_COMPILER)
+# belong to one, since Highway chooses its instruction sets by it. Without a sanitizer it is that of tests
+# only: the library's optimised code is GCC's.
+function(linnet_other_compiler name kind)
+  if(LINNET_OTHER_COMPILER AND (LINNET_SANITIZE OR kind STREQUAL "tests"))
     set_target_properties(${name} PROPERTIES CXX_COMPILER_LAUNCHER
       "${PROJECT_SOURCE_DIR}/cmake/other_compiler.sh;${LINNET_OTHER_COMPILER};${CMAKE_CXX_COMPILER};${CMAKE_CXX_COMPILER_LAUNCHER}")
   endif()
@@ -139,7 +140,7 @@ function(linnet_component name)
     endforeach()
     linnet_library_properties(${name})
     linnet_precompile_library(${name})
-    linnet_other_compiler(${name})
+    linnet_other_compiler(${name} library)
     linnet_join_sources(${name} 8)
     set_target_properties(${name} PROPERTIES
       INSTALL_RPATH "$ORIGIN"

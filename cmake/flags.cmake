@@ -38,21 +38,16 @@ if(LINNET_SANITIZE)
   if(LINNET_SANITIZE MATCHES "undefined")
     list(APPEND sanitize -fno-sanitize-recover=undefined)
   endif()
-  # GCC's names for what is compiled. What a sanitizer adds is optimised by clang's -O1 for three times
-  # as long as all the rest takes.
-  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-    target_compile_options(linnet_flags INTERFACE -O0)
-    if(LINNET_SANITIZE MATCHES "undefined")
-      # Undefined behaviour is what it is for GCC. Callers in other languages' interfaces (DLPack, CUDA)
-      # name their arguments' types as they like; and numbers out of an integer's range are converted
-      # as processors do, where the value is not used.
-      list(APPEND sanitize -fno-sanitize=function,float-cast-overflow)
-    endif()
-    if(LINNET_SANITIZE MATCHES "address")
-      target_compile_options(linnet_flags INTERFACE -D__SANITIZE_ADDRESS__=1
-        "SHELL:-mllvm -asan-instrumentation-with-call-threshold=0")
-    elseif(LINNET_SANITIZE MATCHES "thread")
-      target_compile_options(linnet_flags INTERFACE -D__SANITIZE_THREAD__=1)
+  # Highway's baseline for clang is an emulation whose masked loads read behind the end of an array.
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    message(FATAL_ERROR "LINNET_SANITIZE=${LINNET_SANITIZE}: kernels need GCC, the compiler is "
+      "${CMAKE_CXX_COMPILER_ID}; clang can compile the rest (LINNET_OTHER_COMPILER)")
+  endif()
+  # A sanitized program runs where it is built: no kernels that this processor cannot run.
+  if(EXISTS /proc/cpuinfo)
+    file(STRINGS /proc/cpuinfo found REGEX "^flags.* avx512f " LIMIT_COUNT 1)
+    if(NOT found)
+      target_compile_definitions(linnet_flags INTERFACE LINNET_WITHOUT_AVX512=1)
     endif()
   endif()
   target_compile_options(linnet_flags INTERFACE ${sanitize})
@@ -63,7 +58,7 @@ endif()
 # only cheap optimisations follow. That halves it, for kernels too.
 add_library(linnet_light_flags INTERFACE)
 set(linnet_light_checks "")
-if(LINNET_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(LINNET_SANITIZE)
   if(LINNET_SANITIZE MATCHES "address")
     set(linnet_light_checks --param=asan-instrumentation-with-call-threshold=0)
   endif()

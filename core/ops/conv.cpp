@@ -3,6 +3,7 @@
 #include "core/ops/conv_training.h"
 #include "core/ops/families.h"
 #include "core/ops/fused.h"
+#include "core/ops/per_dimension.h"
 #include "core/tensor/checked_size.h"
 #include "linnet/detail/format.h"
 
@@ -289,19 +290,6 @@ const Primitive& conv_backward_weights_primitive() {
 
 namespace {
 
-Shape per_dimension(const char* what, const std::vector<int64_t>& values, size_t rank) {
-  if (values.empty()) return Shape(rank, 1);
-  if (values.size() != rank) {
-    fail<ShapeError>("conv_general_dilated: expected {} {}, got {}", rank, what, to_string(values));
-  }
-  for (int64_t value : values) {
-    if (value < 1)
-      fail<ValueError>("conv_general_dilated: {} must be at least 1, got {}", what,
-                       to_string(values));
-  }
-  return values;
-}
-
 /// Padding may crop, but not more than there is.
 void check_padding(const ConvParams& p, const Tensor& x) {
   constexpr const char* kName = "conv_general_dilated";
@@ -319,9 +307,11 @@ void check_padding(const ConvParams& p, const Tensor& x) {
 ConvParams params_of(const Tensor& x, const Tensor& w, const ConvOptions& options) {
   const size_t rank = x.rank() - 2;
   ConvParams p;
-  p.strides = per_dimension("strides", options.strides, rank);
-  p.lhs_dilation = per_dimension("lhs_dilation factors", options.lhs_dilation, rank);
-  p.rhs_dilation = per_dimension("rhs_dilation factors", options.rhs_dilation, rank);
+  p.strides = detail::per_dimension("conv_general_dilated", "strides", options.strides, rank);
+  p.lhs_dilation = detail::per_dimension("conv_general_dilated", "lhs_dilation factors",
+                                         options.lhs_dilation, rank);
+  p.rhs_dilation = detail::per_dimension("conv_general_dilated", "rhs_dilation factors",
+                                         options.rhs_dilation, rank);
   if (!options.padding.empty() && options.padding.size() != rank) {
     fail<ShapeError>("conv_general_dilated: expected {} pairs of padding, got {}", rank,
                      options.padding.size());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/ops/per_dimension.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
@@ -9,16 +10,6 @@ namespace {
 
 int64_t dilated(std::span<const int64_t> window, std::span<const int64_t> dilation, size_t i) {
   return (window[i] - 1) * (dilation.empty() ? 1 : dilation[i]) + 1;
-}
-
-std::vector<int64_t> ones_or_given(const char* what, const std::vector<int64_t>& given,
-                                   size_t spatial) {
-  if (given.empty()) return std::vector<int64_t>(spatial, 1);
-  if (given.size() != spatial) {
-    fail<ShapeError>("conv_transpose: expected {} {}, one per spatial dimension, got {}", spatial,
-                     what, given.size());
-  }
-  return given;
 }
 
 }  // namespace
@@ -51,10 +42,13 @@ Tensor conv_transpose(const Tensor& x, const Tensor& w, const ConvTransposeOptio
         to_string(x.type()), to_string(w.type()));
   }
   const size_t spatial = w.rank() - 2;
-  const std::vector<int64_t> strides = ones_or_given("strides", options.strides, spatial);
-  const std::vector<int64_t> dilation = ones_or_given("dilations", options.rhs_dilation, spatial);
+  const Shape strides =
+      detail::per_dimension("conv_transpose", "strides", options.strides, spatial);
+  const Shape dilation =
+      detail::per_dimension("conv_transpose", "dilations", options.rhs_dilation, spatial);
   const std::span<const int64_t> window(w.shape().data(), spatial);
-  ConvOptions plain{.lhs_dilation = strides, .rhs_dilation = dilation};
+  ConvOptions plain{.lhs_dilation = {strides.begin(), strides.end()},
+                    .rhs_dilation = {dilation.begin(), dilation.end()}};
   plain.padding = options.edges
                       ? *options.edges
                       : conv_transpose_padding(options.padding, window, strides, dilation);

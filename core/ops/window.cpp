@@ -2,6 +2,7 @@
 
 #include "core/ops/dims.h"
 #include "core/ops/families.h"
+#include "core/ops/per_dimension.h"
 #include "core/tensor/checked_size.h"
 #include "linnet/detail/format.h"
 
@@ -174,24 +175,16 @@ const Primitive& select_and_gather_primitive() {
 
 namespace {
 
-Shape per_dimension(const char* what, const std::vector<int64_t>& values, size_t rank) {
-  if (values.empty()) return Shape(rank, 1);
-  if (values.size() != rank)
-    fail<ShapeError>("reduce_window: expected {} {}, got {}", rank, what, to_string(values));
-  for (int64_t value : values) {
-    if (value < 1)
-      fail<ValueError>("reduce_window: {} must be at least 1, got {}", what, to_string(values));
-  }
-  return values;
-}
-
 WindowParams params_of(const Tensor& x, const WindowOptions& options) {
   const size_t rank = x.rank();
   WindowParams p;
-  p.window = per_dimension("window sizes", {options.window.begin(), options.window.end()}, rank);
-  p.strides = per_dimension("strides", options.strides, rank);
-  p.base_dilation = per_dimension("base dilation factors", options.base_dilation, rank);
-  p.window_dilation = per_dimension("window dilation factors", options.window_dilation, rank);
+  p.window = detail::per_dimension("reduce_window", "window sizes",
+                                   {options.window.begin(), options.window.end()}, rank);
+  p.strides = detail::per_dimension("reduce_window", "strides", options.strides, rank);
+  p.base_dilation =
+      detail::per_dimension("reduce_window", "base dilation factors", options.base_dilation, rank);
+  p.window_dilation = detail::per_dimension("reduce_window", "window dilation factors",
+                                            options.window_dilation, rank);
   if (!options.padding.empty() && options.padding.size() != rank) {
     fail<ShapeError>("reduce_window: expected {} pairs of padding, got {}", rank,
                      options.padding.size());

@@ -5,8 +5,15 @@ set -euo pipefail
 compiler=$1
 sources=$2
 shift 2
-flags=(-std=c++20 -fsyntax-only)
+flags=(-std=c++20)
 for folder in "$@"; do flags+=("-I$folder"); done
+
+# What all of them begin with, once.
+compiled=$(mktemp -d)
+trap 'rm -rf "$compiled"' EXIT
+echo '#include <linnet/linnet.h>' >"$compiled/linnet.h"
+"$compiler" "${flags[@]}" -x c++-header "$compiled/linnet.h" -o "$compiled/linnet.h.gch"
+flags+=(-fsyntax-only -include "$compiled/linnet.h")
 
 failed=0
 for source in "$sources"/*.cpp; do

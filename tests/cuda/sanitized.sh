@@ -21,11 +21,7 @@ fi
 
 # The runtime of the compiler that made them.
 compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")
-case $("$compiler" --version | head -n 1) in
-  *clang*) runtime=libclang_rt.${sanitizer:0:1}san-x86_64.so ;;
-  *) runtime=lib${sanitizer:0:1}san.so ;;
-esac
-LD_PRELOAD=$("$compiler" -print-file-name="$runtime") \
+LD_PRELOAD=$("$compiler" -print-file-name="lib${sanitizer:0:1}san.so") \
   LD_LIBRARY_PATH=$fake LINNET_CUDA_PATH=$fake LINNET_CUDA_CACHE='' \
   OMP_NUM_THREADS=1 \
   TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1 ASAN_OPTIONS=detect_leaks=0 \

@@ -54,7 +54,7 @@ uint16_t TileProgram::add_input(DType dtype) {
 
 uint16_t TileProgram::add_immediate(DType dtype, double value) {
   const uint16_t reg = add_register(dtype);
-  immediates.push_back({reg, value, static_cast<int64_t>(value)});
+  immediates.push_back({reg, value, is_floating(dtype) ? 0 : static_cast<int64_t>(value)});
   return reg;
 }
 

@@ -62,6 +62,7 @@ struct TileProgram {
 
   uint16_t add_register(DType dtype);
   uint16_t add_input(DType dtype);
+  /// `value` is within the range of `dtype`, if that is one of integers.
   uint16_t add_immediate(DType dtype, double value);
   uint16_t add_immediate(DType dtype, int64_t value);
   /// Appends an instruction and returns its result register.

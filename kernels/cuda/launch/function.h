@@ -13,8 +13,9 @@ namespace linnet::cuda {
 
 class Function final : public DeviceFunction {
  public:
-  /// `name` must outlive the function; `threads` is the size of a block.
-  Function(const char* name, uint32_t threads) : name_(name), threads_(threads) {}
+  /// `name` must outlive the function; `threads` is the size of a block. A constant is there before
+  /// main: a tensor that is made then can be on a device.
+  constexpr Function(const char* name, uint32_t threads) : name_(name), threads_(threads) {}
 
   /// One that is loaded already.
   Function(const char* name, uint32_t threads, void* handle)

@@ -119,6 +119,11 @@ void plan_second(const OperandView& x, Fold kind, const Dimensions<2>& kept, Red
 
 }  // namespace
 
+Fold fold_of(DType dtype, Fold kind) {
+  if (dtype != DType::kBool) return kind;
+  return kind == Fold::kSum || kind == Fold::kMax ? Fold::kMax : Fold::kProd;
+}
+
 DType accumulator_dtype(DType dtype) {
   if (dtype == DType::kBF16 || dtype == DType::kF16) return DType::kF32;
   if (size_of(dtype) >= 4) return dtype;

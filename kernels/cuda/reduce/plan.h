@@ -27,6 +27,10 @@ struct ReducePlan {
 /// The plan, and with it the order of operations, depends on the view alone.
 std::optional<ReducePlan> plan_reduction(const OperandView& x, uint64_t axes_mask, Fold kind);
 
+/// What a kernel does for a fold of `dtype`. A bool is a number that is 0 or 1: "or" is its
+/// maximum, "and" its product.
+Fold fold_of(DType dtype, Fold kind);
+
 /// Type of partial results.
 DType accumulator_dtype(DType dtype);
 

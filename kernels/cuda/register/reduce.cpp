@@ -29,12 +29,6 @@ const ReduceFunctions& functions_of(DType dtype, Fold kind) {
   return kGiven[number];
 }
 
-/// A bool is a number that is 0 or 1: "or" is its maximum, "and" its product.
-Fold fold_of(DType dtype, Fold kind) {
-  if (dtype != DType::kBool) return kind;
-  return kind == Fold::kSum || kind == Fold::kMax ? Fold::kMax : Fold::kProd;
-}
-
 uint64_t mask_of(const KernelRequest& request) {
   uint64_t mask = 0;
   for (int64_t axis : request.params.as<ReduceParams>().axes) mask |= uint64_t{1} << axis;

@@ -39,11 +39,6 @@ const Function& function_of(DType dtype) {
   }
 }
 
-Fold fold_along(DType dtype, Fold kind) {
-  if (dtype != DType::kBool) return kind;
-  return kind == Fold::kProd ? Fold::kProd : Fold::kMax;
-}
-
 int64_t items_of(DType dtype) {
   return std::min<int64_t>(16 / static_cast<int64_t>(size_of(dtype)), kScanMostItems);
 }
@@ -105,7 +100,7 @@ std::unique_ptr<Kernel> prepare(const KernelRequest& request, std::string& reaso
   args.length = x.shape[axis];
   args.stride = x.strides[axis];
   args.out_stride = y.strides[axis];
-  args.kind = fold_along(x.dtype, kKind);
+  args.kind = fold_of(x.dtype, kKind);
   args.reverse = p.reverse;
   choose_threads(x, lines, args);
   const uint32_t blocks = args.length == 0 ? 0 : blocks_for(args.count, kScanThreads / args.lanes);

@@ -7,18 +7,25 @@ other=$1 given=$2
 shift 2
 
 command=()
+before="" output="" is_header=false
 for argument in "$@"; do
+  [[ $before == -o ]] && output=$argument
+  before=$argument
   case $argument in
     "$given") command+=("$other") ;;
     -Og) command+=(-O0) ;;  # clang's optimises what a sanitizer adds, for three times as long
     --param=asan-instrumentation-with-call-threshold=*)
       command+=(-mllvm "-asan-instrumentation-with-call-threshold=${argument##*=}") ;;
     --param=*) ;;
-    c++-header) command+=("$argument" -fpch-instantiate-templates) ;;  # once, not in every file
+    c++-header)
+      is_header=true
+      command+=("$argument" -fpch-instantiate-templates) ;;  # once, not in every file
     -fsanitize=*address*)
       # Callers of other languages' interfaces (DLPack, CUDA) name their arguments' types as they like.
       command+=("$argument" -D__SANITIZE_ADDRESS__=1 -fno-sanitize=function) ;;
     *) command+=("$argument") ;;
   esac
 done
+# One that GCC has made would be read.
+if $is_header; then rm -f "$output"; fi
 exec "${command[@]}"

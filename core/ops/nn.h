@@ -17,6 +17,11 @@ Tensor widened(const Tensor& x);
 Tensor converted(const Tensor& x, DType dtype);
 /// Integers become f32.
 Tensor floating_operand(const Tensor& x);
+/// The largest element along `axes`, which keep size 1; -inf where there is none.
+Tensor largest(const Tensor& x, const Axes& axes);
+/// What exponentials along `axes`, which keep size 1, are shifted by, as in jax.nn.logsumexp: the
+/// largest element, or 0 where that is infinite.
+Tensor exponent_shift(const Tensor& x, const Axes& axes);
 
 struct AxisParams {
   Axis axis;
@@ -36,13 +41,15 @@ struct LogSumExpParams {
 };
 const Primitive& logsumexp_primitive();
 
-/// logits [..., classes], labels [...] -> loss [...], log-sum-exp [...], both wide. Labels from
-/// -classes to -1 count from the end; others out of range give a NaN loss.
+/// logits [..., classes], labels [...] -> loss [...], log_sum [...], both wide: the logarithm of
+/// the sum of exponentials of distances from the row's exponent_shift, so that neither loss nor
+/// gradient depends on where the logits lie. Labels from -classes to -1 count from the end; others
+/// out of range give a NaN loss.
 const Primitive& integer_cross_entropy_primitive();
-/// logits, labels, log-sum-exp, dloss -> dlogits.
+/// logits, labels, log_sum, dloss -> dlogits.
 const Primitive& integer_cross_entropy_backward_primitive();
 
-/// logits, labels, dloss -> loss, log-sum-exp, dlogits: both at once, made by the compiler where a
+/// logits, labels, dloss -> loss, log_sum, dlogits: both at once, made by the compiler where a
 /// kernel takes it.
 const Primitive& integer_cross_entropy_and_gradient_primitive();
 

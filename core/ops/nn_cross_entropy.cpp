@@ -36,11 +36,18 @@ TypeList infer_loss(const NoParams&, Inputs x) {
   return {row, row};
 }
 
+/// The distance of the logits from the largest of their row. Loss and probabilities come from
+/// distances: those from the logarithm of a row's sum would be off by as much as that is rounded.
+Tensor distances(const Tensor& logits) {
+  const Tensor wide = widened(logits);
+  return sub(wide, exponent_shift(wide, {static_cast<int64_t>(wide.rank()) - 1}));
+}
+
 TensorList decompose_loss(const NoParams&, Inputs x) {
-  const Tensor logits = widened(x[0]);
-  const Tensor lse = logsumexp(logits, Axes{-1});
-  const Tensor picked = squeeze(take_along_axis(logits, expand_dims(x[1], -1), -1), Axes{-1});
-  return {sub(lse, picked), lse};
+  const Tensor shifted = distances(x[0]);
+  const Tensor log_sum = log(sum(exp(shifted), Axes{-1}));
+  const Tensor picked = squeeze(take_along_axis(shifted, expand_dims(x[1], -1), -1), Axes{-1});
+  return {sub(log_sum, picked), log_sum};
 }
 
 TypeList infer_backward(const NoParams&, Inputs x) {
@@ -53,18 +60,18 @@ TypeList infer_backward(const NoParams&, Inputs x) {
   return {{x[0].dtype(), x[0].shape(), false, x[0].device()}};
 }
 
-Tensor probabilities(const Tensor& logits, const Tensor& lse) {
-  return exp(sub(widened(logits), expand_dims(lse, -1)));
+Tensor probabilities(const Tensor& logits, const Tensor& log_sum) {
+  return exp(sub(distances(logits), expand_dims(log_sum, -1)));
 }
 
 TensorList decompose_backward(const NoParams&, Inputs x) {
-  const Tensor &logits = x[0], &labels = x[1], &lse = x[2], &dloss = x[3];
+  const Tensor &logits = x[0], &labels = x[1], &log_sum = x[2], &dloss = x[3];
   const int64_t classes = logits.shape(-1);
   // Narrow labels may not hold the number of classes.
   const Tensor wide = size_of(labels.dtype()) < 4 ? astype(labels, DType::kI32) : labels;
   const Tensor wrapped =
       is_signed_integer(wide.dtype()) ? where(less(wide, 0), add(wide, classes), wide) : wide;
-  const Tensor p = probabilities(logits, lse);
+  const Tensor p = probabilities(logits, log_sum);
   const Tensor target = one_hot(wrapped, classes, p.dtype());
   return {converted(mul(sub(p, target), expand_dims(dloss, -1)), logits.dtype())};
 }
@@ -82,6 +89,16 @@ TensorList decompose_both(const NoParams& p, Inputs x) {
   return out;
 }
 
+/// The probabilities, less one for what the distances of the row are from; equal ones share it.
+Tensor derivative_of_log_sum(const Tensor& logits, const Tensor& log_sum) {
+  const Tensor wide = widened(logits);
+  const Axes classes{static_cast<int64_t>(wide.rank()) - 1};
+  const Tensor top = largest(wide, classes);
+  const Tensor is_shift = astype(logical_and(equal(wide, top), is_finite(top)), wide.dtype());
+  const Tensor count = maximum(sum(is_shift, classes, true), 1.0);
+  return sub(probabilities(logits, log_sum), div(is_shift, count));
+}
+
 TensorList vjp_loss(const NoParams&, Inputs x, Outputs y, Inputs cts) {
   Tensor dlogits;
   if (cts[0].defined()) {
@@ -89,7 +106,7 @@ TensorList vjp_loss(const NoParams&, Inputs x, Outputs y, Inputs cts) {
   }
   if (cts[1].defined()) {
     const Tensor term =
-        converted(mul(probabilities(x[0], y[1]), expand_dims(cts[1], -1)), x[0].dtype());
+        converted(mul(derivative_of_log_sum(x[0], y[1]), expand_dims(cts[1], -1)), x[0].dtype());
     dlogits = dlogits.defined() ? add(dlogits, term) : term;
   }
   return {dlogits, Tensor()};

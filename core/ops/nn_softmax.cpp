@@ -30,20 +30,10 @@ TypeList infer_softmax_backward(const AxisParams& p, Inputs x) {
   return {strong(x[0])};
 }
 
-/// The largest element along `axes`, which keep size 1; -inf where there is none. Constant for
-/// derivatives.
-Tensor largest(const Tensor& x, const Axes& axes) {
-  Shape kept = x.shape();
-  bool empty = false;
-  for (int64_t axis : axes) {
-    empty |= kept[axis] == 0;
-    kept[axis] = 1;
-  }
-  if (empty) return full(kept, -std::numeric_limits<double>::infinity(), x.dtype());
-  return stop_gradient(max(x, axes, true));
+/// What is made of it does not depend on the shift, so neither do derivatives.
+Tensor shifted_by_max(const Tensor& x, int64_t axis) {
+  return sub(x, stop_gradient(largest(x, {axis})));
 }
-
-Tensor shifted_by_max(const Tensor& x, int64_t axis) { return sub(x, largest(x, {axis})); }
 
 TensorList decompose_softmax(const AxisParams& p, Inputs x) {
   const Tensor e = exp(shifted_by_max(widened(x[0]), p.axis));
@@ -90,15 +80,17 @@ TypeList infer_logsumexp(const LogSumExpParams& p, Inputs x) {
 
 TensorList decompose_logsumexp(const LogSumExpParams& p, Inputs x) {
   const Tensor value = widened(x[0]);
-  const Tensor top = largest(value, p.axes);
-  const Tensor shift = where(is_finite(top), top, zeros_like(top));
+  const Tensor shift = stop_gradient(exponent_shift(value, p.axes));
   const Tensor out = add(log(sum(exp(sub(value, shift)), p.axes, true)), shift);
   return {converted(squeeze(out, p.axes), x[0].dtype())};
 }
 
-TensorList vjp_logsumexp(const LogSumExpParams& p, Inputs x, Outputs y, Inputs cts) {
-  const Tensor lse = expand_dims(widened(y[0]), p.axes);
-  const Tensor share = exp(sub(widened(x[0]), lse));
+/// From the operand alone: the result is rounded to its own size, and exponentials of the distance
+/// from it are off by as much as that.
+TensorList vjp_logsumexp(const LogSumExpParams& p, Inputs x, Outputs, Inputs cts) {
+  const Tensor value = widened(x[0]);
+  const Tensor e = exp(sub(value, stop_gradient(exponent_shift(value, p.axes))));
+  const Tensor share = div(e, sum(e, p.axes, true));
   return {converted(mul(expand_dims(widened(cts[0]), p.axes), share), x[0].dtype())};
 }
 
@@ -107,6 +99,22 @@ DimMap logsumexp_dims(const LogSumExpParams& p, Inputs x) {
 }
 
 }  // namespace
+
+Tensor largest(const Tensor& x, const Axes& axes) {
+  Shape kept = x.shape();
+  bool empty = false;
+  for (int64_t axis : axes) {
+    empty |= kept[axis] == 0;
+    kept[axis] = 1;
+  }
+  if (empty) return full(kept, -std::numeric_limits<double>::infinity(), x.dtype());
+  return max(x, axes, true);
+}
+
+Tensor exponent_shift(const Tensor& x, const Axes& axes) {
+  const Tensor top = largest(x, axes);
+  return where(is_finite(top), top, zeros_like(top));
+}
 
 const Primitive& softmax_primitive() {
   static const Primitive& p =
@@ -152,7 +160,8 @@ const Primitive& logsumexp_primitive() {
                                                                 .decompose = decompose_logsumexp,
                                                                 .infer = infer_logsumexp,
                                                                 .vjp = vjp_logsumexp,
-                                                                .dims = logsumexp_dims});
+                                                                .dims = logsumexp_dims,
+                                                                .saves_outputs = 0});
   return p;
 }
 

@@ -68,17 +68,17 @@ void logsumexp(DType dtype, int64_t outer, int64_t axis, int64_t inner, const vo
   along_lines(logsumexp_lines, dtype, outer, axis, inner, {x}, out);
 }
 void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const void* logits,
-                           DType label_dtype, const void* labels, void* loss, void* lse) {
+                           DType label_dtype, const void* labels, void* loss, void* log_sum) {
   OwnWorkspace workspace(cross_entropy_workspace(dtype, rows, classes));
-  cpu::softmax_cross_entropy(dtype, rows, classes, logits, label_dtype, labels, loss, lse,
+  cpu::softmax_cross_entropy(dtype, rows, classes, logits, label_dtype, labels, loss, log_sum,
                              workspace);
 }
 void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, const void* logits,
-                                    const void* lse, DType label_dtype, const void* labels,
+                                    const void* log_sum, DType label_dtype, const void* labels,
                                     const void* dloss, void* dlogits) {
   OwnWorkspace workspace(cross_entropy_workspace(dtype, rows, classes));
-  cpu::softmax_cross_entropy_backward(dtype, rows, classes, logits, lse, label_dtype, labels, dloss,
-                                      dlogits, workspace);
+  cpu::softmax_cross_entropy_backward(dtype, rows, classes, logits, log_sum, label_dtype, labels,
+                                      dloss, dlogits, workspace);
 }
 void layer_norm(DType dtype, int64_t rows, int64_t length, const void* x, const void* scale,
                 const void* bias, double epsilon, void* y, void* mean, void* rstd) {
@@ -238,11 +238,11 @@ TEST(CrossEntropy, LossAndGradient) {
   const std::vector<float> logits = random_floats(rows * classes, 5),
                            dloss = random_floats(rows, 6);
   std::vector<int64_t> labels{0, 36, 5, 7, 7, 1, 2, 3, 4};
-  std::vector<float> loss(at(rows)), lse(at(rows)), dlogits(at(rows * classes));
+  std::vector<float> loss(at(rows)), log_sum(at(rows)), dlogits(at(rows * classes));
   softmax_cross_entropy(DType::kF32, rows, classes, logits.data(), DType::kI64, labels.data(),
-                        loss.data(), lse.data());
-  softmax_cross_entropy_backward(DType::kF32, rows, classes, logits.data(), lse.data(), DType::kI64,
-                                 labels.data(), dloss.data(), dlogits.data());
+                        loss.data(), log_sum.data());
+  softmax_cross_entropy_backward(DType::kF32, rows, classes, logits.data(), log_sum.data(),
+                                 DType::kI64, labels.data(), dloss.data(), dlogits.data());
   const auto logs = naive_softmax(converted<double>(logits), rows, classes, 1, true);
   for (int64_t row = 0; row < rows; ++row) {
     EXPECT_NEAR(loss[at(row)], -logs[at(row * classes + labels[at(row)])], 2e-6);
@@ -257,18 +257,18 @@ TEST(CrossEntropy, LossAndGradient) {
 TEST(CrossEntropy, NegativeLabelsCountFromTheEndAndOthersGiveNan) {
   const float logits[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 7, 8, 9}, dloss[] = {1, 1, 1, 1};
   const int32_t labels[] = {-1, 3, 2, -4};
-  float loss[4], lse[4], dlogits[12];
-  softmax_cross_entropy(DType::kF32, 4, 3, logits, DType::kI32, labels, loss, lse);
-  EXPECT_FLOAT_EQ(loss[0], lse[0] - 3);
-  EXPECT_FLOAT_EQ(loss[2], lse[2] - 9);
+  float loss[4], log_sum[4], dlogits[12];
+  softmax_cross_entropy(DType::kF32, 4, 3, logits, DType::kI32, labels, loss, log_sum);
+  EXPECT_FLOAT_EQ(loss[0], log_sum[0]);  // the largest of the row
+  EXPECT_FLOAT_EQ(loss[2], log_sum[2]);
   EXPECT_TRUE(std::isnan(loss[1]) && std::isnan(loss[3]));
-  softmax_cross_entropy_backward(DType::kF32, 4, 3, logits, lse, DType::kI32, labels, dloss,
+  softmax_cross_entropy_backward(DType::kF32, 4, 3, logits, log_sum, DType::kI32, labels, dloss,
                                  dlogits);
   for (size_t row = 0; row < 4; ++row) {
     const float sum = dlogits[3 * row] + dlogits[3 * row + 1] + dlogits[3 * row + 2];
     EXPECT_NEAR(sum, row % 2 == 0 ? 0 : 1, 1e-6);  // no label is taken off where there is none
   }
-  EXPECT_THROW(softmax_cross_entropy(DType::kF32, 4, 3, logits, DType::kF32, labels, loss, lse),
+  EXPECT_THROW(softmax_cross_entropy(DType::kF32, 4, 3, logits, DType::kF32, labels, loss, log_sum),
                DTypeError);
 }
 

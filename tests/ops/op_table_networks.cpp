@@ -14,12 +14,14 @@ const Values kLine = uniform(-2, 2);
 const Values kPositive = uniform(0.5, 2);
 using Line = std::vector<double>;
 
-double log_sum_exp(const Line& x) {
-  const double top = *std::max_element(x.begin(), x.end());
+double log_sum_of_distances(const Line& x) {
+  const double top = *std::ranges::max_element(x);
   double sum = 0;
-  for (double v : x) sum += std::exp(v - top);
-  return top + std::log(sum);
+  for (const double value : x) sum += std::exp(value - top);
+  return std::log(sum);
 }
+
+double log_sum_exp(const Line& x) { return *std::ranges::max_element(x) + log_sum_of_distances(x); }
 Line softmax_line(Line x) {
   const double norm = log_sum_exp(x);
   for (double& v : x) v = std::exp(v - norm);
@@ -126,12 +128,12 @@ void add_cross_entropies(OpTable& table) {
       .reference([](const HostArrays& x) {
         const int64_t last = static_cast<int64_t>(x[0].shape.size()) - 1;
         const HostArray norm = fold_lines(x[0], {last}, log_sum_exp);
-        HostArray loss = norm;
+        HostArray loss = norm, log_sum = fold_lines(x[0], {last}, log_sum_of_distances);
         for (size_t i = 0; i < loss.values.size(); ++i) {
           const size_t label = static_cast<size_t>(x[1].values[i] + 4) % 4;
           loss.values[i] -= x[0].values[4 * i + label];
         }
-        return HostArrays{loss, norm};
+        return HostArrays{loss, log_sum};
       });
   table
       .add("softmax_cross_entropy_with_integer_labels_backward",
@@ -146,7 +148,9 @@ void add_cross_entropies(OpTable& table) {
         HostArray out(x[0].shape);
         for (size_t i = 0; i < out.values.size(); ++i) {
           const size_t row = i / 4, label = static_cast<size_t>(x[1].values[row] + 4) % 4;
-          const double p = std::exp(x[0].values[i] - x[2].values[row]);
+          const double* of_row = &x[0].values[4 * row];
+          const double p =
+              std::exp(x[0].values[i] - *std::max_element(of_row, of_row + 4) - x[2].values[row]);
           out.values[i] = (p - (label == i % 4)) * x[3].values[row];
         }
         return out;

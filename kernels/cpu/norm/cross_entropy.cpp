@@ -47,7 +47,7 @@ size_t cross_entropy_workspace(DType dtype, int64_t rows, int64_t classes) {
 }
 
 void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const void* logits,
-                           DType label_dtype, const void* labels, void* loss, void* lse,
+                           DType label_dtype, const void* labels, void* loss, void* log_sum,
                            void* workspace) {
   check_labels(label_dtype);
   visit_real("softmax_cross_entropy", dtype, [&](auto zero) {
@@ -60,18 +60,20 @@ void softmax_cross_entropy(DType dtype, int64_t rows, int64_t classes, const voi
       const InputRow<T> input(scratch.row(slot, 0));
       for (int64_t row = begin; row < end; ++row) {
         const W* x = input(from + row * classes, classes);
-        const W total = logsumexp_row(classes, x);
+        const W shift = exponent_shift_of_row(classes, x);
+        const W total = log_sum_of_row(classes, x, shift);
         const int64_t at = label_of(label_dtype, labels, row, classes);
-        if (lse) static_cast<W*>(lse)[row] = total;
+        if (log_sum) static_cast<W*>(log_sum)[row] = total;
         if (loss)
-          static_cast<W*>(loss)[row] = at < 0 ? std::numeric_limits<W>::quiet_NaN() : total - x[at];
+          static_cast<W*>(loss)[row] =
+              at < 0 ? std::numeric_limits<W>::quiet_NaN() : total - (x[at] - shift);
       }
     });
   });
 }
 
 void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, const void* logits,
-                                    const void* lse, DType label_dtype, const void* labels,
+                                    const void* log_sum, DType label_dtype, const void* labels,
                                     const void* dloss, void* dlogits, void* workspace) {
   check_labels(label_dtype);
   visit_real("softmax_cross_entropy gradient", dtype, [&](auto zero) {
@@ -87,9 +89,10 @@ void softmax_cross_entropy_backward(DType dtype, int64_t rows, int64_t classes, 
       for (int64_t row = begin; row < end; ++row) {
         const int64_t at = label_of(label_dtype, labels, row, classes);
         const W gradient = static_cast<const W*>(dloss)[row];
+        const W* x = input(from + row * classes, classes);
         W* dx = output(to + row * classes);
-        scaled_exponential_row(classes, input(from + row * classes, classes),
-                               static_cast<const W*>(lse)[row], gradient, dx);
+        scaled_shares_of_row(classes, x, exponent_shift_of_row(classes, x),
+                             static_cast<const W*>(log_sum)[row], gradient, dx);
         if (at >= 0) dx[at] -= gradient;
         output.store(to + row * classes, classes);
       }

@@ -128,18 +128,29 @@ void row_backward(int64_t count, const T* y, const T* dy, T* dx) {
 }
 
 template <class T>
-T row_logsumexp(int64_t count, const T* x) {
+T row_exponent_shift(int64_t count, const T* x) {
   const T high = row_max(count, x);
-  const T shift = std::isinf(high) ? T(0) : high;
-  return log(row_exp_sum<T>(count, x, shift, nullptr)) + shift;
+  return std::isinf(high) ? T(0) : high;
 }
 
 template <class T>
-void row_scaled_exponential(int64_t count, const T* x, T shift, T scale, T* y) {
+T row_log_sum(int64_t count, const T* x, T shift) {
+  return log(row_exp_sum<T>(count, x, shift, nullptr));
+}
+
+template <class T>
+T row_logsumexp(int64_t count, const T* x) {
+  const T shift = row_exponent_shift(count, x);
+  return row_log_sum(count, x, shift) + shift;
+}
+
+template <class T>
+void row_scaled_shares(int64_t count, const T* x, T shift, T log_sum, T scale, T* y) {
   const hn::ScalableTag<T> d;
-  const auto shifts = hn::Set(d, shift), scales = hn::Set(d, scale);
+  const auto shifts = hn::Set(d, shift), logs = hn::Set(d, log_sum), scales = hn::Set(d, scale);
   for_vectors(d, count, [&](auto load, auto store) HWY_ATTR {
-    store(hn::Mul(exponential(d, hn::Sub(load(x, T(0)), shifts)), scales), y);
+    const auto distance = hn::Sub(hn::Sub(load(x, T(0)), shifts), logs);
+    store(hn::Mul(exponential(d, distance), scales), y);
   });
 }
 
@@ -253,13 +264,15 @@ struct LogSumExp {
 
 LINNET_SOFTMAX_LINES(LINNET_LINE_FUNCTIONS)
 
-float LogSumExpF32(int64_t n, const float* x) { return row_logsumexp(n, x); }
-double LogSumExpF64(int64_t n, const double* x) { return row_logsumexp(n, x); }
-void ScaledF32(int64_t n, const float* x, float shift, float scale, float* y) {
-  row_scaled_exponential(n, x, shift, scale, y);
+float ShiftF32(int64_t n, const float* x) { return row_exponent_shift(n, x); }
+double ShiftF64(int64_t n, const double* x) { return row_exponent_shift(n, x); }
+float LogSumF32(int64_t n, const float* x, float shift) { return row_log_sum(n, x, shift); }
+double LogSumF64(int64_t n, const double* x, double shift) { return row_log_sum(n, x, shift); }
+void SharesF32(int64_t n, const float* x, float shift, float log_sum, float scale, float* y) {
+  row_scaled_shares(n, x, shift, log_sum, scale, y);
 }
-void ScaledF64(int64_t n, const double* x, double shift, double scale, double* y) {
-  row_scaled_exponential(n, x, shift, scale, y);
+void SharesF64(int64_t n, const double* x, double shift, double log_sum, double scale, double* y) {
+  row_scaled_shares(n, x, shift, log_sum, scale, y);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -271,22 +284,32 @@ namespace linnet::cpu {
 
 LINNET_SOFTMAX_LINES(LINNET_LINE_TABLES)
 
-HWY_EXPORT(LogSumExpF32);
-HWY_EXPORT(LogSumExpF64);
-HWY_EXPORT(ScaledF32);
-HWY_EXPORT(ScaledF64);
+HWY_EXPORT(ShiftF32);
+HWY_EXPORT(ShiftF64);
+HWY_EXPORT(LogSumF32);
+HWY_EXPORT(LogSumF64);
+HWY_EXPORT(SharesF32);
+HWY_EXPORT(SharesF64);
 
-float logsumexp_row(int64_t count, const float* x) {
-  return HWY_DYNAMIC_DISPATCH(LogSumExpF32)(count, x);
+float exponent_shift_of_row(int64_t count, const float* x) {
+  return HWY_DYNAMIC_DISPATCH(ShiftF32)(count, x);
 }
-double logsumexp_row(int64_t count, const double* x) {
-  return HWY_DYNAMIC_DISPATCH(LogSumExpF64)(count, x);
+double exponent_shift_of_row(int64_t count, const double* x) {
+  return HWY_DYNAMIC_DISPATCH(ShiftF64)(count, x);
 }
-void scaled_exponential_row(int64_t count, const float* x, float shift, float scale, float* y) {
-  HWY_DYNAMIC_DISPATCH(ScaledF32)(count, x, shift, scale, y);
+float log_sum_of_row(int64_t count, const float* x, float shift) {
+  return HWY_DYNAMIC_DISPATCH(LogSumF32)(count, x, shift);
 }
-void scaled_exponential_row(int64_t count, const double* x, double shift, double scale, double* y) {
-  HWY_DYNAMIC_DISPATCH(ScaledF64)(count, x, shift, scale, y);
+double log_sum_of_row(int64_t count, const double* x, double shift) {
+  return HWY_DYNAMIC_DISPATCH(LogSumF64)(count, x, shift);
+}
+void scaled_shares_of_row(int64_t count, const float* x, float shift, float log_sum, float scale,
+                          float* y) {
+  HWY_DYNAMIC_DISPATCH(SharesF32)(count, x, shift, log_sum, scale, y);
+}
+void scaled_shares_of_row(int64_t count, const double* x, double shift, double log_sum,
+                          double scale, double* y) {
+  HWY_DYNAMIC_DISPATCH(SharesF64)(count, x, shift, log_sum, scale, y);
 }
 
 }  // namespace linnet::cpu

@@ -5,12 +5,18 @@
 
 namespace linnet::cpu {
 
-/// log(sum(exp(x))), shifted by the maximum where that is finite.
-float logsumexp_row(int64_t count, const float* x);
-double logsumexp_row(int64_t count, const double* x);
+/// What the exponentials of a row are shifted by: the maximum, or 0 where that is infinite.
+float exponent_shift_of_row(int64_t count, const float* x);
+double exponent_shift_of_row(int64_t count, const double* x);
 
-/// y[i] = exp(x[i] - shift) * scale.
-void scaled_exponential_row(int64_t count, const float* x, float shift, float scale, float* y);
-void scaled_exponential_row(int64_t count, const double* x, double shift, double scale, double* y);
+/// log(sum(exp(x - shift))).
+float log_sum_of_row(int64_t count, const float* x, float shift);
+double log_sum_of_row(int64_t count, const double* x, double shift);
+
+/// y[i] = exp((x[i] - shift) - log_sum) * scale.
+void scaled_shares_of_row(int64_t count, const float* x, float shift, float log_sum, float scale,
+                          float* y);
+void scaled_shares_of_row(int64_t count, const double* x, double shift, double log_sum,
+                          double scale, double* y);
 
 }  // namespace linnet::cpu

@@ -1,4 +1,5 @@
-// Softmax cross-entropy with integer labels over rows: loss = log(sum(exp(x))) - x[label].
+// Softmax cross-entropy with integer labels over rows, from distances to the largest number of a
+// row: neither loss nor gradient depends on where the numbers lie.
 #pragma once
 
 #include "kernels/cuda/loss/cross_entropy_args.h"
@@ -50,17 +51,18 @@ LINNET_DEVICE void cross_entropy_rows(const CrossEntropyArgs& args) {
   const T* x = static_cast<const T*>(args.x.get()) + row * args.columns;
   const auto part = exponential_sum_of_row<T, kThreads, kWidth>(x, args.columns, at);
   if (at != 0) return;
-  const W sum = scalar::log(part.sum) + finite_shift(part.high);
+  const W shift = finite_shift(part.high), log_sum = scalar::log(part.sum);
   const int label = label_of(args.labels.get(), args.label_type, row, args.columns);
-  static_cast<W*>(args.sum.get())[row] = sum;
-  static_cast<W*>(args.loss.get())[row] = label < 0 ? not_a_number<W>() : sum - to_wide(x[label]);
+  static_cast<W*>(args.log_sum.get())[row] = log_sum;
+  static_cast<W*>(args.loss.get())[row] =
+      label < 0 ? not_a_number<W>() : log_sum - (to_wide(x[label]) - shift);
 }
 
-/// dx = (exp(x - sum) - onehot(label)) gradient of one row, without the onehot for a label out of
-/// range. `dx` may be `x`.
+/// dx = (exp(x - shift) scale - onehot(label) gradient) of one row, without the onehot for a label
+/// out of range. `dx` may be `x`.
 template <class T, int kThreads, int kWidth>
-LINNET_DEVICE void write_gradient_of_row(const T* x, T* dx, int columns, Wide<T> sum,
-                                         Wide<T> gradient, int label) {
+LINNET_DEVICE void write_gradient_of_row(const T* x, T* dx, int columns, Wide<T> shift,
+                                         Wide<T> scale, Wide<T> gradient, int label) {
   using W = Wide<T>;
   constexpr int kBatch = 4;
   for (int64_t first = thread() % kThreads * kWidth; first < columns;
@@ -77,7 +79,7 @@ LINNET_DEVICE void write_gradient_of_row(const T* x, T* dx, int columns, Wide<T>
       if (to >= columns) continue;
       LINNET_UNROLL
       for (int j = 0; j < kWidth; ++j) {
-        const W e = shifted_exponential<T>(to_wide(packs[i][j]), sum) * gradient;
+        const W e = shifted_exponential<T>(to_wide(packs[i][j]), shift) * scale;
         packs[i][j] = from_wide<T>(to + j == label ? e - gradient : e);
       }
       store_pack<kWidth>(dx + to, packs[i]);
@@ -91,10 +93,14 @@ LINNET_DEVICE void cross_entropy_backward_rows(const CrossEntropyBackwardArgs& a
   const int64_t row = int64_t{block_x()} * (kBlock / kThreads) + thread() / kThreads;
   if (row >= args.rows) return;
   const int columns = args.columns;
+  const T* x = static_cast<const T*>(args.x.get()) + row * columns;
+  const W gradient = static_cast<const W*>(args.dloss.get())[row];
+  const W log_sum = static_cast<const W*>(args.log_sum.get())[row];
+  // The second look at a row finds it in the cache.
+  const W high = high_of_row<T, kThreads, kWidth>(x, columns, thread() % kThreads);
   write_gradient_of_row<T, kThreads, kWidth>(
-      static_cast<const T*>(args.x.get()) + row * columns,
-      static_cast<T*>(args.dx.get()) + row * columns, columns,
-      static_cast<const W*>(args.sum.get())[row], static_cast<const W*>(args.dloss.get())[row],
+      x, static_cast<T*>(args.dx.get()) + row * columns, columns, finite_shift(high),
+      scalar::exp(-log_sum) * gradient, gradient,
       label_of(args.labels.get(), args.label_type, row, columns));
 }
 
@@ -110,14 +116,16 @@ LINNET_DEVICE void cross_entropy_both_rows(const CrossEntropyBothArgs& args) {
   const T* x = static_cast<const T*>(args.x.get()) + row * columns;
   const int label = label_of(args.labels.get(), args.label_type, row, columns);
   const auto part = exponential_sum_of_row<T, kThreads, kWidth>(x, columns, at);
-  const W sum = scalar::log(part.sum) + finite_shift(part.high);
   if (at == (label < 0 ? 0 : label / kWidth % kThreads)) {
-    static_cast<W*>(args.sum.get())[row] = sum;
-    static_cast<W*>(args.loss.get())[row] = label < 0 ? not_a_number<W>() : sum - to_wide(x[label]);
+    const W shift = finite_shift(part.high), log_sum = scalar::log(part.sum);
+    static_cast<W*>(args.log_sum.get())[row] = log_sum;
+    static_cast<W*>(args.loss.get())[row] =
+        label < 0 ? not_a_number<W>() : log_sum - (to_wide(x[label]) - shift);
   }
+  const W gradient = static_cast<const W*>(args.dloss.get())[row];
   write_gradient_of_row<T, kThreads, kWidth>(x, static_cast<T*>(args.dx.get()) + row * columns,
-                                             columns, sum,
-                                             static_cast<const W*>(args.dloss.get())[row], label);
+                                             columns, finite_shift(part.high), gradient / part.sum,
+                                             gradient, label);
 }
 
 }  // namespace linnet::cuda

@@ -12,11 +12,12 @@ struct LabelType {
   int is_signed;
 };
 
-/// `loss` and `sum`, log(sum(exp(x))), in float, or double for double.
+/// `loss` and `log_sum`, log(sum(exp(x - shift))) with the row's maximum as shift, in float, or
+/// double for double.
 struct CrossEntropyArgs {
   static constexpr unsigned kPointers = 4;
   Global<const void> x, labels;
-  Global<void> loss, sum;
+  Global<void> loss, log_sum;
   long long rows;
   int columns;
   LabelType label_type;
@@ -24,7 +25,7 @@ struct CrossEntropyArgs {
 
 struct CrossEntropyBackwardArgs {
   static constexpr unsigned kPointers = 5;
-  Global<const void> x, labels, sum, dloss;
+  Global<const void> x, labels, log_sum, dloss;
   Global<void> dx;
   long long rows;
   int columns;
@@ -34,7 +35,7 @@ struct CrossEntropyBackwardArgs {
 struct CrossEntropyBothArgs {
   static constexpr unsigned kPointers = 6;
   Global<const void> x, labels, dloss;
-  Global<void> loss, sum, dx;
+  Global<void> loss, log_sum, dx;
   long long rows;
   int columns;
   LabelType label_type;

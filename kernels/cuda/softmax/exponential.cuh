@@ -44,6 +44,30 @@ struct MergeExponentialSums {
   }
 };
 
+/// The largest number of a row that `kThreads` threads share; `at` is this thread's place among
+/// them.
+template <class T, int kThreads, int kWidth>
+LINNET_DEVICE Wide<T> high_of_row(const T* x, int columns, int at) {
+  using W = Wide<T>;
+  constexpr int kBatch = kWidth == 8 ? 2 : 4;
+  W high = -infinity<W>();
+  for (int64_t first = at * kWidth; first < columns; first += kBatch * kThreads * kWidth) {
+    Pack<T, kWidth> packs[kBatch];
+    LINNET_UNROLL
+    for (int i = 0; i < kBatch; ++i) {
+      const int64_t from = first + i * kThreads * kWidth;
+      if (from < columns) packs[i] = load_pack<kWidth>(x + from);
+    }
+    LINNET_UNROLL
+    for (int i = 0; i < kBatch; ++i) {
+      if (first + i * kThreads * kWidth >= columns) continue;
+      LINNET_UNROLL
+      for (int j = 0; j < kWidth; ++j) high = Maximum()(high, to_wide(packs[i][j]));
+    }
+  }
+  return row_reduce<kThreads>(high, Maximum());
+}
+
 /// Adds `count` numbers at once: one change of the shift.
 template <class T, int count>
 LINNET_DEVICE void add_exponentials(ExponentialSum<Wide<T>>& total,

@@ -3,6 +3,8 @@
 #include "kernels/cuda/loss/cross_entropy_args.h"
 #include "kernels/cuda/softmax/softmax_args.h"
 
+#include <algorithm>
+
 #include "cuda/kernels/rows.h"
 
 namespace linnet::cuda::softmax_test {
@@ -253,19 +255,21 @@ void check_cross_entropy(const Instance& instance) {
   for_lengths(instance, [&](int columns) {
     const DeviceArray<T> x(some_numbers(static_cast<size_t>(kRows * columns), 6), instance.skew());
     const Labels labels(columns);
-    const DeviceArray<W> loss(Numbers(kRows, 99)), sum(Numbers(kRows, 99));
+    const DeviceArray<W> loss(Numbers(kRows, 99)), log_sum(Numbers(kRows, 99));
     const Global<const void> label_pointer{reinterpret_cast<uintptr_t>(labels.of_rows.data())};
     emulator::launch(kernel_named(instance.name), instance.grid(kRows),
-                     CrossEntropyArgs{x, label_pointer, loss, sum, kRows, columns, {8, 1}});
+                     CrossEntropyArgs{x, label_pointer, loss, log_sum, kRows, columns, {8, 1}});
     const Numbers values = x.numbers();
     Numbers expected_sum(kRows), expected_loss(kRows);
     for (int row = 0; row < kRows; ++row) {
       const double* at = &values[static_cast<size_t>(row * columns)];
-      expected_sum[row] = expected_logsumexp(at, columns);
+      const double lse = expected_logsumexp(at, columns);
+      expected_sum[row] = lse - *std::max_element(at, at + columns);
       const int64_t label = labels.place(row, columns);
-      expected_loss[row] = label < 0 ? kNan : expected_sum[row] - at[label];
+      expected_loss[row] = label < 0 ? kNan : lse - at[label];
     }
-    EXPECT_EQ(difference(sum.numbers(), expected_sum, 4 * tolerance<W>(), 4 * tolerance<W>()), "");
+    EXPECT_EQ(difference(log_sum.numbers(), expected_sum, 4 * tolerance<W>(), 4 * tolerance<W>()),
+              "");
     EXPECT_EQ(difference(loss.numbers(), expected_loss, 4 * tolerance<W>(), 8 * tolerance<W>()),
               "");
   });
@@ -278,14 +282,18 @@ void check_cross_entropy_backward(const Instance& instance) {
     const size_t size = static_cast<size_t>(kRows * columns);
     const DeviceArray<T> x(some_numbers(size, 6), instance.skew());
     const Numbers values = x.numbers();
-    Numbers sums(kRows);
-    for (int row = 0; row < kRows; ++row)
-      sums[row] = expected_logsumexp(&values[static_cast<size_t>(row * columns)], columns);
-    const DeviceArray<W> sum(sums), dloss(some_numbers(kRows));
+    Numbers sums(kRows), log_sums(kRows);
+    for (int row = 0; row < kRows; ++row) {
+      const double* at = &values[static_cast<size_t>(row * columns)];
+      sums[row] = expected_logsumexp(at, columns);
+      log_sums[row] = sums[row] - *std::max_element(at, at + columns);
+    }
+    const DeviceArray<W> log_sum(log_sums), dloss(some_numbers(kRows));
     const Numbers gradient = dloss.numbers();
     const Labels labels(columns);
     const Global<const void> label_pointer{reinterpret_cast<uintptr_t>(labels.of_rows.data())};
-    const CrossEntropyBackwardArgs args{x, label_pointer, sum, dloss, x, kRows, columns, {8, 1}};
+    const CrossEntropyBackwardArgs args{x, label_pointer, log_sum, dloss,
+                                        x, kRows,         columns, {8, 1}};
     emulator::launch(kernel_named(instance.name), instance.grid(kRows), args);  // in place
     Numbers expected(size);
     for (int row = 0; row < kRows; ++row) {
@@ -306,12 +314,13 @@ void check_cross_entropy_both(const Instance& instance) {
     const size_t size = static_cast<size_t>(kRows * columns);
     const DeviceArray<T> x(some_numbers(size, 6), instance.skew());
     const Numbers values = x.numbers();
-    const DeviceArray<W> loss(Numbers(kRows, 99)), sum(Numbers(kRows, 99)),
+    const DeviceArray<W> loss(Numbers(kRows, 99)), log_sum(Numbers(kRows, 99)),
         dloss(some_numbers(kRows));
     const Numbers gradient = dloss.numbers();
     const Labels labels(columns);
     const Global<const void> label_pointer{reinterpret_cast<uintptr_t>(labels.of_rows.data())};
-    const CrossEntropyBothArgs args{x, label_pointer, dloss, loss, sum, x, kRows, columns, {8, 1}};
+    const CrossEntropyBothArgs args{x, label_pointer, dloss,   loss,  log_sum,
+                                    x, kRows,         columns, {8, 1}};
     emulator::launch(kernel_named(instance.name), instance.grid(kRows), args);  // in place
     Numbers expected_loss(kRows), expected(size);
     for (int row = 0; row < kRows; ++row) {

@@ -11,24 +11,20 @@ if [[ $1 == --each ]]; then
   shift
 fi
 compiler=$1
-flags=(-std=c++20 -fsyntax-only -Wall -Wextra -Werror -I. -Icore/include -Ikernels/include
-  -Imodules/include -Ibridge/include -Ireport/include)
+folders=(core/include kernels/include modules/include bridge/include report/include)
+flags=(-std=c++20 -Wall -Wextra -Werror -I. "${folders[@]/#/-I}")
 
-check() { "$compiler" "${flags[@]}" -x c++ "$1" || { echo "$compiler: $1" >&2 && return 255; }; }
-check_header() {
-  echo "#include \"$1\"" | "$compiler" "${flags[@]}" -x c++ - ||
-    { echo "$compiler: $1 alone" >&2 && return 255; }
-}
-export -f check check_header
+check() { "$compiler" "${flags[@]}" -fsyntax-only -x c++ "$1" || { echo "$compiler: $1" >&2 && return 255; }; }
+export -f check
 export compiler
 # Arrays cannot be exported.
 run() { xargs -P "$(nproc)" -I{} bash -c "flags=(${flags[*]}); $1 {}"; }
 
 "$compiler" --version | head -n 1
 find examples tests/package -name '*.cpp' | run check
-echo linnet/linnet.h | run check_header
 if $each; then
-  find core/include kernels/include modules/include bridge/include report/include -name '*.h' | sort |
-    sed 's|^[a-z]*/include/||' | run check_header
+  tests/build/headers_alone.py "$compiler" "${flags[@]}" -- "${folders[@]}"
+else
+  echo '#include <linnet/linnet.h>' | "$compiler" "${flags[@]}" -fsyntax-only -x c++ -
 fi
 echo "no warnings"

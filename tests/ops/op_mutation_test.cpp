@@ -159,16 +159,25 @@ void try_reverse_mutants(const OpCase& row, const Primitive& original, Tally& ta
   }
 }
 
+// It is about values, and a sanitizer, for which it takes thirty times as long, has seen the same
+// checks on every row: there one row in five.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr size_t kRowsApart = 5;
+#else
+constexpr size_t kRowsApart = 1;
+#endif
+
 TEST(OpMutation, R_013_every_wrong_reverse_rule_is_found) {
   define_all_primitives();
   Tally tally;
-  for (const OpCase& row : op_table().rows()) {
-    const Primitive& original = primitive_of(row);
-    if (!has_reverse_rule(row, original)) continue;
-    try_reverse_mutants(with_one_sample(row), original, tally);
+  const auto& rows = op_table().rows();
+  for (size_t i = 0; i < rows.size(); i += kRowsApart) {
+    const Primitive& original = primitive_of(rows[i]);
+    if (!has_reverse_rule(rows[i], original)) continue;
+    try_reverse_mutants(with_one_sample(rows[i]), original, tally);
   }
   RecordProperty("mutants", tally.effective);
-  EXPECT_GT(tally.effective, 500);
+  EXPECT_GT(tally.effective, 500 / static_cast<int>(kRowsApart));
   EXPECT_GT(tally.tried, tally.effective);
   EXPECT_TRUE(tally.missed.empty()) << tally.missed.size() << " of " << tally.effective
                                     << " wrong rules were not found, the first: "

@@ -72,19 +72,17 @@ def main():
             return f"{folder}/{chosen.index(name)}.pch"
 
         def compile_header(name, *options):
-            result = subprocess.run([*compiler, *options, "-x", "c++-header" if options else "c++", "-"],
-                                    input=f'#include "{name}"\n', text=True, capture_output=True)
+            result = subprocess.run([*compiler, *options, "-"], input=f'#include "{name}"\n', text=True,
+                                    capture_output=True)
             return "" if result.returncode == 0 else f"{compiler[0]}: {name} alone\n{result.stderr}"
 
         def precompile(name):
-            return compile_header(name, "-o", compiled(name))
+            return compile_header(name, "-x", "c++-header", "-o", compiled(name))
 
         def check(name):
             before = best(name, chosen, closure, lines)
             options = ["-include-pch", compiled(before)] if before else []
-            result = subprocess.run([*compiler, *options, "-fsyntax-only", "-x", "c++", "-"],
-                                    input=f'#include "{name}"\n', text=True, capture_output=True)
-            return "" if result.returncode == 0 else f"{compiler[0]}: {name} alone\n{result.stderr}"
+            return compile_header(name, *options, "-fsyntax-only", "-x", "c++")
 
         faults = [text for text in pool.map(precompile, chosen) if text]
         if not faults:

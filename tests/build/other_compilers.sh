@@ -17,7 +17,7 @@ compiled=$(mktemp -d)
 trap 'rm -rf "$compiled"' EXIT
 
 "$compiler" --version | head -n 1
-# What nearly all programs include anyway is read once for them.
+# The umbrella header; programs that include it anyway begin with what was read here.
 echo '#include <linnet/linnet.h>' |
   "$compiler" "${flags[@]}" -x c++-header - -o "$compiled/linnet.h.pch"
 

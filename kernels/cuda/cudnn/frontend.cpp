@@ -21,7 +21,7 @@ void* frontend_function(void* library, const char* name);
 }  // namespace linnet::cuda::cudnn
 
 #define NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING
-#define CUDNN_FRONTEND_SKIP_JSON_LIB  // plans as texts: not needed, and half of the compilation
+#define CUDNN_FRONTEND_SKIP_JSON_LIB  // plans as texts: not needed, but slow to compile
 #define dlopen(name, flags) linnet::cuda::cudnn::frontend_library(name)
 #define dlsym(library, name) linnet::cuda::cudnn::frontend_function(library, name)
 #pragma GCC diagnostic push

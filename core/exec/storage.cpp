@@ -1,6 +1,7 @@
 #include "core/exec/storage.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/graph/fused_elementwise.h"
 
@@ -53,28 +54,38 @@ class StoragePlanner {
   /// The block of an operand that nothing reads after step `s` and that the kernel may overwrite.
   int32_t block_to_take_over(int32_t s, size_t result) const {
     const LoweredStep& step = program_.steps[s];
-    for (size_t i = 0; i < step.inputs.size(); ++i) {
-      if (!may_overwrite(step, i, result)) continue;
+    const auto [first, end] = overwritable(step, result);
+    for (size_t i = first; i < end; ++i) {
       const int32_t root = step.inputs[i].root;
       const int32_t block = plan_.block_of_root[root];
       // Two results of one step must not share memory, even if nothing reads one of them.
       if (block < 0 || last_[root] != s || plan_.blocks[block].written == s) continue;
-      return block;
+      if (lies_as(step, i, result)) return block;
     }
     return -1;
   }
 
-  /// Whether a result of a step may lie where operand `i` lies, as far as the kernel is concerned.
-  bool may_overwrite(const LoweredStep& step, size_t i, size_t result) const {
+  static bool elementwise(const LoweredStep& step) {
+    return step.primitive->pointwise() || is_cluster(*step.primitive);
+  }
+
+  /// The operands, from the first to before the second, in whose memory the kernel of a step may
+  /// put a result.
+  static std::pair<size_t, size_t> overwritable(const LoweredStep& step, size_t result) {
     const KernelImplementation* kernel = step.kernel.implementation;
-    if (!kernel || !kernel->in_place) return false;
-    const bool elementwise = step.primitive->pointwise() || is_cluster(*step.primitive);
+    if (!kernel || !kernel->in_place) return {0, 0};
     if (kernel->in_place_operand) {
-      if (kernel->in_place_operand(step.request->request(), result) != static_cast<int>(i))
-        return false;
-    } else if (!elementwise && (i != 0 || step.outputs.size() != 1)) {
-      return false;
+      const int operand = kernel->in_place_operand(step.request->request(), result);
+      if (operand < 0) return {0, 0};
+      return {static_cast<size_t>(operand), static_cast<size_t>(operand) + 1};
     }
+    if (elementwise(step)) return {0, step.inputs.size()};
+    return {0, step.outputs.size() == 1 && !step.inputs.empty() ? 1 : 0};
+  }
+
+  /// Whether a result of a step may lie where operand `i` lies, as far as their layouts and the
+  /// other operands are concerned.
+  bool lies_as(const LoweredStep& step, size_t i, size_t result) const {
     const Place& output = step.outputs[result];
     const Place& operand = step.inputs[i];
     if (!is_whole(operand, root_of(operand)) || operand.dtype != output.dtype ||
@@ -87,7 +98,7 @@ class StoragePlanner {
       if (k == i || other.root != operand.root) continue;
       const bool same =
           other.offset == 0 && other.shape == operand.shape && other.dtype == operand.dtype;
-      if (!elementwise || !same || !is_dense(other)) return false;
+      if (!same || !is_dense(other) || !elementwise(step)) return false;
     }
     return true;
   }
@@ -145,8 +156,9 @@ class StoragePlanner {
     const LoweredStep& step = program_.steps[block.memory.first];
     for (size_t k = 0; k < step.outputs.size(); ++k) {
       if (&plan_.blocks[plan_.block_of_root[step.outputs[k].root]] != &block) continue;
-      for (size_t i = 0; i < step.inputs.size(); ++i) {
-        if (step.inputs[i].root == input_root && may_overwrite(step, i, k)) return true;
+      const auto [first, end] = overwritable(step, k);
+      for (size_t i = first; i < end; ++i) {
+        if (step.inputs[i].root == input_root && lies_as(step, i, k)) return true;
       }
     }
     return false;

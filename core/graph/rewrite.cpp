@@ -1,6 +1,7 @@
 #include "core/graph/rewrite.h"
 
 #include <numeric>
+#include <utility>
 
 namespace linnet {
 
@@ -21,15 +22,23 @@ std::vector<int32_t> use_counts(const Graph& graph) {
   return out;
 }
 
-std::vector<std::vector<int32_t>> consumers(const Graph& graph) {
-  std::vector<std::vector<int32_t>> out(graph.types.size());
-  for (size_t n = 0; n < graph.nodes.size(); ++n) {
-    for (ValueId id : graph.nodes[n].inputs) {
+Consumers::Consumers(const Graph& graph) : ends_(graph.types.size() + 1, 0) {
+  // A node that reads a value twice reads it once: the last node that was counted for each value.
+  std::vector<int32_t> latest(graph.types.size(), -1);
+  const auto for_each = [&](auto&& visit) {
+    for (size_t n = 0; n < graph.nodes.size(); ++n) {
       const int32_t index = static_cast<int32_t>(n);
-      if (out[id].empty() || out[id].back() != index) out[id].push_back(index);
+      for (ValueId id : graph.nodes[n].inputs) {
+        if (std::exchange(latest[id], index) != index) visit(static_cast<size_t>(id), index);
+      }
     }
-  }
-  return out;
+  };
+  for_each([&](size_t value, int32_t) { ++ends_[value + 1]; });
+  std::partial_sum(ends_.begin(), ends_.end(), ends_.begin());
+  nodes_.resize(ends_.back());
+  std::vector<size_t> next(ends_.begin(), ends_.end() - 1);
+  latest.assign(latest.size(), -1);
+  for_each([&](size_t value, int32_t node) { nodes_[next[value]++] = node; });
 }
 
 Replacements::Replacements(const Graph& graph) : to_(graph.types.size()) {
@@ -56,9 +65,32 @@ void Replacements::apply(Graph& graph) const {
   for (ValueId& id : graph.outputs) id = find(id);
 }
 
+namespace {
+
+/// Whether `renumber` would change nothing.
+bool in_order(const Graph& graph) {
+  ValueId next = 0;
+  for (ValueId id : graph.inputs) {
+    if (id != next++) return false;
+  }
+  for (const auto& [id, value] : graph.constants) {
+    if (id != next++) return false;
+  }
+  for (const Graph::Node& node : graph.nodes) {
+    for (ValueId id : node.outputs) {
+      if (id != next++) return false;
+    }
+  }
+  return static_cast<size_t>(next) == graph.types.size();
+}
+
+}  // namespace
+
 void renumber(Graph& graph) {
+  if (in_order(graph)) return;
   std::vector<ValueId> fresh(graph.types.size(), -1);
   std::vector<TensorType> types;
+  types.reserve(graph.types.size());
   const auto define = [&](ValueId& id) {
     fresh[id] = static_cast<ValueId>(types.size());
     types.push_back(std::move(graph.types[id]));
@@ -76,6 +108,7 @@ void renumber(Graph& graph) {
 
 TypeList operand_types(const Graph& graph, std::span<const ValueId> inputs) {
   TypeList types;
+  types.reserve(inputs.size());
   for (ValueId id : inputs) types.push_back(graph.types[id]);
   return types;
 }

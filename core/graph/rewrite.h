@@ -17,8 +17,22 @@ namespace linnet {
 std::vector<int32_t> producers(const Graph& graph);
 /// How often each value is read, by nodes and as a result of the program.
 std::vector<int32_t> use_counts(const Graph& graph);
-/// For each value the indices of the nodes that read it, ascending, each once.
-std::vector<std::vector<int32_t>> consumers(const Graph& graph);
+/// For each value the indices of the nodes that read it, ascending, each once. In one list, since a
+/// list for each value is most of what a pass over a small program would allocate.
+class Consumers {
+ public:
+  Consumers() = default;
+  explicit Consumers(const Graph& graph);
+  std::span<const int32_t> operator[](ValueId value) const {
+    const size_t at = static_cast<size_t>(value);
+    return {nodes_.data() + ends_[at], nodes_.data() + ends_[at + 1]};
+  }
+  size_t size() const { return ends_.size() - 1; }  ///< how many values
+
+ private:
+  std::vector<int32_t> nodes_;
+  std::vector<size_t> ends_{0};  ///< of the readers of the values before each, and of the last
+};
 
 /// Values that stand for others. Chains are followed.
 class Replacements {

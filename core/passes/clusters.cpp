@@ -65,7 +65,7 @@ Clusters::Clusters(const Graph& graph)
     : graph_(graph),
       limits_(limits_of(graph)),
       producers_(producers(graph)),
-      consumers_(consumers(graph)),
+      consumers_(graph),
       returned_(graph.types.size(), 0),
       numbers_(graph),
       parent_(graph.nodes.size()),
@@ -131,7 +131,7 @@ bool Clusters::within_limits(int32_t a, int32_t b) const {
         if (!inside(producers_[id]) && numbers_.of(id) < 0) operands.insert(id);
       }
       const ValueId result = graph_.nodes[n].outputs[0];
-      const auto& readers = consumers_[result];
+      const std::span<const int32_t> readers = consumers_[result];
       results += returned_[result] ||
                  std::any_of(readers.begin(), readers.end(), [&](int32_t r) { return !inside(r); });
     }

@@ -69,7 +69,7 @@ class Clusters {
   const Graph& graph_;
   FusionLimits limits_;  // of the back end that the program is for
   std::vector<int32_t> producers_;
-  std::vector<std::vector<int32_t>> consumers_;
+  Consumers consumers_;
   std::vector<uint8_t> returned_;  // by the program
   EmbeddedNumbers numbers_;
   mutable std::vector<int32_t> parent_;  // union-find over nodes

@@ -25,12 +25,12 @@ bool has_kernel(const Primitive& primitive, ParamsRef params, const TypeList& op
   return choose_kernel(request, device, declined).implementation != nullptr;
 }
 
-Graph select_composites(const Graph& graph) {
-  return expand_nodes(
-      graph, [](const Graph::Node& node, const TypeList& operands, const TypeList& results) {
-        return node.primitive->composite() &&
-               !has_kernel(*node.primitive, node.params, operands, results);
-      });
+Graph select_composites(Graph graph) {
+  return expand_nodes(std::move(graph), [](const Graph::Node& node, const TypeList& operands,
+                                           const TypeList& results) {
+    return node.primitive->composite() &&
+           !has_kernel(*node.primitive, node.params, operands, results);
+  });
 }
 
 }  // namespace linnet

@@ -28,10 +28,7 @@ struct Chain {
 class EpiloguePass {
  public:
   explicit EpiloguePass(Graph& graph)
-      : graph_(graph),
-        uses_(use_counts(graph)),
-        producers_(producers(graph)),
-        consumers_(consumers(graph)) {}
+      : graph_(graph), uses_(use_counts(graph)), producers_(producers(graph)), consumers_(graph) {}
 
   void run() {
     std::vector<uint8_t> absorbed(graph_.nodes.size(), 0);
@@ -164,7 +161,7 @@ class EpiloguePass {
 
   Graph& graph_;
   std::vector<int32_t> uses_, producers_;
-  std::vector<std::vector<int32_t>> consumers_;
+  Consumers consumers_;
 };
 
 }  // namespace

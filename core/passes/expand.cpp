@@ -1,5 +1,8 @@
 #include "core/passes/expand.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "core/graph/rewrite.h"
 #include "core/trace/graph_trace.h"
 #include "core/trace/operand_device.h"
@@ -13,7 +16,12 @@ class Expander {
   using Decide = std::function<bool(const Graph::Node&, const TypeList&, const TypeList&)>;
   explicit Expander(const Decide& decide) : decide_(decide) {}
 
-  Graph run(const Graph& graph) {
+  Graph run(Graph graph) {
+    if (std::none_of(graph.nodes.begin(), graph.nodes.end(), [&](const Graph::Node& node) {
+          return decide_(node, operand_types(graph, node.inputs),
+                         operand_types(graph, node.outputs));
+        }))
+      return graph;
     std::vector<ValueId> inputs;
     for (ValueId id : graph.inputs) {
       inputs.push_back(out_.add_value(graph.types[id]));
@@ -87,11 +95,11 @@ class Expander {
 }  // namespace
 
 Graph expand_nodes(
-    const Graph& graph,
+    Graph graph,
     const std::function<bool(const Graph::Node&, const TypeList&, const TypeList&)>& decide) {
   // What surrounds the compilation must not leak into the decompositions.
   const TraceScope isolated(nullptr);
-  return Expander(decide).run(graph);
+  return Expander(decide).run(std::move(graph));
 }
 
 }  // namespace linnet

@@ -7,9 +7,9 @@
 
 namespace linnet {
 
-/// A copy of `graph` in which every node that `decide` picks is replaced by its decomposition,
-/// whose nodes are decided upon in turn.
-Graph expand_nodes(const Graph& graph,
+/// `graph` with every node that `decide` picks replaced by its decomposition, whose nodes are
+/// decided upon in turn. Handed over, it is given back as it is if nothing is picked.
+Graph expand_nodes(Graph graph,
                    const std::function<bool(const Graph::Node&, const TypeList& operands,
                                             const TypeList& results)>& decide);
 

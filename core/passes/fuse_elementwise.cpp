@@ -28,7 +28,7 @@ bool is_cheap(const Graph& graph, const EmbeddedNumbers& numbers, const Graph::N
 void copy_cheap_producers(Graph& graph) {
   const std::vector<int32_t> made = producers(graph);
   const EmbeddedNumbers numbers(graph);
-  const std::vector<std::vector<int32_t>> readers = consumers(graph);
+  const Consumers readers(graph);
   std::vector<uint8_t> returned(graph.types.size(), 0);
   for (ValueId id : graph.outputs) returned[id] = 1;
   std::vector<std::vector<Graph::Node>> before(graph.nodes.size());
@@ -77,7 +77,7 @@ std::vector<uint8_t> read_outside(const Graph& graph, const std::vector<int32_t>
 /// Orders nodes so that values are defined before they are read, keeping the given order otherwise.
 void sort_nodes(Graph& graph) {
   const std::vector<int32_t> made = producers(graph);
-  const std::vector<std::vector<int32_t>> readers = consumers(graph);
+  const Consumers readers(graph);
   std::vector<int32_t> missing(graph.nodes.size(), 0);
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ready;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {

@@ -1,5 +1,7 @@
 #include "core/passes/loops.h"
 
+#include <algorithm>
+
 #include "core/control/loops.h"
 #include "core/passes/open_scan.h"
 
@@ -108,8 +110,13 @@ class BodyOptimizer {
 
 }  // namespace
 
-void optimize_bodies(Graph& graph, const CompileOptions& options) {
-  BodyOptimizer(graph, options).run();
+bool optimize_bodies(Graph& graph, const CompileOptions& options) {
+  const bool any = std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Graph::Node& node) {
+    return node.primitive == &scan_primitive() || node.primitive == &while_primitive() ||
+           node.primitive == &cond_primitive();
+  });
+  if (any) BodyOptimizer(graph, options).run();
+  return any;
 }
 
 }  // namespace linnet

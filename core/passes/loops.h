@@ -8,7 +8,8 @@ namespace linnet {
 /// Loops, branches and the programs around them exchange work: what is the same in every turn is
 /// done once before, products that do not depend on the carry are done for all turns at once, and
 /// what nobody reads is not done. Then each held program is optimised by all passes.
-void optimize_bodies(Graph& graph, const CompileOptions& options);
+/// @return whether there are loops or branches
+bool optimize_bodies(Graph& graph, const CompileOptions& options);
 
 /// Simplification and dead code of one graph.
 void clean(Graph& graph, const CompileOptions& options);

@@ -18,16 +18,16 @@ Graph optimize(const Graph& graph, const CompileOptions& options);
 /// one after the other; leaves others as they are. Comes first, and only once.
 Graph order_effects(const Graph& graph);
 /// Puts the bodies of primitives that are `is_its_body` in their places.
-Graph inline_control(const Graph& graph);
+Graph inline_control(Graph graph);
 /// Removes nodes and constants whose results nothing reads, and numbers the values anew.
 void remove_dead_code(Graph& graph);
 /// Equal constants, and nodes of equal primitive, parameters and operands, become one, unless the
 /// primitive is `distinct`.
 void merge_common_subexpressions(Graph& graph);
-/// Applies the rewrite rules until none fits.
-void simplify(Graph& graph);
+/// Applies the rewrite rules until none fits. @return whether one did.
+bool simplify(Graph& graph);
 /// Replaces composites that the device's implementation list declines by what they consist of.
-Graph select_composites(const Graph& graph);
+Graph select_composites(Graph graph);
 /// Makes one node of a product or convolution and the bias, activation and residual that follow it.
 void fuse_epilogues(Graph& graph);
 /// Joins what only a step of training has: what is kept for the way back, a derivative behind a

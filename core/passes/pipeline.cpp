@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "core/passes/fuse_reductions.h"
 #include "core/passes/loops.h"
 #include "core/passes/passes.h"
@@ -8,8 +10,7 @@ namespace linnet {
 void clean(Graph& graph, const CompileOptions& options) {
   if (options.simplify) {
     merge_common_subexpressions(graph);
-    simplify(graph);
-    merge_common_subexpressions(graph);
+    if (simplify(graph)) merge_common_subexpressions(graph);
   }
   remove_dead_code(graph);
 }
@@ -20,15 +21,16 @@ Graph optimize(const Graph& graph, const CompileOptions& options) {
     if (options.verify) verify(out, pass);
   };
   check("recording");
-  out = inline_control(out);
+  out = inline_control(std::move(out));
   check("inline_control");
   clean(out, options);
   check("simplify");
-  optimize_bodies(out, options);
-  check("optimize_bodies");
-  clean(out, options);
-  check("simplify");
-  out = select_composites(out);
+  if (optimize_bodies(out, options)) {
+    check("optimize_bodies");
+    clean(out, options);
+    check("simplify");
+  }
+  out = select_composites(std::move(out));
   check("select_composites");
   clean(out, options);
   check("simplify");

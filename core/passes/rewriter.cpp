@@ -88,7 +88,7 @@ bool Rewriter::replace(Graph::Node& node, ValueId by) {
   return true;
 }
 
-void simplify(Graph& graph) { Rewriter(graph).run(rewrite_rules(), true); }
+bool simplify(Graph& graph) { return Rewriter(graph).run(rewrite_rules(), true); }
 
 std::vector<std::string_view> rule_names() {
   std::vector<std::string_view> names;

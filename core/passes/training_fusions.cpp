@@ -4,6 +4,7 @@
 // beside the convolution that it normalises, a loss beside its gradient. Each becomes one node
 // where a kernel takes it.
 #include <algorithm>
+#include <utility>
 
 #include "core/graph/rewrite.h"
 #include "core/ops/activation.h"
@@ -29,14 +30,16 @@ class TrainingFusions {
           &TrainingFusions::sum_beside_product, &TrainingFusions::activate_normalised,
           &TrainingFusions::derive_normalised, &TrainingFusions::derive_behind_convolution,
           &TrainingFusions::measure_beside_convolution, &TrainingFusions::derive_loss_beside}) {
-      producers_ = producers(graph_);
-      consumers_ = consumers(graph_);
-      uses_ = use_counts(graph_);
+      if (std::exchange(changed_, false)) {
+        producers_ = producers(graph_);
+        consumers_ = Consumers(graph_);
+        uses_ = use_counts(graph_);
+      }
       absorbed_.assign(graph_.nodes.size(), 0);
       for (size_t n = 0; n < graph_.nodes.size(); ++n) {
         if (!absorbed_[n]) (this->*step)(static_cast<int32_t>(n));
       }
-      remove_absorbed();
+      if (changed_) remove_absorbed();
     }
   }
 
@@ -54,6 +57,7 @@ class TrainingFusions {
     if (!takes(fused)) return false;
     node(n) = std::move(fused);
     absorbed_[static_cast<size_t>(other)] = 1;
+    changed_ = true;
     return true;
   }
 
@@ -138,7 +142,7 @@ class TrainingFusions {
 
   /// Whether node `n` comes before all that read the result of `other`.
   bool before_readers(int32_t n, int32_t other) {
-    const std::vector<int32_t>& readers = consumers_[node(other).outputs[0]];
+    const std::span<const int32_t> readers = consumers_[node(other).outputs[0]];
     return std::all_of(readers.begin(), readers.end(), [&](int32_t r) { return r > n; });
   }
 
@@ -241,6 +245,7 @@ class TrainingFusions {
     if (!takes(measured) || !takes(applied)) return;
     node(conv) = std::move(measured);
     node(n) = std::move(applied);
+    changed_ = true;
   }
 
   /// Something repeated is cheaper to add where it is read.
@@ -251,8 +256,7 @@ class TrainingFusions {
   /// A cross-entropy and its gradient, whose cotangent does not depend on it.
   void derive_loss_beside(int32_t n) {
     if (!is(n, integer_cross_entropy_primitive())) return;
-    const std::vector<int32_t> readers = consumers_[node(n).inputs[0]];
-    for (int32_t reader : readers) {
+    for (int32_t reader : consumers_[node(n).inputs[0]]) {
       const Graph::Node& back = node(reader);
       if (absorbed_[reader] || back.primitive != &integer_cross_entropy_backward_primitive() ||
           back.inputs[1] != node(n).inputs[1] || back.inputs[2] != node(n).outputs[1])
@@ -267,6 +271,7 @@ class TrainingFusions {
       if (!takes(fused)) continue;
       node(n) = std::move(fused);
       absorbed_[reader] = 1;
+      changed_ = true;
       move_before(n, std::move(made));
       return;
     }
@@ -303,13 +308,14 @@ class TrainingFusions {
     graph_.nodes = std::move(nodes);
     absorbed_ = std::move(absorbed);
     producers_ = producers(graph_);
-    consumers_ = consumers(graph_);
+    consumers_ = Consumers(graph_);
   }
 
   Graph& graph_;
   std::vector<int32_t> producers_, uses_;
-  std::vector<std::vector<int32_t>> consumers_;
-  std::vector<uint8_t> absorbed_;
+  Consumers consumers_;
+  std::vector<uint8_t> absorbed_;  ///< by the step at hand
+  bool changed_ = true;            ///< since producers, readers and uses were counted
 };
 
 }  // namespace

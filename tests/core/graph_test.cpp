@@ -63,14 +63,28 @@ TEST(Graph, verify_names_the_pass_and_what_is_wrong) {
   EXPECT_EQ(message(twice), "verify after a_pass: value %2 is defined twice or does not exist");
 }
 
-TEST(Graph, producers_uses_and_consumers) {
+TEST(Graph, producers_and_uses) {
   const Graph graph = record({type({4})}, [](const TensorList& x) {
     const Tensor y = exp(x[0]);
     return TensorList{y * y, y};
   });
   EXPECT_EQ(producers(graph), (std::vector<int32_t>{-1, 0, 1}));
   EXPECT_EQ(use_counts(graph), (std::vector<int32_t>{1, 3, 1}));
-  EXPECT_EQ(consumers(graph)[1], (std::vector<int32_t>{1}));
+}
+
+TEST(Graph, consumers_of_each_value_ascend_and_stand_once) {
+  const Graph graph = record({type({4})}, [](const TensorList& x) {
+    const Tensor y = exp(x[0]);
+    return TensorList{y * y, neg(y), x[0] + y};  // %2, %3, %4
+  });
+  const Consumers consumers(graph);
+  const auto of = [&](ValueId value) {
+    return std::vector<int32_t>(consumers[value].begin(), consumers[value].end());
+  };
+  ASSERT_EQ(consumers.size(), 5u);
+  EXPECT_EQ(of(0), (std::vector<int32_t>{0, 3}));
+  EXPECT_EQ(of(1), (std::vector<int32_t>{1, 2, 3}));
+  for (ValueId result : {2, 3, 4}) EXPECT_TRUE(of(result).empty());
 }
 
 TEST(Graph, replacements_follow_chains) {

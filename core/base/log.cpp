@@ -1,6 +1,7 @@
 #include "linnet/detail/log.h"
 
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -21,10 +22,19 @@ bool names(std::string_view topics, std::string_view topic) {
   return false;
 }
 
+/// Whether there are topics. It spares the lock where nothing is logged, which every eager
+/// operation asks.
+enum class Topics : uint8_t { kNotRead, kNone, kSome };
+constinit std::atomic<Topics> present_topics{Topics::kNotRead};
+
+void note_topics(const std::string& topics) {
+  present_topics.store(topics.empty() ? Topics::kNone : Topics::kSome, std::memory_order_relaxed);
+}
+
 struct LogState {
+  LogState() { note_topics(topics); }
   std::recursive_mutex mutex;  // a sink may use the library, and so log
   std::string topics = std::getenv("LINNET_LOG") ? std::getenv("LINNET_LOG") : "";
-  std::atomic<bool> any{!topics.empty()};  // spares the lock where nothing is logged
   bool warnings = std::getenv("LINNET_LOG") == nullptr || names(topics, "warning");
   LogSink sink;
 };
@@ -36,8 +46,9 @@ LogState& log_state() {
 }  // namespace
 
 bool log_enabled(std::string_view topic) {
+  if (present_topics.load(std::memory_order_relaxed) == Topics::kNone) [[likely]]
+    return false;
   LogState& state = log_state();
-  if (!state.any.load(std::memory_order_relaxed)) return false;
   std::lock_guard lock(state.mutex);
   return names(state.topics, topic);
 }
@@ -69,7 +80,7 @@ void set_log_sink(LogSink sink) {
 
 void set_log_topics(std::string topics) {
   std::lock_guard lock(log_state().mutex);
-  log_state().any = !topics.empty();
+  note_topics(topics);
   log_state().warnings = names(topics, "warning");
   log_state().topics = std::move(topics);
 }

@@ -18,6 +18,17 @@ std::atomic<BackEnd*>& back_end_slot(DeviceType type) {
   return back_ends[static_cast<size_t>(type) % kDeviceTypes];
 }
 
+[[noreturn, gnu::cold]] void fail_no_back_end(Device device) {
+  std::string registered;
+  for (size_t type = 0; type < kDeviceTypes; ++type) {
+    if (!back_ends[type].load()) continue;
+    const std::string name = to_string(Device{static_cast<DeviceType>(type), 0});
+    registered += (registered.empty() ? "" : ", ") + name;
+  }
+  fail<DeviceError>("{}: no back end for this device is linked in or registered, only for {}",
+                    to_string(device), registered);
+}
+
 std::atomic<Allocator*>& allocator_slot(Device device) {
   if (device.index >= kDevicesOfType) {
     fail<DeviceError>("{}: at most {} devices of a type are supported", to_string(device),
@@ -56,15 +67,11 @@ BackEnd* find_back_end(Device device) {
 }
 
 BackEnd& back_end_of(Device device) {
+  // Twice in every eager operation: the usual case is a load and a comparison.
+  if (BackEnd* found = back_end_slot(device.type).load(std::memory_order_acquire)) [[likely]]
+    return *found;
   if (BackEnd* found = find_back_end(device)) return *found;
-  std::string registered;
-  for (size_t type = 0; type < kDeviceTypes; ++type) {
-    if (!back_ends[type].load()) continue;
-    const std::string name = to_string(Device{static_cast<DeviceType>(type), 0});
-    registered += (registered.empty() ? "" : ", ") + name;
-  }
-  fail<DeviceError>("{}: no back end for this device is linked in or registered, only for {}",
-                    to_string(device), registered);
+  fail_no_back_end(device);
 }
 
 Allocator& allocator_of(Device device) {

@@ -15,6 +15,13 @@ namespace {
 
 constinit std::array<std::atomic<size_t>, kDeviceTypes * kDevicesOfType> limits{};
 
+/// What was wanted, and by whom memory is held.
+[[noreturn, gnu::cold]] void fail_with_owners(const DeviceError& error, Device device) {
+  const std::string wanted = present_owner(), owners = largest_owners(device);
+  if (owners.empty()) fail<DeviceError>("{}; wanted for {}", error.what(), wanted);
+  fail<DeviceError>("{}; wanted for {}; the largest owners:{}", error.what(), wanted, owners);
+}
+
 std::atomic<size_t>& limit_of(Device device) {
   return limits[static_cast<size_t>(device.type) % kDeviceTypes * kDevicesOfType +
                 device.index % kDevicesOfType];
@@ -42,9 +49,7 @@ void require_room(Allocator& allocator, Device device, size_t bytes, size_t limi
   if (now.reserved_bytes > limit - bytes) allocator.trim();
 }
 
-void* allocate(Allocator& allocator, Device device, size_t bytes) {
-  const size_t limit = limit_of(device).load(std::memory_order_relaxed);
-  if (limit == 0) return allocator.allocate(bytes);
+void* allocate_below(size_t limit, Allocator& allocator, Device device, size_t bytes) {
   std::lock_guard lock(limit_mutex());
   require_room(allocator, device, bytes, limit);
   return allocator.allocate(bytes);
@@ -54,11 +59,12 @@ void* allocate(Allocator& allocator, Device device, size_t bytes) {
 
 void* allocate_within_limit(Allocator& allocator, Device device, size_t bytes) {
   try {
-    return allocate(allocator, device, bytes);
+    const size_t limit = limit_of(device).load(std::memory_order_relaxed);
+    if (limit == 0) [[likely]]
+      return allocator.allocate(bytes);
+    return allocate_below(limit, allocator, device, bytes);
   } catch (const DeviceError& e) {
-    const std::string wanted = present_owner(), owners = largest_owners(device);
-    if (owners.empty()) fail<DeviceError>("{}; wanted for {}", e.what(), wanted);
-    fail<DeviceError>("{}; wanted for {}; the largest owners:{}", e.what(), wanted, owners);
+    fail_with_owners(e, device);
   }
 }
 

@@ -20,7 +20,10 @@ void TensorImpl::operator delete(void* block) noexcept { ObjectPool<TensorImpl>:
 
 Buffer* Buffer::allocate(size_t bytes, Device device) {
   Allocator& allocator = allocator_of(device);
-  auto buffer = std::unique_ptr<Buffer, void (*)(Buffer*)>(new Buffer, [](Buffer* b) { delete b; });
+  struct Delete {
+    void operator()(Buffer* unused) const { delete unused; }
+  };
+  std::unique_ptr<Buffer, Delete> buffer(new Buffer);
   buffer->data_ = static_cast<std::byte*>(allocate_within_limit(allocator, device, bytes));
   buffer->allocator_ = &allocator;
   buffer->bytes_ = bytes;
@@ -153,8 +156,26 @@ size_t byte_count(DType dtype, std::span<const int64_t> shape) {
 
 }  // namespace
 
+namespace {
+
+/// Bytes of an array of this shape, whose dense strides it writes.
+/// @throws ShapeError as `byte_count`.
+size_t lay_out(DType dtype, std::span<const int64_t> shape, int64_t* strides) {
+  int64_t step = 1;
+  bool bad = false, empty = false;
+  for (size_t i = shape.size(); i-- > 0;) {
+    strides[i] = step;
+    empty |= shape[i] == 0;
+    bad |= shape[i] < 0 || __builtin_mul_overflow(step, std::max<int64_t>(shape[i], 1), &step);
+  }
+  bad |= __builtin_mul_overflow(step, static_cast<int64_t>(size_of(dtype)), &step);
+  if (bad) return byte_count(dtype, shape);
+  return empty ? 0 : static_cast<size_t>(step);
+}
+
+}  // namespace
+
 Tensor make_uninitialized(DType dtype, const Shape& shape, Device device, bool weak) {
-  const size_t bytes = byte_count(dtype, shape);
   TensorImpl* impl = new TensorImpl;
   Tensor out(impl);
   impl->dtype = dtype;
@@ -162,7 +183,7 @@ Tensor make_uninitialized(DType dtype, const Shape& shape, Device device, bool w
   impl->device = device;
   impl->shape = shape;
   impl->strides.resize(shape.size());
-  fill_dense_strides(impl->shape, {impl->strides.data(), impl->strides.size()});
+  const size_t bytes = lay_out(dtype, shape, impl->strides.data());
   if (bytes <= 8 && device == Device{}) {
     impl->data = impl->inline_value;
   } else {

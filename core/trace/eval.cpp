@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <utility>
 
 #include "core/memory/owners.h"
 #include "core/ops/collectives.h"
@@ -17,25 +18,33 @@
 
 namespace linnet {
 
-RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs, const BackEnd& back_end)
-    : input_count_(inputs.size()) {
-  const size_t widest = back_end.widest_alignment();
+namespace {
+
+size_t dimensions_of(const TypeList& types) {
   size_t dimensions = 0;
-  for (const TensorType& y : outputs) dimensions += y.shape.size();
-  // At their final size at once, so that what the views point to stays where it is.
-  output_strides_.resize(dimensions);
-  views_.resize(inputs.size() + outputs.size());
+  for (const TensorType& type : types) dimensions += type.shape.size();
+  return dimensions;
+}
+
+}  // namespace
+
+RequestStorage::RequestStorage(Inputs inputs, const TypeList& outputs, const BackEnd& back_end)
+    : input_count_(inputs.size()),
+      output_count_(outputs.size()),
+      output_strides_(dimensions_of(outputs)),
+      views_(inputs.size() + outputs.size()) {
+  const size_t widest = back_end.widest_alignment();
   OperandView* view = views_.data();
   for (const Tensor& x : inputs) {
     const TensorImpl& impl = *x.impl();
-    *view++ = {impl.dtype, impl.shape, impl.strides,
-               alignment_of(reinterpret_cast<uintptr_t>(impl.data), widest)};
+    new (view++) OperandView{impl.dtype, impl.shape, impl.strides,
+                             alignment_of(reinterpret_cast<uintptr_t>(impl.data), widest)};
   }
   int64_t* strides = output_strides_.data();
   for (const TensorType& y : outputs) {
     const std::span<int64_t> own(strides, y.shape.size());
     fill_dense_strides(y.shape, own);
-    *view++ = {y.dtype, y.shape, own, widest};
+    new (view++) OperandView{y.dtype, y.shape, own, widest};
     strides += own.size();
   }
 }
@@ -144,10 +153,11 @@ Results evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsRef 
     return Results(TensorList{transferred(inputs[0], params.as<DevicePutParams>().device)});
   TypeList types;
   if (inputs.empty()) types = primitive.infer(params, inputs);
-  const Device device = !inputs.empty()  ? inputs[0].device()
+  const Device device = !inputs.empty()  ? inputs[0].impl()->device
                         : !types.empty() ? types[0].device
                                          : Device{};
-  if (primitive.composite() && kernel_table(device).implementations(primitive).empty()) {
+  BackEnd& back_end = back_end_of(device);
+  if (primitive.composite() && back_end.kernels().implementations(primitive).empty()) {
     return Results(decomposed(primitive, inputs, params));
   }
   if (!inputs.empty()) types = primitive.infer(params, inputs);
@@ -155,10 +165,10 @@ Results evaluate_by_kernel(const Primitive& primitive, Inputs inputs, ParamsRef 
     if (types.size() > 1)
       return OneResult(evaluate_by_kernel<TensorList>(primitive, inputs, params));
   }
-  const RequestStorage storage(inputs, types, back_end_of(device));
+  const RequestStorage storage(inputs, types, back_end);
   const KernelRequest request{primitive, params, storage.inputs(), storage.outputs()};
   std::string declined;
-  const BorrowedKernel chosen(request, device, declined);
+  const BorrowedKernel chosen(request, device, back_end, declined);
   if (!chosen->implementation) {
     if (primitive.decompose) return Results(decomposed(primitive, inputs, params));
     fail_no_kernel(primitive, params, inputs, declined);
@@ -201,56 +211,10 @@ constinit KnownTypings known_typings;
 
 constexpr size_t kMostOperands = 3;
 
-/// Whether the operands agree as the typing rule of elementwise primitives wants: shapes and, but
-/// for a leading predicate, dtypes.
-bool alike(const Primitive& primitive, Inputs inputs) {
-  const TensorImpl& last = *inputs.back().impl();
-  const size_t first = primitive.nondifferentiable & 1u;
-  for (size_t i = 0; i + 1 < inputs.size(); ++i) {
-    const TensorImpl& x = *inputs[i].impl();
-    if (x.dtype != (i < first ? DType::kBool : last.dtype) || x.shape != last.shape) return false;
-  }
-  return true;
-}
-
-/// The short way of most operations: an elementwise kernel without preparation on operands whose
-/// types have been found good before. Undefined if anything is different; the general way then says
-/// what.
-Tensor try_elementwise(const Primitive& primitive, Inputs inputs, ParamsRef params) {
-  if (inputs.empty() || inputs.size() > kMostOperands || !alike(primitive, inputs)) return {};
-  const TensorImpl& last = *inputs.back().impl();
-  if (!known_typings.knows(primitive, last.dtype, inputs.size()) || log_enabled("kernels"))
-    return {};
-  const std::span<const KernelImplementation> list =
-      kernel_table(last.device).implementations(primitive);
-  if (list.empty() || !list[0].strided || list[0].decline || !list[0].run ||
-      list[0].workspace_bytes || (is_complex(last.dtype) && !list[0].complex))
-    return {};
-
-  bool weak = !primitive.all_boolean_result;
-  std::array<OperandView, kMostOperands> operands;
-  std::array<const void*, kMostOperands> in;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const TensorImpl& x = *inputs[i].impl();
-    operands[i] = {x.dtype, x.shape, x.strides};
-    in[i] = x.data;
-    weak = weak && (x.weak || i < (primitive.nondifferentiable & 1u));
-  }
-  const DType dtype = primitive.all_boolean_result ? DType::kBool : last.dtype;
-  allocating_for = primitive.name.c_str();
-  Tensor result = make_uninitialized(dtype, last.shape, last.device, weak);
-  const TensorImpl& y = *result.impl();
-  const OperandView output{dtype, y.shape, y.strides};
-  void* out = y.data;
-  list[0].run({primitive, params, {operands.data(), inputs.size()}, {&output, 1}}, in.data(), &out,
-              nullptr);
-  return result;
-}
-
-bool lies_across(const Tensor& tensor) {
+inline bool lies_across(const Tensor& tensor) {
   const TensorImpl& x = *tensor.impl();
-  return x.strides.size() > 1 && x.device == Device{} &&
-         lies_across(size_of(x.dtype), x.shape, x.strides);
+  if (x.strides.size() < 2 || (x.strides.back() <= 1 && x.shape.back() != 1)) return false;
+  return x.device == Device{} && lies_across(size_of(x.dtype), x.shape, x.strides);
 }
 
 bool any_lies_across(Inputs inputs) {
@@ -260,28 +224,95 @@ bool any_lies_across(Inputs inputs) {
   return false;
 }
 
-}  // namespace
+/// A kernel that takes operands as they are and needs nothing but them.
+bool simple(const KernelImplementation& kernel) {
+  return kernel.strided && kernel.run && !kernel.decline && !kernel.workspace_bytes;
+}
 
-Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+/// The kernel for the short way of most operations: an elementwise one without preparation, on
+/// operands that are values, agree as the typing rule of elementwise primitives wants (shapes and,
+/// but for a leading predicate, dtypes), and whose types have been found good before. Null if
+/// anything is different; the general way then says what.
+const KernelImplementation* quick_kernel(const Primitive& primitive, Inputs inputs) {
+  if (!primitive.elementwise_typing || primitive.view || inputs.empty() ||
+      inputs.size() > kMostOperands)
+    return nullptr;
+  const TensorImpl& last = *inputs.back().impl();
+  const size_t first = primitive.nondifferentiable & 1u;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const TensorImpl& x = *inputs[i].impl();
+    const bool last_one = i + 1 == inputs.size();
+    if (!x.concrete() || lies_across(inputs[i])) return nullptr;
+    if (!last_one && (x.dtype != (i < first ? DType::kBool : last.dtype) || x.shape != last.shape))
+      return nullptr;
+  }
+  if (!known_typings.knows(primitive, last.dtype, inputs.size()) || log_enabled("kernels"))
+    return nullptr;
+  const std::span<const KernelImplementation> list =
+      kernel_table(last.device).implementations(primitive);
+  if (list.empty() || !simple(list[0]) || (!list[0].complex && is_complex(last.dtype)))
+    return nullptr;
+  return &list[0];
+}
+
+template <size_t N>
+Tensor run_quickly(const KernelImplementation& kernel, const Primitive& primitive, Inputs inputs,
+                   ParamsRef params) {
+  bool weak = !primitive.all_boolean_result;
+  const auto view_of = [&](size_t i) -> OperandView {
+    const TensorImpl& x = *inputs[i].impl();
+    weak = weak && (x.weak || i < (primitive.nondifferentiable & 1u));
+    return {x.dtype, x.shape, x.strides};
+  };
+  const auto [operands, in] = [&]<size_t... i>(std::index_sequence<i...>) {
+    return std::pair(std::array<OperandView, N>{view_of(i)...},
+                     std::array<const void*, N>{inputs[i].impl()->data...});
+  }(std::make_index_sequence<N>());
+  const TensorImpl& last = *inputs[N - 1].impl();
+  allocating_for = primitive.name.c_str();
+  Tensor result = make_uninitialized(primitive.all_boolean_result ? DType::kBool : last.dtype,
+                                     last.shape, last.device, weak);
+  const TensorImpl& y = *result.impl();
+  const OperandView output{y.dtype, y.shape, y.strides};
+  void* out = y.data;
+  kernel.run({primitive, params, operands, {&output, 1}}, in.data(), &out, nullptr);
+  return result;
+}
+
+/// As `evaluate_one`, on any way but the short one.
+[[gnu::noinline]] Tensor evaluate_one_generally(const Primitive& primitive, Inputs inputs,
+                                                ParamsRef params) {
   check_concrete(primitive, inputs);
   if (primitive.view) {
     const TensorImpl& x = *inputs[0].impl();
     std::optional<TensorLayout> layout = primitive.view(params, {x.dtype, x.shape, x.strides});
     if (layout) return make_view(inputs[0], *std::move(layout));
   }
-  if (primitive.elementwise_typing) {
-    if (&primitive != &copy_primitive() && any_lies_across(inputs)) {
-      TensorList dense;
-      for (const Tensor& x : inputs) dense.push_back(lies_across(x) ? x.contiguous() : x);
-      return evaluate_one(primitive, dense, params);
-    }
-    Tensor result = try_elementwise(primitive, inputs, params);
-    if (result.defined()) return result;
+  if (primitive.elementwise_typing && &primitive != &copy_primitive() && any_lies_across(inputs)) {
+    TensorList dense;
+    for (const Tensor& x : inputs) dense.push_back(lies_across(x) ? x.contiguous() : x);
+    return evaluate_one(primitive, dense, params);
   }
   OneResult result = evaluate_by_kernel<OneResult>(primitive, inputs, params);
   if (primitive.elementwise_typing)
     known_typings.learn(primitive, inputs.back().dtype(), inputs.size());
   return result.take();
+}
+
+}  // namespace
+
+Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  if (const KernelImplementation* kernel = quick_kernel(primitive, inputs)) {
+    switch (inputs.size()) {
+      case 1:
+        return run_quickly<1>(*kernel, primitive, inputs, params);
+      case 2:
+        return run_quickly<2>(*kernel, primitive, inputs, params);
+      default:
+        return run_quickly<3>(*kernel, primitive, inputs, params);
+    }
+  }
+  return evaluate_one_generally(primitive, inputs, params);
 }
 
 TensorList evaluate(const Primitive& primitive, Inputs inputs, ParamsRef params) {

@@ -1,6 +1,11 @@
 // Eager evaluation: the meaning of primitives when no transformation is active.
 #pragma once
 
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <type_traits>
+
 #include "linnet/back_end.h"
 #include "linnet/kernel.h"
 #include "linnet/primitive.h"
@@ -41,7 +46,9 @@ struct RecentChoice {
 /// before stays in its table: two atomic counts less than a copy, a tenth of a small operation.
 class BorrowedKernel {
  public:
-  BorrowedKernel(const KernelRequest& request, Device device, std::string& declined);
+  /// `back_end` is that of `device`.
+  BorrowedKernel(const KernelRequest& request, Device device, BackEnd& back_end,
+                 std::string& declined);
   ~BorrowedKernel() {
     if (borrowed_) --borrowed_->users;
   }
@@ -67,15 +74,34 @@ constexpr size_t alignment_of(uint64_t address, size_t widest) {
 class RequestStorage {
  public:
   RequestStorage(Inputs inputs, const TypeList& outputs, const BackEnd& back_end);
+  RequestStorage(const RequestStorage&) = delete;
+  RequestStorage& operator=(const RequestStorage&) = delete;
   std::span<const OperandView> inputs() const { return {views_.data(), input_count_}; }
   std::span<const OperandView> outputs() const {
-    return {views_.data() + input_count_, views_.size() - input_count_};
+    return {views_.data() + input_count_, output_count_};
   }
 
  private:
-  size_t input_count_;
-  SmallVector<int64_t, 16> output_strides_;
-  SmallVector<OperandView, 8> views_;
+  /// Values that are all written by whoever makes them: to fill the room before would cost more
+  /// than they do.
+  template <class T, size_t N>
+  class Unfilled {
+    static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+
+   public:
+    explicit Unfilled(size_t count)
+        : many_(count > N ? new std::byte[count * sizeof(T)] : nullptr) {}
+    T* data() { return reinterpret_cast<T*>(many_ ? many_.get() : few_); }
+    const T* data() const { return reinterpret_cast<const T*>(many_ ? many_.get() : few_); }
+
+   private:
+    std::unique_ptr<std::byte[]> many_;
+    alignas(T) std::byte few_[N * sizeof(T)];
+  };
+
+  size_t input_count_, output_count_;
+  Unfilled<int64_t, 16> output_strides_;
+  Unfilled<OperandView, 8> views_;
 };
 
 /// @throws UnknownAxisError for a collective; else DeviceError naming the primitive, the operand

@@ -302,8 +302,8 @@ ChosenKernel choose_kernel(const KernelRequest& request, Device device, std::str
   return ask(request, device, back_end, key, recent, declined);
 }
 
-BorrowedKernel::BorrowedKernel(const KernelRequest& request, Device device, std::string& declined) {
-  BackEnd& back_end = back_end_of(device);
+BorrowedKernel::BorrowedKernel(const KernelRequest& request, Device device, BackEnd& back_end,
+                               std::string& declined) {
   const RequestKey key = key_of(request, device, back_end);
   RecentChoices* const recent = per_thread<RecentChoices>();
   borrowed_ = recent_choice(key, request.params, recent);

@@ -79,6 +79,10 @@ TensorList on_one_device(const Primitive& primitive, Inputs inputs) {
   return out;
 }
 
+[[noreturn, gnu::cold]] void fail_undefined(const Primitive& primitive) {
+  fail<ValueError>("{}: an operand is an undefined tensor", primitive.name);
+}
+
 /// Whether all operands are defined and, unless the primitive is about its parts or hands on each
 /// operand where it is, on one device.
 /// @throws ValueError if one is undefined.
@@ -87,7 +91,7 @@ bool check_operands(const Primitive& primitive, Inputs inputs) {
   bool same = true;
   for (const Tensor& input : inputs) {
     const TensorImpl* impl = input.impl();
-    if (!impl) fail<ValueError>("{}: an operand is an undefined tensor", primitive.name);
+    if (!impl) fail_undefined(primitive);
     same &= impl->device == first->device;
   }
   return same || primitive.control() || primitive.distinct;
@@ -124,15 +128,27 @@ TensorList emit(const Primitive& primitive, std::initializer_list<Tensor> inputs
                 ParamsRef params) {
   return emit(primitive, Inputs(inputs.begin(), inputs.size()), params);
 }
+namespace {
+
+[[gnu::noinline]] Tensor emit_one_across(const Primitive& primitive, Inputs inputs,
+                                         ParamsRef params) {
+  return emit_one(primitive, on_one_device(primitive, inputs), params);
+}
+
+[[gnu::noinline]] Tensor first_of_processed(const Primitive& primitive, Inputs inputs,
+                                            ParamsRef params) {
+  if (current != nullptr) return std::move(current->process(primitive, inputs, params)[0]);
+  return std::move(evaluate_watched(primitive, inputs, params)[0]);
+}
+
+}  // namespace
+
+// What an eager operation does not need is in functions of its own: this one has no frame then.
 Tensor emit_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
-  if (!check_operands(primitive, inputs))
-    return emit_one(primitive, on_one_device(primitive, inputs), params);
-  if (current == nullptr) {
-    if (watched()) [[unlikely]]
-      return std::move(evaluate_watched(primitive, inputs, params)[0]);
-    return evaluate_one(primitive, inputs, params);
-  }
-  return std::move(current->process(primitive, inputs, params)[0]);
+  if (!check_operands(primitive, inputs)) [[unlikely]]
+    return emit_one_across(primitive, inputs, params);
+  if (current == nullptr && !watched()) return evaluate_one(primitive, inputs, params);
+  return first_of_processed(primitive, inputs, params);
 }
 Tensor emit_one(const Primitive& primitive, std::initializer_list<Tensor> inputs,
                 ParamsRef params) {

@@ -34,8 +34,10 @@ int num_threads() {
 namespace cpu {
 namespace {
 
-/// Ranges worth a thread of their own.
-int64_t useful_ranges(int64_t total, int64_t grain) { return total / std::max<int64_t>(grain, 1); }
+/// Ranges worth a thread of their own. Most loops are not, and need no division to see it.
+int64_t useful_ranges(int64_t total, int64_t grain) {
+  return total < grain ? 0 : total / std::max<int64_t>(grain, 1);
+}
 
 void share_out(int64_t total, int64_t most, FunctionRef<void(int64_t, int64_t, int64_t)> body) {
   if (total <= 0) return;

@@ -82,24 +82,26 @@ void run_tile(const Task& task, const Run* in, Run out, int64_t count, Tiles& ti
   if (!writes_through) copy_to_strided(task.out_size, memory, out.data, out.stride, count);
 }
 
+/// Runs the kernel on neighbours and repeated elements that have its format in memory.
+inline void run_direct(const Task& task, const Run* in, char* out, int64_t count) {
+  LoopCall call;
+  for (int k = 0; k < task.arity; ++k) {
+    call.in[k] = in[k].data;
+    call.repeat[k] = in[k].stride == 0 && count > 1;
+  }
+  call.out = out;
+  call.count = count;
+  call.params = task.params;
+  task.kernel(call);
+}
+
 /// Runs the kernel on a row of any length.
 void run_row(const Task& task, Run* in, Run out, int64_t count) {
   bool is_direct = !task.converts() && (out.stride == 1 || count == 1);
   for (int k = 0; k < task.arity; ++k) {
     is_direct = is_direct && (in[k].stride == 0 || in[k].stride == 1 || count == 1);
   }
-  if (is_direct) {
-    LoopCall call;
-    for (int k = 0; k < task.arity; ++k) {
-      call.in[k] = in[k].data;
-      call.repeat[k] = in[k].stride == 0 && count > 1;
-    }
-    call.out = out.data;
-    call.count = count;
-    call.params = task.params;
-    task.kernel(call);
-    return;
-  }
+  if (is_direct) return run_direct(task, in, out.data, count);
   Tiles tiles;
   while (count > 0) {
     const int64_t part = std::min(count, kTile);
@@ -197,6 +199,54 @@ int inner_stride_if_flat(std::span<const int64_t> shape, const int64_t* strides)
   return dense ? 1 : scalar ? 0 : -1;
 }
 
+/// A small array whose innermost rows the kernel takes as they are: a call for each is less work
+/// than what large ones are worth, an order of dimensions and tiles gathered.
+class FewRows {
+ public:
+  FewRows(const Task& task, std::span<const int64_t> shape, std::span<const Operand> in,
+          const Destination& out)
+      : task_(task), shape_(shape), in_(in), out_(out) {}
+
+  bool fit(int64_t count) const {
+    if (shape_.size() < 2 || task_.converts() || count >= 2 * task_.grain) return false;
+    const size_t last = shape_.size() - 1;
+    if (shape_[last] < kLeastRow || count > kMostRows * shape_[last]) return false;
+    bool direct = out_.strides[last] == 1;
+    for (int k = 0; k < task_.arity; ++k)
+      direct = direct && (in_[static_cast<size_t>(k)].strides[last] | 1) == 1;  // 0 or 1
+    return direct;
+  }
+
+  void run() const {
+    const char* from[kMaxOperands] = {};
+    for (int k = 0; k < task_.arity; ++k)
+      from[k] = static_cast<const char*>(in_[static_cast<size_t>(k)].data);
+    run(0, from, static_cast<char*>(out_.data));
+  }
+
+ private:
+  static constexpr int64_t kLeastRow = 8, kMostRows = 32;
+
+  void run(size_t dim, const char* const* in, char* out) const {
+    Run at[kMaxOperands];
+    for (int k = 0; k < task_.arity; ++k)
+      at[k] = {const_cast<char*>(in[k]), in_[static_cast<size_t>(k)].strides[dim]};
+    if (dim + 1 == shape_.size()) return run_direct(task_, at, out, shape_[dim]);
+    const char* from[kMaxOperands] = {in[0], in[1], in[2]};
+    for (int64_t i = 0; i < shape_[dim]; ++i) {
+      run(dim + 1, from, out);
+      for (int k = 0; k < task_.arity; ++k)
+        from[k] += at[k].stride * static_cast<int64_t>(task_.in_size[k]);
+      out += out_.strides[dim] * static_cast<int64_t>(task_.out_size);
+    }
+  }
+
+  const Task& task_;
+  std::span<const int64_t> shape_;
+  std::span<const Operand> in_;
+  const Destination& out_;
+};
+
 void run(const Task& task, std::span<const int64_t> shape, std::span<const Operand> in,
          const Destination& out) {
   int64_t count = 1;
@@ -223,12 +273,16 @@ void run(const Task& task, std::span<const int64_t> shape, std::span<const Opera
       run_row(task, part, {data, 1}, end - begin);
     };
     if (count < 2 * task.grain) {
+      if (!task.converts()) return run_direct(task, flat, static_cast<char*>(out.data), count);
       body(0, count);
     } else {
       parallel_for(count, task.grain, body);
     }
     return;
   }
+
+  const FewRows rows(task, shape, in, out);
+  if (rows.fit(count)) return rows.run();
 
   const int64_t* strides[kMaxOperands + 1];
   for (int k = 0; k < task.arity; ++k) strides[k] = in[static_cast<size_t>(k)].strides;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles with another compiler, clang, what CMake gives to GCC; the two link with each other, under
-# the address sanitizer too, whose runtimes have one interface. A compiler launcher:
+# the sanitizers too, whose runtimes have one interface. A compiler launcher:
 # other_compiler.sh CLANG GCC [LAUNCHER…] GCC OPTION…
 set -euo pipefail
 other=$1 given=$2
@@ -23,6 +23,9 @@ for argument in "$@"; do
     -fsanitize=*address*)
       # Callers of other languages' interfaces (DLPack, CUDA) name their arguments' types as they like.
       command+=("$argument" -D__SANITIZE_ADDRESS__=1 -fno-sanitize=function) ;;
+    # Its own calls for copies are not in GCC's runtime, which watches memcpy and memset themselves.
+    -fsanitize=*thread*)
+      command+=("$argument" -D__SANITIZE_THREAD__=1 -mllvm -tsan-instrument-memintrinsics=0) ;;
     *) command+=("$argument") ;;
   esac
 done

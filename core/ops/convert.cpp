@@ -42,9 +42,9 @@ const Primitive& bitcast_primitive() {
             }
             return TypeList{{p.dtype, x[0].shape(), false, x[0].device()}};
           },
-      .view = [](const BitcastParams& p, const TensorLayout& x) -> std::optional<TensorLayout> {
+      .view = [](const BitcastParams& p, const LayoutRef& x) -> std::optional<TensorLayout> {
         if (size_of(p.dtype) != size_of(x.dtype)) return std::nullopt;
-        return TensorLayout{p.dtype, x.shape, x.strides, x.offset};
+        return TensorLayout{p.dtype, x.shape, x.strides};
       },
       .pointwise = true});
   return p;

@@ -35,7 +35,7 @@ TypeList infer_slice(const SliceParams& p, Inputs x) {
   return {type};
 }
 
-std::optional<TensorLayout> slice_view(const SliceParams& p, const TensorLayout& x) {
+std::optional<TensorLayout> slice_view(const SliceParams& p, const LayoutRef& x) {
   Shape shape = x.shape;
   Strides strides = x.strides;
   int64_t offset = 0, count = 1;
@@ -46,7 +46,7 @@ std::optional<TensorLayout> slice_view(const SliceParams& p, const TensorLayout&
     if (shape[i] > 1) strides[i] *= p.strides[i];
     count *= shape[i];
   }
-  return TensorLayout{x.dtype, shape, strides, x.offset + (count == 0 ? 0 : offset)};
+  return TensorLayout{x.dtype, shape, strides, count == 0 ? 0 : offset};
 }
 
 TensorList transpose_slice(const SliceParams& p, Inputs x, const Tensor& ct) {

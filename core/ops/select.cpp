@@ -28,31 +28,39 @@ const Primitive& select_primitive() {
   return p;
 }
 
+namespace {
+
+template <class P>
+std::optional<TensorLayout> same_place(const P&, const LayoutRef& x) {
+  return TensorLayout{x.dtype, x.shape, x.strides};
+}
+
+}  // namespace
+
 const Primitive& stop_gradient_primitive() {
-  static const Primitive& p = define(Elementwise<NoParams>{
-      .name = "stop_gradient",
-      .arity = 1,
-      .accepts = Accepts::kAny,
-      .zero_derivative = true,
-      .saves_inputs = 0,
-      .saves_outputs = 0,
-      .view = [](const NoParams&, const TensorLayout& x) { return std::optional(x); },
-      .complex = true});
+  static const Primitive& p = define(Elementwise<NoParams>{.name = "stop_gradient",
+                                                           .arity = 1,
+                                                           .accepts = Accepts::kAny,
+                                                           .zero_derivative = true,
+                                                           .saves_inputs = 0,
+                                                           .saves_outputs = 0,
+                                                           .view = same_place<NoParams>,
+                                                           .complex = true});
   return p;
 }
 
 const Primitive& checkpoint_name_primitive() {
-  static const Primitive& p = define(Elementwise<CheckpointNameParams>{
-      .name = "checkpoint_name",
-      .arity = 1,
-      .vjp = [](const CheckpointNameParams&, Inputs, Outputs,
-                const Tensor& ct) { return TensorList{ct}; },
-      .accepts = Accepts::kAny,
-      .linear = true,
-      .saves_inputs = 0,
-      .saves_outputs = 0,
-      .view = [](const CheckpointNameParams&, const TensorLayout& x) { return std::optional(x); },
-      .complex = true});
+  static const Primitive& p = define(
+      Elementwise<CheckpointNameParams>{.name = "checkpoint_name",
+                                        .arity = 1,
+                                        .vjp = [](const CheckpointNameParams&, Inputs, Outputs,
+                                                  const Tensor& ct) { return TensorList{ct}; },
+                                        .accepts = Accepts::kAny,
+                                        .linear = true,
+                                        .saves_inputs = 0,
+                                        .saves_outputs = 0,
+                                        .view = same_place<CheckpointNameParams>,
+                                        .complex = true});
   return p;
 }
 

@@ -59,9 +59,9 @@ Tensor batched_operand(const BatchedInputs& in, size_t index) {
 
 namespace {
 
-std::optional<TensorLayout> reshape_view(const ReshapeParams& p, const TensorLayout& x) {
+std::optional<TensorLayout> reshape_view(const ReshapeParams& p, const LayoutRef& x) {
   if (is_dense(x.shape, x.strides) || element_count(x.shape) == 0)
-    return TensorLayout{x.dtype, p.shape, dense_strides(p.shape), x.offset};
+    return TensorLayout{x.dtype, p.shape, dense_strides(p.shape)};
   // Groups of operand dimensions are matched with groups of new dimensions of the same size; a view
   // exists if each operand group is evenly spaced.
   Shape sizes;
@@ -92,7 +92,7 @@ std::optional<TensorLayout> reshape_view(const ReshapeParams& p, const TensorLay
     step *= p.shape[i];
     left /= p.shape[i];
   }
-  return TensorLayout{x.dtype, p.shape, strides, x.offset};
+  return TensorLayout{x.dtype, p.shape, strides};
 }
 
 void check_fills(const Tensor& x, const Shape& shape) {
@@ -112,8 +112,8 @@ TypeList infer_transpose(const TransposeParams& p, Inputs x) {
   return {{x[0].dtype(), shape, x[0].weak(), x[0].device()}};
 }
 
-std::optional<TensorLayout> transpose_view(const TransposeParams& p, const TensorLayout& x) {
-  TensorLayout out{x.dtype, Shape(p.permutation.size()), Strides(p.permutation.size()), x.offset};
+std::optional<TensorLayout> transpose_view(const TransposeParams& p, const LayoutRef& x) {
+  TensorLayout out{x.dtype, Shape(p.permutation.size()), Strides(p.permutation.size())};
   for (size_t i = 0; i < p.permutation.size(); ++i) {
     out.shape[i] = x.shape[p.permutation[i]];
     out.strides[i] = x.strides[p.permutation[i]];
@@ -145,12 +145,12 @@ TypeList infer_broadcast_in_dim(const BroadcastInDimParams& p, Inputs x) {
 }
 
 std::optional<TensorLayout> broadcast_in_dim_view(const BroadcastInDimParams& p,
-                                                  const TensorLayout& x) {
+                                                  const LayoutRef& x) {
   Strides strides(p.shape.size(), 0);
   for (size_t i = 0; i < p.dimensions.size(); ++i) {
     if (x.shape[i] != 1) strides[p.dimensions[i]] = x.strides[i];
   }
-  return TensorLayout{x.dtype, p.shape, strides, x.offset};
+  return TensorLayout{x.dtype, p.shape, strides};
 }
 
 TensorList transpose_broadcast_in_dim(const BroadcastInDimParams& p, Inputs x, const Tensor& ct) {
@@ -205,7 +205,7 @@ DimMap concatenate_dims(const ConcatenateParams& p, Inputs x) {
 
 TypeList infer_reverse(const ReverseParams&, Inputs x) { return {x[0].type()}; }
 
-std::optional<TensorLayout> reverse_view(const ReverseParams& p, const TensorLayout& x) {
+std::optional<TensorLayout> reverse_view(const ReverseParams& p, const LayoutRef& x) {
   Strides strides = x.strides;
   int64_t offset = 0;
   for (int64_t axis : p.axes) {
@@ -213,7 +213,7 @@ std::optional<TensorLayout> reverse_view(const ReverseParams& p, const TensorLay
     strides[axis] = -strides[axis];
   }
   if (element_count(x.shape) == 0) offset = 0;
-  return TensorLayout{x.dtype, x.shape, strides, x.offset + offset};
+  return TensorLayout{x.dtype, x.shape, strides, offset};
 }
 
 }  // namespace

@@ -234,8 +234,7 @@ bool simple(const KernelImplementation& kernel) {
 /// but for a leading predicate, dtypes), and whose types have been found good before. Null if
 /// anything is different; the general way then says what.
 const KernelImplementation* quick_kernel(const Primitive& primitive, Inputs inputs) {
-  if (!primitive.elementwise_typing || primitive.view || inputs.empty() ||
-      inputs.size() > kMostOperands)
+  if (!primitive.elementwise_typing || inputs.empty() || inputs.size() > kMostOperands)
     return nullptr;
   const TensorImpl& last = *inputs.back().impl();
   const size_t first = primitive.nondifferentiable & 1u;
@@ -279,15 +278,18 @@ Tensor run_quickly(const KernelImplementation& kernel, const Primitive& primitiv
   return result;
 }
 
-/// As `evaluate_one`, on any way but the short one.
+/// Another look at the operand, if that is the result; else undefined.
+Tensor try_view(const Primitive& primitive, Inputs inputs, ParamsRef params) {
+  check_concrete(primitive, inputs);
+  const TensorImpl& x = *inputs[0].impl();
+  std::optional<TensorLayout> layout = primitive.view(params, {x.dtype, x.shape, x.strides});
+  return layout ? make_view(inputs[0], *std::move(layout)) : Tensor();
+}
+
+/// As `evaluate_one`, on any way but the short ones.
 [[gnu::noinline]] Tensor evaluate_one_generally(const Primitive& primitive, Inputs inputs,
                                                 ParamsRef params) {
   check_concrete(primitive, inputs);
-  if (primitive.view) {
-    const TensorImpl& x = *inputs[0].impl();
-    std::optional<TensorLayout> layout = primitive.view(params, {x.dtype, x.shape, x.strides});
-    if (layout) return make_view(inputs[0], *std::move(layout));
-  }
   if (primitive.elementwise_typing && &primitive != &copy_primitive() && any_lies_across(inputs)) {
     TensorList dense;
     for (const Tensor& x : inputs) dense.push_back(lies_across(x) ? x.contiguous() : x);
@@ -302,7 +304,10 @@ Tensor run_quickly(const KernelImplementation& kernel, const Primitive& primitiv
 }  // namespace
 
 Tensor evaluate_one(const Primitive& primitive, Inputs inputs, ParamsRef params) {
-  if (const KernelImplementation* kernel = quick_kernel(primitive, inputs)) {
+  if (primitive.view) {
+    Tensor view = try_view(primitive, inputs, params);
+    if (view.defined()) return view;
+  } else if (const KernelImplementation* kernel = quick_kernel(primitive, inputs)) {
     switch (inputs.size()) {
       case 1:
         return run_quickly<1>(*kernel, primitive, inputs, params);

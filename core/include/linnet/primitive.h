@@ -40,6 +40,13 @@ struct TensorLayout {
   int64_t offset = 0;
 };
 
+/// How the operand of a view lies: a look at its shape and strides.
+struct LayoutRef {
+  DType dtype;
+  const Shape& shape;
+  const Strides& strides;
+};
+
 class VjpTrace;
 class JvpTrace;
 class BatchTrace;
@@ -108,8 +115,9 @@ struct Primitive {
   std::function<TypeList(ParamsRef, Inputs)> infer;
   /// The operations it consists of: the definition of composites and control primitives.
   std::function<TensorList(ParamsRef, Inputs)> decompose;
-  /// Where the result lies in the operand's memory; nothing if it needs memory of its own.
-  std::function<std::optional<TensorLayout>(ParamsRef, const TensorLayout&)> view;
+  /// Where the result lies in the operand's memory, from its first element on; nothing if it needs
+  /// memory of its own.
+  std::function<std::optional<TensorLayout>(ParamsRef, const LayoutRef&)> view;
 
   /// Parameters from the text they print. @throws ValueError if the text is of others.
   std::function<Params(std::string_view)> read_params;
@@ -170,7 +178,7 @@ struct Elementwise {
   bool zero_derivative = false;
   uint32_t saves_inputs = kAllBits;
   uint32_t saves_outputs = kAllBits;
-  std::optional<TensorLayout> (*view)(const P&, const TensorLayout&) = nullptr;
+  std::optional<TensorLayout> (*view)(const P&, const LayoutRef&) = nullptr;
   /// Takes complex operands too; every description says it so. Derivatives are those of JAX: of a
   /// holomorphic function the complex derivative, not conjugated.
   bool complex = false;
@@ -183,7 +191,7 @@ struct LinearMap {
   TensorList (*transpose)(const P&, Inputs, const Tensor& ct);
   DimMap (*dims)(const P&, Inputs) = nullptr;
   TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
-  std::optional<TensorLayout> (*view)(const P&, const TensorLayout&) = nullptr;
+  std::optional<TensorLayout> (*view)(const P&, const LayoutRef&) = nullptr;
   uint32_t nondifferentiable = 0;
   bool pointwise = false;
   bool complex = false;
@@ -237,7 +245,7 @@ struct Opaque {
   DimMap (*dims)(const P&, Inputs) = nullptr;
   TensorList (*batch)(const P&, const BatchedInputs&) = nullptr;
   bool zero_derivative = true;
-  std::optional<TensorLayout> (*view)(const P&, const TensorLayout&) = nullptr;
+  std::optional<TensorLayout> (*view)(const P&, const LayoutRef&) = nullptr;
   bool pointwise = false;
   bool complex = false;
 };

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/tensor/tensor_impl.h"
+#include "core/tree/nesting.h"
 #include "linnet/detail/format.h"
 
 namespace linnet {
@@ -65,7 +66,10 @@ void LeafDescriber::fixed(const std::type_info& type, std::string_view bytes) {
 
 void LeafDescriber::flag(bool& value) { add(value ? "true" : "false", true); }
 
-void LeafDescriber::enter(const std::type_info&, size_t) { depth_.push_back(path_.size()); }
+void LeafDescriber::enter(const std::type_info&, size_t) {
+  tree::require_room_for_nesting();
+  depth_.push_back(path_.size());
+}
 void LeafDescriber::leave() {
   path_.resize(depth_.back());
   depth_.pop_back();

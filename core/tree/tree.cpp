@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "core/base/loan.h"
+#include "core/base/stack.h"
+#include "core/tree/nesting.h"
 #include "linnet/detail/format.h"
 
 namespace linnet::tree {
@@ -130,7 +132,16 @@ void PathVisitor::tensor(Tensor&) {}
 void PathVisitor::cell(state::CellPtr&) {}
 void PathVisitor::fixed(const std::type_info&, std::string_view) {}
 
+void require_room_for_nesting() {
+  if (stack_nearly_full()) [[unlikely]] {
+    fail<TreeError>(
+        "tree: nested too deeply for the stack of this thread\n"
+        "  hint: hold a long chain of nodes as a std::vector of them");
+  }
+}
+
 void PathVisitor::enter(const std::type_info&, size_t) {
+  require_room_for_nesting();
   if (with_path_) depth_.push_back(path_.size());
 }
 

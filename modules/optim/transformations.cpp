@@ -111,11 +111,15 @@ GradientTransformation scale_by_learning_rate(Rate rate) {
 GradientTransformation scale_by_adam(AdamOptions o) {
   GradientTransformation out;
   out.description =
-      fmt::format("scale_by_adam({}, {}, {}, {}, {})", o.b1, o.b2, o.eps, o.eps_root, o.nesterov);
-  out.init_list = [](const TensorList& params) {
+      fmt::format("scale_by_adam({}, {}, {}, {}, {}{})", o.b1, o.b2, o.eps, o.eps_root, o.nesterov,
+                  o.mu_dtype ? fmt::format(", {}", name_of(*o.mu_dtype)) : "");
+  out.init_list = [o](const TensorList& params) {
     TransformState state;
     state.lists["count"] = {zero_count(params)};
     state.lists["mu"] = zeros_of(params);
+    if (o.mu_dtype) {
+      for (Tensor& mean : state.lists["mu"]) mean = astype(mean, *o.mu_dtype);
+    }
     state.lists["nu"] = zeros_of(params);
     return state;
   };
@@ -350,11 +354,14 @@ GradientTransformation adamw_at(const Rate& rate, const AdamWOptions& o,
                                 const std::shared_ptr<const std::vector<tree::Path>>& paths) {
   GradientTransformation decay = add_decayed_weights(o.weight_decay, o.mask);
   if (paths && decay.bind) decay = decay.bind(*paths);
-  GradientTransformation out = chain(
-      scale_by_adam(
-          {.b1 = o.b1, .b2 = o.b2, .eps = o.eps, .eps_root = o.eps_root, .nesterov = o.nesterov}),
-      std::move(decay), scale_by_learning_rate(rate));
-  if (!o.nesterov) {
+  GradientTransformation out = chain(scale_by_adam({.b1 = o.b1,
+                                                    .b2 = o.b2,
+                                                    .eps = o.eps,
+                                                    .eps_root = o.eps_root,
+                                                    .nesterov = o.nesterov,
+                                                    .mu_dtype = o.mu_dtype}),
+                                     std::move(decay), scale_by_learning_rate(rate));
+  if (!o.nesterov && !o.mu_dtype) {
     out.description = "adamw " + out.description;  // its rounding is not that of the chain
     out.step_list = [=](const TensorList& grads, TransformState& state, const TensorList& params) {
       return adamw_step(rate, o, paths.get(), grads, state, params);
@@ -376,7 +383,7 @@ GradientTransformation adamw(Rate rate, AdamWOptions options) {
 
 GradientTransformation adam(Rate rate, AdamOptions o) {
   GradientTransformation out = chain(scale_by_adam(o), scale_by_learning_rate(rate));
-  if (o.nesterov) return out;
+  if (o.nesterov || o.mu_dtype) return out;
   out.description = "adam " + out.description;
   const AdamWOptions without_decay{
       .b1 = o.b1, .b2 = o.b2, .eps = o.eps, .eps_root = o.eps_root, .weight_decay = 0};

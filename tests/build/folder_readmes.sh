@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-folders=$(find core kernels modules bridge tests benchmarks examples cmake scripts docs -type f \
+folders=$(find core kernels modules bridge report tests benchmarks examples cmake scripts docs -type f \
   ! -path '*/include/linnet/*' ! -path 'tests/fuzz/corpus/*' ! -path 'tests/reference/golden/*' \
   -printf '%h\n' | sort -u)
 missing=0

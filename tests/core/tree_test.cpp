@@ -428,5 +428,27 @@ TEST(Tree, aggregates_of_every_size_are_trees) {
   EXPECT_EQ(tree::leaves(std::make_tuple()).size(), 0u);
 }
 
+struct Link {
+  Tensor value;
+  std::unique_ptr<Link> next;
+  LINNET_FIELDS(value, next)
+};
+
+TEST(Tree, nesting_without_end_is_an_error_and_no_overflow_of_the_stack) {
+  Link first;
+  first.value = ones({});
+  Link* last = &first;
+  for (int i = 0; i < 300'000; ++i) {
+    last->next = std::make_unique<Link>();
+    last = last->next.get();
+    last->value = first.value;
+  }
+  expect_error<TreeError>([&] { tree::leaves(first); }, "tree: nested too deeply");
+  expect_error<TreeError>([&] { tree::structure(first); }, "tree: nested too deeply");
+  // Link by link: destructors would recurse as well.
+  while (first.next) first.next = std::move(first.next->next);
+  EXPECT_EQ(tree::leaves(first).size(), 1u);
+}
+
 }  // namespace
 }  // namespace linnet::tree_test

@@ -1,6 +1,11 @@
 // Every layer of both APIs on inputs without elements: each dimension of its input in turn is 0.
 // The result has the shape it has for other sizes, and gradients are defined; where a dimension
 // cannot be 0 the layer says so.
+#include "linnet/linen/layers_conv_local.h"
+#include "linnet/linen/layers_weight_norm.h"
+#include "linnet/nnx/layers_activation.h"
+#include "linnet/nnx/layers_lora.h"
+#include "linnet/nnx/layers_weight_norm.h"
 #include "tests/modules/layers_support.h"
 
 namespace linnet::layers_empty_test {
@@ -29,6 +34,10 @@ std::function<Tensor(const Tensor&)> object(F make) {
 
 std::vector<EmptyCase> functional_cases() {
   using namespace linen;
+  const auto spectral = [](const Tensor& x) {
+    const SpectralNorm layer{Dense{.features = 4}};
+    return init_with_output(layer, Key(0), true, x).first;
+  };
   return {
       {"Dense", {2, 3}, functional(Dense{.features = 4})},
       {"DenseGeneral", {2, 3, 4}, functional(DenseGeneral{.features = {5}, .axis = {-2, -1}})},
@@ -59,7 +68,12 @@ std::vector<EmptyCase> functional_cases() {
       {"Bidirectional",
        {2, 5, 3},
        functional(Bidirectional{RNN{GRUCell{.features = 4}}, RNN{MGUCell{.features = 4}}})},
-      {"RNNOfSimpleCells", {2, 5, 3}, functional(RNN{SimpleCell{.features = 4}})}};
+      {"RNNOfSimpleCells", {2, 5, 3}, functional(RNN{SimpleCell{.features = 4}})},
+      {"ConvLocal", {2, 5, 3}, functional(ConvLocal{.features = 4, .kernel = 3})},
+      {"Einsum", {2, 3}, functional(Einsum{.shape = {3, 4}, .equation = "bi,io->bo"})},
+      {"PReLU", {2, 3}, functional(PReLU{})},
+      {"WeightNorm", {2, 3}, functional(WeightNorm{Dense{.features = 4}})},
+      {"SpectralNorm", {2, 3}, spectral}};
 }
 
 std::vector<EmptyCase> object_cases() {
@@ -90,7 +104,19 @@ std::vector<EmptyCase> object_cases() {
   const auto both = [](int64_t n, Rngs& r) {
     return nnx::Bidirectional{nnx::RNN(nnx::GRUCell(n, 4, r)), nnx::RNN(nnx::SimpleCell(n, 4, r))};
   };
+  const auto low_rank = [](int64_t n, Rngs& r) { return nnx::LoRA(n, 2, 4, r); };
+  const auto low_rank_linear = [](int64_t n, Rngs& r) { return nnx::LoRALinear(n, 4, 2, r); };
+  const auto slope = [](int64_t, Rngs&) { return nnx::PReLU(); };
+  const auto weighted = [](int64_t n, Rngs& r) { return nnx::WeightNorm(nnx::Linear(n, 4, r), r); };
+  const auto spectral = [](int64_t n, Rngs& r) {
+    return nnx::SpectralNorm(nnx::Linear(n, 4, r), r);
+  };
   return {{"Linear", {2, 3}, object(linear)},
+          {"LoRA", {2, 3}, object(low_rank)},
+          {"LoRALinear", {2, 3}, object(low_rank_linear)},
+          {"PReLU", {2, 3}, object(slope)},
+          {"WeightNorm", {2, 3}, object(weighted)},
+          {"SpectralNorm", {2, 3}, object(spectral)},
           {"LinearGeneral", {2, 3}, object(general)},
           {"Conv", {2, 5, 3}, object(conv)},
           {"ConvStrided", {2, 5, 5, 3}, object(strided)},

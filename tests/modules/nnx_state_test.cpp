@@ -527,7 +527,7 @@ TEST_F(Vmapped, J_082_batch_statistics_of_a_copy_come_out_as_results) {
   EXPECT_EQ(doubles(norm.mean.value()), (std::vector<double>{0, 0}));
 }
 
-TEST(NnxState, J_077_core_transformations_take_modules_and_states) {
+TEST(NnxState, J_078_core_transformations_take_modules_and_states) {
   OneLayer model = Vmapped::make(Key(3).data());
   const Tensor x = ones({4, 3});
   const OneLayer g = grad([&](const OneLayer& m) { return sum(m(x)); })(model);

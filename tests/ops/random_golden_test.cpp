@@ -1,6 +1,7 @@
 // Samplers against the numbers that JAX gave.
 #include <functional>
 
+#include "linnet/jit.h"
 #include "tests/ops/golden_file.h"
 #include "tests/ops/random_support.h"
 
@@ -250,6 +251,22 @@ TEST(RandomSamplers, J_067_poisson_from_jax) {
   }
   cases.push_back({"poisson_vector", [] { return poisson(kKey, input("poisson_vector/lam")); }});
   check(cases);
+}
+
+TEST(RandomSamplers, J_067_binomial_and_multinomial_from_jax) {
+  using random::binomial;
+  const auto vector = [](const Key& key) {
+    return binomial(key, input("binomial_vector/n"), input("binomial_vector/p"));
+  };
+  check({{"binomial_10_0.3", [] { return binomial(kKey, 10.0, 0.3, kS); }},
+         {"binomial_10_0.9", [] { return binomial(kKey, 10.0, 0.9, kS); }},
+         {"binomial_100_0.4", [] { return binomial(kKey, 100.0, 0.4, kS); }},
+         {"binomial_1000_0.7", [] { return binomial(kKey, 1000.0, 0.7, kS); }},
+         {"binomial_vector", [&] { return vector(kKey); }},
+         {"binomial_vector", [&] { return jit(vector)(kKey); }},
+         {"multinomial", [] {
+            return random::multinomial(kKey, 20.0, tensor({.1f, .2f, .3f, .4f}));
+          }}});
 }
 
 TEST(RandomSamplers, J_068_matrices_from_jax) {

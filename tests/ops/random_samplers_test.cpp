@@ -323,6 +323,34 @@ TEST(RandomSamplers, J_067_poisson_limits) {
   EXPECT_NEAR(var(astype(many, DType::kF64)).item<double>(), 50, 2.0);
 }
 
+TEST(RandomSamplers, J_067_binomial_limits) {
+  const Tensor n = tensor({0.f, 7.f, 7.f, -1.f, NAN, INFINITY, 7.f, 7.f, 5.9f});
+  const Tensor p = tensor({0.5f, 0.f, 1.f, 0.5f, 0.5f, 0.5f, NAN, -0.1f, 1.f});
+  const std::vector<float> got = random::binomial(kKey, n, p).to_vector<float>();
+  const std::vector<float> expected = {0, 0, 7, NAN, NAN, INFINITY, NAN, NAN, 5};
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_TRUE(got[i] == expected[i] || (std::isnan(got[i]) && std::isnan(expected[i])))
+        << i << ": " << got[i];
+  }
+  for (const double chance : {0.02, 0.3, 0.8}) {
+    const Tensor many = astype(random::binomial(kKey, 200.0, chance, Shape{20000}), DType::kF64);
+    const double variance = 200 * chance * (1 - chance);
+    EXPECT_NEAR(mean(many).item<double>(), 200 * chance, 4 * std::sqrt(variance / 20000));
+    EXPECT_NEAR(var(many).item<double>(), variance, 0.05 * variance);
+    EXPECT_TRUE(all(logical_and(many >= 0, many <= 200)).item<bool>());
+  }
+  expect_error<ShapeError>([] { random::binomial(random::split(kKey), 3.0, 0.5); }, "vmap");
+}
+
+TEST(RandomSamplers, J_067_multinomial_counts_every_trial_once) {
+  const Tensor p = tensor({{0.f, 1.f, 3.f}, {0.f, 0.f, 0.f}});  // sums need not be 1
+  const Tensor counts = random::multinomial(kKey, tensor({40.f, 40.f}), p);
+  EXPECT_EQ(counts.shape(), (Shape{2, 3}));
+  expect_values(sum(counts, Axes{-1}), {40, 0}, 0, "all trials, or none where nothing can happen");
+  expect_values(counts[0][0], {0}, 0, "what cannot happen");
+  expect_error<ShapeError>([] { random::multinomial(kKey, 3.0, 0.5); }, "[..., k]");
+}
+
 TEST(RandomSamplers, J_068_orthogonal) {
   for (const auto& [n, m] :
        {std::pair<int64_t, int64_t>{7, 7}, {9, 4}, {3, 8}, {1, 1}, {200, 130}}) {

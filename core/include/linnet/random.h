@@ -169,6 +169,14 @@ Tensor ball(const Key& key, int64_t dimensions, const Tensor& p = 2.0, const Sha
 /// the dtype's largest number where the count is beyond it.
 Tensor poisson(const Key& key, const Tensor& rate, const std::optional<Shape>& shape = {},
                DType dtype = DType::kI32);
+/// Successes in `n` trials of probability `p`, as floating numbers: f32 unless a parameter is f64.
+/// NaN where n is negative or NaN, or p no probability; infinite where n is.
+/// @throws ShapeError for an array of keys: vmap draws from each.
+Tensor binomial(const Key& key, const Tensor& n, const Tensor& p,
+                const std::optional<Shape>& shape = {});
+/// Trials of which outcome: n [...], p [..., k] -> [..., k], whose sums along the last axis are n
+/// where the p's are at least one positive number. Probabilities need not sum to 1.
+Tensor multinomial(const Key& key, const Tensor& n, const Tensor& p);
 /// mean [..., n], covariance [..., n, n] -> [shape..., n], by the Cholesky factor of the
 /// covariance. `shape` is by default the common leading shape of the two.
 Tensor multivariate_normal(const Key& key, const Tensor& mean, const Tensor& covariance,

@@ -262,6 +262,7 @@ GradientTransformation scale_by_learning_rate(Rate rate);
 struct AdamOptions {
   double b1 = 0.9, b2 = 0.999, eps = 1e-8, eps_root = 0;
   bool nesterov = false;
+  std::optional<DType> mu_dtype = {};  ///< of the running mean of gradients; by default theirs
 };
 GradientTransformation scale_by_adam(AdamOptions options = {});
 /// g rsqrt(v + eps), v the running mean of g² (J-112).
@@ -290,6 +291,7 @@ struct AdamWOptions {
   double b1 = 0.9, b2 = 0.999, eps = 1e-8, eps_root = 0, weight_decay = 1e-4;
   std::optional<Mask> mask = {};  ///< the parameters that decay; by default all
   bool nesterov = false;
+  std::optional<DType> mu_dtype = {};  ///< as AdamOptions
 };
 /// Decay is decoupled: added after the Adam scaling, before the rate (J-119).
 GradientTransformation adamw(Rate rate, AdamWOptions options = {});

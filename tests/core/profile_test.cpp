@@ -2,6 +2,7 @@
 #include "linnet/profile.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -198,6 +199,44 @@ TEST(Profile, J_096_first_nan_is_named_in_both_modes) {
                       "operand 1"),
             std::string::npos)
       << came;
+}
+
+/// For a process of its own, whose environment says what is looked for.
+TEST(ProfileChild, DISABLED_makes_a_nan) {
+  try {
+    log(tensor({1.f, -1.f}));
+    std::puts("nothing was said");
+  } catch (const Error& error) {
+    std::puts(error.what());
+  }
+}
+
+/// What that process prints.
+std::string output_with(const std::string& variable) {
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  const std::string command = variable + " '" + program +
+                              "' --gtest_filter='ProfileChild.*' "
+                              "--gtest_also_run_disabled_tests 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  std::string text;
+  char part[256];
+  while (pipe && std::fgets(part, sizeof part, pipe)) text += part;
+  EXPECT_TRUE(pipe && pclose(pipe) == 0) << command << "\n" << text;
+  return text;
+}
+
+TEST(Profile, J_096_variables_of_the_environment_are_read) {
+  const std::string quiet = output_with("LINNET_DEBUG_NANS=0");
+  EXPECT_NE(quiet.find("nothing was said"), std::string::npos) << quiet;
+  const std::string found = output_with("LINNET_DEBUG_NANS=1");
+  EXPECT_NE(found.find("log: NaN at [1] of result 0: (f32[2]) -> f32[2]"), std::string::npos)
+      << found;
+  output_with("LINNET_TRACE='" + trace_path() + "'");
+  EXPECT_EQ(only(events(), "eager", "log").types, "f32[2]");
+  std::remove(trace_path().c_str());
+  const std::string refused = output_with("LINNET_TRACE=/no/such/folder/trace.json");
+  EXPECT_NE(refused.find("LINNET_TRACE: "), std::string::npos) << refused;
+  EXPECT_NE(refused.find("nothing was said"), std::string::npos) << refused;
 }
 
 TEST(Profile, memory_by_module) {

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "linnet/linnet.h"
+#include "linnet/core.h"
 
 namespace linnet::optim_tree_utils_test {
 namespace {

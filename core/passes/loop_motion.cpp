@@ -197,7 +197,10 @@ void postpone_products(OpenScan& scan) {
   for (size_t i = scan.first_sequence(); i < body.inputs.size(); ++i)
     operands.push_back(scan.operand(i));
   for (ValueId id : stacked) operands.push_back(scan.stacked(id));
-  const std::vector<ValueId> outer = append(scan.outer(), scan.after(), all, operands);
+  std::vector<Graph::Node> nodes;
+  const std::vector<ValueId> outer = append(scan.outer(), nodes, all, operands);
+  // In front of the sums behind the loop, which may read what was a result of it until now.
+  scan.after().insert(scan.after().begin(), nodes.begin(), nodes.end());
   for (size_t r = 0; r < results.size(); ++r) scan.replace_result(results[r], outer[r]);
 }
 

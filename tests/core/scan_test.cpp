@@ -67,6 +67,25 @@ TEST(Scan, gradient_of_a_chain) {
   EXPECT_LT(max(abs(std::get<1>(a.second) - std::get<1>(b.second))).item<float>(), 1e-5);
 }
 
+TEST(Scan, products_and_sums_of_them_leave_the_loop_in_their_order) {
+  // `total` grows by a product of `y`, which is a product itself and only leaves the loop: both are
+  // done behind it, and the one reads the other.
+  const auto loop = [](const Tensor& w, const Tensor& xs) {
+    const auto step = [&](const std::pair<Tensor, Tensor>& carry, const Tensor& x) {
+      const auto& [h, total] = carry;
+      const Tensor y = matmul(h, w);
+      return std::pair(std::pair(tanh(h + x), total + matmul(y, x)), y);
+    };
+    const auto [carry, ys] = scan(step, std::pair(ones({4, 4}), zeros({4, 4})), xs);
+    return std::pair(carry.second, ys);
+  };
+  const Tensor w = iota(4, 4), xs = reshape(iota(12, 4), {3, 4, 4});
+  const auto [total, ys] = loop(w, xs);
+  const auto [compiled_total, compiled_ys] = jit(loop)(w, xs);
+  EXPECT_LT(max(abs(compiled_total - total)).item<float>(), 1e-5 * max(abs(total)).item<float>());
+  EXPECT_LT(max(abs(compiled_ys - ys)).item<float>(), 1e-5 * max(abs(ys)).item<float>());
+}
+
 TEST(While, J_089_newton) {
   const Tensor root = while_loop([](const Tensor& x) { return abs(x * x - 2) > 1e-6; },
                                  [](const Tensor& x) { return 0.5 * (x + 2 / x); }, 1.0);

@@ -9,27 +9,88 @@
 
 namespace linnet::bridge_tests {
 
+class LayerKind;
+
 /// What a tree is made of, whatever style it is written in.
 struct TreeSpec {
-  enum Kind : uint8_t { kDense, kLayerNorm, kBatchNorm, kDropout, kTree };
+  enum Kind : uint8_t { kDense, kLayerNorm, kBatchNorm, kDropout, kTree, kOther };
   Kind kind = kTree;
   int64_t in = 1, out = 1;
   double rate = 0;  ///< of dropout; above 0 wrapped trees make their variables when constructed
   bool residual = false;   ///< of a tree of equal width
   bool other_api = false;  ///< written in the other style, where wrapping is on
   std::vector<std::shared_ptr<const TreeSpec>> children;
+  const LayerKind* layer = nullptr;  ///< of kOther
+  int64_t number = 0;                ///< of a layer of kOther, for what is its own
 
   std::string name_of(size_t child) const { return "c" + std::to_string(child); }
 };
 using TreeSpecPtr = std::shared_ptr<const TreeSpec>;
 
-struct TreeOptions {
-  double rate = 0;
-  int64_t unit = 1;  ///< of the widths of layers
+/// A layer of an object tree whose type the tree does not know.
+class ObjectLayer {
+ public:
+  virtual ~ObjectLayer() = default;
+  virtual std::unique_ptr<ObjectLayer> copy() const = 0;
+  virtual void visit(tree::Visitor& visitor) = 0;
+  virtual Tensor operator()(const Tensor& x, bool train) = 0;
 };
 
-/// The same tree for the same numbers; one that `has_dense` begins with a dense layer. (In Python:
-/// reference/cases/random_models.py.)
+/// Copied with its layer, as a member would be.
+class AnyLayer {
+ public:
+  explicit AnyLayer(std::unique_ptr<ObjectLayer> layer) : layer_(std::move(layer)) {}
+  AnyLayer(const AnyLayer& other) : layer_(other.layer_->copy()) {}
+  AnyLayer(AnyLayer&&) = default;
+  AnyLayer& operator=(AnyLayer&&) = default;
+  void visit(tree::Visitor& visitor) { layer_->visit(visitor); }
+  Tensor operator()(const Tensor& x, bool train) { return (*layer_)(x, train); }
+
+ private:
+  std::unique_ptr<ObjectLayer> layer_;
+};
+
+/// A kind of layer besides the four that every tree may have (random_layers.h).
+class LayerKind {
+ public:
+  virtual ~LayerKind() = default;
+  virtual std::string name() const = 0;
+  /// Whether its results may be of another width than its input.
+  virtual bool has_own_width() const = 0;
+  /// Calls it in a functional tree; `other`: as an object layer.
+  virtual Tensor call(linen::Scope& s, const std::string& name, const TreeSpecPtr& node,
+                      const Tensor& x, bool train, bool other) const = 0;
+  /// For an object tree; `other`: a functional layer.
+  virtual AnyLayer make(const TreeSpecPtr& node, bool other, nnx::Rngs& rngs) const = 0;
+};
+
+struct TreeOptions {
+  double rate = 0;
+  int64_t unit = 1;                          ///< of the widths of layers
+  std::vector<const LayerKind*> kinds = {};  ///< further ones
+};
+
+/// A layer of a tree, which is dense if `dense`.
+inline TreeSpecPtr random_layer(std::mt19937& random, int64_t width, bool dense,
+                                const TreeOptions& options) {
+  const auto below = [&](size_t n) { return static_cast<int64_t>(random() % n); };
+  auto layer = std::make_shared<TreeSpec>();
+  const int64_t kind = dense ? TreeSpec::kDense : below(4 + options.kinds.size());
+  layer->kind = kind < 4 ? static_cast<TreeSpec::Kind>(kind) : TreeSpec::kOther;
+  if (kind >= 4) {
+    layer->layer = options.kinds.at(static_cast<size_t>(kind - 4));
+    layer->number = below(1 << 20);
+  }
+  layer->in = width;
+  layer->rate = options.rate;
+  const bool own_width = layer->layer ? layer->layer->has_own_width() : kind == TreeSpec::kDense;
+  layer->out = own_width ? options.unit * (2 + below(4)) : width;
+  layer->other_api = below(layer->layer ? 2 : 3) == 0;
+  return layer;
+}
+
+/// The same tree for the same numbers; one that `has_dense` begins with a dense layer. (In Python,
+/// without further kinds: reference/cases/random_models.py.)
 inline TreeSpecPtr random_tree(std::mt19937& random, int64_t width, int depth,
                                bool has_dense = false, const TreeOptions& options = {}) {
   const auto below = [&](uint32_t n) { return static_cast<int64_t>(random() % n); };
@@ -44,13 +105,7 @@ inline TreeSpecPtr random_tree(std::mt19937& random, int64_t width, int depth,
     if (depth > 0 && !dense && below(3) == 0) {
       out->children.push_back(random_tree(random, now, depth - 1, false, options));
     } else {
-      auto layer = std::make_shared<TreeSpec>();
-      layer->kind = dense ? TreeSpec::kDense : static_cast<TreeSpec::Kind>(below(4));
-      layer->in = now;
-      layer->rate = options.rate;
-      layer->out = layer->kind == TreeSpec::kDense ? options.unit * (2 + below(4)) : now;
-      layer->other_api = below(3) == 0;
-      out->children.push_back(layer);
+      out->children.push_back(random_layer(random, now, dense, options));
     }
     now = out->children.back()->out;
   }
@@ -70,10 +125,13 @@ struct FunctionalTree {
   Tensor operator()(linen::Scope& s, const Tensor& x, bool train) const;
   Tensor child(linen::Scope& s, const std::string& name, const TreeSpecPtr& node, const Tensor& x,
                bool train) const;
+  /// The same of a node in the other style.
+  Tensor wrapped(linen::Scope& s, const std::string& name, const TreeSpecPtr& node, const Tensor& x,
+                 bool train) const;
 };
 
 /// In the object style; `wraps`: nodes of the other style are functional modules.
-using ObjectNode = std::variant<nnx::Linear, nnx::LayerNorm, nnx::BatchNorm, nnx::Dropout,
+using ObjectNode = std::variant<nnx::Linear, nnx::LayerNorm, nnx::BatchNorm, nnx::Dropout, AnyLayer,
                                 nnx::Shared<ObjectTree>, bridge::ToNNX<FunctionalTree>>;
 struct ObjectTree {
   std::map<std::string, ObjectNode> children;
@@ -86,6 +144,11 @@ struct ObjectTree {
 }  // namespace linnet::bridge_tests
 
 namespace linnet::tree {
+template <>
+struct Traits<bridge_tests::AnyLayer> {
+  static void visit(bridge_tests::AnyLayer& layer, Visitor& visitor) { layer.visit(visitor); }
+};
+
 /// Children directly under the tree, as submodules of a functional one are.
 template <>
 struct Traits<bridge_tests::ObjectTree> {
@@ -114,6 +177,8 @@ inline ObjectNode object_node(const TreeSpecPtr& node, bool wraps, nnx::Rngs& rn
       return nnx::BatchNorm(node->in, {.momentum = 0.9}, rngs);
     case TreeSpec::kDropout:
       return nnx::Dropout(node->rate, rngs);
+    case TreeSpec::kOther:
+      return node->layer->make(node, wraps && node->other_api, rngs);
     case TreeSpec::kTree:
       break;
   }
@@ -139,6 +204,7 @@ inline Tensor call_node(ObjectNode& node, const Tensor& x, bool train) {
     Tensor operator()(nnx::LayerNorm& layer) const { return layer(x); }
     Tensor operator()(nnx::BatchNorm& layer) const { return layer(x, !train); }
     Tensor operator()(nnx::Dropout& layer) const { return layer(x, !train); }
+    Tensor operator()(AnyLayer& layer) const { return layer(x, train); }
     Tensor operator()(nnx::Shared<ObjectTree>& tree) const { return (*tree)(x, train); }
     Tensor operator()(bridge::ToNNX<FunctionalTree>& tree) const {
       return tree.call({.mutate = {"batch_stats"}}, x, train);
@@ -153,24 +219,30 @@ inline Tensor ObjectTree::operator()(const Tensor& x, bool train) {
   return residual ? x + h : h;
 }
 
+inline Tensor FunctionalTree::wrapped(linen::Scope& s, const std::string& name,
+                                      const TreeSpecPtr& node, const Tensor& x, bool train) const {
+  switch (node->kind) {
+    case TreeSpec::kDense:
+      return s(name, bridge::to_linen<nnx::Linear>(node->in, node->out), x);
+    case TreeSpec::kLayerNorm:
+      return s(name, bridge::to_linen<nnx::LayerNorm>(node->in), x);
+    case TreeSpec::kBatchNorm:
+      return s(name,
+               bridge::to_linen<nnx::BatchNorm>(node->in, nnx::BatchNormOptions{.momentum = 0.9}),
+               x, !train);
+    case TreeSpec::kDropout:
+      return s(name, bridge::to_linen<nnx::Dropout>(node->rate), x, !train);
+    case TreeSpec::kOther:
+      return node->layer->call(s, name, node, x, train, true);
+    case TreeSpec::kTree:
+      break;
+  }
+  return s(name, bridge::to_linen<ObjectTree>(node, true), x, train);
+}
+
 inline Tensor FunctionalTree::child(linen::Scope& s, const std::string& name,
                                     const TreeSpecPtr& node, const Tensor& x, bool train) const {
-  if (wraps && node->other_api) {
-    switch (node->kind) {
-      case TreeSpec::kDense:
-        return s(name, bridge::to_linen<nnx::Linear>(node->in, node->out), x);
-      case TreeSpec::kLayerNorm:
-        return s(name, bridge::to_linen<nnx::LayerNorm>(node->in), x);
-      case TreeSpec::kBatchNorm:
-        return s(name,
-                 bridge::to_linen<nnx::BatchNorm>(node->in, nnx::BatchNormOptions{.momentum = 0.9}),
-                 x, !train);
-      case TreeSpec::kDropout:
-        return s(name, bridge::to_linen<nnx::Dropout>(node->rate), x, !train);
-      case TreeSpec::kTree:
-        return s(name, bridge::to_linen<ObjectTree>(node, true), x, train);
-    }
-  }
+  if (wraps && node->other_api) return wrapped(s, name, node, x, train);
   switch (node->kind) {
     case TreeSpec::kDense:
       return s(name, linen::Dense{.features = node->out}, x);
@@ -180,6 +252,8 @@ inline Tensor FunctionalTree::child(linen::Scope& s, const std::string& name,
       return s(name, linen::BatchNorm{.momentum = 0.9}, x, !train);
     case TreeSpec::kDropout:
       return s(name, linen::Dropout{.rate = node->rate}, x, !train);
+    case TreeSpec::kOther:
+      return node->layer->call(s, name, node, x, train, false);
     case TreeSpec::kTree:
       break;
   }

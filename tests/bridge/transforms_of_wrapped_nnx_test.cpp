@@ -1,18 +1,15 @@
 // Functional modules as objects under loops, branches and derivatives of the object API: each case
 // is run with the wrapped module and with an object of the same weights and streams.
-#include "bridge/bridge_modules.h"
-#include "linnet/jit.h"
+#include "bridge/object_cases.h"
 #include "linnet/nnx/capture.h"
 
 namespace linnet::bridge_tests::transforms_of_wrapped_nnx_test {
 namespace {
 
+using namespace object_cases;
 using nnx::kCarry;
 using nnx::kNone;
 using nnx::StateAxes;
-using Named = std::map<std::string, Tensor>;
-
-constexpr double kTolerance = 2e-6;
 
 /// Parameters, statistics, dropout, a count of calls and a sown value.
 struct Functional {
@@ -59,120 +56,8 @@ Tensor run_sowing(Wrapped& block, const Tensor& x) {
 Tensor calls_of(const Object& block) { return block.count.value(); }
 Tensor calls_of(const Wrapped& block) { return block["count"].value(); }
 
-/// The streams of a wrapper have a name that no functional module can use.
-std::string name_of(const tree::Path& path) {
-  const std::string name = tree::to_string(path), reserved = "to_nnx__";
-  return name.starts_with(reserved) ? name.substr(reserved.size()) : name;
-}
-
-/// All tensors, those of tuples by number.
-Named named(const nnx::State& state) {
-  Named out;
-  for (const auto& [path, leaf] : state.entries()) {
-    if (!leaf.cell) {
-      out.emplace(name_of(path), leaf.tensor);
-      continue;
-    }
-    const state::Value value = nnx::Variable(leaf.cell).raw_value();
-    for (size_t i = 0; i < value.tensors.size(); ++i) {
-      out.emplace(name_of(path) + (value.tuple ? "/" + std::to_string(i) : ""), value.tensors[i]);
-    }
-  }
-  return out;
-}
-template <class M>
-Named named_state(M& module) {
-  return named(nnx::state(module));
-}
-
-void expect_same(const Named& got, const Named& expected) {
-  for (const auto& [name, value] : got) EXPECT_TRUE(expected.count(name)) << name;
-  for (const auto& [name, value] : expected) {
-    const ::testing::ScopedTrace trace(__FILE__, __LINE__, name);
-    ASSERT_TRUE(got.count(name));
-    expect_near(got.at(name), value, kTolerance);
-  }
-}
-
-Tensor input() { return normal({6, 4}); }
-
-/// Changes the variables before a case, as stacking them does.
-using Prepare = std::function<void(const nnx::State&)>;
-void as_made(const nnx::State&) {}
-
-Wrapped made(const Prepare& prepare) {
-  nnx::Rngs rngs = two_streams();
-  Wrapped block(Functional{}, rngs);
-  block.lazy_init(input());
-  prepare(nnx::state(block));
-  return block;
-}
-
-Object object_like(Wrapped& block) {
-  nnx::Rngs rngs = two_streams();
-  Object out(rngs);
-  const Named values = named_state(block);
-  const nnx::State to = nnx::state(out);
-  EXPECT_EQ(to.size(), values.size());
-  for (const auto& [path, leaf] : to.entries())
-    nnx::Variable(leaf.cell).set_raw_value(state::Value(values.at(name_of(path))));
-  return out;
-}
-
-/// Results of `f(module, x)` and all variables afterwards are those of the object, also compiled.
-template <class F>
-void expect_same_values(const F& f, const Prepare& prepare = as_made) {
-  Wrapped block = made(prepare), compiled = nnx::clone(block);
-  Object object = object_like(block);
-  const Tensor x = input();
-  const Named before = named_state(object), expected = f(object, x), after = named_state(object);
-  EXPECT_TRUE(differ(after.at("count"), before.at("count")));
-  EXPECT_TRUE(differ(after.at("norm/mean"), before.at("norm/mean")));
-  EXPECT_TRUE(differ(after.at("rngs/dropout/count"), before.at("rngs/dropout/count")));
-  expect_same(f(block, x), expected);
-  expect_same(named_state(block), after);
-  SCOPED_TRACE("compiled");
-  const auto program = jit([&](Wrapped& m, const Tensor& in) { return f(m, in); });
-  expect_same(program(compiled, x), expected);
-  expect_same(named_state(compiled), after);
-}
-
-/// Of a weighted sum of all results, with respect to parameters and the input.
-template <class M, class F>
-Named gradients_of(const F& f, M& module) {
-  const auto loss = [&](M& m, const Tensor& x) {
-    Tensor total = zeros({});
-    for (const auto& [name, value] : f(m, x)) {
-      if (value.dtype() == DType::kF32) total = total + sum(value * normal(value.shape(), 7));
-    }
-    return total;
-  };
-  const auto [dm, dx] = nnx::grad<0, 1>(loss)(module, input());
-  Named out = named(dm);
-  out.emplace("input", dx);
-  return out;
-}
-
-template <class F>
-void expect_same_derivatives(const F& f, const Prepare& prepare = as_made) {
-  Wrapped block = made(prepare);
-  Object object = object_like(block);
-  const Named expected = gradients_of(f, object);
-  float size = 0;
-  for (const auto& [name, value] : expected) size += sum(abs(value)).template item<float>();
-  EXPECT_GT(size, 0.1f);
-  expect_same(gradients_of(f, block), expected);
-  expect_same(named_state(block), named_state(object));
-}
-
-template <class F>
-void expect_same_case(const F& f, const Prepare& prepare = as_made) {
-  expect_same_values(f, prepare);
-  expect_same_derivatives(f, prepare);
-}
-
 TEST(BridgeNnxLoops, while_loop_over_a_reference) {
-  expect_same_values([](auto& block, const Tensor& x) {
+  expect_same_values<Functional, Object>([](auto& block, const Tensor& x) {
     using Block = std::decay_t<decltype(block)>;
     using At = std::tuple<Block&, Tensor, Tensor>;
     const auto more = [](const At& at) { return std::get<2>(at) < 3; };
@@ -186,7 +71,7 @@ TEST(BridgeNnxLoops, while_loop_over_a_reference) {
 }
 
 TEST(BridgeNnxLoops, while_loop_over_a_shared_module_whose_state_ends_it) {
-  expect_same_values([](auto& block, const Tensor& x) {
+  expect_same_values<Functional, Object>([](auto& block, const Tensor& x) {
     using Block = std::decay_t<decltype(block)>;
     using At = std::pair<nnx::Shared<Block>, Tensor>;
     run(block, x);
@@ -202,7 +87,7 @@ TEST(BridgeNnxLoops, while_loop_over_a_shared_module_whose_state_ends_it) {
 TEST(BridgeNnxBranches, switch_case) {
   for (const int index : {0, 1, 7}) {
     SCOPED_TRACE(index);
-    expect_same_case([index](auto& block, const Tensor& x) {
+    expect_same_case<Functional, Object>([index](auto& block, const Tensor& x) {
       using Block = std::decay_t<decltype(block)>;
       const auto stay = [](Block&, const Tensor& h) { return h; };
       const auto once = [](Block& one, const Tensor& h) { return run(one, h); };
@@ -215,7 +100,7 @@ TEST(BridgeNnxBranches, switch_case) {
 }
 
 TEST(BridgeNnxDerivatives, vjp) {
-  expect_same_case([](auto& block, const Tensor& x) {
+  expect_same_case<Functional, Object>([](auto& block, const Tensor& x) {
     using Block = std::decay_t<decltype(block)>;
     const auto f = [](Block& one, const Tensor& h) { return run(one, run(one, h)); };
     const auto [y, pullback] = nnx::vjp(f, block, x);
@@ -227,7 +112,7 @@ TEST(BridgeNnxDerivatives, vjp) {
 }
 
 TEST(BridgeNnxDerivatives, vjp_with_an_auxiliary_result) {
-  expect_same_case([](auto& block, const Tensor& x) {
+  expect_same_case<Functional, Object>([](auto& block, const Tensor& x) {
     using Block = std::decay_t<decltype(block)>;
     const auto f = [](Block& one, const Tensor& h) {
       const Tensor y = run(one, h);
@@ -241,18 +126,8 @@ TEST(BridgeNnxDerivatives, vjp_with_an_auxiliary_result) {
   });
 }
 
-/// A direction for every parameter.
-template <class M>
-nnx::State direction_of(M& module) {
-  nnx::State out;
-  const nnx::State params = nnx::state(module, nnx::of_type<nnx::Param>());
-  for (const auto& [path, leaf] : params.entries()) out.insert(path, {nullptr, cos(leaf.value())});
-  EXPECT_EQ(out.size(), 4u);
-  return out;
-}
-
 TEST(BridgeNnxDerivatives, jvp) {
-  expect_same_case([](auto& block, const Tensor& x) {
+  expect_same_case<Functional, Object>([](auto& block, const Tensor& x) {
     using Block = std::decay_t<decltype(block)>;
     const auto f = [](Block& one, const Tensor& h) { return run(one, h); };
     const auto [y, tangent] =
@@ -262,7 +137,7 @@ TEST(BridgeNnxDerivatives, jvp) {
 }
 
 TEST(BridgeNnxDerivatives, a_rule_of_its_own) {
-  expect_same_case([](auto& block, const Tensor& x) {
+  expect_same_case<Functional, Object>([](auto& block, const Tensor& x) {
     using Block = std::decay_t<decltype(block)>;
     const auto f = [](Block& one, const Tensor& h) { return run(one, h); };
     const auto forward = [](Block& one, const Tensor& h) {
@@ -286,28 +161,15 @@ TEST(BridgeNnxDerivatives, a_rule_of_its_own) {
   });
 }
 
-/// Three of each variable that the filter chooses.
-Prepare stacked(const nnx::Filter& filter) {
-  return [filter](const nnx::State& state) {
-    for (const auto& [path, leaf] : state.entries()) {
-      if (!filter(path, leaf)) continue;
-      const Tensor value = leaf.value();
-      nnx::Variable(leaf.cell).set_raw_value(
-          state::Value(stack({value, value * 0.5f + 0.25f, 1 - value})));
-    }
-  };
-}
-const nnx::Filter kParams = nnx::of_type<nnx::Param>(), kStreams = nnx::of_type<nnx::RngState>();
-
 TEST(BridgeNnxStateAxes, vmap_of_stacked_weights_and_shared_streams) {
   const auto through = [](auto& block, const Tensor& x) {
     using Block = std::decay_t<decltype(block)>;
     const auto each =
         nnx::vmap([](Block& one, const Tensor& h) { return run(one, h); },
-                  {.in_axes = {StateAxes{{kStreams, kNone}, {nnx::everything(), 0}}, kNone}});
+                  {.in_axes = {StateAxes{{streams(), kNone}, {nnx::everything(), 0}}, kNone}});
     return Named{{"y", each(block, x)}};
   };
-  expect_same_case(through, stacked(nnx::not_(kStreams)));
+  expect_same_case<Functional, Object>(through, stacked(nnx::not_(streams())));
 }
 
 TEST(BridgeNnxStateAxes, vmap_of_shared_weights_and_stacked_statistics) {
@@ -320,7 +182,7 @@ TEST(BridgeNnxStateAxes, vmap_of_shared_weights_and_stacked_statistics) {
                                  .out_axes = {1}});
     return Named{{"y", each(block, stack({x, x * 2, cos(x)}, 1))}};
   };
-  expect_same_case(through, stacked(nnx::of_type<nnx::BatchStat>()));
+  expect_same_case<Functional, Object>(through, stacked(nnx::of_type<nnx::BatchStat>()));
 }
 
 TEST(BridgeNnxStateAxes, scan_over_weights_that_carries_statistics_and_streams) {
@@ -328,11 +190,11 @@ TEST(BridgeNnxStateAxes, scan_over_weights_that_carries_statistics_and_streams) 
     using Block = std::decay_t<decltype(block)>;
     const auto layers =
         nnx::scan([](const Tensor& h, Block& one) { return run(one, h); },
-                  {.in_axes = {kCarry, StateAxes{{kParams, 0}, {nnx::everything(), kCarry}}},
+                  {.in_axes = {kCarry, StateAxes{{parameters(), 0}, {nnx::everything(), kCarry}}},
                    .out_axes = {kCarry}});
     return Named{{"y", layers(x, block)}};
   };
-  expect_same_case(through, stacked(kParams));
+  expect_same_case<Functional, Object>(through, stacked(parameters()));
 }
 
 TEST(BridgeNnxStateAxes, scan_over_time_with_one_set_of_weights) {
@@ -343,21 +205,12 @@ TEST(BridgeNnxStateAxes, scan_over_time_with_one_set_of_weights) {
           const Tensor next = run(one, h + in);
           return std::pair(next, next * 2);
         },
-        {.in_axes = {kCarry, StateAxes{{kParams, kNone}, {nnx::everything(), kCarry}}, 0},
+        {.in_axes = {kCarry, StateAxes{{parameters(), kNone}, {nnx::everything(), kCarry}}, 0},
          .reverse = true});
     const auto [h, ys] = steps(x, block, stack({x, sin(x), cos(x)}));
     return Named{{"h", h}, {"ys", ys}};
   };
-  expect_same_case(through);
-}
-
-/// The tuple that was sown, as the state of the module shows it.
-template <class M>
-size_t sown(M& module) {
-  const Named all = named_state(module);
-  size_t count = 0;
-  while (all.count("seen/" + std::to_string(count))) ++count;
-  return count;
+  expect_same_case<Functional, Object>(through);
 }
 
 TEST(BridgeNnxSown, vmap_stacks_what_each_call_sows) {
@@ -365,41 +218,41 @@ TEST(BridgeNnxSown, vmap_stacks_what_each_call_sows) {
     using Block = std::decay_t<decltype(block)>;
     const auto each =
         nnx::vmap([](Block& one, const Tensor& h) { return run_sowing(one, h); },
-                  {.in_axes = {StateAxes{{kStreams, kNone}, {nnx::everything(), 0}}, 0}});
+                  {.in_axes = {StateAxes{{streams(), kNone}, {nnx::everything(), 0}}, 0}});
     const Tensor y = each(block, stack({x, x * 2, cos(x)}));
-    EXPECT_EQ(sown(block), 1u);
+    EXPECT_EQ(sown(named_state(block)), 1u);
     const Tensor again = each(block, y);
-    EXPECT_EQ(sown(block), 2u);
+    EXPECT_EQ(sown(named_state(block)), 2u);
     return Named{{"y", y}, {"again", again}};
   };
-  expect_same_case(through, stacked(nnx::not_(kStreams)));
+  expect_same_case<Functional, Object>(through, stacked(nnx::not_(streams())));
 }
 
 TEST(BridgeNnxSown, scan_stacks_what_each_step_sows) {
   const auto through = [](auto& block, const Tensor& x) {
     using Block = std::decay_t<decltype(block)>;
     const StateAxes axes{
-        {kParams, 0}, {nnx::of_type<nnx::Intermediate>(), 0}, {nnx::everything(), kCarry}};
+        {parameters(), 0}, {nnx::of_type<nnx::Intermediate>(), 0}, {nnx::everything(), kCarry}};
     const auto layers = nnx::scan([](const Tensor& h, Block& one) { return run_sowing(one, h); },
                                   {.in_axes = {kCarry, axes}, .out_axes = {kCarry}});
     const Tensor y = layers(x, block);
-    EXPECT_EQ(sown(block), 1u);
+    EXPECT_EQ(sown(named_state(block)), 1u);
     const Tensor again = layers(y, block);
-    EXPECT_EQ(sown(block), 2u);
+    EXPECT_EQ(sown(named_state(block)), 2u);
     return Named{{"y", y}, {"again", again}};
   };
-  expect_same_case(through, stacked(kParams));
+  expect_same_case<Functional, Object>(through, stacked(parameters()));
 }
 
 TEST(BridgeNnxSown, remat_and_derivatives) {
-  expect_same_case([](auto& block, const Tensor& x) {
+  expect_same_case<Functional, Object>([](auto& block, const Tensor& x) {
     using Block = std::decay_t<decltype(block)>;
     const auto f = [](Block& one, const Tensor& h) { return run_sowing(one, h); };
     const Tensor h = nnx::remat(f)(block, x);
     const auto [y, pullback] = nnx::vjp(f, block, h);
     const auto [tangent_y, tangent] =
         nnx::jvp(f, std::tuple<Block&, Tensor>(block, h), std::tuple(direction_of(block), x));
-    EXPECT_EQ(sown(block), 3u);
+    EXPECT_EQ(sown(named_state(block)), 3u);
     return Named{{"y", y}, {"dx", std::get<1>(pullback(x))}, {"tangent", tangent}};
   });
 }
@@ -414,8 +267,8 @@ TEST(BridgeNnxSown, branches_do_not_change_the_structure) {
     EXPECT_NE(text.find("changes the structure of argument 0"), std::string::npos) << text;
     expect_same(named_state(block), before);
   };
-  Wrapped block = made(as_made);
-  expect_refused(object_like(block));
+  Wrapped block = made<Functional>();
+  expect_refused(object_like<Object>(block));
   expect_refused(std::move(block));
 }
 

@@ -1,19 +1,13 @@
 // Object modules as functional ones under loops, branches and derivatives of the functional API:
 // each case is run with the wrapped module and with a functional one of the same weights and keys.
-#include "bridge/bridge_modules.h"
-#include "linnet/jit.h"
-#include "linnet/linen/transforms.h"
+#include "bridge/lifted_cases.h"
 #include "linnet/nnx/capture.h"
 
 namespace linnet::bridge_tests::transforms_of_wrapped_test {
 namespace {
 
 using bridge::to_linen;
-using linen::Scope;
-using linen::Variables;
-using Named = std::map<std::string, Tensor>;
-
-constexpr double kTolerance = 2e-6;
+using namespace lifted_cases;
 
 /// Parameters, statistics, dropout, a count of calls and a sown value.
 struct Stateful {
@@ -60,133 +54,6 @@ struct Plain {
   auto linear(int64_t, int64_t out) const { return linen::Dense{.features = out}; }
 };
 
-struct Outcome {
-  Named results;
-  Variables updates;
-};
-/// A module with its type forgotten.
-using Run = std::function<Outcome(const Variables&, const Tensor&)>;
-
-const linen::RngStreams kKeys{{"dropout", Key(2)}};
-const linen::ApplyOptions kQuiet{.mutate = {"batch_stats", "Count"}, .rngs = kKeys};
-const linen::ApplyOptions kSowing{.mutate = {"batch_stats", "Count", "intermediates"},
-                                  .rngs = kKeys};
-
-template <class Module>
-Run run_of(const Module& module, const linen::ApplyOptions& options) {
-  return [module, options](const Variables& variables, const Tensor& x) {
-    auto [out, updates] = linen::apply_with(options, module, variables, x);
-    const auto leaves = tree::leaves_with_path(out);
-    return Outcome{Named(leaves.begin(), leaves.end()), std::move(updates)};
-  };
-}
-
-void expect_same(const Named& got, const Named& expected) {
-  for (const auto& [name, value] : got) EXPECT_TRUE(expected.count(name)) << name;
-  for (const auto& [name, value] : expected) {
-    const ::testing::ScopedTrace trace(__FILE__, __LINE__, name);
-    ASSERT_TRUE(got.count(name));
-    expect_near(got.at(name), value, kTolerance);
-  }
-}
-
-Named named(const Variables& variables) {
-  const auto leaves = tree::leaves_with_path(variables);
-  return Named(leaves.begin(), leaves.end());
-}
-
-void expect_same(const Outcome& got, const Outcome& expected) {
-  expect_same(got.results, expected.results);
-  expect_same(named(got.updates), named(expected.updates));
-}
-
-/// Of a weighted sum of all results, with respect to parameters and the input.
-Named gradients_of(const Run& run, const Variables& variables, const Tensor& x) {
-  const auto loss = [&](const Variables& params, const Tensor& input) {
-    Variables all = variables;
-    all.children()["params"] = params;
-    Tensor total = zeros({});
-    for (const auto& [name, value] : run(all, input).results) {
-      if (value.dtype() == DType::kF32) total = total + sum(value * normal(value.shape(), 7));
-    }
-    return total;
-  };
-  auto [params, input] = grad<0, 1>(loss)(variables["params"], x);
-  Named out = named(params);
-  out.emplace("input", input);
-  return out;
-}
-
-Variables without_definitions(Variables variables) {
-  variables.children().erase("nnx");
-  return variables;
-}
-
-const linen::RngStreams& init_streams() {
-  static const linen::RngStreams streams{{"params", Key(0)}, {"dropout", Key(1)}};
-  return streams;
-}
-
-/// Values and updated collections of the case `make(modules)` are those of the functional modules,
-/// also compiled, and also where the wrapped ones are built by their constructors.
-template <class Make>
-void expect_same_values(const Make& make, const linen::ApplyOptions& options) {
-  const auto module = make(Wrapped{});
-  const Tensor x = normal({6, 4});
-  const Variables variables = linen::init(module, init_streams(), x);
-  const Variables bare = without_definitions(variables);
-  const Run wrapped = run_of(module, options);
-  const Outcome expected = run_of(make(Plain{}), options)(bare, x);
-  EXPECT_FALSE(expected.updates.empty());
-  {
-    SCOPED_TRACE("from the stored definition");
-    expect_same(wrapped(variables, x), expected);
-  }
-  {
-    SCOPED_TRACE("from the constructor");
-    expect_same(wrapped(bare, x), expected);
-  }
-  SCOPED_TRACE("compiled");
-  const auto program = jit([&](const Variables& v, const Tensor& input) {
-    const Outcome out = wrapped(v, input);
-    return std::make_pair(out.results, out.updates);
-  });
-  const auto [results, updates] = program(variables, x);
-  expect_same(Outcome{results, updates}, expected);
-}
-
-/// And so are derivatives of the results.
-template <class Make>
-void expect_same_derivatives(const Make& make, const linen::ApplyOptions& options) {
-  const auto module = make(Wrapped{});
-  const Tensor x = normal({6, 4});
-  const Variables variables = linen::init(module, init_streams(), x);
-  const Variables bare = without_definitions(variables);
-  const Named expected = gradients_of(run_of(make(Plain{}), options), bare, x);
-  const Run wrapped = run_of(module, options);
-  float size = 0;
-  for (const auto& [name, value] : expected) size += sum(abs(value)).template item<float>();
-  EXPECT_GT(size, 0.1f);
-  expect_same(gradients_of(wrapped, variables, x), expected);
-  expect_same(gradients_of(wrapped, bare, x), expected);
-}
-
-/// Both, for a module that may keep what it sows and one that may not.
-template <class Make>
-void expect_same_case(const Make& make) {
-  for (const linen::ApplyOptions& options : {kQuiet, kSowing}) {
-    expect_same_values(make, options);
-    expect_same_derivatives(make, options);
-  }
-}
-/// Branches that sow differently are refused, and a wrapped module that has sown something is not
-/// called again with it, unless `nnx` may change: for cases that would, where nothing is kept.
-template <class Make>
-void expect_same_quiet_case(const Make& make) {
-  expect_same_values(make, kQuiet);
-  expect_same_derivatives(make, kQuiet);
-}
-
 /// Turn and value.
 using At = std::pair<Tensor, Tensor>;
 At first_turn(const Tensor& x) { return At(scalar_integer(0, DType::kI32), x); }
@@ -205,7 +72,7 @@ TEST(BridgeLiftedLoops, while_loop_carries_statistics_and_splits_keys) {
           .second;
     };
   };
-  expect_same_values(make, kQuiet);
+  expect_same_values<Wrapped, Plain>(make, quiet());
 }
 
 TEST(BridgeLiftedLoops, while_loop_with_keys_that_all_turns_share) {
@@ -223,7 +90,7 @@ TEST(BridgeLiftedLoops, while_loop_with_keys_that_all_turns_share) {
           body, s, x);
     };
   };
-  expect_same_values(make, kQuiet);
+  expect_same_values<Wrapped, Plain>(make, quiet());
 }
 
 TEST(BridgeLiftedLoops, while_loop_that_a_wrapped_module_ends) {
@@ -247,7 +114,7 @@ TEST(BridgeLiftedLoops, while_loop_that_a_wrapped_module_ends) {
       return last;
     };
   };
-  expect_same_values(make, kQuiet);
+  expect_same_values<Wrapped, Plain>(make, quiet());
 }
 
 TEST(BridgeLiftedLoops, remat_scan) {
@@ -256,7 +123,7 @@ TEST(BridgeLiftedLoops, remat_scan) {
       return s("layers", linen::remat_scan(block, {.lengths = {2, 3}}), x);
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
   const Variables variables = linen::init(make(Wrapped{}), init_streams(), normal({6, 4}));
   EXPECT_EQ(variables["params"]["layers"]["linear"]["kernel"].shape(), (Shape{2, 3, 4, 4}));
 }
@@ -275,7 +142,7 @@ TEST(BridgeLiftedLoops, remat_scan_of_one_set_of_weights) {
       return s("layers", linen::remat_scan(block, options), x);
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedBranches, cond) {
@@ -292,7 +159,7 @@ TEST(BridgeLiftedBranches, cond) {
       return a + 2 * b + 3 * linen::cond(!large, skip, positive, s, c);
     };
   };
-  expect_same_quiet_case(make);
+  expect_same_quiet_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedBranches, cond_makes_the_variables) {
@@ -303,7 +170,7 @@ TEST(BridgeLiftedBranches, cond_makes_the_variables) {
       return linen::cond(sum(square(x)) > 0, run, twice, s, x);
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
   const Variables variables = linen::init(make(Wrapped{}), init_streams(), normal({6, 4}));
   EXPECT_TRUE(variables["nnx"]["block"]["graphdef"].fixed());
 }
@@ -327,7 +194,7 @@ TEST(BridgeLiftedBranches, switch_case_with_heads_of_their_own_and_a_clamped_ind
       };
     };
     SCOPED_TRACE(index);
-    expect_same_quiet_case(make);
+    expect_same_quiet_case<Wrapped, Plain>(make);
   }
 }
 
@@ -341,7 +208,7 @@ TEST(BridgeLiftedBranches, switch_case_over_a_list_of_wrapped_modules) {
       return first + linen::switch_case(scalar(2, DType::kI32), three, s, x);
     };
   };
-  expect_same_quiet_case(make);
+  expect_same_quiet_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedDerivatives, gradients_of_inputs) {
@@ -359,7 +226,7 @@ TEST(BridgeLiftedDerivatives, gradients_of_inputs) {
       return std::make_tuple(value, auxiliary, gradients, linen::grad(loss, s, x + 1, x));
     };
   };
-  expect_same_quiet_case(make);
+  expect_same_quiet_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedDerivatives, vjp_of_parameters_and_inputs) {
@@ -372,7 +239,7 @@ TEST(BridgeLiftedDerivatives, vjp_of_parameters_and_inputs) {
       return std::make_tuple(y, variables, dx, doubled);
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedDerivatives, vjp_of_statistics_with_an_auxiliary_result) {
@@ -384,12 +251,13 @@ TEST(BridgeLiftedDerivatives, vjp_of_statistics_with_an_auxiliary_result) {
       };
       // The new averages depend on the old ones, and so does nothing else.
       auto [y, pullback, auxiliary] = linen::vjp_with_aux(
-          {.vjp_variables = {"params", "batch_stats"}, .rngs = {"params", "dropout"}}, f, s, x);
+          {.vjp_variables = {"params", "batch_stats", "nnx"}, .rngs = {"params", "dropout"}}, f, s,
+          x);
       auto [variables, dx] = pullback(y);
       return std::make_tuple(y, auxiliary, variables, dx);
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedDerivatives, jvp_of_parameters_and_inputs) {
@@ -402,7 +270,7 @@ TEST(BridgeLiftedDerivatives, jvp_of_parameters_and_inputs) {
       return linen::jvp(f, s, std::tuple(x), std::tuple(sin(x)), moving);
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedDerivatives, a_rule_of_its_own) {
@@ -422,7 +290,7 @@ TEST(BridgeLiftedDerivatives, a_rule_of_its_own) {
       return linen::custom_vjp(f, forward, backward)(s, x);
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedDerivatives, a_rule_of_its_own_that_runs_a_wrapped_module_backward) {
@@ -445,7 +313,7 @@ TEST(BridgeLiftedDerivatives, a_rule_of_its_own_that_runs_a_wrapped_module_backw
       return s("block", block, y);
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
 }
 
 /// The shape of the only value that was sown.
@@ -468,11 +336,11 @@ TEST(BridgeLiftedSown, vmap) {
       return s("each", each, stack({x, x * 2, cos(x)}));
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
   const Tensor x = normal({6, 4});
   const auto module = make(Wrapped{});
   const Variables variables = linen::init(module, init_streams(), x);
-  EXPECT_EQ(sown_shape(run_of(module, kSowing)(variables, x), "each"), (Shape{3, 4}));
+  EXPECT_EQ(sown_shape(run_of(module, sowing())(variables, x), "each"), (Shape{3, 4}));
 }
 
 TEST(BridgeLiftedSown, vmap_with_the_definition) {
@@ -485,7 +353,7 @@ TEST(BridgeLiftedSown, vmap_with_the_definition) {
       return s("each", each, stack({x, x * 2, cos(x)}, 1));
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedSown, scan) {
@@ -499,11 +367,11 @@ TEST(BridgeLiftedSown, scan) {
       return s("layers", layers, x).first;
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
   const Tensor x = normal({6, 4});
   const auto module = make(Wrapped{});
   const Variables variables = linen::init(module, init_streams(), x);
-  EXPECT_EQ(sown_shape(run_of(module, kSowing)(variables, x), "layers/block"), (Shape{3, 4}));
+  EXPECT_EQ(sown_shape(run_of(module, sowing())(variables, x), "layers/block"), (Shape{3, 4}));
 }
 
 TEST(BridgeLiftedSown, remat_and_jit) {
@@ -513,7 +381,7 @@ TEST(BridgeLiftedSown, remat_and_jit) {
       return s("second", linen::jit(block), h);
     };
   };
-  expect_same_case(make);
+  expect_same_case<Wrapped, Plain>(make);
 }
 
 TEST(BridgeLiftedSown, outputs_that_are_captured) {
@@ -530,7 +398,7 @@ TEST(BridgeLiftedSown, outputs_that_are_captured) {
   const Tensor x = normal({6, 4});
   const auto module = make(Wrapped{});
   const Variables variables = linen::init(module, init_streams(), x);
-  linen::ApplyOptions options = kSowing;
+  linen::ApplyOptions options = sowing();
   options.capture_intermediates = true;
   const Named got = named(run_of(module, options)(variables, x).updates["intermediates"]);
   const Named all = named(

@@ -114,7 +114,7 @@ LINNET_DEVICE void batch_norm_apply(const BatchNormArgs& args) {
                                      place.column);
   for (int64_t row = place.first_row; row < place.last_row; row += place.row_step) {
     const int64_t at = row * args.layout.columns + place.column;
-    Pack<T, width> pack = load_pack<width>(x + at), more = pack;
+    Pack<T, width> pack = load_pack<width>(x + at), more;
     if (has_residual) more = load_pack<width>(residual + at);
     LINNET_UNROLL
     for (int j = 0; j < width; ++j) {

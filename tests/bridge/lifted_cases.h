@@ -84,10 +84,8 @@ inline Variables without_definitions(Variables variables) {
   return variables;
 }
 
-inline const linen::RngStreams& init_streams() {
-  static const linen::RngStreams streams{{"params", Key(0)}, {"dropout", Key(1)}};
-  return streams;
-}
+/// On the device of the test that asks.
+inline linen::RngStreams init_streams() { return {{"params", Key(0)}, {"dropout", Key(1)}}; }
 
 /// @tparam Wrapped, Plain make the modules of a case, of either kind.
 /// Values and updated collections of the case `make(modules)` are those of the functional modules,

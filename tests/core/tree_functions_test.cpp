@@ -15,7 +15,7 @@ struct Parameters {
 };
 
 Parameters parameters() {
-  return {reshape(arange(6.0), {2, 3}),
+  return {reshape(astype(arange(6), DType::kF32), {2, 3}),
           tensor({7.f, 8.f}),
           tensor({int32_t{9}}),
           {ones({}), zeros({0, 4})}};

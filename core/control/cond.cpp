@@ -114,8 +114,16 @@ class ReverseCond {
       for (size_t r = 0; r < residuals_[b].size(); ++r) {
         if (!residuals_[b][r].operand) out[results_ + residuals_[b][r].index] = all[results_ + r];
       }
-      for (size_t s = 0; s < slots_.size(); ++s)
-        out[results_ + s] = defined_or_zeros(out[results_ + s], slots_[s]);
+      // Under a batched predicate every backward branch runs for every element. What the branch of
+      // an element has not filled may be a divisor or the operand of a logarithm there, and
+      // derivatives of higher order multiply the result by 0: a one keeps it finite where a zero
+      // would not.
+      for (size_t s = 0; s < slots_.size(); ++s) {
+        Tensor& slot = out[results_ + s];
+        if (slot.defined()) continue;
+        slot = defined_or_zeros(slot, slots_[s]);
+        if (is_inexact(slots_[s].dtype)) slot = ones_like(slot);
+      }
       return out;
     });
   }

@@ -280,6 +280,34 @@ TEST(Scan, J_088_lengths_that_differ) {
       "scan: without sequences the number of steps must be given");
 }
 
+TEST(Cond, J_090_second_derivatives_under_a_batched_predicate_stay_finite) {
+  // The backward pass of the quotient runs for both elements, on what the other branch left there.
+  const auto f = [](const Tensor& x) {
+    return cond(
+        x > 0, [&] { return x; }, [&] { return x / (1 + x * x); });
+  };
+  const auto g = [](const Tensor& x) {
+    return cond(
+        x > 0, [&] { return x * x; }, [&] { return log(1 - exp(x)); });
+  };
+  const auto second = [](auto h) {
+    return grad([=](const Tensor& xs) { return sum(vmap(grad(h))(xs)); });
+  };
+  const Tensor xs = astype(tensor({0.5, -0.5}), DType::kF64);
+  for (const bool compiled : {false, true}) {
+    const auto of = [&](auto h) {
+      const auto run = [=](const Tensor& x) { return second(h)(x); };
+      return (compiled ? jit(run)(xs) : run(xs)).template to_vector<double>();
+    };
+    const std::vector<double> quotient = of(f), logarithm = of(g);
+    EXPECT_EQ(quotient[0], 0);
+    EXPECT_NEAR(quotient[1], 2.75 / std::pow(1.25, 3), 1e-12);  // 2x (x² - 3) / (1 + x²)³
+    EXPECT_EQ(logarithm[0], 2);
+    // log(1 - eˣ)'' = -eˣ / (1 - eˣ)²
+    EXPECT_NEAR(logarithm[1], -std::exp(-0.5) / std::pow(1 - std::exp(-0.5), 2), 1e-12);
+  }
+}
+
 TEST(Cond, J_090_branches_of_different_types) {
   test::expect_error<ShapeError>(
       "cond: all branches must give the same types: the first gives (f32[2]), branch 1 gives "

@@ -114,6 +114,8 @@ Scope::Entry& Scope::touch(const CellPtr& cell) {
              fmt::format("lift {} {}", cell->label.empty() ? "variable" : cell->label.text(),
                          outer.tensors.empty() ? std::string("()") : type_of(outer.tensors[0])));
   }
+  // The index must not name an entry for which there is no memory.
+  if (entries_.size() == entries_.capacity()) entries_.reserve(2 * entries_.size() + 1);
   index_[cell.get()] = entries_.size();
   entries_.push_back({cell, std::move(outer), std::move(inner), false});
   return entries_.back();

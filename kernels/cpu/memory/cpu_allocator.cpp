@@ -4,12 +4,11 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <mutex>
-#include <unordered_map>
-#include <vector>
 
 #include "core/base/fork.h"
 #include "core/memory/free_blocks.h"
@@ -23,6 +22,9 @@ constexpr size_t kHugePage = size_t{2} << 20;
 /// Blocks up to this size are kept by the thread that freed them.
 constexpr size_t kSmall = size_t{32} << 10;
 constexpr size_t kSmallClasses = 32;
+/// No block is larger.
+constexpr size_t kLargest = size_t{1} << 62;
+constexpr size_t kClasses = 8 + (62 - 9) * 4;
 /// Most bytes of one size class that a thread keeps: 2 MiB for all classes together.
 constexpr size_t kKeptBytes = size_t{64} << 10;
 
@@ -33,9 +35,8 @@ size_t size_class(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-/// Position of a class of at most kSmall bytes: the multiples of 64 up to 512, then four per power
-/// of two.
-size_t small_index(size_t rounded) {
+/// Position of a class: the multiples of 64 up to 512, then four per power of two.
+size_t index_of(size_t rounded) {
   if (rounded <= 512) return rounded / kAlignment - 1;
   const size_t exponent = static_cast<size_t>(std::bit_width(rounded - 1)) - 1;
   return 8 + (exponent - 9) * 4 + ((rounded - 1) >> (exponent - 2)) - 4;
@@ -58,10 +59,10 @@ class CpuAllocator final : public Allocator {
  public:
   CpuAllocator() { lock_around_fork(mutex_, 0); }
   void* allocate(size_t bytes) override {
-    if (bytes > (size_t{1} << 62)) out_of_memory(bytes);
+    if (bytes > kLargest) out_of_memory(bytes);
     const size_t rounded = size_class(bytes);
     void* block =
-        rounded <= kSmall && usable() ? thread_blocks.free[small_index(rounded)].pop() : nullptr;
+        rounded <= kSmall && usable() ? thread_blocks.free[index_of(rounded)].pop() : nullptr;
     if (!block) block = take_shared(bytes, rounded);
     if (thread_blocks.state == ThreadBlocks::State::kOpen) {
       std::atomic<uint64_t>& count = thread_blocks.allocations;
@@ -80,7 +81,7 @@ class CpuAllocator final : public Allocator {
     const size_t rounded = size_class(bytes);
     live_.fetch_sub(rounded, std::memory_order_relaxed);
     if (rounded <= kSmall && usable()) {
-      FreeBlocks& free = thread_blocks.free[small_index(rounded)];
+      FreeBlocks& free = thread_blocks.free[index_of(rounded)];
       if ((free.count() + 1) * rounded <= kKeptBytes) return free.push(block);
     }
     std::lock_guard lock(mutex_);
@@ -103,11 +104,8 @@ class CpuAllocator final : public Allocator {
     std::lock_guard lock(mutex_);
     trims_.fetch_add(1, std::memory_order_relaxed);
     if (thread_blocks.state == ThreadBlocks::State::kOpen) trim_kept();
-    for (auto& [bytes, blocks] : free_) {
-      for (void* block : blocks) std::free(block);
-      reserved_.fetch_sub(bytes * blocks.size(), std::memory_order_relaxed);
-      blocks.clear();
-    }
+    for_each_of(free_, kLargest,
+                [this](void* block, size_t rounded) { to_system(block, rounded); });
   }
 
  private:
@@ -129,10 +127,8 @@ class CpuAllocator final : public Allocator {
 
   void trim_kept() noexcept {
     thread_blocks.trims = trims_.load(std::memory_order_relaxed);
-    for_each_kept([this](void* block, size_t rounded) {
-      std::free(block);
-      reserved_.fetch_sub(rounded, std::memory_order_relaxed);
-    });
+    for_each_of(thread_blocks.free, kSmall,
+                [this](void* block, size_t rounded) { to_system(block, rounded); });
   }
 
   bool open() noexcept {
@@ -148,7 +144,8 @@ class CpuAllocator final : public Allocator {
 
   void close() noexcept {
     std::lock_guard lock(mutex_);
-    for_each_kept([this](void* block, size_t rounded) { share(block, rounded); });
+    for_each_of(thread_blocks.free, kSmall,
+                [this](void* block, size_t rounded) { share(block, rounded); });
     allocations_.fetch_add(thread_blocks.allocations.load(std::memory_order_relaxed),
                            std::memory_order_relaxed);
     ThreadBlocks** link = &threads_;
@@ -157,33 +154,26 @@ class CpuAllocator final : public Allocator {
     thread_blocks.state = ThreadBlocks::State::kClosed;
   }
 
+  /// Takes all blocks of classes up to `most` bytes from their lists.
   template <class F>
-  static void for_each_kept(F take) noexcept {
-    for (size_t rounded = kAlignment; rounded <= kSmall; rounded = size_class(rounded + 1)) {
-      FreeBlocks& free = thread_blocks.free[small_index(rounded)];
+  static void for_each_of(FreeBlocks* lists, size_t most, F take) noexcept {
+    for (size_t rounded = kAlignment; rounded <= most; rounded = size_class(rounded + 1)) {
+      FreeBlocks& free = lists[index_of(rounded)];
       while (void* block = free.pop()) take(block, rounded);
     }
   }
 
   /// With the lock held.
-  void share(void* block, size_t rounded) noexcept {
-    try {
-      free_[rounded].push_back(block);
-    } catch (...) {  // no memory for the list itself: give the block back
-      std::free(block);
-      reserved_.fetch_sub(rounded, std::memory_order_relaxed);
-    }
+  void share(void* block, size_t rounded) noexcept { free_[index_of(rounded)].push(block); }
+  void to_system(void* block, size_t rounded) noexcept {
+    std::free(block);
+    reserved_.fetch_sub(rounded, std::memory_order_relaxed);
   }
 
   void* take_shared(size_t bytes, size_t rounded) {
     {
       std::lock_guard lock(mutex_);
-      const auto found = free_.find(rounded);
-      if (found != free_.end() && !found->second.empty()) {
-        void* block = found->second.back();
-        found->second.pop_back();
-        return block;
-      }
+      if (void* block = free_[index_of(rounded)].pop()) return block;
     }
     void* block = from_system(rounded);
     if (!block) {
@@ -211,7 +201,7 @@ class CpuAllocator final : public Allocator {
   }
 
   mutable std::mutex mutex_;
-  std::unordered_map<size_t, std::vector<void*>> free_;
+  FreeBlocks free_[kClasses];        ///< linked through the blocks: freeing one needs no memory
   ThreadBlocks* threads_ = nullptr;  ///< all open ones
   std::atomic<uint64_t> trims_{0};
   std::atomic<size_t> live_{0}, peak_{0}, reserved_{0};

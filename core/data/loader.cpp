@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "linnet/detail/format.h"
@@ -27,6 +28,11 @@ LoaderOptions checked(LoaderOptions options, int64_t size) {
   options.ahead = std::max<int64_t>(options.ahead, 1);
   return options;
 }
+
+// Of the keys of batches, and no epoch's.
+constexpr uint32_t kBatches = 0xFFFFFFFF;
+/// The number of an epoch in keys: after 2^32 - 1 epochs the orders begin again.
+uint32_t number_of(int64_t epoch) { return static_cast<uint32_t>(epoch % kBatches); }
 
 // Which rows make up which batch.
 class Plan {
@@ -57,7 +63,7 @@ class Plan {
     // Layouts and devices are the thread's; an order is the same in all of them.
     const random::LayoutScope layout(random::Layout::kPartitionable);
     const ScopedDevice host(kCpu);
-    const Key of_epoch = random::fold_in(Key(key->data().to(kCpu)), static_cast<uint32_t>(epoch));
+    const Key of_epoch = random::fold_in(Key(key->data().to(kCpu)), number_of(epoch));
     return std::make_shared<const std::vector<int64_t>>(
         random::permutation(of_epoch, size_).to_vector<int64_t>());
   }
@@ -73,10 +79,10 @@ struct Result {
   bool is_ready = false;
 };
 
-Result run(const BatchSource::Gather& gather, const std::vector<int64_t>& rows) {
+Result run(const BatchSource::Gather& gather, const Plan& plan, const Order& order, int64_t batch) {
   Result out;
   try {
-    out.batch = gather(rows);
+    out.batch = gather(plan.rows(order, batch));
   } catch (...) {
     out.error = std::current_exception();
   }
@@ -135,7 +141,7 @@ class Workers {
       const int64_t generation = generation_;
       const Order order = order_;
       lock.unlock();
-      Result result = run(gather_, plan_.rows(order, batch));
+      Result result = run(gather_, plan_, order, batch);
       lock.lock();
       if (generation != generation_) continue;
       ring_[static_cast<size_t>(batch) % ring_.size()] = std::move(result);
@@ -189,11 +195,28 @@ struct BatchSource::Impl {
       return nullptr;
     }
     prepare();
-    const int64_t batch = position++;
-    last = {epoch, batch};
-    Result result = workers ? workers->take(batch) : run(gather, plan.rows(order, batch));
-    if (result.error) std::rethrow_exception(result.error);
+    const int64_t batch = position;
+    Result result = workers ? workers->take(batch) : run(gather, plan, order, batch);
+    if (result.error) rethrow(result.error);
+    handed_out(batch);
     return result.batch;
+  }
+  void handed_out(int64_t batch) {
+    last = {epoch, batch};
+    position = batch + 1;
+  }
+  /// A batch that fails counts as handed out, but one for which there was no memory is made again.
+  [[noreturn]] void rethrow(const std::exception_ptr& error) {
+    const int64_t batch = position;
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::bad_alloc&) {
+      is_prepared = false;
+      throw;
+    } catch (...) {
+      handed_out(batch);
+      throw;
+    }
   }
 
   void seek(int64_t to_epoch, int64_t to_position) {
@@ -235,12 +258,14 @@ void BatchSource::seek(int64_t epoch, int64_t position) { impl_->seek(epoch, pos
 LoaderState BatchSource::state(int64_t ahead) const {
   int64_t epoch = impl_->epoch, position = impl_->position;
   if (ahead > 0) {
-    const int64_t total = epoch * batches() + position - ahead;
-    if (total < 0)
+    // Epochs to go back, without their product with the batches, which may not fit 64 bits.
+    const int64_t missing = ahead - position;
+    const int64_t back = missing > 0 ? (missing - 1) / batches() + 1 : 0;
+    if (back > epoch)
       fail<ValueError>("data::Loader: {} batches cannot be ahead, {} were handed out", ahead,
-                       total + ahead);
-    epoch = total / batches();
-    position = total % batches();
+                       epoch * batches() + position);
+    epoch -= back;
+    position = back * batches() - missing;
   }
   LoaderState out;
   out.epoch = scalar_integer(epoch, DType::kI64);
@@ -258,9 +283,11 @@ void BatchSource::set_state(const LoaderState& state) {
 Key BatchSource::batch_key() const {
   const auto [epoch, batch] = impl_->last;
   // No epoch has this number, so that these keys are apart from those of the orders.
-  const Key of_batches = random::fold_in(impl_->key ? *impl_->key : Key(0), uint32_t{0xFFFFFFFF});
-  return random::fold_in(random::fold_in(of_batches, static_cast<uint32_t>(epoch)),
-                         static_cast<uint32_t>(batch));
+  Key key = random::fold_in(impl_->key ? *impl_->key : Key(0), kBatches);
+  // Nor do numbers of batches that need more than 32 bits meet others.
+  if (batch >> 32)
+    key = random::fold_in(random::fold_in(key, kBatches), static_cast<uint32_t>(batch >> 32));
+  return random::fold_in(random::fold_in(key, number_of(epoch)), static_cast<uint32_t>(batch));
 }
 
 }  // namespace linnet::data::detail

@@ -24,8 +24,11 @@ AttributeTree& AttributeTree::operator=(const AttributeTree& other) {
 
 AttributeTree& AttributeTree::operator=(AttributeTree&& other) {
   if (this == &other) return *this;
-  if (variable_ && other.variable_ && &variable_->type() == &other.variable_->type()) {
-    *variable_ = std::as_const(*other.variable_);
+  const auto holds = [](const AttributeTree& tree) {  // a variable that was not moved away
+    return tree.variable_ && tree.variable_->cell();
+  };
+  if (holds(*this) && holds(other) && &variable_->type() == &other.variable_->type()) {
+    *variable_ = std::move(*other.variable_);
   } else if (is_leaf() || other.is_leaf()) {
     replace(std::move(other));
   } else {
@@ -131,6 +134,7 @@ void AttributeTree::visit(tree::Visitor& visitor) {
 void AttributeTree::visit_children(tree::Visitor& visitor) {
   if (auto* informed = dynamic_cast<detail::AttributeVisitor*>(&visitor))
     informed->attributes(*this);
+  if (dynamic_cast<detail::PassesOverAttributes*>(&visitor)) return;
   for (auto& [name, child] : children_) {
     visitor.child(std::string_view(name));
     child.visit(visitor);

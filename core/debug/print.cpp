@@ -2,6 +2,7 @@
 #include <fmt/args.h>
 
 #include <cstdio>
+#include <cstring>
 #include <map>
 #include <mutex>
 

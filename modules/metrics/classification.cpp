@@ -52,7 +52,10 @@ void ConfusionMatrix::update(const Tensor& predictions, const Tensor& labels, co
   const Tensor counts =
       matmul(transpose(rows_of(labels, num_classes) * weights_of(mask, labels.shape())),
              rows_of(classes, num_classes));
-  matrix.set_value(matrix.value() + astype(round(counts), DType::kI32));
+  // A count that is full stays so.
+  const Tensor before = matrix.value(), added = astype(round(counts), DType::kI32);
+  matrix.set_value(
+      where(has_room(before, added), before + added, scalar_integer(kMostCounted, DType::kI32)));
 }
 
 void ConfusionMatrix::reset() { reset_to_zero(matrix); }
@@ -68,8 +71,13 @@ Tensor ClassScore::hits() const {
   return astype(sum(matrix.value() * eye(num_classes, num_classes, 0, DType::kI32), Axes{0}),
                 DType::kF32);
 }
-Tensor ClassScore::predicted() const { return astype(sum(matrix.value(), Axes{0}), DType::kF32); }
-Tensor ClassScore::present() const { return astype(sum(matrix.value(), Axes{1}), DType::kF32); }
+// Sums of counts may not fit 32 bits.
+Tensor ClassScore::predicted() const {
+  return astype(sum(astype(matrix.value(), DType::kI64), Axes{0}), DType::kF32);
+}
+Tensor ClassScore::present() const {
+  return astype(sum(astype(matrix.value(), DType::kI64), Axes{1}), DType::kF32);
+}
 
 Tensor ClassScore::averaged(const Tensor& numerator, const Tensor& denominator) const {
   const Tensor by_class = ratio(numerator, denominator);
@@ -107,8 +115,10 @@ void AUC::update(const Tensor& scores, const Tensor& labels, const Tensor& mask)
   const Tensor part = clip(floor(astype(scores, DType::kF32) * count), 0.0, count - 1);
   const Tensor rows = rows_of(part, bins) * weights_of(mask, labels.shape());
   const Tensor is_positive = reshape(astype(labels > 0, DType::kF32), {-1, 1});
+  state::Scope writes;  // both or none
   positives.set_value(positives.value() + sum(rows * is_positive, Axes{0}));
   negatives.set_value(negatives.value() + sum(rows * (1 - is_positive), Axes{0}));
+  writes.commit();
 }
 
 Tensor AUC::compute() const {
@@ -120,8 +130,10 @@ Tensor AUC::compute() const {
 }
 
 void AUC::reset() {
+  state::Scope writes;
   reset_to_zero(positives);
   reset_to_zero(negatives);
+  writes.commit();
 }
 
 }  // namespace linnet::metrics

@@ -21,22 +21,27 @@ void Average::update(const Tensor& values, const Tensor& mask) {
   if (mask.defined() && values.weak()) {
     fail<ValueError>("average: a mask needs '{}' to be an array, got a number", argname);
   }
-  const Tensor x = astype(values, DType::kF32);
-  if (!mask.defined()) {
-    total.set_value(total.value() + sum(x));
-    count.set_value(count.value() + scalar_integer(values.size(), DType::kI32));
-    return;
+  Tensor x = astype(values, DType::kF32), added = scalar_integer(values.size(), DType::kI32);
+  if (mask.defined()) {
+    const Tensor counts = broadcast_to(mask, x.shape());
+    x = x * astype(counts, DType::kF32);
+    added = astype(sum(astype(counts, DType::kI32)), DType::kI32);
   }
-  const Tensor counts = broadcast_to(mask, x.shape());
-  total.set_value(total.value() + sum(x * astype(counts, DType::kF32)));
-  count.set_value(count.value() + astype(sum(astype(counts, DType::kI32)), DType::kI32));
+  const Tensor counted = count.value(), all = total.value();
+  const Tensor fits = has_room(counted, added);
+  state::Scope writes;  // both or none
+  total.set_value(where(fits, all + sum(x), all));
+  count.set_value(where(fits, counted + added, counted));
+  writes.commit();
 }
 
 Tensor Average::compute() const { return total.value() / astype(count.value(), DType::kF32); }
 
 void Average::reset() {
+  state::Scope writes;
   reset_to_zero(total);
   reset_to_zero(count);
+  writes.commit();
 }
 
 void Accuracy::update(const Tensor& logits, const Tensor& labels, const Tensor& mask) {

@@ -12,9 +12,16 @@ void Welford::update(const Tensor& values) {
   const Tensor before = astype(count.value(), DType::kF32);
   const double added = static_cast<double>(values.size());
   const Tensor together = before + added, delta = linnet::mean(x) - mean.value();
-  count.set_value(count.value() + scalar_integer(values.size(), DType::kI32));
-  mean.set_value(mean.value() + delta * added / together);
-  m2.set_value(m2.value() + var(x) * added + square(delta) * added * before / together);
+  const Tensor more = scalar_integer(values.size(), DType::kI32);
+  const Tensor fits = has_room(count.value(), more);
+  const auto move = [&](nnx::MetricState& state, const Tensor& by) {
+    state.set_value(where(fits, state.value() + by, state.value()));
+  };
+  state::Scope writes;  // all or none
+  move(m2, var(x) * added + square(delta) * added * before / together);
+  move(mean, delta * added / together);
+  move(count, more);
+  writes.commit();
 }
 
 void Welford::update(const Arguments& arguments, const Tensor& mask) {
@@ -29,7 +36,9 @@ Statistics Welford::compute() const {
 }
 
 void Welford::reset() {
+  state::Scope writes;
   for (nnx::MetricState* state : {&count, &mean, &m2}) reset_to_zero(*state);
+  writes.commit();
 }
 
 }  // namespace linnet::metrics

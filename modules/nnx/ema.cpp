@@ -31,7 +31,9 @@ void EMA::blend(const State& values) {
     fail<ModuleError>("EMA: there are means of {} variables, and the model has {}", params_.size(),
                       values.size());
   }
+  state::Scope all;  // or none
   for (auto& [shadow, mean] : writes) shadow.set_value(mean);
+  all.commit();
 }
 
 void EMA::visit(tree::Visitor& visitor) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "linnet/detail/format.h"
+#include "linnet/traced_call.h"
 
 namespace linnet::nnx {
 namespace {
@@ -55,8 +56,9 @@ Key next_key(const char* operation, const Stream& stream) {
 }
 
 /// Begins anew from `key`.
-RngBackups::Entry replace(const Stream& stream, const Key& key) {
-  RngBackups::Entry before{stream.key, stream.count, value_of(stream.key), value_of(stream.count)};
+RngBackups::Entry replace(const Stream& stream, const Key& key, const Tensor& first_count) {
+  RngBackups::Entry before{stream.key, stream.count, value_of(stream.key), value_of(stream.count),
+                           first_count};
   set_value(stream.key, key.data());
   set_value(stream.count, zeros(key.shape(), DType::kU32));
   return before;
@@ -66,16 +68,18 @@ RngBackups::Entry replace(const Stream& stream, const Key& key) {
 
 void restore_rngs(const RngBackups& backups) {
   for (const RngBackups::Entry& entry : backups.entries) {
-    set_value(entry.key, entry.key_before);
-    set_value(entry.count, entry.count_before);
+    state::write(entry.key, entry.key_before);
+    state::write(entry.count, entry.count_before);
   }
 }
 
 RestoreRngs::~RestoreRngs() {
-  // Without memory for it the streams stay split, and the next use of them says so.
-  try {
-    restore_rngs(backups_);
-  } catch (...) {
+  // This needs no memory: the values are moved, and the scope has a place for the streams, which
+  // were written in it.
+  const bool failed = std::uncaught_exceptions() > exceptions_;
+  for (RngBackups::Entry& entry : backups_.entries) {
+    state::write(entry.key, std::move(entry.key_before));
+    state::write(entry.count, std::move(failed ? entry.first_count : entry.count_before));
   }
 }
 
@@ -86,27 +90,33 @@ RngBackups split_rngs(const Visits& nodes, const SplitOptions& options) {
     fail<ValueError>("split_rngs: squeeze is for splits = 1, got {}",
                      linnet::to_string(options.splits.shape()));
   }
-  RngBackups backups;
-  for (const Stream& stream : streams_of(nodes)) {
-    if (!matches(options.only, stream)) continue;
-    const Key keys = random::split(next_key("split_rngs", stream), options.splits.shape());
-    backups.entries.push_back(replace(stream, options.squeeze ? keys[0] : keys));
-  }
-  return backups;
+  return linnet::detail::all_or_nothing([&] {
+    RngBackups backups;
+    for (const Stream& stream : streams_of(nodes)) {
+      if (!matches(options.only, stream)) continue;
+      const Tensor count = value_of(stream.count);
+      const Key keys = random::split(next_key("split_rngs", stream), options.splits.shape());
+      backups.entries.push_back(replace(stream, options.squeeze ? keys[0] : keys, count));
+    }
+    return backups;
+  });
 }
 
 RngBackups fork_rngs(const Visits& nodes, const SplitRules& rules) {
-  RngBackups backups;
-  for (const Stream& stream : streams_of(nodes)) {
-    for (const auto& [filter, splits] : rules) {
-      if (!matches(filter, stream)) continue;
-      Key key = next_key("fork_rngs", stream);
-      if (splits) key = random::split(key, splits->shape());
-      backups.entries.push_back(replace(stream, key));
-      break;
+  return linnet::detail::all_or_nothing([&] {
+    RngBackups backups;
+    for (const Stream& stream : streams_of(nodes)) {
+      for (const auto& [filter, splits] : rules) {
+        if (!matches(filter, stream)) continue;
+        const Tensor count = value_of(stream.count);
+        Key key = next_key("fork_rngs", stream);
+        if (splits) key = random::split(key, splits->shape());
+        backups.entries.push_back(replace(stream, key, count));
+        break;
+      }
     }
-  }
-  return backups;
+    return backups;
+  });
 }
 
 namespace {

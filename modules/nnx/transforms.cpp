@@ -70,8 +70,9 @@ GradientRun::GradientRun(ObjectCall& objects, const Body& body, const Filter& fi
 }
 
 void GradientRun::commit() {
-  objects_.finish(results_);
+  state::Scope writes;
   call_->commit();
+  objects_.finish(results_, writes);
 }
 
 }  // namespace linnet::nnx::detail

@@ -29,11 +29,12 @@ void vmap_call(std::vector<Visit> arguments, const Body& body, const VmapOptions
   refuse_carry(options.out_axes);
   ObjectCall objects("vmap", std::move(arguments), options.in_axes,
                      {.metadata = options.transform_metadata});
+  state::Scope writes;
   const TensorList results = linnet::detail::batch_call(
       "vmap", objects.inputs(), mapped_axes(objects.places()),
       [&](const TensorList& traced) { return objects.run(traced, body, options.out_axes); },
       [&](size_t) { return mapped_axes(objects.results()); }, options.axis_size, options.axis_name);
-  objects.finish(results);
+  objects.finish(results, writes);
 }
 
 namespace {

@@ -448,8 +448,8 @@ std::vector<ObjectCall::Place> ObjectCall::results() const {
   return out;
 }
 
-// Whatever needs memory comes before the first write.
-void ObjectCall::finish(const TensorList& values) {
+// Whatever needs memory comes before the first write outside of the scope.
+void ObjectCall::finish(const TensorList& values, state::Scope& writes) {
   std::vector<state::Value> variables;
   size_t next = 0;
   for (const Output& output : outputs_) {
@@ -460,6 +460,11 @@ void ObjectCall::finish(const TensorList& values) {
     value.tensors.assign(first, first + static_cast<int64_t>(output.count));
   }
   for (size_t i = 0; i < outputs_.size(); ++i) {
+    const Output& output = outputs_[i];
+    if (!output.tensor && !output.made) state::write(output.cell, std::move(variables[i]));
+  }
+  writes.commit();
+  for (size_t i = 0; i < outputs_.size(); ++i) {
     Output& output = outputs_[i];
     if (output.tensor) {
       *output.tensor = std::move(variables[i].tensors[0]);
@@ -469,8 +474,6 @@ void ObjectCall::finish(const TensorList& values) {
       if (output.place.axis.mapped() && metadata.axes_beside_array() > 0)
         metadata.set_axes_beside_array(metadata.axes_beside_array() - 1);
       output.cell->set_raw(std::move(variables[i]));
-    } else {
-      state::write(output.cell, std::move(variables[i]));
     }
   }
 }

@@ -67,6 +67,7 @@ class ScanCall {
   }
 
   void run() {
+    state::Scope writes;
     TensorList xs;
     for (size_t k : inputs_.mapped)
       xs.push_back(moveaxis(objects_.inputs()[k], objects_.places()[k].position, 0));
@@ -80,7 +81,7 @@ class ScanCall {
     size_t next = 0;
     for (size_t k : results_.carried) values[k] = finals[next++];
     for (size_t k : results_.mapped) values[k] = moveaxis(finals[next++], 0, places[k].position);
-    objects_.finish(values);
+    objects_.finish(values, writes);
   }
 
  private:
@@ -145,7 +146,7 @@ class Carry {
     }
     return out;
   }
-  void finish(const TensorList& last) { objects_.finish(last); }
+  void finish(const TensorList& last, state::Scope& writes) { objects_.finish(last, writes); }
   std::string name_of(size_t leaf) const { return objects_.places()[leaf].text(); }
 
  private:
@@ -176,12 +177,13 @@ void scan_call(std::vector<Visit> arguments, const Body& body, const ScanOptions
 void while_call(Visit carry, const Body& condition, const Body& body) {
   ObjectCall test("while_loop", {carry}, {kCarry}, {.fixed_structure = true, .carry = 0});
   Carry loop("while_loop", std::move(carry), body);
+  state::Scope writes;
   const TensorList last = linnet::detail::while_call(
       "while_loop", loop.initial(),
       [&](const TensorList& at) { return test.run(at, condition, {kCarry}).at(0); },
       [&](const TensorList& at) { return loop.next(at); },
       [&](size_t leaf) { return loop.name_of(leaf); });
-  loop.finish(last);
+  loop.finish(last, writes);
 }
 
 void fori_call(const Tensor& first, const Tensor& last, int64_t unroll, Tensor& index, Visit carry,
@@ -196,6 +198,7 @@ void fori_call(const Tensor& first, const Tensor& last, int64_t unroll, Tensor& 
     return leaf == 0 ? std::string("the index") : loop.name_of(leaf - 1);
   };
   const TensorList init = with_first(bounds.first, loop.initial());
+  state::Scope writes;
   const TensorList values =
       bounds.count ? linnet::detail::scan_call(
                          "fori_loop", init, {}, {.length = bounds.count, .unroll = unroll},
@@ -203,7 +206,7 @@ void fori_call(const Tensor& first, const Tensor& last, int64_t unroll, Tensor& 
                    : linnet::detail::while_call(
                          "fori_loop", init,
                          [&](const TensorList& at) { return at[0] < bounds.last; }, next, name_of);
-  loop.finish(without_first(values));
+  loop.finish(without_first(values), writes);
 }
 
 void cond_call(const char* name, const Tensor& index, size_t branches,
@@ -227,7 +230,8 @@ void cond_call(const char* name, const Tensor& index, size_t branches,
       return objects.run(traced, checked, {kCarry});
     });
   }
-  objects.finish(linnet::detail::cond_call(name, index, objects.inputs(), functions));
+  state::Scope writes;
+  objects.finish(linnet::detail::cond_call(name, index, objects.inputs(), functions), writes);
 }
 
 }  // namespace linnet::nnx::detail

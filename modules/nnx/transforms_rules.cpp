@@ -29,9 +29,11 @@ AxesPrefix axes_of(const Direction& direction) {
 void remat_call(std::vector<Visit> arguments, const Body& body, const CheckpointPolicy& policy) {
   const std::vector<AxesPrefix> axes(arguments.size(), kCarry);
   ObjectCall objects("checkpoint", std::move(arguments), axes);
-  objects.finish(linnet::detail::remat_call(
+  state::Scope writes;
+  const TensorList results = linnet::detail::remat_call(
       objects.inputs(),
-      [&](const TensorList& traced) { return objects.run(traced, body, {kCarry}); }, policy));
+      [&](const TensorList& traced) { return objects.run(traced, body, {kCarry}); }, policy);
+  objects.finish(results, writes);
 }
 
 Pullback::Pullback(std::vector<Visit> arguments, const std::vector<AxesPrefix>& axes,
@@ -40,11 +42,12 @@ Pullback::Pullback(std::vector<Visit> arguments, const std::vector<AxesPrefix>& 
 
 Pullback::Pullback(ObjectCall&& objects, const Body& body) : places_(objects) {
   call_ = std::make_shared<linnet::detail::ReverseCall>("vjp", objects.inputs(), false);
+  state::Scope writes;
   TensorList results;
   call_->run([&] { results = objects.run(call_->traced(), body, {kNone}); });
   for (size_t k : result_positions(objects)) outputs_.push_back(results[k]);
   for (Tensor& result : results) result = call_->primal(result);
-  objects.finish(results);
+  objects.finish(results, writes);
 }
 
 TensorList Pullback::operator()(const TensorList& cotangents, size_t count) const {
@@ -77,13 +80,13 @@ TensorList jvp_call(std::vector<Visit> arguments, const Body& body,
         "jvp: {} tangents were given for argument {}, which has {} tensors of that name", given, i,
         used[i]);
   }
-  TensorList derivative;
+  TensorList derivative, out;
+  state::Scope writes;
   const TensorList results = linnet::detail::forward_call(
       objects.inputs(), tangents,
       [&](const TensorList& traced) { return objects.run(traced, body, {kNone}); }, derivative);
-  objects.finish(results);
-  TensorList out;
   for (size_t k : result_positions(objects)) out.push_back(derivative[k]);
+  objects.finish(results, writes);
   return out;
 }
 

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "kernels/cpu/onednn/onednn.h"
 #include "tests/kernels/onednn_test_util.h"
 #include "tests/ops/activation_reference.h"

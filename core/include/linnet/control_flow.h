@@ -139,18 +139,19 @@ auto scan_of(const char* name, Call& call, const Carry& init, const ScanOptions&
              const FlatFunction& run) {
   const std::span<const Tensor> inputs(call.inputs());
   const size_t carries = call.counts()[0];
-  const TensorList outputs = scan_call(
-      name, TensorList(inputs.begin(), inputs.begin() + static_cast<int64_t>(carries)),
-      TensorList(inputs.begin() + static_cast<int64_t>(carries), inputs.end()), options,
-      [&](const TensorList& carry, const TensorList& x) {
-        TensorList values = carry;
-        values.insert(values.end(), x.begin(), x.end());
-        TensorList leaves = run(values);
-        require_same_structure(name, init, call.traced().first);
-        return leaves;
-      },
-      names_of(init));
-  return call.result(outputs);
+  return all_or_nothing([&] {
+    return call.result(scan_call(
+        name, TensorList(inputs.begin(), inputs.begin() + static_cast<int64_t>(carries)),
+        TensorList(inputs.begin() + static_cast<int64_t>(carries), inputs.end()), options,
+        [&](const TensorList& carry, const TensorList& x) {
+          TensorList values = carry;
+          values.insert(values.end(), x.begin(), x.end());
+          TensorList leaves = run(values);
+          require_same_structure(name, init, call.traced().first);
+          return leaves;
+        },
+        names_of(init)));
+  });
 }
 
 template <class Carry, class Step, class... X>
@@ -165,15 +166,16 @@ auto scan(const char* name, const Step& step, const Carry& init, const ScanOptio
 template <class Carry, class Call>
 Carry while_of(const char* name, Call& loop, const Carry& init, const FlatFunction& condition,
                const FlatFunction& body) {
-  const TensorList outputs = while_call(
-      name, loop.inputs(), [&](const TensorList& carry) { return condition(carry).at(0); },
-      [&](const TensorList& carry) {
-        TensorList leaves = body(carry);
-        require_same_structure(name, init, loop.traced());
-        return leaves;
-      },
-      names_of(init));
-  return loop.result(outputs);
+  return all_or_nothing([&]() -> Carry {
+    return loop.result(while_call(
+        name, loop.inputs(), [&](const TensorList& carry) { return condition(carry).at(0); },
+        [&](const TensorList& carry) {
+          TensorList leaves = body(carry);
+          require_same_structure(name, init, loop.traced());
+          return leaves;
+        },
+        names_of(init)));
+  });
 }
 
 template <class Carry, class Condition, class Body>
@@ -211,8 +213,10 @@ class BranchCalls {
     });
   }
   Result run(const Tensor& index) {
-    const TensorList outputs = cond_call(name_, index, call_.inputs(), branches_);
-    return tree::unflatten(*result_, outputs);
+    return all_or_nothing([&]() -> Result {
+      const TensorList outputs = cond_call(name_, index, call_.inputs(), branches_);
+      return tree::unflatten(*result_, outputs);
+    });
   }
 
  private:

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <initializer_list>
 #include <span>
 #include <type_traits>
@@ -81,12 +80,12 @@ class SmallVector {
   }
   void insert(size_t index, T value) {
     push_back(value);
-    std::memmove(data() + index + 1, data() + index, (size_ - 1 - index) * sizeof(T));
+    __builtin_memmove(data() + index + 1, data() + index, (size_ - 1 - index) * sizeof(T));
     data()[index] = value;
   }
   void erase(size_t index) {
     --size_;
-    std::memmove(data() + index, data() + index + 1, (size_ - index) * sizeof(T));
+    __builtin_memmove(data() + index, data() + index + 1, (size_ - index) * sizeof(T));
   }
   template <class It>
   void append(It first, It last) {
@@ -112,14 +111,14 @@ class SmallVector {
   void assign(const T* source, size_t count) {
     grow(count);
     copy_few(data(), source, count);
-    if (count > N) std::memmove(data() + N, source + N, (count - N) * sizeof(T));
+    if (count > N) __builtin_memmove(data() + N, source + N, (count - N) * sizeof(T));
     size_ = static_cast<uint32_t>(count);
   }
   void grow(size_t count) {
     if (count <= capacity_) return;
     const size_t capacity = std::max<size_t>(count, capacity_ * 2);
     T* bigger = new T[capacity];
-    std::memcpy(bigger, data(), size_ * sizeof(T));
+    __builtin_memcpy(bigger, data(), size_ * sizeof(T));
     release();
     heap_ = bigger;
     capacity_ = static_cast<uint32_t>(capacity);

@@ -3,10 +3,12 @@
 // transforms.h.
 //
 //   detail::CallOf<F, A...> call(args...);                  // copies the arguments
-//   TensorList out = engine(call.inputs(), [&](const TensorList& lifted) {
-//     return call.run(f, lifted);                           // f on arguments that hold `lifted`
+//   return detail::all_or_nothing([&] {
+//     TensorList out = engine(call.inputs(), [&](const TensorList& lifted) {
+//       return call.run(f, lifted);                         // f on arguments that hold `lifted`
+//     });
+//     return call.result(out);                              // a tree of f's result type
 //   });
-//   return call.result(out);                                // a tree of f's result type
 #pragma once
 
 #include <array>
@@ -24,6 +26,16 @@
 #pragma GCC visibility push(default)
 
 namespace linnet::detail {
+
+/// What `make` gives. Variables that it writes have their new values only when the result is there:
+/// if there is no memory for it, they are as before.
+template <class F>
+auto all_or_nothing(const F& make) {
+  state::Scope writes;
+  auto out = make();
+  writes.commit();
+  return out;
+}
 
 /// T with tensors in place of the C++ numbers that it is, or that it holds in standard containers.
 /// Members of structs stay what they are: there they are static leaves.

@@ -154,18 +154,20 @@ auto value_and_gradient(Call& function, const GradOptions& options,
 template <class Call, class... A>
 auto value_and_pullback(const std::shared_ptr<Call>& function,
                         const std::function<TensorList()>& run, const A&... args) {
-  auto call = std::make_shared<ReverseCall>("vjp", function->inputs(), false);
-  function->place(call->traced());
-  TensorList outputs;
-  call->run([&] { outputs = run(); });
-  auto value = with_primals(function->traced(), *call);
-  auto pullback = [call, function, outputs, prototypes = tree::copy(std::make_tuple(args...))](
-                      const typename Call::Result& cotangent) {
-    const TensorList grads = call->pullback(outputs, tree::leaves(cotangent));
-    return std::apply([&](const auto&... given) { return function->chosen(grads, given...); },
-                      prototypes);
-  };
-  return std::make_pair(std::move(value), std::move(pullback));
+  return all_or_nothing([&] {
+    auto call = std::make_shared<ReverseCall>("vjp", function->inputs(), false);
+    function->place(call->traced());
+    TensorList outputs;
+    call->run([&] { outputs = run(); });
+    auto value = with_primals(function->traced(), *call);
+    auto pullback = [call, function, outputs, prototypes = tree::copy(std::make_tuple(args...))](
+                        const typename Call::Result& cotangent) {
+      const TensorList grads = call->pullback(outputs, tree::leaves(cotangent));
+      return std::apply([&](const auto&... given) { return function->chosen(grads, given...); },
+                        prototypes);
+    };
+    return std::make_pair(std::move(value), std::move(pullback));
+  });
 }
 
 }  // namespace detail
@@ -230,10 +232,12 @@ auto jvp(F f, const std::tuple<A...>& primals, const std::tuple<T...>& tangents)
          directions, std::get<I>(tangents)),
      ...);
   }(Which{});
-  const TensorList outputs = detail::forward_call(
-      function.inputs(), directions,
-      [&](const TensorList& lifted) { return function.run(f, lifted); }, tangents_out);
-  return std::make_pair(function.result(outputs), function.result(tangents_out));
+  return detail::all_or_nothing([&] {
+    const TensorList outputs = detail::forward_call(
+        function.inputs(), directions,
+        [&](const TensorList& lifted) { return function.run(f, lifted); }, tangents_out);
+    return std::make_pair(function.result(outputs), function.result(tangents_out));
+  });
 }
 template <class F, class A, class T>
 auto jvp(F f, const A& primal, const T& tangent) {
@@ -262,16 +266,18 @@ auto over_batch(Call& function, const VmapOptions& options,
                 const std::function<TensorList(const TensorList&)>& run) {
   const std::vector<std::optional<int64_t>> axes =
       spread_axes("in_axes", options.in_axes, function.counts(), "argument");
-  const TensorList outputs = batch_call(
-      "vmap", function.inputs(), axes, run,
-      [&](size_t count) {
-        return spread_axes("out_axes", options.out_axes,
-                           options.out_axes.size() > 1 ? leaf_counts(function.traced())
-                                                       : std::vector<size_t>{count},
-                           "result");
-      },
-      options.axis_size, options.axis_name);
-  return function.result(outputs);
+  return all_or_nothing([&] {
+    const TensorList outputs = batch_call(
+        "vmap", function.inputs(), axes, run,
+        [&](size_t count) {
+          return spread_axes("out_axes", options.out_axes,
+                             options.out_axes.size() > 1 ? leaf_counts(function.traced())
+                                                         : std::vector<size_t>{count},
+                             "result");
+        },
+        options.axis_size, options.axis_name);
+    return function.result(outputs);
+  });
 }
 }  // namespace detail
 
@@ -349,9 +355,11 @@ template <class F>
 auto checkpoint(F f, CheckpointPolicy policy = {}) {
   return [f = std::move(f), policy = std::move(policy)]<class... A>(const A&... args) {
     detail::CallOf<const F, A...> function(args...);
-    return function.result(detail::remat_call(
-        function.inputs(), [&](const TensorList& lifted) { return function.run(f, lifted); },
-        policy));
+    return detail::all_or_nothing([&] {
+      return function.result(detail::remat_call(
+          function.inputs(), [&](const TensorList& lifted) { return function.run(f, lifted); },
+          policy));
+    });
   };
 }
 
@@ -408,8 +416,10 @@ auto custom_vjp(F f, Fwd fwd, Bwd bwd) {
           return tree::leaves(bwd(tree::unflatten(*call->residuals, all.first(count)),
                                   tree::unflatten(*call->result, all.subspan(count))));
         };
-        const TensorList outputs = detail::custom_vjp_call(std::move(call->inputs), rule);
-        return tree::unflatten(*call->result, outputs);
+        return detail::all_or_nothing([&] {
+          const TensorList outputs = detail::custom_vjp_call(std::move(call->inputs), rule);
+          return tree::unflatten(*call->result, outputs);
+        });
       };
 }
 
@@ -433,8 +443,10 @@ auto custom_jvp(F f, Rule jvp_rule) {
                                  call->function.arguments(TensorList(middle, leaves.end())));
       return detail::joined_leaves(pair.first, pair.second);
     };
-    const TensorList outputs = detail::custom_jvp_call(std::move(call->inputs), rule);
-    return tree::unflatten(*call->result, outputs);
+    return detail::all_or_nothing([&] {
+      const TensorList outputs = detail::custom_jvp_call(std::move(call->inputs), rule);
+      return tree::unflatten(*call->result, outputs);
+    });
   };
 }
 

@@ -1,5 +1,7 @@
 #include "kernels/cuda/launch/record.h"
 
+#include <cstring>
+
 #include "kernels/cuda/driver/driver.h"
 #include "kernels/cuda/runtime/gpu.h"
 #include "linnet/detail/format.h"

@@ -24,7 +24,8 @@ using Arguments = std::map<std::string, Tensor>;
 /// The argument of that name. @throws ValueError listing the names that there are.
 const Tensor& argument(const Arguments& arguments, const std::string& name);
 
-/// Mean of all values since the last reset; NaN before the first.
+/// Mean of all values since the last reset; NaN before the first. It is that of the first 2^31 - 1:
+/// an update that would go beyond is not counted.
 class Average {
  public:
   /// @param argname what `update` looks for among arguments.

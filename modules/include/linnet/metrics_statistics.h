@@ -22,7 +22,8 @@ struct Statistics {
 
 /// Mean and variance of a stream, batch by batch (Welford 1962, Chan et al. 1979): the mean moves
 /// by δ n / N, and the sum of squared deviations grows by that of the batch and δ² n M / N, with δ
-/// the difference of means and M values before, n in the batch, N together.
+/// the difference of means and M values before, n in the batch, N together. Batches that would make
+/// N greater than 2^31 - 1 are not counted.
 class Welford {
  public:
   explicit Welford(std::string argname = "values");

@@ -243,9 +243,11 @@ template <class Tree>
 void step(const GradientTransformation& tx, Tree& params, const Tree& grads, TransformState& state,
           const ExtraArguments& extra = {}) {
   GradientTransformation bound;
+  TransformState next = state;
   params =
       tree::unflatten(params, step_lists(detail::bound_to(tx, params, bound), tree::leaves(params),
-                                         tree::leaves(grads), state, extra));
+                                         tree::leaves(grads), next, extra));
+  state = std::move(next);
 }
 
 GradientTransformation chain(std::vector<GradientTransformation> parts);

@@ -53,12 +53,14 @@ struct TrainState {
     return {scalar_integer(0, DType::kI32), std::move(params), std::move(tx), std::move(opt_state)};
   }
 
-  /// One step of the optimiser: new parameters and optimiser state, `step` + 1.
+  /// One step of the optimiser: new parameters and optimiser state, `step` + 1, which stops at
+  /// 2^31 - 1. A call that throws changes nothing.
   /// @param grads of the structure of the parameters.
   /// @throws TreeError or ShapeError if they do not fit.
   void apply_gradients(const linen::Variables& grads) {
+    Tensor next = step + astype(step < scalar_integer(0x7FFFFFFF, DType::kI32), DType::kI32);
     optim::step(tx, params, grads, opt_state);
-    step = step + scalar_integer(1, DType::kI32);
+    step = std::move(next);
   }
 };
 

@@ -115,6 +115,11 @@ class AttributeVisitor : public tree::PathVisitor {
   /// Called after everything below a module has been visited, at the module's path.
   virtual void left_module(Module&, const ModuleType&) {}
 };
+/// Of a visitor that has no use for attributes, which are not shown to it.
+class PassesOverAttributes {
+ public:
+  virtual ~PassesOverAttributes() = default;
+};
 
 }  // namespace detail
 }  // namespace linnet::bridge

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "linnet/bridge/attributes.h"
 #include "linnet/linen/module_identity.h"
@@ -72,6 +73,20 @@ inline constexpr const char* kInitializing = "to_nnx__initializing";
 /// The same of a wrapper that has variables already.
 inline constexpr const char* kInitializingAgain = "to_nnx__initializing_again";
 
+/// The counts of random streams as they were, unless the call that draws from them succeeds.
+class StreamCounts {
+ public:
+  StreamCounts() = default;
+  StreamCounts(const StreamCounts&) = delete;
+  StreamCounts& operator=(const StreamCounts&) = delete;
+  ~StreamCounts();
+  void note(nnx::Rngs& rngs);
+  void keep() { before_.clear(); }
+
+ private:
+  std::vector<std::pair<state::CellPtr, state::Value>> before_;
+};
+
 /// The part of a wrapper that does not depend on the module's type.
 class NnxWrapper {
  public:
@@ -91,10 +106,10 @@ class NnxWrapper {
 
  protected:
   /// One key of every stream, by the names that functional modules use (B-059 … B-061).
-  linen::RngStreams draw_keys(const CallRngs& given);
+  linen::RngStreams draw_keys(const CallRngs& given, StreamCounts& counts);
   linen::Variables variables() const;
-  /// Takes over what a call made or changed; existing variables are written in place (B-070 …
-  /// B-074).
+  /// Takes over what a call made or changed, or throws and changes nothing; existing variables are
+  /// written in place (B-070 … B-074).
   void write_back(const linen::Variables& updates);
 
  private:
@@ -102,6 +117,8 @@ class NnxWrapper {
   bool initializing_ = false;
   AttributeTree attributes_;
 };
+
+class FlagVisitor;
 
 /// Puts every wrapper that a visit reaches, or those without variables, into initialising mode
 /// while it lives.
@@ -114,8 +131,8 @@ class InitializingScope {
   InitializingScope& operator=(const InitializingScope&) = delete;
 
  private:
-  void set(bool value, Which which);
   std::function<void(tree::Visitor&)> visit_;
+  std::unique_ptr<FlagVisitor> flags_;  // the last walk needs the memory of the first
 };
 
 template <class M>
@@ -166,10 +183,12 @@ class ToNNX : public detail::NnxWrapper {
     const linen::CollectionFilter mutate =
         first ? linen::detail::default_init_filter() : options.mutate.filter();
     linen::Variables given = first ? linen::Variables() : variables();
-    linen::detail::RootCall root(std::move(given), draw_keys(options.rngs), mutate, first);
+    detail::StreamCounts counts;
+    linen::detail::RootCall root(std::move(given), draw_keys(options.rngs, counts), mutate, first);
     auto output =
         std::invoke(std::forward<F>(method), held_->module, root.scope(), std::forward<A>(args)...);
     if (!mutate.empty()) write_back(root.updates());
+    counts.keep();
     return output;
   }
 

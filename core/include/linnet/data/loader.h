@@ -38,8 +38,8 @@ enum class Remainder : uint8_t {
 struct LoaderOptions {
   int64_t batch_size = 32;
   Remainder remainder = Remainder::kKeep;
-  /// The key of the orders: epoch e runs through random::permutation(fold_in(key, e), size). None:
-  /// the order of the data set.
+  /// The key of the orders: epoch e runs through random::permutation(fold_in(key, e), size), where
+  /// they begin again after 2^32 - 1 epochs. None: the order of the data set.
   std::optional<Key> shuffle = {};
   /// Threads that make batches. With 0 the thread that asks makes them.
   int workers = 0;
@@ -109,7 +109,8 @@ class Loader {
   /// The next batch of this epoch, on the host; none at its end, once: the call after that begins
   /// the next epoch.
   /// @throws what the data set throws, in the turn of its batch. That batch counts as handed out,
-  /// so that the next call goes on behind it.
+  /// so that the next call goes on behind it; but not if memory was short (std::bad_alloc): then
+  /// the next call makes it again.
   std::optional<Batch> next() {
     const std::shared_ptr<void> batch = source_.next();
     if (!batch) return std::nullopt;

@@ -10,6 +10,7 @@
 //   }
 #pragma once
 
+#include <exception>
 #include <initializer_list>
 #include <optional>
 #include <utility>
@@ -45,7 +46,8 @@ class RngBackups {
  public:
   struct Entry {
     VariableCellPtr key, count;
-    Tensor key_before, count_before;
+    state::Value key_before, count_before;
+    state::Value first_count;  ///< before that key was given
   };
   std::vector<Entry> entries;
 };
@@ -53,16 +55,18 @@ class RngBackups {
 /// Sets the streams back (N-082).
 void restore_rngs(const RngBackups& backups);
 
-/// Restores when it goes.
+/// Restores when it goes; if an exception goes through it, as if no key had been given.
 class RestoreRngs {
  public:
-  explicit RestoreRngs(RngBackups backups) : backups_(std::move(backups)) {}
+  explicit RestoreRngs(RngBackups backups)
+      : backups_(std::move(backups)), exceptions_(std::uncaught_exceptions()) {}
   ~RestoreRngs();
   RestoreRngs(const RestoreRngs&) = delete;
   RestoreRngs& operator=(const RestoreRngs&) = delete;
 
  private:
   RngBackups backups_;
+  int exceptions_;
 };
 
 /// For each filter, what its streams are split into. The first filter that matches counts, and

@@ -4,10 +4,11 @@
 //
 //   detail::TypedCall<const F, A...> call(f, args...);
 //   detail::ObjectCall objects("vmap", call.arguments(), options.in_axes);
+//   state::Scope writes;                              // all of them, or none
 //   TensorList out = engine(objects.inputs(), [&](const TensorList& traced) {
 //     return objects.run(traced, call.body(), options.out_axes);
 //   });
-//   objects.finish(out);                              // variables written, results in place
+//   objects.finish(out, writes);                      // variables written, results in place
 //   return call.result();
 #pragma once
 
@@ -89,8 +90,10 @@ class ObjectCall {
   TensorList run(const TensorList& traced, const Body& body, const std::vector<AxesPrefix>& axes);
   /// Of the last run: where each of its tensors belongs.
   std::vector<Place> results() const;
-  /// Writes the last run's results, with their final values, to where they belong.
-  void finish(const TensorList& values);
+  /// Writes the last run's results, with their final values, to where they belong, and commits
+  /// `writes`, the present scope, which was opened before the run. If it throws nothing has
+  /// changed.
+  void finish(const TensorList& values, state::Scope& writes);
 
   /// A carried result must consist of the variables of argument `argument`.
   void require_same_variables(size_t argument, size_t part) const;

@@ -114,32 +114,36 @@ namespace detail {
 /// @tparam kAuxiliary f gives a pair, of which only the first has cotangents.
 template <bool kAuxiliary, class F, class... A>
 auto vjp(F& f, A&... args) {
-  TypedCall<F, A&...> call(f, args...);
-  const std::vector<AxesPrefix> axes{differentiated_axes<std::remove_cv_t<A>>(of_type<Param>())...};
-  auto pulled = std::make_shared<const Pullback>(call.arguments(), axes, call.body());
-  auto result = call.result();
-  const auto pullback = [&](const auto& value) {
-    using Value = std::decay_t<decltype(value)>;
-    return [pulled, count = tree::leaves(value).size(),
-            prototypes = std::make_tuple(linnet::detail::blank(args)...)](const Value& cotangent) {
-      const TensorList gradients = (*pulled)(tree::leaves(cotangent), count);
-      return [&]<size_t... I>(std::index_sequence<I...>) {
-        auto all = std::make_tuple(
-            gradient_of(std::get<I>(prototypes), I, gradients, pulled->places())...);
-        if constexpr (sizeof...(I) == 1)
-          return std::move(std::get<0>(all));
-        else
-          return all;
-      }(std::index_sequence_for<A...>{});
+  return linnet::detail::all_or_nothing([&] {
+    TypedCall<F, A&...> call(f, args...);
+    const std::vector<AxesPrefix> axes{
+        differentiated_axes<std::remove_cv_t<A>>(of_type<Param>())...};
+    auto pulled = std::make_shared<const Pullback>(call.arguments(), axes, call.body());
+    auto result = call.result();
+    const auto pullback = [&](const auto& value) {
+      using Value = std::decay_t<decltype(value)>;
+      return
+          [pulled, count = tree::leaves(value).size(),
+           prototypes = std::make_tuple(linnet::detail::blank(args)...)](const Value& cotangent) {
+            const TensorList gradients = (*pulled)(tree::leaves(cotangent), count);
+            return [&]<size_t... I>(std::index_sequence<I...>) {
+              auto all = std::make_tuple(
+                  gradient_of(std::get<I>(prototypes), I, gradients, pulled->places())...);
+              if constexpr (sizeof...(I) == 1)
+                return std::move(std::get<0>(all));
+              else
+                return all;
+            }(std::index_sequence_for<A...>{});
+          };
     };
-  };
-  if constexpr (kAuxiliary) {
-    auto back = pullback(result.first);
-    return std::make_tuple(std::move(result.first), std::move(back), std::move(result.second));
-  } else {
-    auto back = pullback(result);
-    return std::make_pair(std::move(result), std::move(back));
-  }
+    if constexpr (kAuxiliary) {
+      auto back = pullback(result.first);
+      return std::make_tuple(std::move(result.first), std::move(back), std::move(result.second));
+    } else {
+      auto back = pullback(result);
+      return std::make_pair(std::move(result), std::move(back));
+    }
+  });
 }
 
 template <bool kAuxiliary, class F, class... A, class... T>
@@ -147,22 +151,24 @@ auto jvp(F& f, const std::tuple<A...>& primals, const std::tuple<T...>& tangents
   static_assert(sizeof...(A) == sizeof...(T), "jvp needs as many tangents as primals");
   return std::apply(
       [&](auto&... args) {
-        TypedCall<F, decltype(args)...> call(f, args...);
-        const TensorList derivative = jvp_call(
-            call.arguments(), call.body(),
-            std::apply(
-                [](const auto&... each) { return std::vector<Direction>{direction_of(each)...}; },
-                tangents));
-        auto result = call.result();
-        if constexpr (kAuxiliary) {
-          const size_t count = tree::leaves(result.first).size();
-          auto tangent = tree::unflatten(result.first, std::span(derivative).first(count));
-          return std::make_tuple(std::move(result.first), std::move(tangent),
-                                 std::move(result.second));
-        } else {
-          auto tangent = tree::unflatten(result, derivative);
-          return std::make_pair(std::move(result), std::move(tangent));
-        }
+        return linnet::detail::all_or_nothing([&] {
+          TypedCall<F, decltype(args)...> call(f, args...);
+          const TensorList derivative = jvp_call(
+              call.arguments(), call.body(),
+              std::apply(
+                  [](const auto&... each) { return std::vector<Direction>{direction_of(each)...}; },
+                  tangents));
+          auto result = call.result();
+          if constexpr (kAuxiliary) {
+            const size_t count = tree::leaves(result.first).size();
+            auto tangent = tree::unflatten(result.first, std::span(derivative).first(count));
+            return std::make_tuple(std::move(result.first), std::move(tangent),
+                                   std::move(result.second));
+          } else {
+            auto tangent = tree::unflatten(result, derivative);
+            return std::make_pair(std::move(result), std::move(tangent));
+          }
+        });
       },
       primals);
 }
@@ -236,10 +242,12 @@ auto custom_vjp(F f, Fwd fwd, Bwd bwd) {
       }(std::index_sequence_for<A...>{});
       return all;
     };
-    auto result = linnet::custom_vjp(plain, forward, backward)(std::as_const(args)...);
-    std::apply([&](const auto&... state) { (detail::update_object(args, state), ...); },
-               result.second);
-    return std::move(result.first);
+    return linnet::detail::all_or_nothing([&] {
+      auto result = linnet::custom_vjp(plain, forward, backward)(std::as_const(args)...);
+      std::apply([&](const auto&... state) { (detail::update_object(args, state), ...); },
+                 result.second);
+      return std::move(result.first);
+    });
   };
 }
 

@@ -3,6 +3,7 @@
 #include <library_types.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "cuda/doubles/cublaslt/numbers.h"
 

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <atomic>
+#include <limits>
+#include <new>
 #include <stdexcept>
 
 #include "linnet/data/array_files.h"
@@ -99,6 +101,60 @@ TEST(DataSet, files_of_arrays) {
   EXPECT_EQ(idx.gather(rows).at("label").to_vector<int>(), (std::vector<int>{7, 5}));
   write_npz(directory / "b.npz", {{"x", x}, {"z", host_array<float>({1}, std::vector<float>{0})}});
   expect_message([&] { read_npz_set(directory / "b.npz"); }, {"x has 3 examples", "z has 1"});
+}
+
+TEST(Loader, R_062_epochs_and_batches_beyond_32_bits) {
+  constexpr int64_t kRound = 0xFFFFFFFF;  // orders begin again
+  const auto make = [] { return Loader(numbers(6), {.batch_size = 2, .shuffle = Key(5)}); };
+  const auto order_of = [&](int64_t epoch) {
+    auto loader = make();
+    loader.seek(epoch);
+    return rest_of_epoch(loader);
+  };
+  EXPECT_EQ(order_of(kRound), order_of(0));
+  EXPECT_EQ(order_of(kRound + 3), order_of(3));
+  EXPECT_NE(order_of(kRound - 1), order_of(kRound));
+
+  auto loader = make();
+  loader.seek(kRound - 1, 2);
+  (void)loader.next();
+  EXPECT_FALSE(loader.next());
+  EXPECT_EQ(loader.epoch(), kRound);
+  (void)loader.next();
+  EXPECT_EQ(loader.state().epoch.item<int64_t>(), kRound);
+  EXPECT_EQ(loader.state(2).epoch.item<int64_t>(), kRound - 1);
+  EXPECT_EQ(loader.state(2).position.item<int64_t>(), 2);
+  EXPECT_EQ(loader.state(4).position.item<int64_t>(), 0);
+  EXPECT_EQ(loader.state(5).epoch.item<int64_t>(), kRound - 2);
+  EXPECT_EQ(loader.state(5).position.item<int64_t>(), 2);
+
+  // The number of all batches does not fit 64 bits.
+  loader.seek(std::numeric_limits<int64_t>::max() - 1, 1);
+  EXPECT_EQ(loader.state(1).position.item<int64_t>(), 0);
+  EXPECT_EQ(loader.state(2).epoch.item<int64_t>(), std::numeric_limits<int64_t>::max() - 2);
+  EXPECT_EQ(loader.state(2).position.item<int64_t>(), 2);
+}
+
+TEST(Loader, R_041_a_batch_for_which_there_was_no_memory_is_made_again) {
+  for (const int workers : {0, 1, 3}) {
+    std::atomic<int> failures = 3;
+    const auto set = mapped(numbers(8), [&](Example e) {
+      if (failures.fetch_sub(1) > 0) throw std::bad_alloc();
+      return e;
+    });
+    Loader loader(set, {.batch_size = 2, .workers = workers});
+    Rows seen;
+    int threw = 0;
+    while (loader.epoch() == 0) {
+      try {
+        for (const auto& batch : loader) seen.push_back(batch.label.to_vector<int64_t>()[0]);
+      } catch (const std::bad_alloc&) {
+        ++threw;
+      }
+    }
+    EXPECT_GE(threw, 1);
+    EXPECT_EQ(seen, (Rows{0, 2, 4, 6})) << workers << " workers";
+  }
 }
 
 TEST(Loader, batches_remainders_and_masks) {

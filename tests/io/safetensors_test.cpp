@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <fstream>
 
 #include "tests/io/io_test_utils.h"
 
@@ -55,6 +56,29 @@ TEST(Safetensors, WritesTheDocumentedBytes) {
                              little_endian(0x3F800000, 4) + little_endian(0xC0000000, 4);
   EXPECT_EQ(read_text(directory / "a"), file_of(header, values));
   EXPECT_EQ(directory.count(), 1u);
+}
+
+// A file with a hole takes no room on the disk, and a map of it none in memory.
+TEST(Safetensors, R_025_values_behind_more_than_32_bits_of_others) {
+  const TemporaryDirectory directory;
+  constexpr uint64_t kHole = 5'000'000'000;
+  const std::string header = "{\"a\":" + entry("5000000000", "0,5000000000") +
+                             ",\"b\":" + entry("2", "5000000000,5000000008", "F32") + "}";
+  const std::string values = little_endian(0x3F800000, 4) + little_endian(0xC0000000, 4);
+  write_text(directory / "a", file_of(header));
+  const auto begin = static_cast<off_t>(8 + header.size());
+  ASSERT_EQ(::truncate((directory / "a").c_str(), begin + static_cast<off_t>(kHole)), 0);
+  std::ofstream(directory / "a", std::ios::binary | std::ios::app) << values;
+  for (const FileAccess access : {FileAccess::kRead, FileAccess::kMemoryMap}) {
+    const SafetensorsFile file = read_safetensors(directory / "a", access);
+    EXPECT_EQ(file.entry("a").shape, (Shape{5'000'000'000}));
+    const HostArray b = file.array("b");
+    const auto read = b.values<float>();
+    EXPECT_EQ(std::vector<float>(read.begin(), read.end()), (std::vector<float>{1, -2}));
+  }
+  const HostArray mapped = read_safetensors(directory / "a", FileAccess::kMemoryMap).array("a");
+  EXPECT_EQ(mapped.byte_size(), kHole);
+  EXPECT_EQ(mapped.bytes()[kHole - 1], std::byte{0});
 }
 
 TEST(Safetensors, EveryElementTypeComesBackInBothWaysOfReading) {

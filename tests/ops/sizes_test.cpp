@@ -55,6 +55,33 @@ TEST(Sizes, R_025_more_elements_than_31_bits_count) {
   expect_error<ShapeError>([&] { argmax(wide, 0); }, "too long for i32 positions");
 }
 
+TEST(Sizes, R_025_positions_beyond_31_bits) {
+  constexpr int64_t kMany = (int64_t{1} << 32) + 10, kLast = kMany - 1;
+  const Tensor rows = broadcast_to(reshape(tensor<int8_t>({1, 2}), {2, 1}), {2, kMany});
+  const auto at = [](int64_t i) { return scalar_integer(i, DType::kI64); };
+  const auto expect = [](const Tensor& x, const Shape& shape, const std::vector<double>& values) {
+    expect_tensor(x, {DType::kI8, shape}, values);
+  };
+  EXPECT_EQ(rows.size(), 2 * kMany);
+  expect(dynamic_slice(rows, {at(1), at(kLast - 1)}, {1, 2}), {1, 2}, {2, 2});
+  expect(dynamic_slice(rows, {at(0), at(kMany + 7)}, {2, 2}), {2, 2}, {1, 1, 2, 2});
+  expect(slice(transpose(rows), {kLast, 0}, {kMany, 2}), {1, 2}, {1, 2});
+  expect(slice(rows, {0, 5}, {2, kMany}, {1, int64_t{1} << 32}), {2, 2}, {1, 1, 2, 2});
+  expect(take(rows, tensor({kLast, int64_t{-1}, int64_t{0}}), 1), {2, 3}, {1, 1, 1, 2, 2, 2});
+  const auto last = [](const Tensor& row) { return slice(row, {kLast}, {kMany}); };
+  expect(vmap(last)(rows), {2, 1}, {1, 2});
+  // Shapes of what would not fit the memory.
+  const auto shape_of = [&](const std::function<Tensor(const Tensor&)>& f) {
+    return eval_shape(f, abstract({DType::kI8, {2, kMany}})).shape();
+  };
+  EXPECT_EQ(shape_of([](const Tensor& x) {
+              return concatenate({x, x}, 1);
+            }),
+            (Shape{2, 2 * kMany}));
+  EXPECT_EQ(shape_of([](const Tensor& x) { return x.reshape({-1}); }), (Shape{2 * kMany}));
+  EXPECT_EQ(shape_of([](const Tensor& x) { return cumsum(x, 1); }), (Shape{2, kMany}));
+}
+
 TEST(Sizes, no_view_has_more_elements_than_can_be_counted) {
   for (const Shape& shape : {Shape{kWord, kWord}, Shape{kHalf, 4}, Shape{kHalf, 5}, Shape{kHalf}}) {
     expect_error<ShapeError>([&] { broadcast_to(one(), shape); }, "broadcast_to: ");

@@ -405,6 +405,43 @@ TEST(Tree, J_074_derived_classes_list_their_base) {
   EXPECT_EQ(paths(Renamed()), "a ");
 }
 
+struct SmallBase {
+  bool flag = false;
+  LINNET_FIELDS(flag)
+};
+struct OnlyTheTensor : SmallBase {
+  Tensor b;
+  LINNET_FIELDS(b)
+};
+struct Second {
+  int64_t other = 0;
+  LINNET_FIELDS(other)
+};
+struct OnlyTheFirst : Layer, Second {
+  LINNET_FIELDS_AND_BASE(Layer)
+};
+
+/// Where the compiler cannot name the bases of a class, the first visit finds what is missing.
+TEST(Tree, J_074_members_of_a_base_that_are_not_listed_are_found_at_first_use) {
+  const auto refused = [](auto object, const std::string& where) {
+    const auto expect = [&](const auto& visit) {
+      try {
+        visit();
+        ADD_FAILURE() << "nothing was thrown, expected: " << where;
+      } catch (const TreeError& error) {
+        EXPECT_NE(std::string(error.what()).find(where), std::string::npos) << error.what();
+      }
+    };
+    expect([&] { tree::detail::check_described(object); });
+#if defined(__clang__)
+    expect([&] { (void)tree::leaves(object); });
+#endif
+  };
+  refused(OnlyItsOwn(), "the 8 bytes at offset 8 are in no member of LINNET_FIELDS(b)");
+  refused(OnlyTheTensor(), "the 8 bytes at offset 0 are in no member of LINNET_FIELDS(b)");
+  refused(OnlyTheFirst(), "the 8 bytes at offset " + std::to_string(sizeof(Layer)));
+}
+
 TEST(Tree, J_074_padding_and_virtual_tables_are_no_fields) {
   EXPECT_EQ(tree::leaves(ForgottenNothing{}).size(), 1u);
   EXPECT_EQ(tree::leaves(Derived()).size(), 2u);

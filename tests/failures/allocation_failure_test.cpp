@@ -11,89 +11,14 @@
 
 #include "linnet/kernel.h"
 #include "linnet/linnet.h"
-#include "tests/failures/allocation_hook.h"
+#include "tests/failures/allocation_walk.h"
 
 namespace linnet::allocation_failure_test {
 namespace {
 
-using testing::FailingAllocations;
+using testing::Scenario;
+using testing::walk;
 using testing::Whose;
-
-/// One thing that is done to a state.
-struct Scenario {
-  std::function<Tensor()> run;
-  /// All state that must not change when `run` throws.
-  std::function<TensorList()> state = [] { return TensorList{}; };
-  Whose whose = Whose::kOursAndStandardLibrary;
-};
-
-std::string bits(const TensorList& tensors) {
-  std::string out;
-  for (const Tensor& t : tensors) {
-    if (!t.defined()) {
-      out += "undefined;";
-      continue;
-    }
-    out += to_string(t.type()) + ":";
-    for (double value : t.to_vector<double>()) {
-      char bytes[sizeof value];
-      std::memcpy(bytes, &value, sizeof value);
-      out.append(bytes, sizeof value);
-    }
-  }
-  return out;
-}
-
-/// Which allocation fails after the n-th: the next one. Sanitizers make a run thirty times slower,
-/// so with them the many allocations of tracing and compiling are walked in steps.
-long after(long n) {
-#if defined(__SANITIZE_ADDRESS__)
-  return n < 400 ? n + 1 : n + 23;
-#else
-  return n + 1;
-#endif
-}
-
-/// A fresh scenario for each run, so that all start alike; `warm` runs before the failing one. A
-/// warm call of a compiled function may find all it needs in blocks of earlier ones; others must
-/// ask, or the walk would prove nothing: `least` allocations at least.
-void walk(const std::function<Scenario()>& make, int warm, long least = 1) {
-  constexpr long kEnd = 20000;
-  for (const bool from_then_on : {false, true}) {
-    long n = 0;
-    for (; n < kEnd; n = after(n)) {
-      Scenario scenario = make();
-      for (int i = 0; i < warm; ++i) (void)scenario.run();
-      const std::string before = bits(scenario.state());
-      bool triggered = false, threw = false;
-      std::string what;
-      {
-        const FailingAllocations failing(n, from_then_on, scenario.whose);
-        try {
-          (void)scenario.run();
-        } catch (const std::bad_alloc&) {
-          threw = true;
-        } catch (const Error&) {
-          threw = true;  // an error of ours about the missing memory
-        }
-        triggered = FailingAllocations::happened();
-      }
-      if (!triggered) break;
-      if (!threw) continue;  // the allocation was for something that can do without
-      std::string changed;
-      try {
-        changed = bits(scenario.state());
-      } catch (const std::exception& e) {
-        changed = e.what();
-      }
-      ASSERT_TRUE(before == changed)
-          << "state has changed after allocation " << n << (from_then_on ? " and all later" : "");
-      ASSERT_NO_THROW((void)scenario.run()) << "repeated after allocation " << n;
-    }
-    EXPECT_GE(n, least) << "nothing was allocated";
-    EXPECT_LT(n, kEnd) << "the scenario did not end";
-  }
-}
 
 struct Model {
   nnx::Param w{ones({64})};

@@ -299,6 +299,34 @@ TEST(Layers, L_161_Sequential) {
   EXPECT_THROW(linen::apply(empty, {}, x), ValueError);
 }
 
+Tensor of_two(const Tensor& x, double scale) { return x * scale; }
+
+TEST(Layers, L_161_N_041_activations_by_name_in_a_sequential) {
+  const Tensor x = random::normal(Key(1), {3, 5});
+  nnx::Rngs rngs(0);
+  const nnx::Linear layer(5, 4, rngs);
+  const Tensor h = layer(x);
+  const auto check = [&](auto* f, const Tensor& expected, const char* name) {
+    expect_identical((nnx::Sequential{layer, f}(x)), expected, name);
+    const linen::Variables given{
+        {"params",
+         {{"layers_0", {{"kernel", layer.kernel.value()}, {"bias", layer.bias->value()}}}}}};
+    expect_identical(linen::apply(linen::Sequential{linen::Dense{4}, f}, given, x), expected, name);
+  };
+  check(gelu, gelu(h), "gelu");
+  check(leaky_relu, leaky_relu(h), "leaky_relu");
+  check(elu, elu(h), "elu");
+  check(celu, celu(h), "celu");
+  check(squareplus, squareplus(h), "squareplus");
+  check(silu, silu(h), "silu");
+  nnx::Sequential other{layer, of_two};
+  EXPECT_THROW(other(x), ValueError) << "its default, if it has one, is not known";
+  nnx::Sequential two{[](const Tensor& v) { return std::make_pair(v, 2.0); }, of_two};
+  expect_identical(two(x), x * 2, "both arguments are given");
+  nnx::Sequential exact{layer, [](const Tensor& v) { return std::make_pair(v, false); }, gelu};
+  expect_identical(exact(x), gelu(h, false), "both arguments are given");
+}
+
 TEST(Layers, N_041_Sequential) {
   nnx::Rngs rngs(0);
   nnx::Sequential chain{nnx::Linear(5, 4, rngs), relu, nnx::Linear(4, 2, rngs)};

@@ -2,6 +2,6 @@
 #include <linnet/nnx.h>
 
 auto f(linnet::nnx::Rngs& rngs) {
-  linnet::nnx::Sequential chain{linnet::nnx::Linear(2, 3, rngs), linnet::gelu};
+  linnet::nnx::Sequential chain{linnet::nnx::Linear(2, 3, rngs), linnet::glu};
   return chain(linnet::ones({1, 2}));
 }

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "linnet/layers/chain.h"
 #include "linnet/linen/scope.h"
 
 #pragma GCC visibility push(default)
@@ -22,7 +23,8 @@ namespace detail {
 }  // namespace detail
 
 /// A chain (L-161). What a layer gives is the argument of the next; a tuple or pair gives several.
-/// Modules are named by their position, `layers_0`, `layers_1`, …; functions take a position too.
+/// Modules are named by their position, `layers_0`, `layers_1`, …; functions take a position too,
+/// also gelu, elu, celu, leaky_relu and squareplus with their default second argument.
 template <class... Layers>
 struct Sequential {
   std::tuple<Layers...> layers;
@@ -44,15 +46,10 @@ struct Sequential {
   auto run(Scope& s, A&&... args) const {
     const auto& layer = std::get<I>(layers);
     auto out = [&] {
-      if constexpr (std::is_invocable_v<decltype(layer), Scope&, A...>) {
+      if constexpr (std::is_invocable_v<decltype(layer), Scope&, A...>)
         return s("layers_" + std::to_string(I), layer, std::forward<A>(args)...);
-      } else {
-        static_assert(std::is_invocable_v<decltype(layer), A...>,
-                      "Sequential: this layer cannot be called with what the one before it "
-                      "gives. A function loses its default arguments here: write "
-                      "[](const Tensor& x) { return gelu(x); } in place of gelu");
-        return layer(std::forward<A>(args)...);
-      }
+      else
+        return layers::call_in_chain(layer, std::forward<A>(args)...);
     }();
     if constexpr (I + 1 == sizeof...(Layers)) {
       return out;

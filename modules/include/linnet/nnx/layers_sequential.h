@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "linnet/layers/chain.h"
 #include "linnet/nnx/rngs.h"
 
 #pragma GCC visibility push(default)
@@ -18,7 +19,8 @@
 namespace linnet::nnx {
 
 /// A chain (N-041). What a layer gives is the argument of the next; a tuple or pair gives several.
-/// Without layers it is the identity of one argument.
+/// Without layers it is the identity of one argument. Functions by name, also gelu, elu, celu,
+/// leaky_relu and squareplus with their default second argument.
 template <class... Layers>
 class Sequential {
  public:
@@ -51,16 +53,10 @@ class Sequential {
     } else {
       auto& layer = std::get<I>(self.layers);
       auto out = [&] {
-        if constexpr (std::is_same_v<R, Rngs*> &&
-                      std::is_invocable_v<decltype(layer), A..., Rngs&>) {
+        if constexpr (std::is_same_v<R, Rngs*> && std::is_invocable_v<decltype(layer), A..., Rngs&>)
           return layer(std::forward<A>(args)..., *rngs);
-        } else {
-          static_assert(std::is_invocable_v<decltype(layer), A...>,
-                        "Sequential: this layer cannot be called with what the one before it "
-                        "gives. A function loses its default arguments here: write "
-                        "[](const Tensor& x) { return gelu(x); } in place of gelu");
-          return layer(std::forward<A>(args)...);
-        }
+        else
+          return layers::call_in_chain(layer, std::forward<A>(args)...);
       }();
       if constexpr (I + 1 == sizeof...(Layers)) {
         return out;

@@ -371,13 +371,19 @@ struct EncoderBlock {
 
 struct Vit {
   Tensor operator()(linen::Scope& s, const Tensor& x, bool train) const {
+    return run(s, x, train, EncoderBlock{});
+  }
+
+ protected:
+  template <class Block>
+  Tensor run(linen::Scope& s, const Tensor& x, bool train, const Block& second) const {
     const linen::Conv embedding{.features = 16, .kernel = {4, 4}, .strides = 4, .padding = "VALID"};
     const Tensor patches = s("embedding", embedding, x);
     const Tensor cls = s.param("cls", init::zeros(), {1, 1, 16});
     const Tensor positions = s.param("pos_embedding", init::normal(0.02), {1, 17, 16});
     Tensor h = with_positions(patches, cls, positions);
-    for (const char* name : {"encoderblock_0", "encoderblock_1"})
-      h = s(name, EncoderBlock{}, h, train);
+    h = s("encoderblock_0", EncoderBlock{}, h, train);
+    h = s("encoderblock_1", second, h, train);
     h = s("encoder_norm", linen::LayerNorm{}, h);
     return s("head", linen::Dense{.features = 6}, class_token(h));
   }
@@ -402,6 +408,13 @@ struct ObjectEncoderBlock {
   Tensor operator()(const Tensor& x, bool train) {
     const Tensor h = x + dropout(attention(norm1(x), {.deterministic = !train}), !train);
     return h + down(dropout(gelu(up(norm2(h))), !train));
+  }
+};
+
+/// Functional, with an object as its second block.
+struct MixedVit : Vit {
+  Tensor operator()(linen::Scope& s, const Tensor& x, bool train) const {
+    return run(s, x, train, bridge::to_linen<ObjectEncoderBlock>());
   }
 };
 
@@ -432,6 +445,29 @@ struct ObjectVit {
     std::vector<ObjectEncoderBlock> blocks;
     for (int i = 0; i < 2; ++i) blocks.emplace_back(rngs);
     return blocks;
+  }
+};
+
+/// An object with a functional second block.
+struct MixedObjectVit {
+  nnx::Conv embedding;
+  nnx::Param cls, pos_embedding;
+  std::tuple<ObjectEncoderBlock, bridge::ToNNX<EncoderBlock>> blocks;
+  nnx::LayerNorm norm;
+  nnx::Linear head;
+
+  explicit MixedObjectVit(nnx::Rngs& rngs)
+      : embedding(3, 16, {4, 4}, {.strides = 4, .padding = "VALID"}, rngs),
+        cls(zeros({1, 1, 16})),
+        pos_embedding(init::normal(0.02)(rngs.params(), {1, 17, 16}, DType::kF32)),
+        blocks{ObjectEncoderBlock(rngs), bridge::ToNNX<EncoderBlock>(EncoderBlock{}, rngs)},
+        norm(16, rngs),
+        head(16, 6, rngs) {}
+  LINNET_FIELDS(embedding, cls, pos_embedding, blocks, norm, head)
+
+  Tensor operator()(const Tensor& x, bool train) {
+    const Tensor h = std::get<0>(blocks)(with_positions(embedding(x), cls, pos_embedding), train);
+    return head(class_token(norm(std::get<1>(blocks)(h, train))));
   }
 };
 

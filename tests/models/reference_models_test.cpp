@@ -66,8 +66,8 @@ TEST(ReferenceModels, ResNet18) {
 
 TEST(ReferenceModels, VisionTransformer) {
   const ModelTask task = classification({16, 16, 16, 3}, 6, optim::adamw(2e-3));
-  check_functional_models<Vit>("vit", task);
-  check_object_models<ObjectVit>("vit", task);
+  check_functional_models<Vit, MixedVit>("vit", task);
+  check_object_models<ObjectVit, MixedObjectVit>("vit", task);
 }
 
 /// Two methods by name, and initialisation through one of them.

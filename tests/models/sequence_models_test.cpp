@@ -59,20 +59,22 @@ struct ObjectTagger {
   }
 };
 
+template <class Cell>
 struct MixedTagger {
   Tensor operator()(Scope& s, const Tensor& tokens, bool) const {
-    const bridge::ToLinen<ObjectRnn<nnx::GRUCell>> rnn(object_rnn<nnx::GRUCell>);
+    const bridge::ToLinen<ObjectRnn<Cell>> rnn(object_rnn<Cell>);
     const Tensor x = s("embed", linen::Embed{12, 8}, tokens);
     return s("head", linen::Dense{.features = 3}, s("rnn", rnn, x));
   }
 };
 
+template <class Cell>
 struct MixedObjectTagger {
   nnx::Embed embed;
-  bridge::ToNNX<decltype(functional_rnn<linen::GRUCell>())> rnn;
+  bridge::ToNNX<decltype(functional_rnn<Cell>())> rnn;
   nnx::Linear head;
   explicit MixedObjectTagger(nnx::Rngs& rngs)
-      : embed(12, 8, rngs), rnn(functional_rnn<linen::GRUCell>(), rngs), head(20, 3, rngs) {}
+      : embed(12, 8, rngs), rnn(functional_rnn<Cell>(), rngs), head(20, 3, rngs) {}
   LINNET_FIELDS(embed, rnn, head)
   Tensor operator()(const Tensor& tokens, bool) { return head(rnn(embed(tokens))); }
 };
@@ -82,13 +84,16 @@ TEST(ReferenceModels, L_155_N_140_BidirectionalTaggers) {
   ModelTask task = sequences(6, 12, 3);
   task.initial = {2e-6};  // recurrent kernels are orthogonalised
   check_functional(file, "lstm/linen", task, Tagger<linen::OptimizedLSTMCell>{});
+  check_functional(file, "lstm/linen_mixed", task, MixedTagger<nnx::OptimizedLSTMCell>{});
   check_functional(file, "gru/linen", task, Tagger<linen::GRUCell>{});
-  check_functional(file, "gru/linen_mixed", task, MixedTagger{});
-  const Tensor x = task.x[0];
-  check_object(file, "lstm/nnx", task,
-               [&] { return object_model<ObjectTagger<nnx::OptimizedLSTMCell>>(x); });
-  check_object(file, "gru/nnx", task, [&] { return object_model<ObjectTagger<nnx::GRUCell>>(x); });
-  check_object(file, "gru/nnx_mixed", task, [&] { return object_model<MixedObjectTagger>(x); });
+  check_functional(file, "gru/linen_mixed", task, MixedTagger<nnx::GRUCell>{});
+  const auto object = [&]<class M>(const char* name, std::type_identity<M>) {
+    check_object(file, name, task, [&] { return object_model<M>(task.x[0]); });
+  };
+  object("lstm/nnx", std::type_identity<ObjectTagger<nnx::OptimizedLSTMCell>>{});
+  object("lstm/nnx_mixed", std::type_identity<MixedObjectTagger<linen::OptimizedLSTMCell>>{});
+  object("gru/nnx", std::type_identity<ObjectTagger<nnx::GRUCell>>{});
+  object("gru/nnx_mixed", std::type_identity<MixedObjectTagger<linen::GRUCell>>{});
 }
 
 struct GptBlock {
@@ -104,19 +109,51 @@ struct GptBlock {
   }
 };
 
+struct ObjectFeedForward {
+  nnx::Linear up, down;
+  nnx::Dropout dropout;
+  explicit ObjectFeedForward(nnx::Rngs& rngs)
+      : up(16, 32, rngs), down(32, 16, rngs), dropout(0.1, rngs) {}
+  LINNET_FIELDS(up, down, dropout)
+  Tensor operator()(const Tensor& x, bool train) { return dropout(down(gelu(up(x))), !train); }
+};
+
+/// With an object inside.
+struct MixedGptBlock {
+  bool train;
+  LINNET_FIELDS(train)
+  std::pair<Tensor, std::tuple<>> operator()(Scope& s, const Tensor& x) const {
+    Tensor h = s("norm1", linen::LayerNorm{}, x);
+    h = x + s("attention", linen::SelfAttention{.heads = 2, .causal = true}, h);
+    const Tensor y = s("norm2", linen::LayerNorm{}, h);
+    return {h + s("mlp", bridge::to_linen<ObjectFeedForward>(), y, train), {}};
+  }
+};
+
+template <class Block>
+auto scanned(const Block& block) {
+  return linen::scan(linen::remat(block), {.variable_axes = {{"params", 0}},
+                                           .split_rngs = {{"params", true}, {"dropout", true}},
+                                           .length = 4});
+}
+
+template <class Block>
 struct Gpt {
   Tensor operator()(Scope& s, const Tensor& tokens, bool train) const {
     const linen::Embed embed{.num_embeddings = 24, .features = 16};
     Scope table = s.child("embed");
     Tensor x = Scope::call(table, embed, tokens);
     x = x + s.param("position", init::normal(0.02), {8, 16});
-    const auto layers = linen::scan(linen::remat(GptBlock{train}),
-                                    {.variable_axes = {{"params", 0}},
-                                     .split_rngs = {{"params", true}, {"dropout", true}},
-                                     .length = 4});
-    x = s("norm", linen::LayerNorm{}, s("layers", layers, x).first);
+    x = s("norm", linen::LayerNorm{}, s("layers", scanned(Block{train}), x).first);
     return Scope::call(
         table, [&](Scope& t, const Tensor& query) { return embed.attend(t, query); }, x);
+  }
+};
+
+/// The scanned blocks as a module of their own.
+struct GptLayers {
+  Tensor operator()(Scope& s, const Tensor& x, bool train) const {
+    return s("layers", scanned(GptBlock{train}), x).first;
   }
 };
 
@@ -161,11 +198,32 @@ struct ObjectGpt {
   }
 };
 
+/// An object round functional blocks, scanned and recomputed.
+struct MixedObjectGpt {
+  nnx::Embed embed;
+  nnx::Param position;
+  bridge::ToNNX<GptLayers> blocks;
+  nnx::LayerNorm norm;
+  explicit MixedObjectGpt(nnx::Rngs& rngs)
+      : embed(24, 16, rngs),
+        position(0.02f * random::normal(rngs.params(), {8, 16})),
+        blocks(GptLayers{}, rngs),
+        norm(16, rngs) {}
+  LINNET_FIELDS(embed, position, blocks, norm)
+  Tensor operator()(const Tensor& tokens, bool train) {
+    const Tensor x = embed(tokens) + position.value();
+    return embed.attend(norm(blocks(x, train)));
+  }
+};
+
 TEST(ReferenceModels, L_080_L_085_N_162_ScannedLanguageModel) {
   const GoldenFile file = golden();
   const ModelTask task = sequences(8, 24, 24);
-  check_functional(file, "gpt/linen", task, Gpt{});
+  check_functional(file, "gpt/linen", task, Gpt<GptBlock>{});
+  check_functional(file, "gpt/linen_mixed", task, Gpt<MixedGptBlock>{});
   check_object(file, "gpt/nnx", task, [&] { return object_model<ObjectGpt>(task.x[0]); });
+  check_object(file, "gpt/nnx_mixed", task,
+               [&] { return object_model<MixedObjectGpt>(task.x[0]); });
 }
 
 }  // namespace

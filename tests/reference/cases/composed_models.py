@@ -3,6 +3,8 @@ the other, from seeds alone: bidirectional taggers, a scanned language model, a 
 under vmap, LoRA fine-tuning, a weight- and spectral-normed GAN. Keys and data are those of models.py.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,24 +69,31 @@ class ObjectTagger(nnx.Module):
 
 class MixedTagger(nn.Module):
   """Functional, round recurrent layers that are an object."""
+  cell: type
 
   @nn.compact
   def __call__(self, tokens, train):
     x = nn.Embed(12, 8, name="embed")(tokens)
-    x = bridge.to_linen(object_rnn, nnx.GRUCell, name="rnn")(x)
+    x = bridge.to_linen(object_rnn, self.cell, name="rnn")(x)
     return nn.Dense(3, name="head")(x)
 
 
 class MixedObjectTagger(nnx.Module):
   """An object round functional recurrent layers."""
 
-  def __init__(self, rngs):
+  def __init__(self, cell, rngs):
     self.embed = nnx.Embed(12, 8, rngs=rngs)
-    self.rnn = bridge.ToNNX(functional_rnn(nn.GRUCell), rngs=rngs)
+    self.rnn = bridge.ToNNX(functional_rnn(cell), rngs=rngs)
     self.head = nnx.Linear(20, 3, rngs=rngs)
 
   def __call__(self, tokens, train):
     return self.head(self.rnn(self.embed(tokens)))
+
+
+def with_cell(model, cell):
+  make = functools.partial(model, cell)
+  make.__name__ = model.__name__
+  return make
 
 
 def _taggers(g):
@@ -92,10 +101,10 @@ def _taggers(g):
   for name, cell, object_cell in (("lstm", nn.OptimizedLSTMCell, nnx.OptimizedLSTMCell),
                                   ("gru", nn.GRUCell, nnx.GRUCell)):
     of_functional(g, f"{name}/linen", Tagger(functional_rnn(cell)), data, cross_entropy, tx)
-    of_object(g, f"{name}/nnx", lambda rngs: ObjectTagger(object_cell, rngs), data, cross_entropy,
-              tx)
-  of_functional(g, "gru/linen_mixed", MixedTagger(), data, cross_entropy, tx)
-  of_object(g, "gru/nnx_mixed", MixedObjectTagger, data, cross_entropy, tx)
+    of_functional(g, f"{name}/linen_mixed", MixedTagger(object_cell), data, cross_entropy, tx)
+    for kind, model, of in (("nnx", ObjectTagger, object_cell),
+                            ("nnx_mixed", MixedObjectTagger, cell)):
+      of_object(g, f"{name}/{kind}", with_cell(model, of), data, cross_entropy, tx)
 
 
 # Language model: i32[n,8] of 24 words, 16 features, 2 heads, 4 layers that are one block under scan,
@@ -113,17 +122,72 @@ class GptBlock(nn.Module):
     return h + nn.Dropout(0.1, deterministic=not self.train, name="dropout")(y), ()
 
 
+def scanned(block):
+  return nn.scan(nn.remat(block), variable_axes={"params": 0},
+                 split_rngs={"params": True, "dropout": True}, length=4)
+
+
 class Gpt(nn.Module):
   """Functional: nn.scan of nn.remat."""
+
+  block = GptBlock
 
   @nn.compact
   def __call__(self, tokens, train):
     embed = nn.Embed(24, 16, name="embed")
     x = embed(tokens) + self.param("position", nn.initializers.normal(0.02), (8, 16))
-    layers = nn.scan(nn.remat(GptBlock), variable_axes={"params": 0},
-                     split_rngs={"params": True, "dropout": True}, length=4)
-    x, _ = layers(train, name="layers")(x)
+    x, _ = scanned(self.block)(train, name="layers")(x)
     return embed.attend(nn.LayerNorm(name="norm")(x))
+
+
+class ObjectFeedForward(nnx.Module):
+
+  def __init__(self, rngs):
+    self.up = nnx.Linear(16, 32, rngs=rngs)
+    self.down = nnx.Linear(32, 16, rngs=rngs)
+    self.dropout = nnx.Dropout(0.1, rngs=rngs)
+
+  def __call__(self, x, train):
+    return self.dropout(self.down(nnx.gelu(self.up(x))), deterministic=not train)
+
+
+class MixedGptBlock(nn.Module):
+  train: bool
+
+  @nn.compact
+  def __call__(self, x):
+    h = x + nn.SelfAttention(2, name="attention")(
+        nn.LayerNorm(name="norm1")(x), mask=nn.make_causal_mask(x[..., 0]))
+    y = bridge.to_linen(ObjectFeedForward, name="mlp")(nn.LayerNorm(name="norm2")(h), self.train)
+    return h + y, ()
+
+
+class MixedGpt(Gpt):
+  """The same with an object inside the scanned, recomputed block."""
+
+  block = MixedGptBlock
+
+
+class GptLayers(nn.Module):
+  """The scanned blocks as a module of their own."""
+
+  @nn.compact
+  def __call__(self, x, train):
+    return scanned(GptBlock)(train, name="layers")(x)[0]
+
+
+class MixedObjectGpt(nnx.Module):
+  """An object round functional blocks, scanned and recomputed."""
+
+  def __init__(self, rngs):
+    self.embed = nnx.Embed(24, 16, rngs=rngs)
+    self.position = nnx.Param(nnx.initializers.normal(0.02)(rngs.params(), (8, 16)))
+    self.blocks = bridge.ToNNX(GptLayers(), rngs=rngs)
+    self.norm = nnx.LayerNorm(16, rngs=rngs)
+
+  def __call__(self, tokens, train):
+    x = self.embed(tokens) + self.position[...]
+    return self.embed.attend(self.norm(self.blocks(x, train)))
 
 
 class ObjectGptBlock(nnx.Module):
@@ -162,7 +226,9 @@ class ObjectGpt(nnx.Module):
 def _gpt(g):
   data, tx = sequences(8, 8, 24, 24), optax.adam(1e-2)
   of_functional(g, "gpt/linen", Gpt(), data, cross_entropy, tx)
+  of_functional(g, "gpt/linen_mixed", MixedGpt(), data, cross_entropy, tx)
   of_object(g, "gpt/nnx", ObjectGpt, data, cross_entropy, tx)
+  of_object(g, "gpt/nnx_mixed", MixedObjectGpt, data, cross_entropy, tx)
 
 
 # Mixture of 4 experts under vmap, the two best of which count: f32[n,8] -> 5 classes.

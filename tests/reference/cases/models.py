@@ -332,6 +332,9 @@ class EncoderBlock(nn.Module):
 
 class Vit(nn.Module):
 
+  def block(self, i):
+    return EncoderBlock(name=f"encoderblock_{i}")
+
   @nn.compact
   def __call__(self, x, train):
     n = x.shape[0]
@@ -340,7 +343,7 @@ class Vit(nn.Module):
     x = jnp.concatenate([jnp.tile(token, (n, 1, 1)), x], axis=1)
     x = x + self.param("pos_embedding", nn.initializers.normal(0.02), (1, 17, 16))
     for i in range(2):
-      x = EncoderBlock(name=f"encoderblock_{i}")(x, train)
+      x = self.block(i)(x, train)
     return nn.Dense(6, name="head")(nn.LayerNorm(name="encoder_norm")(x)[:, 0])
 
 
@@ -361,13 +364,23 @@ class ObjectEncoderBlock(nnx.Module):
     return x + self.down(self.dropout(y, deterministic=not train))
 
 
+class MixedVit(Vit):
+  """Functional, with an object as its second block."""
+
+  def block(self, i):
+    return bridge.to_linen(ObjectEncoderBlock, name="encoderblock_1") if i else super().block(i)
+
+
 class ObjectVit(nnx.Module):
+
+  def block(self, i, rngs):
+    return ObjectEncoderBlock(rngs)
 
   def __init__(self, rngs):
     self.embedding = nnx.Conv(3, 16, (4, 4), (4, 4), padding="VALID", rngs=rngs)
     self.cls = nnx.Param(jnp.zeros((1, 1, 16)))
     self.pos_embedding = nnx.Param(nnx.initializers.normal(0.02)(rngs.params(), (1, 17, 16)))
-    self.blocks = nnx.List([ObjectEncoderBlock(rngs) for _ in range(2)])
+    self.blocks = nnx.List([self.block(i, rngs) for i in range(2)])
     self.norm = nnx.LayerNorm(16, rngs=rngs)
     self.head = nnx.Linear(16, 6, rngs=rngs)
 
@@ -378,6 +391,13 @@ class ObjectVit(nnx.Module):
     for block in self.blocks:
       x = block(x, train)
     return self.head(self.norm(x)[:, 0])
+
+
+class MixedObjectVit(ObjectVit):
+  """An object with a functional second block."""
+
+  def block(self, i, rngs):
+    return bridge.ToNNX(EncoderBlock(), rngs=rngs) if i else super().block(i, rngs)
 
 
 # Autoencoder with two methods, 20 -> 4 -> 20.
@@ -475,7 +495,8 @@ MODELS = {
     "cnn": (((16, 12, 12, 1), 6), optax.adam(3e-3), (Cnn, MixedCnn), (ObjectCnn, MixedObjectCnn)),
     "resnet": (((16, 32, 32, 3), 6), optax.sgd(0.0025), (ResNet, MixedResNet),
                (ObjectResNet, MixedObjectResNet)),
-    "vit": (((16, 16, 16, 3), 6), optax.adamw(2e-3), (Vit,), (ObjectVit,)),
+    "vit": (((16, 16, 16, 3), 6), optax.adamw(2e-3), (Vit, MixedVit),
+            (ObjectVit, MixedObjectVit)),
     "autoencoder": (((16, 20), 1), optax.adam(1e-2), (Autoencoder, MixedAutoencoder),
                     (ObjectAutoencoder, MixedObjectAutoencoder)),
 }

@@ -249,6 +249,50 @@ Mesh make_mesh(std::vector<int64_t> sizes, const MeshAxisNames& names, const Mes
   return Mesh(DeviceGrid(std::move(devices), std::move(sizes)), names, types);
 }
 
+DeviceGrid create_device_mesh(std::vector<int64_t> sizes, std::vector<Device> devices) {
+  if (devices.empty()) devices = all_devices();
+  check_sizes("create_device_mesh", sizes);
+  if (product(sizes) != static_cast<int64_t>(devices.size())) {
+    fail<MeshError>("create_device_mesh: {} devices, but the product of the sizes {} is {}",
+                    devices.size(), to_string(sizes), product(sizes));
+  }
+  return DeviceGrid(std::move(devices), std::move(sizes));
+}
+
+DeviceGrid create_hybrid_device_mesh(const std::vector<int64_t>& inner_sizes,
+                                     const std::vector<int64_t>& outer_sizes,
+                                     const std::vector<std::vector<Device>>& islands) {
+  check_sizes("create_hybrid_device_mesh", outer_sizes);
+  if (inner_sizes.size() != outer_sizes.size()) {
+    fail<MeshError>("create_hybrid_device_mesh: {} inner sizes and {} outer ones",
+                    inner_sizes.size(), outer_sizes.size());
+  }
+  if (product(outer_sizes) != static_cast<int64_t>(islands.size())) {
+    fail<MeshError>("create_hybrid_device_mesh: {} islands, but the product of the sizes {} is {}",
+                    islands.size(), to_string(outer_sizes), product(outer_sizes));
+  }
+  std::vector<int64_t> sizes;
+  for (size_t i = 0; i < inner_sizes.size(); ++i) sizes.push_back(inner_sizes[i] * outer_sizes[i]);
+  std::vector<std::vector<Device>> inside;
+  for (const std::vector<Device>& island : islands)
+    inside.push_back(create_device_mesh(inner_sizes, island).devices);
+  std::vector<Device> devices;
+  for (int64_t at = 0; at < product(sizes); ++at) {
+    // The index along each axis is outer * inner size + inner, from the last axis on.
+    int64_t rest = at, outer = 0, inner = 0, outer_step = 1, inner_step = 1;
+    for (size_t i = sizes.size(); i-- > 0;) {
+      const int64_t index = rest % sizes[i];
+      rest /= sizes[i];
+      outer += index / inner_sizes[i] * outer_step;
+      inner += index % inner_sizes[i] * inner_step;
+      outer_step *= outer_sizes[i];
+      inner_step *= inner_sizes[i];
+    }
+    devices.push_back(inside[static_cast<size_t>(outer)][static_cast<size_t>(inner)]);
+  }
+  return DeviceGrid(std::move(devices), std::move(sizes));
+}
+
 namespace {
 
 /// Of one thread. A scope for names alone leaves the mesh with devices as it is.

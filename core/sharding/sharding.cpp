@@ -196,6 +196,32 @@ Tensor with_sharding_constraint(const Tensor& x, std::nullopt_t) {
       type_of(x));
 }
 
+namespace detail {
+
+Tensor ConstraintsByPath::operator()(const std::string& path, const Tensor& x) {
+  std::string at = path;
+  for (;;) {
+    if (const auto found = specs_.find(at); found != specs_.end()) {
+      used_.insert(at);
+      return with_sharding_constraint(x, found->second);
+    }
+    if (at.empty()) return x;
+    const size_t slash = at.rfind('/');
+    at.resize(slash == std::string::npos ? 0 : slash);
+  }
+}
+
+void ConstraintsByPath::check_all_used() const {
+  std::string unused;
+  for (const auto& [path, spec] : specs_) {
+    if (!used_.count(path)) unused += (unused.empty() ? "'" : ", '") + path + "'";
+  }
+  if (!unused.empty())
+    fail<SpecError>("with_sharding_constraint: no leaf is at or below {}", unused);
+}
+
+}  // namespace detail
+
 SingleDeviceSharding sharding_of(const Tensor& array) {
   return SingleDeviceSharding(array.device());
 }

@@ -147,6 +147,51 @@ TEST(Mesh, S_015_S_016_S_256_make_mesh_takes_the_first_devices) {
   expect_facts<MeshError>([] { make_mesh({4}, {"x"}); }, {"needs 4", "there are 2"});
 }
 
+TEST(Mesh, S_018_devices_of_one_machine_stay_in_order) {
+  const DeviceGrid grid = create_device_mesh({2, 3}, handles(6));
+  EXPECT_EQ(grid.sizes, (Sizes{2, 3}));
+  EXPECT_EQ(Mesh(grid, {"x", "y"}), mesh_of({2, 3}, {"x", "y"}));
+  const ScopedDevice fakes(testing::fake_device());
+  EXPECT_EQ(create_device_mesh({2}).devices, handles(2)) << "all of the default device's type";
+  expect_facts<MeshError>([] { create_device_mesh({2, 2}, handles(6)); }, {"6 devices", "is 4"});
+  expect_facts<MeshError>([] { create_device_mesh({4, 2}, handles(6)); }, {"6 devices", "is 8"});
+  expect_facts<MeshError>([] { create_device_mesh({0, 2}, handles(6)); }, {"positive"});
+}
+
+TEST(Mesh, S_019_islands_vary_last_along_each_axis) {
+  std::vector<std::vector<Device>> islands(4);
+  for (int i = 0; i < 16; ++i) islands[static_cast<size_t>(i / 4)].push_back(handle(i));
+  const auto order = [&](const Sizes& inner, const Sizes& outer) {
+    std::vector<int> out;
+    for (const Device& device : create_hybrid_device_mesh(inner, outer, islands).devices)
+      out.push_back(device.index);
+    return out;
+  };
+  // As numpy.block of [[island 0, island 1], [island 2, island 3]].
+  EXPECT_EQ(order({2, 2}, {2, 2}),
+            (std::vector<int>{0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15}));
+  EXPECT_EQ(order({1, 4}, {4, 1}),
+            (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}));
+  EXPECT_EQ(order({4, 1}, {1, 4}),
+            (std::vector<int>{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}));
+  EXPECT_EQ(create_hybrid_device_mesh({2, 2, 1}, {1, 2, 2}, islands).sizes, (Sizes{2, 4, 2}));
+  expect_facts<MeshError>(
+      [&] {
+        create_hybrid_device_mesh({2, 2}, {2, 1}, islands);
+      },
+      {"4 islands", "is 2"});
+  expect_facts<MeshError>(
+      [&] {
+        create_hybrid_device_mesh({2, 1}, {2, 2}, islands);
+      },
+      {"4 devices", "is 2"});
+  expect_facts<MeshError>(
+      [&] {
+        create_hybrid_device_mesh({4}, {2, 2}, islands);
+      },
+      {"1 inner", "2 outer"});
+}
+
 TEST(Mesh, S_017_S_020_open_and_impossible_sizes) {
   EXPECT_EQ(make_mesh({-1, 2}, {"x", "y"}, {}, handles(6)).axis_sizes(), (Sizes{3, 2}));
   EXPECT_EQ(make_mesh({2, -1}, {"x", "y"}, {}, handles(2)).axis_sizes(), (Sizes{2, 1}));

@@ -293,6 +293,40 @@ TEST(ShardingConstraint, S_077_what_does_not_divide_is_refused_inside_programs_t
   EXPECT_EQ(f(ones({8, 8})).shape(), (Shape{8, 8}));
 }
 
+struct Layer {
+  Tensor kernel, bias;
+  LINNET_FIELDS(kernel, bias)
+};
+
+TEST(ShardingConstraint, S_079_trees_leaf_by_leaf) {
+  using Tree = std::map<std::string, Layer>;
+  const Tree tree{{"down", {ones({8, 4}), ones({4})}}, {"up", {ones({4, 8}) * 2, ones({8})}}};
+  const auto run = [&](const SpecsByPath& specs) {
+    return jit([&](const Tree& t) { return with_sharding_constraint(t, specs); })(tree);
+  };
+  expect_facts<MeshError>([&] { run({{"up", P()}}); }, {"set_mesh"});
+  const auto scope = set_mesh(mesh42());
+  const SpecsByPath specs{{"down", P("x")}, {"up/kernel", P(kUnconstrained, "y")}, {"", P()}};
+  const Tree out = run(specs);
+  for (const auto& [name, layer] : out) {
+    EXPECT_EQ(layer.kernel.to_vector<float>(), tree.at(name).kernel.to_vector<float>());
+    EXPECT_EQ(layer.bias.to_vector<float>(), tree.at(name).bias.to_vector<float>());
+  }
+  // Each spec is checked against the leaves at or below its path, the longest first.
+  expect_facts<SpecRankError>([&] { run({{"up", P(kNone, "x")}}); }, {"P(None, 'x')"});
+  EXPECT_NO_THROW(run({{"up", P(kNone, "x")}, {"up/bias", P("x")}}));
+  expect_facts<IndivisibleError>(
+      [&] {
+        run({{"down/kernel", P(kNone, axes("x", "y"))}});
+      },
+      {"dimension 1", "4", "8"});
+  expect_facts<SpecError>(
+      [&] {
+        run({{"up/scale", P()}, {"sideways", P()}, {"up", P("y")}});
+      },
+      {"'sideways', 'up/scale'"});
+}
+
 TEST(ShardingConstraint, S_085_programs_from_types_on_an_abstract_mesh) {
   const AbstractMesh mesh({4, 2}, {"x", "y"});
   const auto f = jit([&](const Tensor& a) {

@@ -141,6 +141,19 @@ std::vector<Device> all_devices();
 Mesh make_mesh(std::vector<int64_t> sizes, const MeshAxisNames& names,
                const MeshAxisTypes& types = {}, std::vector<Device> devices = {});
 
+/// A grid of `devices` (if none are given, of `all_devices()`) whose last axes are of devices that
+/// are closest together. Those of one machine are equally close, so that they stay in their order.
+/// @throws MeshError unless there are as many as the product of the sizes.
+DeviceGrid create_device_mesh(std::vector<int64_t> sizes, std::vector<Device> devices = {});
+
+/// A grid of islands, groups of devices that are closer to each other than to the rest: axis i has
+/// the size `inner_sizes[i] * outer_sizes[i]`, and within `inner_sizes[i]` it stays in an island.
+/// @throws MeshError if the numbers of sizes differ, unless there are as many islands as the
+/// product of the outer sizes, or as `create_device_mesh` for one of them.
+DeviceGrid create_hybrid_device_mesh(const std::vector<int64_t>& inner_sizes,
+                                     const std::vector<int64_t>& outer_sizes,
+                                     const std::vector<std::vector<Device>>& islands);
+
 /// Keeps a mesh current while it lives.
 class [[nodiscard]] MeshScope {
  public:

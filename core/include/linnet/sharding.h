@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +18,7 @@
 #include "linnet/mesh.h"
 #include "linnet/partition_spec.h"
 #include "linnet/tensor.h"
+#include "linnet/tree.h"
 
 #pragma GCC visibility push(default)
 
@@ -163,6 +166,34 @@ Tensor with_sharding_constraint(const Tensor& x, const NamedSharding& sharding);
 Tensor with_sharding_constraint(const Tensor& x, const PartitionSpec& spec);
 /// What is not there is no constraint. @throws SpecError.
 Tensor with_sharding_constraint(const Tensor& x, std::nullopt_t);
+
+/// Specs by path: one counts for the leaf there, or for all leaves below (`{{"", spec}}`: for all),
+/// the longest path first.
+using SpecsByPath = std::map<std::string, PartitionSpec>;
+namespace detail {
+/// Constrains leaves, and knows which specs have counted for one.
+class ConstraintsByPath {
+ public:
+  explicit ConstraintsByPath(const SpecsByPath& specs) : specs_(specs) {}
+  Tensor operator()(const std::string& path, const Tensor& x);
+  /// @throws SpecError naming specs that have not.
+  void check_all_used() const;
+
+ private:
+  const SpecsByPath& specs_;
+  std::set<std::string> used_;
+};
+}  // namespace detail
+/// Each leaf of a tree under the constraint of its spec, on the current mesh; leaves without one as
+/// they are.
+/// @throws SpecError for a path that leads to no leaf, and as for one tensor.
+template <class T>
+T with_sharding_constraint(const T& tree, const SpecsByPath& specs) {
+  detail::ConstraintsByPath constraints(specs);
+  T out = tree::map_with_path(tree, constraints);
+  constraints.check_all_used();
+  return out;
+}
 
 /// Kinds of memory that a device has.
 std::vector<std::string> memory_kinds(Device device);

@@ -7,6 +7,7 @@
 #include "linnet/bridge/convert.h"
 #include "linnet/detail/format.h"
 #include "linnet/detail/log.h"
+#include "linnet/nnx/members.h"
 
 namespace linnet::bridge::detail {
 namespace {
@@ -100,7 +101,8 @@ void seed_streams(const std::vector<nnx::detail::NodeLeaf>& leaves, nnx::Rngs& r
 
 }  // namespace
 
-nnx::Rngs scope_streams(linen::Scope& scope, bool add_default) {
+nnx::Rngs scope_streams(linen::Scope& scope, bool add_default, const ToLinenOptions& options) {
+  if (options.skip_rng) return nnx::Rngs();
   std::vector<std::pair<std::string, Key>> keys;
   bool has_default = false;
   for (const std::string& name : scope.rng_streams()) {
@@ -111,29 +113,7 @@ nnx::Rngs scope_streams(linen::Scope& scope, bool add_default) {
   return nnx::Rngs(keys);
 }
 
-bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
-                     const ToLinenOptions& options, bool only_new) {
-  bool stored = false;
-  for (const nnx::detail::NodeLeaf& leaf : leaves) {
-    if (!leaf.cell || is_random_state(leaf)) continue;
-    const nnx::Variable variable(std::static_pointer_cast<nnx::VariableCell>(leaf.cell));
-    const std::string collection = nnx::variable_name_from_type(variable.type(), true);
-    const Names path = tree::names(leaf.path);
-    if (!scope.is_mutable_collection(collection) || (only_new && scope.find_leaf(collection, path)))
-      continue;
-    scope.put_leaf(collection, path, leaf_of(variable, options));
-    stored = true;
-  }
-  return stored;
-}
-
-TensorList plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves) {
-  TensorList out;
-  for (const nnx::detail::NodeLeaf& leaf : leaves) {
-    if (leaf.tensor) out.push_back(*leaf.tensor);
-  }
-  return out;
-}
+namespace {
 
 void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves,
                          const TensorList& before) {
@@ -149,8 +129,39 @@ void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves,
   }
 }
 
+}  // namespace
+
+bool store_variables(linen::Scope& scope, const VisitFunction& visit, const BeforeCall& before,
+                     const ToLinenOptions& options, bool only_new) {
+  const std::vector<nnx::detail::NodeLeaf> leaves = nnx::detail::walk(visit);
+  check_plain_tensors(leaves, before.plain);
+  bool stored = false;
+  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    if (!leaf.cell || is_random_state(leaf)) continue;
+    const nnx::Variable variable(std::static_pointer_cast<nnx::VariableCell>(leaf.cell));
+    const std::string collection = nnx::variable_name_from_type(variable.type(), true);
+    const Names path = tree::names(leaf.path);
+    if (!scope.is_mutable_collection(collection) ||
+        (only_new &&
+         std::binary_search(before.paths.begin(), before.paths.end(), tree::to_string(leaf.path))))
+      continue;
+    scope.put_leaf(collection, path, leaf_of(variable, options));
+    stored = true;
+  }
+  // A module with plain tensors cannot be made from its definition.
+  return options.store_graphdef && before.plain.empty() && (stored || !only_new) &&
+         scope.is_mutable_collection("nnx");
+}
+
+BeforeCall::BeforeCall(const VisitFunction& visit, bool with_paths) {
+  for (const nnx::detail::NodeLeaf& leaf : nnx::detail::walk(visit)) {
+    if (leaf.tensor) plain.push_back(*leaf.tensor);
+    if (with_paths) paths.push_back(tree::to_string(leaf.path));
+  }
+  std::sort(paths.begin(), paths.end());
+}
+
 void store_graphdef(linen::Scope& scope, const nnx::GraphDef& graphdef) {
-  if (!scope.is_mutable_collection("nnx")) return;
   scope.put_leaf("nnx", {"graphdef"},
                  linen::Variables(std::shared_ptr<const StaticEntry>(graphdef.definition())));
 }
@@ -163,28 +174,29 @@ nnx::GraphDef stored_graphdef(const linen::Scope& scope) {
   return nnx::GraphDef(std::move(definition));
 }
 
-std::shared_ptr<const void> kept_by_identity(
-    const void* constructor, const std::string& identity,
-    const std::function<std::shared_ptr<const void>()>& make) {
+std::shared_ptr<const SeededValues> kept_by_identity(const void* constructor,
+                                                     const std::string& identity,
+                                                     const std::function<SeededValues()>& make) {
+  using Functions = std::map<std::string, std::shared_ptr<const SeededValues>>;
   struct Kept {
     std::mutex mutex;
-    std::map<const void*, std::map<std::string, std::shared_ptr<const void>>> of_constructor;
+    std::map<const void*, Functions> of_constructor;
   };
   constexpr size_t kMost = 64;
   static Kept* kept = new Kept;
-  if (identity.empty()) return make();
+  if (identity.empty()) return std::make_shared<const SeededValues>(make());
   std::lock_guard lock(kept->mutex);
-  auto& entries = kept->of_constructor[constructor];
+  Functions& entries = kept->of_constructor[constructor];
   if (entries.size() >= kMost) entries.clear();
-  std::shared_ptr<const void>& entry = entries[identity];
-  if (!entry) entry = make();
+  std::shared_ptr<const SeededValues>& entry = entries[identity];
+  if (!entry) entry = std::make_shared<const SeededValues>(make());
   return entry;
 }
 
-std::vector<TensorList> values_at(const std::vector<nnx::detail::NodeLeaf>& leaves,
+std::vector<TensorList> values_at(const VisitFunction& visit,
                                   const std::vector<std::string>& paths) {
   std::map<std::string, TensorList> by_path;
-  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+  for (const nnx::detail::NodeLeaf& leaf : nnx::detail::walk(visit)) {
     if (leaf.cell) by_path.emplace(tree::to_string(leaf.path), state::read(leaf.cell).tensors);
   }
   std::vector<TensorList> out;
@@ -202,22 +214,51 @@ void fail_needs_streams(const char* type) {
 
 namespace {
 
-/// The constructor's values for leaves that no collection holds.
-void load_constructed(const std::vector<nnx::detail::NodeLeaf>& leaves,
-                      const ConstructorValues& constructed, nnx::Rngs& rngs) {
+/// Takes the leaves out of the members and trees that hold them, where these can be without.
+void take_out(const std::vector<nnx::detail::NodeLeaf>& leaves, const VisitFunction& visit) {
+  std::set<Names> paths;
+  nnx::detail::VariableTypes types;
+  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+    paths.insert(tree::names(leaf.path));
+    types.push_back(cell_of(leaf).type);
+  }
+  if (types.empty()) return;
+  nnx::detail::MemberVisitor members(types);
+  visit(members);
+  for (const auto& slot : members.slots()) {
+    if (paths.count(tree::names(slot.path))) slot.set(nullptr);
+  }
+  for (const auto& keeper : members.keepers()) {
+    nnx::detail::NamedCells cells = keeper.get(types);
+    std::erase_if(cells, [&](const auto& entry) {
+      tree::Path path = keeper.path;
+      path.insert(path.end(), entry.first.begin(), entry.first.end());
+      return paths.count(tree::names(path)) > 0;
+    });
+    keeper.set(types, cells);
+  }
+}
+
+/// The constructor's values for leaves that no collection holds; intermediates that it does not
+/// make are not there, as before a call has sown them.
+void load_constructed(const std::vector<nnx::detail::NodeLeaf>& leaves, const VisitFunction& visit,
+                      const SeededValues& constructed, nnx::Rngs& rngs) {
   if (leaves.empty()) return;
   std::vector<std::string> paths;
   for (const nnx::detail::NodeLeaf& leaf : leaves) paths.push_back(tree::to_string(leaf.path));
-  std::vector<TensorList> values = constructed(paths);
-  std::vector<nnx::detail::NodeLeaf> unmade;
+  std::vector<TensorList> values = constructed(rngs, paths);
+  std::vector<nnx::detail::NodeLeaf> unmade, absent;
   for (size_t i = 0; i < leaves.size(); ++i) {
-    if (values[i].size() == 1)
+    if (values[i].size() == 1) {
       state::write(leaves[i].cell, state::Value(values[i][0]));
-    else if (!values[i].empty() || !is_random_state(leaves[i]))
-      state::write(leaves[i].cell, state::Value::tuple_of(std::move(values[i])));
-    else
+    } else if (values[i].empty() && is_random_state(leaves[i])) {
       unmade.push_back(leaves[i]);
+    } else {
+      if (values[i].empty()) absent.push_back(leaves[i]);
+      state::write(leaves[i].cell, state::Value::tuple_of(std::move(values[i])));
+    }
   }
+  take_out(absent, visit);
   seed_streams(unmade, rngs);
 }
 
@@ -225,15 +266,56 @@ bool is_intermediate(const nnx::detail::NodeLeaf& leaf) {
   return leaf.cell && cell_of(leaf).type->is(nnx::Intermediate::static_type());
 }
 
+const nnx::VariableType& type_of(const Incoming& entry) {
+  return nnx::variable_type_from_name(entry.collection, nullptr, true);
+}
+bool is_sown(const Incoming& entry) { return type_of(entry).is(nnx::Intermediate::static_type()); }
+
+/// The scope's variables for empty members of the type std::optional: a call before this one made
+/// them. Of the kinds of intermediates, or of all kinds.
+void fill_members(const linen::Variables& variables, const VisitFunction& visit,
+                  bool only_intermediates) {
+  const std::map<Names, Incoming> incoming = incoming_variables(variables);
+  nnx::detail::VariableTypes types;
+  for (const auto& [path, entry] : incoming) {
+    if (!only_intermediates || is_sown(entry)) types.push_back(&type_of(entry));
+  }
+  if (types.empty()) return;
+  nnx::detail::MemberVisitor members(std::move(types));
+  visit(members);
+  for (const auto& slot : members.slots()) {
+    const auto found = incoming.find(tree::names(slot.path));
+    if (found == incoming.end() || slot.get()) continue;
+    const nnx::Variable made = to_nnx_var(found->second.collection, *found->second.leaf);
+    if (&made.type() == slot.type) slot.set(made.cell());
+  }
+}
+
+/// Puts those that are of the kinds of intermediates into the attribute trees around their paths.
+void fill_trees(std::map<Names, Incoming>& incoming, const VisitFunction& visit) {
+  std::map<Names, Incoming> sown;
+  for (const auto& [path, entry] : incoming) {
+    if (is_sown(entry)) sown.emplace(path, entry);
+  }
+  if (sown.empty()) return;
+  std::map<Names, Incoming> left = sown;
+  AttributeFiller filler(left);
+  visit(filler);
+  std::erase_if(incoming, [&](const auto& entry) {
+    return sown.count(entry.first) && !left.count(entry.first);
+  });
+}
+
 }  // namespace
 
-void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
-                  const ConstructorValues& constructed, nnx::Rngs& rngs) {
+void load_exactly(const linen::Scope& scope, const VisitFunction& visit,
+                  const SeededValues& constructed, nnx::Rngs& rngs) {
   const linen::Variables variables = scope.variables();
+  fill_members(variables, visit, true);
   std::map<Names, Incoming> incoming = incoming_variables(variables);
   std::vector<nnx::detail::NodeLeaf> not_held;
   std::string missing;
-  for (const nnx::detail::NodeLeaf& leaf : leaves) {
+  for (const nnx::detail::NodeLeaf& leaf : nnx::detail::walk(visit)) {
     const auto found = incoming.find(tree::names(leaf.path));
     if (is_random_state(leaf) || (is_intermediate(leaf) && found == incoming.end())) {
       not_held.push_back(leaf);
@@ -244,7 +326,9 @@ void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::Node
       incoming.erase(found);
     }
   }
-  if (missing.empty() && incoming.empty()) return load_constructed(not_held, constructed, rngs);
+  fill_trees(incoming, visit);
+  if (missing.empty() && incoming.empty())
+    return load_constructed(not_held, visit, constructed, rngs);
   fail<ModuleError>(
       "ToLinen: the variables do not fit the graph definition in 'nnx': missing {}, unknown {}\n"
       "  hint: make 'nnx' mutable in the call that changes the structure, or leave the collection "
@@ -252,8 +336,9 @@ void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::Node
       missing.empty() ? "none" : missing, incoming.empty() ? "none" : joined(incoming));
 }
 
-void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor&)>& visit) {
+void load_over(const linen::Scope& scope, const VisitFunction& visit) {
   const linen::Variables variables = scope.variables();
+  fill_members(variables, visit, false);
   std::map<Names, Incoming> incoming = incoming_variables(variables);
   for (const nnx::detail::NodeLeaf& leaf : nnx::detail::walk(visit)) {
     const auto found = incoming.find(tree::names(leaf.path));

@@ -1,33 +1,87 @@
 #include "linnet/bridge/to_nnx.h"
 
+#include <algorithm>
 #include <new>
 
 #include "linnet/bridge/convert.h"
 #include "linnet/bridge/module.h"
 #include "linnet/detail/format.h"
+#include "linnet/nnx/capture.h"
 
 namespace linnet::bridge {
 
 linen::CollectionFilter Mutable::filter() const {
-  if (filter_) return *filter_;
+  const linen::CollectionFilter captured(nnx::detail::captured_collections());
+  if (filter_) return *filter_ | captured;
   const Module* module = current_module();
-  if (module && module->scope()) return module->scope()->mutable_collections();
+  if (module && module->scope()) return module->scope()->mutable_collections() | captured;
   const linen::Scope* around = linen::Scope::current();
-  return around ? around->mutable_collections() : linen::CollectionFilter(false);
+  return around ? around->mutable_collections() | captured : captured;
 }
 
 namespace detail {
+namespace {
+
+using Kinds = nnx::detail::VariableTypes;
+
+bool is_of(const AttributeTree& node, const Kinds& kinds) {
+  return node.is_variable() &&
+         std::find(kinds.begin(), kinds.end(), &node.variable().type()) != kinds.end();
+}
+
+nnx::detail::NamedCells cells_in(const AttributeTree& tree, const Kinds& kinds) {
+  nnx::detail::NamedCells out;
+  for (const auto& [path, leaf] : flat_leaves(tree)) {
+    if (!is_of(*leaf, kinds)) continue;
+    tree::Path keys;
+    for (const std::string& name : path) keys.push_back({name, -1});
+    out.emplace_back(std::move(keys), leaf->variable().cell());
+  }
+  return out;
+}
+
+/// Dictionaries that held nothing else go too.
+void erase_variables(AttributeTree& tree, const Kinds& kinds) {
+  for (auto entry = tree.children().begin(); entry != tree.children().end();) {
+    AttributeTree& node = entry->second;
+    const bool was_empty = node.empty();
+    if (!node.is_leaf()) erase_variables(node, kinds);
+    const bool emptied = node.empty() && !was_empty;
+    entry = emptied || is_of(node, kinds) ? tree.children().erase(entry) : std::next(entry);
+  }
+}
+
+/// Tells `nnx::capture` what is kept in a wrapper.
+void report_to(tree::Visitor& visitor, AttributeTree& attributes) {
+  nnx::detail::MemberVisitor* members = nnx::detail::as_member_visitor(visitor);
+  if (!members) return;
+  members->found(nnx::detail::Keeper{
+      [&](const Kinds& kinds) { return cells_in(attributes, kinds); },
+      [&](const Kinds& kinds, const nnx::detail::NamedCells& cells) {
+        erase_variables(attributes, kinds);
+        for (const auto& [path, cell] : cells)
+          attributes.at_path(tree::names(path)) = AttributeTree(nnx::Variable(cell));
+      }});
+}
+
+}  // namespace
 
 void NnxWrapper::visit(tree::Visitor& visitor, const std::type_info& type,
                        std::string_view identity) {
   visitor.enter(type, 3 + attributes_.size());
   visitor.child(std::string_view("to_nnx__module"));
-  visitor.fixed(type, identity);
+  // Programs that were traced without a capture sow nothing, so that one inside has its own.
+  const std::vector<std::string> captured = nnx::detail::captured_collections();
+  if (captured.empty())
+    visitor.fixed(type, identity);
+  else
+    visitor.fixed(type, fmt::format("{} captured {}", identity, fmt::join(captured, " ")));
   visitor.child(std::string_view(attributes_.empty() ? kInitializing : kInitializingAgain));
   visitor.flag(initializing_);
   visitor.child(std::string_view("to_nnx__rngs"));
   rngs_.visit(visitor);
   attributes_.visit_children(visitor);
+  report_to(visitor, attributes_);
   visitor.leave();
 }
 

@@ -58,38 +58,44 @@ namespace detail {
 /// Marks the constructor of one class of modules in `kept_by_identity`.
 template <class M>
 inline constexpr char kConstructor = 0;
+/// What a constructor gives, with streams, to the leaves at some paths; none for a path it does not
+/// make.
+using SeededValues =
+    std::function<std::vector<TensorList>(nnx::Rngs&, const std::vector<std::string>&)>;
 /// What `make` gave for this constructor and identity, now or before; an empty identity is never
 /// the same. The last few are kept.
-std::shared_ptr<const void> kept_by_identity(
-    const void* constructor, const std::string& identity,
-    const std::function<std::shared_ptr<const void>()>& make);
+std::shared_ptr<const SeededValues> kept_by_identity(const void* constructor,
+                                                     const std::string& identity,
+                                                     const std::function<SeededValues()>& make);
 
-/// One key per stream of the scope, `make_rng` each, as streams of an Rngs.
-nnx::Rngs scope_streams(linen::Scope& scope, bool add_default);
+using VisitFunction = std::function<void(tree::Visitor&)>;
+/// One key per stream of the scope, `make_rng` each, as streams of an Rngs; none if they are
+/// skipped.
+nnx::Rngs scope_streams(linen::Scope& scope, bool add_default, const ToLinenOptions& options);
+/// A module as it was before a call. Tensors that it holds directly are constants of its
+/// constructor: no collection holds them, and a module with any is always built by its constructor.
+struct BeforeCall {
+  BeforeCall(const VisitFunction& visit, bool with_paths);
+  TensorList plain;
+  std::vector<std::string> paths;  ///< sorted, if they are wanted
+};
 /// Writes every variable (random state left out) to the collection of its type, where that is
-/// mutable. `only_new`: those that are not there yet. True if something was written.
-bool store_variables(linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
+/// mutable. `only_new`: those that the call has made. True if the graph definition is wanted too.
+/// @throws ValueError naming a plain tensor that is not as it was before the call.
+bool store_variables(linen::Scope& scope, const VisitFunction& visit, const BeforeCall& before,
                      const ToLinenOptions& options, bool only_new);
 void store_graphdef(linen::Scope& scope, const nnx::GraphDef& graphdef);
 /// Without a definition if there is no entry `nnx/graphdef`.
 nnx::GraphDef stored_graphdef(const linen::Scope& scope);
-/// Tensors a module holds directly. They are constants of its constructor: no collection holds
-/// them, and a module with any is always built by its constructor.
-TensorList plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves);
-/// @throws ValueError naming one that is not as before.
-void check_plain_tensors(const std::vector<nnx::detail::NodeLeaf>& leaves,
-                         const TensorList& before);
-/// Values that the constructor gives to the leaves at some paths; none for a path it does not make.
-using ConstructorValues =
-    std::function<std::vector<TensorList>(const std::vector<std::string>& paths)>;
 /// Values of the scope's variables into a module made from its graph definition. Random state, and
 /// intermediates that the scope does not hold, are as the constructor leaves them: Flax runs it at
 /// every apply. A stream that the constructor does not make is seeded from `rngs` by name.
+/// Intermediates that the definition lacks are made, since a call before this one sowed them.
 /// @throws ModuleError for missing and unknown paths.
-void load_exactly(const linen::Scope& scope, const std::vector<nnx::detail::NodeLeaf>& leaves,
-                  const ConstructorValues& constructed, nnx::Rngs& rngs);
+void load_exactly(const linen::Scope& scope, const VisitFunction& visit,
+                  const SeededValues& constructed, nnx::Rngs& rngs);
 /// The tensors of the leaves at some paths, in their order.
-std::vector<TensorList> values_at(const std::vector<nnx::detail::NodeLeaf>& leaves,
+std::vector<TensorList> values_at(const VisitFunction& visit,
                                   const std::vector<std::string>& paths);
 [[noreturn]] void fail_needs_streams(const char* type);
 [[noreturn]] void fail_no_argument(const char* module, const char* type);
@@ -116,15 +122,14 @@ class TypedArguments final : public ConstructorArguments {
   }
   std::tuple<A...> values;
 };
-/// The same into a module fresh from its constructor: what the scope lacks stays.
-void load_over(const linen::Scope& scope, const std::function<void(tree::Visitor&)>& visit);
+/// The same into a module fresh from its constructor: what the scope lacks stays, and variables of
+/// all kinds are made in members that can hold them.
+void load_over(const linen::Scope& scope, const VisitFunction& visit);
 
+inline nnx::Rngs& constructor_argument(RngsArgument, nnx::Rngs& rngs) { return rngs; }
 template <class A>
-decltype(auto) constructor_argument(const A& argument, nnx::Rngs& rngs) {
-  if constexpr (std::is_same_v<A, RngsArgument>)
-    return (rngs);
-  else
-    return (argument);
+const A& constructor_argument(const A& argument, nnx::Rngs&) {
+  return argument;
 }
 
 template <class M, class... A>
@@ -191,9 +196,7 @@ class ToLinen {
   /// variables do not fit; ValueError if the call changes a tensor that is no variable.
   template <class... A>
   auto operator()(linen::Scope& scope, A&&... args) const {
-    return run(
-        scope, [](M& module, auto&&... a) { return module(std::forward<decltype(a)>(a)...); },
-        std::forward<A>(args)...);
+    return run(scope, detail::CallOperator{}, std::forward<A>(args)...);
   }
 
   /// The functional module that runs `function(module, args...)`; a member function works too
@@ -220,9 +223,9 @@ class ToLinen {
     static_assert(!std::is_void_v<Result>, "to_linen: the method must return something");
     if (scope.is_initializing()) return first_run(scope, function, std::forward<A>(args)...);
     M module = rebuilt(scope);
-    const TensorList constants = detail::plain_tensors(leaves_of(module));
+    const detail::BeforeCall before(nnx::detail::visitor_of(module), false);
     auto output = std::invoke(function, module, std::forward<A>(args)...);
-    finish(scope, module, constants, false);
+    finish(scope, module, before, false);
     return output;
   }
 
@@ -239,27 +242,25 @@ class ToLinen {
  private:
   template <class F, class... A>
   auto first_run(linen::Scope& scope, const F& function, A&&... args) const {
-    nnx::Rngs rngs = streams_of(scope, false);
+    nnx::Rngs rngs = detail::scope_streams(scope, false, options_);
     M module = make_(rngs);
-    const TensorList constants = detail::plain_tensors(leaves_of(module));
-    finish(scope, module, constants, false);
+    const detail::BeforeCall before(nnx::detail::visitor_of(module), true);
+    finish(scope, module, before, false);
     auto output = [&] {
       // Functional modules wrapped inside make their variables now, unless the constructor has.
       const detail::InitializingScope initializing(nnx::detail::visitor_of(module),
                                                    detail::InitializingScope::kNewWrappers);
       return std::invoke(function, module, std::forward<A>(args)...);
     }();
-    finish(scope, module, constants, true);
+    finish(scope, module, before, true);
     return output;
   }
 
   M rebuilt(linen::Scope& scope) const {
-    nnx::Rngs rngs = streams_of(scope, true);
+    nnx::Rngs rngs = detail::scope_streams(scope, true, options_);
     if (const nnx::GraphDef graphdef = detail::stored_graphdef(scope); graphdef.definition()) {
       M module = nnx::detail::copy_prototype<M>(graphdef);
-      detail::load_exactly(
-          scope, leaves_of(module),
-          [&](const std::vector<std::string>& paths) { return (*values_)(rngs, paths); }, rngs);
+      detail::load_exactly(scope, nnx::detail::visitor_of(module), *values_, rngs);
       return module;
     }
     M module = make_(rngs);
@@ -268,46 +269,31 @@ class ToLinen {
   }
 
   /// Stores variables and, if the module can be rebuilt from it, the graph definition.
-  void finish(linen::Scope& scope, M& module, const TensorList& constants, bool only_new) const {
-    const std::vector<nnx::detail::NodeLeaf> leaves = leaves_of(module);
-    detail::check_plain_tensors(leaves, constants);
-    const bool stored = detail::store_variables(scope, leaves, options_, only_new);
-    if (!options_.store_graphdef || !constants.empty() || (only_new && !stored)) return;
-    if (scope.is_mutable_collection("nnx")) detail::store_graphdef(scope, nnx::graphdef(module));
+  void finish(linen::Scope& scope, M& module, const detail::BeforeCall& before,
+              bool only_new) const {
+    if (detail::store_variables(scope, nnx::detail::visitor_of(module), before, options_, only_new))
+      detail::store_graphdef(scope, nnx::graphdef(module));
   }
 
-  nnx::Rngs streams_of(linen::Scope& scope, bool add_default) const {
-    return options_.skip_rng ? nnx::Rngs() : detail::scope_streams(scope, add_default);
-  }
-
-  static std::vector<nnx::detail::NodeLeaf> leaves_of(M& module) {
-    return nnx::detail::walk(nnx::detail::visitor_of(module));
-  }
-
-  /// What the constructor makes at some paths. Compiled, so that only what is asked for is
+  /// What the constructor makes at some paths, one function for all modules of equal identity:
+  /// functional code makes wrappers anew at every call. Compiled, so that only what is asked for is
   /// computed: streams are cheap, initial parameters are not.
-  using Values =
-      std::function<std::vector<TensorList>(nnx::Rngs&, const std::vector<std::string>&)>;
-
-  /// One for all modules of equal identity: functional code makes wrappers anew at every call.
-  static std::shared_ptr<const Values> jitted_constructor(const Factory& make,
-                                                          const std::string& identity) {
-    const auto fresh = [&]() -> std::shared_ptr<const void> {
-      return std::make_shared<const Values>(
-          jit([make](nnx::Rngs& rngs, const std::vector<std::string>& paths) {
-            M module = make(rngs);
-            return detail::values_at(leaves_of(module), paths);
-          }));
+  static std::shared_ptr<const detail::SeededValues> jitted_constructor(
+      const Factory& make, const std::string& identity) {
+    const auto fresh = [&]() -> detail::SeededValues {
+      return jit([make](nnx::Rngs& rngs, const std::vector<std::string>& paths) {
+        M module = make(rngs);
+        return detail::values_at(nnx::detail::visitor_of(module), paths);
+      });
     };
-    return std::static_pointer_cast<const Values>(
-        detail::kept_by_identity(&detail::kConstructor<M>, identity, fresh));
+    return detail::kept_by_identity(&detail::kConstructor<M>, identity, fresh);
   }
 
   Factory make_;
   ToLinenOptions options_;
   std::string identity_;
   std::shared_ptr<const detail::ConstructorArguments> arguments_;
-  std::shared_ptr<const Values> values_;
+  std::shared_ptr<const detail::SeededValues> values_;
 };
 
 /// The functional form of `M(args..., rngs)`; `kRngs` among the arguments marks another place for

@@ -29,6 +29,7 @@ namespace linnet::bridge {
 
 /// Which collections a call may change: a filter, or (by default) what the call of a bridge::Module
 /// around it allows, else the functional call around it, and nothing outside of both (B-069).
+/// Inside `nnx::capture` also what that collects.
 class Mutable {
  public:
   Mutable() = default;
@@ -135,6 +136,14 @@ class InitializingScope {
   std::unique_ptr<FlagVisitor> flags_;  // the last walk needs the memory of the first
 };
 
+/// The method that a module is called by without a name.
+struct CallOperator {
+  template <class M, class... A>
+  auto operator()(M& module, A&&... args) const {
+    return module(std::forward<A>(args)...);
+  }
+};
+
 template <class M>
 struct HeldModule {
   explicit HeldModule(M m) : module(std::move(m)), identity(linen::detail::identity_of(module)) {}
@@ -168,12 +177,7 @@ class ToNNX : public detail::NnxWrapper {
   }
   template <class... A>
   auto call(const CallOptions& options, A&&... args) {
-    return call_method(
-        options,
-        [](const M& module, linen::Scope& scope, auto&&... a) {
-          return module(scope, std::forward<decltype(a)>(a)...);
-        },
-        std::forward<A>(args)...);
+    return call_method(options, detail::CallOperator{}, std::forward<A>(args)...);
   }
   /// Runs `method(module, scope, args...)` instead of the call operator; member functions work too
   /// (B-067).
@@ -204,11 +208,7 @@ class ToNNX : public detail::NnxWrapper {
   /// Runs the module once in initialising mode: makes its variables (B-044 … B-047).
   template <class... A>
   ToNNX& lazy_init(A&&... args) & {
-    return lazy_init_method(
-        [](const M& module, linen::Scope& scope, auto&&... a) {
-          return module(scope, std::forward<decltype(a)>(a)...);
-        },
-        std::forward<A>(args)...);
+    return lazy_init_method(detail::CallOperator{}, std::forward<A>(args)...);
   }
   template <class... A>
   ToNNX lazy_init(A&&... args) && {
@@ -263,9 +263,7 @@ M& lazy_init_method(M& model, F&& method, A&&... args) {
 template <ObjectModule M, class... A>
   requires std::is_invocable_v<M&, A...>
 M& lazy_init(M& model, A&&... args) {
-  return lazy_init_method(
-      model, [](M& m, auto&&... a) { m(std::forward<decltype(a)>(a)...); },
-      std::forward<A>(args)...);
+  return lazy_init_method(model, detail::CallOperator{}, std::forward<A>(args)...);
 }
 
 }  // namespace linnet::bridge

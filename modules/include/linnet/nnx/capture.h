@@ -13,6 +13,8 @@
 //   };
 //   auto [y, kept] = nnx::capture<nnx::Intermediate>(model, [&](Model& m) { return m(x); });
 //   kept["block"]["features"].leaf();                          // a tuple, one entry a call
+//
+// What functional modules sow inside bridge::ToNNX is collected too, under the wrapper's path.
 #pragma once
 
 #include <functional>
@@ -22,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "linnet/nnx/members.h"
 #include "linnet/nnx/nodes.h"
 
 #pragma GCC visibility push(default)
@@ -43,52 +46,28 @@ Tensor perturbed(Variable& variable, const Tensor& value);
 /// While one is alive, sow and perturb on this thread heed these kinds only.
 class CaptureScope {
  public:
-  explicit CaptureScope(std::vector<const VariableType*> types);
+  explicit CaptureScope(VariableTypes types);
   ~CaptureScope();
   CaptureScope(const CaptureScope&) = delete;
   CaptureScope& operator=(const CaptureScope&) = delete;
   static const CaptureScope* current();
   bool wants(const VariableType& type) const;
+  const VariableTypes& types() const { return types_; }
 
  private:
-  std::vector<const VariableType*> types_;
+  VariableTypes types_;
   const CaptureScope* previous_;
 };
+/// The names of the collections that a capture on this thread wants of wrapped functional modules.
+std::vector<std::string> captured_collections();
 
-/// The members of a model that can hold a variable of one of the kinds.
-struct SlotTable {
-  struct Slot {
-    tree::Path path;
-    /// Takes the cell that is there, or none; puts in another, or none.
-    std::function<VariableCellPtr()> get;
-    std::function<void(VariableCellPtr)> set;
-  };
-  std::vector<const VariableType*> types;
-  std::vector<Slot> slots;
-
-  bool wants(const VariableType& type) const;
-
-  template <class T>
-  void operator()(const tree::Path& path, T& member) {
-    if constexpr (is_variable_slot<T>) {
-      using V = typename T::value_type;
-      if (!wants(V::static_type())) return;
-      slots.push_back({path, [&member] { return member ? member->cell() : nullptr; },
-                       [&member](VariableCellPtr cell) {
-                         member.reset();
-                         if (!cell) return;
-                         member.emplace(state::Value());
-                         member->cell() = std::move(cell);
-                       }});
-    }
-  }
-};
-
-/// Empties the members, fills in values to begin with, and puts everything back when it ends.
+/// Empties the members that can hold variables of some kinds, fills in values to begin with, and
+/// puts everything back when it ends.
 class CaptureRun {
  public:
   /// @throws ValueError for an initial value that no member is there for.
-  CaptureRun(SlotTable table, const State& init);
+  CaptureRun(VariableTypes types, const std::function<void(tree::Visitor&)>& visit,
+             const State& init);
   ~CaptureRun();
   CaptureRun(const CaptureRun&) = delete;
   CaptureRun& operator=(const CaptureRun&) = delete;
@@ -96,8 +75,18 @@ class CaptureRun {
   State collected(const VariableType& type) const;
 
  private:
-  SlotTable table_;
-  std::vector<VariableCellPtr> before_;
+  /// Values by slot and by keeper.
+  struct Values {
+    std::vector<VariableCellPtr> slots;
+    std::vector<NamedCells> kept;
+  };
+  bool begin_with(const tree::Path& path, const VariableCellPtr& cell, Values& first) const;
+  void put(const Values& values) const;
+  CaptureScope scope_;
+  MemberVisitor members_;
+  /// What keepers give and take: kinds that are state between calls are left to them.
+  VariableTypes kept_types_;
+  Values before_;
 };
 
 }  // namespace detail
@@ -138,19 +127,13 @@ Tensor perturb(std::optional<V>& member, const Tensor& value) {
 
 /// Calls `f(model)` and gives `{result, state...}` with what was sown of each kind, under its path;
 /// the model's members of these kinds are afterwards as they were, also if f throws (N-038).
+/// Wrapped functional modules may change the collections of these kinds: what they sow is
+/// collected, and their perturbations are zeros to begin with.
 /// @param init variables to begin with, such as perturbations.
 template <class... Kinds, class M, class F>
   requires(sizeof...(Kinds) > 0)
 auto capture(M& model, F&& f, const State& init = {}) {
-  detail::SlotTable table;
-  table.types = {&Kinds::static_type()...};
-  for (const auto& [path, leaf] : init.entries()) {
-    if (leaf.cell) table.types.push_back(leaf.cell->type);
-  }
-  const detail::CaptureScope kinds(table.types);
-  detail::NodeWalk walk("capture");
-  detail::walk_nodes(model, walk, table);
-  const detail::CaptureRun run(std::move(table), init);
+  const detail::CaptureRun run({&Kinds::static_type()...}, detail::visitor_of(model), init);
   auto result = std::forward<F>(f)(model);
   return std::make_tuple(std::move(result), run.collected(Kinds::static_type())...);
 }

@@ -10,6 +10,7 @@
 // writes into it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -243,9 +244,37 @@ std::string variable_name_from_type(const VariableType& type, bool allow_registe
 const VariableType& register_variable_name(std::string_view name, const VariableType& type,
                                            bool overwrite = false);
 
+namespace detail {
+/// A member that may hold a variable of a kind: takes its cell, if there is one, and puts in
+/// another, or none.
+struct Slot {
+  const VariableType* type;
+  std::function<VariableCellPtr()> get;
+  std::function<void(VariableCellPtr)> set;
+};
+/// Tells visitors that look for such members (nnx/members.h).
+void report_slot(tree::Visitor& visitor, Slot slot);
+}  // namespace detail
+
 }  // namespace linnet::nnx
 
 namespace linnet::tree {
+
+template <class V>
+  requires std::is_base_of_v<nnx::Variable, V>
+struct Traits<std::optional<V>> {
+  static void visit(std::optional<V>& member, Visitor& visitor) {
+    visitor.enter(typeid(member), member ? 1 : 0);
+    const auto set = [&member](nnx::VariableCellPtr cell) {
+      member.reset();
+      if (cell) member.emplace(state::Value()).cell() = std::move(cell);
+    };
+    nnx::detail::report_slot(
+        visitor, {&V::static_type(), [&member] { return member ? member->cell() : nullptr; }, set});
+    if (member) tree::visit(*member, visitor);
+    visitor.leave();
+  }
+};
 
 template <class T>
   requires std::is_base_of_v<nnx::Variable, T>

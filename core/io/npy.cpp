@@ -18,7 +18,7 @@ static_assert(std::endian::native == std::endian::little);
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr uint64_t kHeaderLimit = 64 * 1024;
-constexpr size_t kAlignment = 64;
+constexpr size_t kHeaderAlignment = 64;
 
 struct NpyType {
   std::string_view code;  // kind and width, without byte order
@@ -189,7 +189,8 @@ std::string preamble(const HostArray& array) {
 
   // Version 1 counts the header in 16 bits, which is enough for any rank that is read back.
   constexpr size_t kStart = 10;
-  const size_t total = (kStart + dictionary.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;
+  const size_t total =
+      (kStart + dictionary.size() + 1 + kHeaderAlignment - 1) / kHeaderAlignment * kHeaderAlignment;
   dictionary.resize(total - kStart - 1, ' ');
   dictionary += '\n';
   std::string result(kMagic);

@@ -35,19 +35,19 @@ void check_operands(const char* name, Inputs x, size_t count) {
   }
 }
 
-TensorType like(const Tensor& x) { return {x.dtype(), x.shape(), false, x.device()}; }
+TensorType same_type(const Tensor& x) { return {x.dtype(), x.shape(), false, x.device()}; }
 TensorType wide_channels(const Tensor& x) {
   return {wide_dtype(x.dtype()), channels_of(x), false, x.device()};
 }
 
 TypeList infer_train(const BatchNormParams& p, Inputs x) {
   check_operands("batch_norm_train", x, 1 + p.has_scale + p.has_bias);
-  return {like(x[0]), wide_channels(x[0]), wide_channels(x[0])};
+  return {same_type(x[0]), wide_channels(x[0]), wide_channels(x[0])};
 }
 
 TypeList infer_backward(const BatchNormParams& p, Inputs x) {
   check_operands("batch_norm_backward", x, 4 + p.has_scale);
-  TypeList out{like(x[0])};
+  TypeList out{same_type(x[0])};
   if (p.has_scale) out.push_back(wide_channels(x[0]));
   if (p.has_bias) out.push_back(wide_channels(x[0]));
   return out;
@@ -55,7 +55,7 @@ TypeList infer_backward(const BatchNormParams& p, Inputs x) {
 
 TypeList infer_inference(const BatchNormParams& p, Inputs x) {
   check_operands("batch_norm_inference", x, 3 + p.has_scale + p.has_bias);
-  return {like(x[0])};
+  return {same_type(x[0])};
 }
 
 /// (x - mean) * (rsqrt(var + epsilon) * scale) + bias, with the parameters from operand `first` on.
@@ -97,7 +97,7 @@ TensorList decompose_backward(const BatchNormParams& p, Inputs x) {
   return out;
 }
 
-void accumulate(Tensor& into, const Tensor& term, DType dtype) {
+void add_converted(Tensor& into, const Tensor& term, DType dtype) {
   const Tensor value = converted(term, dtype);
   into = into.defined() ? add(into, value) : value;
 }
@@ -112,9 +112,9 @@ TensorList vjp_train(const BatchNormParams& p, Inputs x, Outputs y, Inputs cts) 
   }
   const double share = 1 / count_of(x[0]);
   if (cts[1].defined())
-    accumulate(out[0], broadcast_to(mul(cts[1], share), x[0].shape()), x[0].dtype());
+    add_converted(out[0], broadcast_to(mul(cts[1], share), x[0].shape()), x[0].dtype());
   if (cts[2].defined()) {
-    accumulate(out[0], mul(sub(widened(x[0]), y[1]), mul(cts[2], 2 * share)), x[0].dtype());
+    add_converted(out[0], mul(sub(widened(x[0]), y[1]), mul(cts[2], 2 * share)), x[0].dtype());
   }
   return out;
 }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <numbers>
 
+#include "core/ops/nn.h"
 #include "linnet/control_flow.h"
 #include "linnet/detail/format.h"
 
@@ -11,8 +12,6 @@ namespace linnet {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-Tensor real(const Tensor& x) { return is_inexact(x.dtype()) ? x : astype(x, DType::kF32); }
 
 /// @throws DTypeError unless `mask` is bool.
 Tensor mask_for(const char* operation, const Tensor& x, const Tensor& mask) {
@@ -38,22 +37,22 @@ Tensor mean_where(const Tensor& x, const Tensor& mask, const Axes& axes) {
 }  // namespace
 
 Tensor softmax(const Tensor& x, const Tensor& where, int64_t axis) {
-  const Tensor y = real(x), mask = mask_for("softmax", y, where);
+  const Tensor y = floating_operand(x), mask = mask_for("softmax", y, where);
   return linnet::where(mask, softmax(chosen(y, mask), axis), scalar(0, y.dtype()));
 }
 
 Tensor log_softmax(const Tensor& x, const Tensor& where, int64_t axis) {
-  const Tensor y = real(x), mask = mask_for("log_softmax", y, where);
+  const Tensor y = floating_operand(x), mask = mask_for("log_softmax", y, where);
   return chosen(log_softmax(chosen(y, mask), axis), mask);
 }
 
 Tensor logsumexp(const Tensor& x, const Tensor& where, const ReductionAxes& axes, bool keepdims) {
-  const Tensor y = real(x), mask = mask_for("logsumexp", y, where);
+  const Tensor y = floating_operand(x), mask = mask_for("logsumexp", y, where);
   return logsumexp(chosen(y, mask), axes, keepdims);
 }
 
 Tensor logmeanexp(const Tensor& x, const ReductionAxes& axes, const Tensor& where, bool keepdims) {
-  const Tensor y = real(x);
+  const Tensor y = floating_operand(x);
   const Tensor mask = where.defined() ? mask_for("logmeanexp", y, where) : Tensor();
   const Tensor all =
       mask.defined() ? logsumexp(y, mask, axes, keepdims) : logsumexp(y, axes, keepdims);
@@ -64,12 +63,12 @@ Tensor logmeanexp(const Tensor& x, const ReductionAxes& axes, const Tensor& wher
 }
 
 Tensor cumlogsumexp(const Tensor& x, int64_t axis, bool reverse) {
-  return associative_scan([](const Tensor& a, const Tensor& b) { return logaddexp(a, b); }, real(x),
-                          {.axis = axis, .reverse = reverse});
+  return associative_scan([](const Tensor& a, const Tensor& b) { return logaddexp(a, b); },
+                          floating_operand(x), {.axis = axis, .reverse = reverse});
 }
 
 Tensor standardize(const Tensor& x, const StandardizeOptions& o) {
-  const Tensor y = real(x);
+  const Tensor y = floating_operand(x);
   const Tensor mask = o.where.defined() ? mask_for("standardize", y, o.where) : Tensor();
   const Tensor centre = o.mean.defined() ? o.mean : mean_where(y, mask, o.axes);
   Tensor variance = o.variance;
@@ -80,20 +79,20 @@ Tensor standardize(const Tensor& x, const StandardizeOptions& o) {
 }
 
 Tensor squareplus(const Tensor& x, double b) {
-  const Tensor y = real(x);
+  const Tensor y = floating_operand(x);
   return (y + sqrt(square(y) + b)) / 2;
 }
 
 Tensor sparse_plus(const Tensor& x) {
-  const Tensor y = real(x);
+  const Tensor y = floating_operand(x);
   return where(y <= -1, 0.0, where(y >= 1, y, square(y + 1) / 4));
 }
 
-Tensor sparse_sigmoid(const Tensor& x) { return 0.5 * clip(real(x) + 1, 0, 2); }
+Tensor sparse_sigmoid(const Tensor& x) { return 0.5 * clip(floating_operand(x) + 1, 0, 2); }
 
 Tensor log1mexp(const Tensor& x) {
   // Each form only where it is exact: the other's derivative may be infinite there.
-  const Tensor y = real(x), small = y < std::numbers::ln2;
+  const Tensor y = floating_operand(x), small = y < std::numbers::ln2;
   const Tensor near = where(small, y, 1.0), far = where(small, 1.0, y);
   return where(small, log(-expm1(-near)), log1p(-exp(-far)));
 }

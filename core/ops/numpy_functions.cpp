@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/ops/nn.h"
 #include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/linalg.h"
@@ -12,8 +13,6 @@
 
 namespace linnet {
 namespace {
-
-Tensor inexact(const Tensor& x) { return is_inexact(x.dtype()) ? x : astype(x, DType::kF32); }
 
 /// @throws DTypeError, as nothing of what follows would.
 void refuse_complex(const char* operation, const Tensor& x) {
@@ -26,7 +25,7 @@ void refuse_complex(const char* operation, const Tensor& x) {
 std::pair<Tensor, Tensor> reals(const char* operation, const Tensor& a, const Tensor& b) {
   const auto [x, y] = promote_and_broadcast(operation, a, b);
   refuse_complex(operation, x);
-  return {inexact(x), inexact(y)};
+  return {floating_operand(x), floating_operand(y)};
 }
 
 Tensor entry(const Tensor& x, int64_t i, int64_t axis) { return slice_axis(x, i, i + 1, axis); }
@@ -76,7 +75,7 @@ Tensor fmin(const Tensor& a, const Tensor& b) {
 }
 
 Tensor sinc(const Tensor& x) {
-  const Tensor z = inexact(x) * std::numbers::pi;
+  const Tensor z = floating_operand(x) * std::numbers::pi;
   // The series to z^10 is exact to rounding there, and differentiable at 0.
   const Tensor near = abs(z) < 0.25, s = square(where(near, z, 0.0));
   const Tensor series =
@@ -85,18 +84,18 @@ Tensor sinc(const Tensor& x) {
   return where(near, series, sin(far) / far);
 }
 
-Tensor deg2rad(const Tensor& x) { return inexact(x) * (std::numbers::pi / 180); }
-Tensor rad2deg(const Tensor& x) { return inexact(x) * (180 / std::numbers::pi); }
+Tensor deg2rad(const Tensor& x) { return floating_operand(x) * (std::numbers::pi / 180); }
+Tensor rad2deg(const Tensor& x) { return floating_operand(x) * (180 / std::numbers::pi); }
 
 Tensor ldexp(const Tensor& x, const Tensor& n) {
   // Two halves, so that a power beyond the range of the dtype does no harm on the way.
-  const Tensor half = shift_right_arithmetic(n, 1), y = inexact(x);
+  const Tensor half = shift_right_arithmetic(n, 1), y = floating_operand(x);
   const auto power = [&](const Tensor& e) { return exp2(astype(e, y.dtype())); };
   return y * power(half) * power(n - half);
 }
 
 std::pair<Tensor, Tensor> modf(const Tensor& x) {
-  const Tensor y = inexact(x), whole = trunc(y);
+  const Tensor y = floating_operand(x), whole = trunc(y);
   return {y - whole, whole};
 }
 
@@ -105,11 +104,11 @@ Tensor logical_xor(const Tensor& a, const Tensor& b) {
 }
 Tensor isposinf(const Tensor& x) {
   refuse_complex("isposinf", x);
-  return equal(inexact(x), HUGE_VAL);
+  return equal(floating_operand(x), HUGE_VAL);
 }
 Tensor isneginf(const Tensor& x) {
   refuse_complex("isneginf", x);
-  return equal(inexact(x), -HUGE_VAL);
+  return equal(floating_operand(x), -HUGE_VAL);
 }
 
 Tensor piecewise(const Tensor& x, const std::vector<Tensor>& conditions,
@@ -126,7 +125,7 @@ Tensor piecewise(const Tensor& x, const std::vector<Tensor>& conditions,
 }
 
 Tensor gradient(const Tensor& x, const Tensor& spacing, int64_t axis) {
-  const Tensor y = inexact(x);
+  const Tensor y = floating_operand(x);
   const int64_t n = y.shape(axis);
   if (n < 2)
     fail<ShapeError>("gradient: expected at least two elements along axis {}, got {}", axis,
@@ -139,17 +138,17 @@ Tensor gradient(const Tensor& x, const Tensor& spacing, int64_t axis) {
 }
 
 Tensor trapezoid(const Tensor& y, const TrapezoidOptions& o) {
-  const Tensor lines = moveaxis(inexact(y), o.axis, -1);
+  const Tensor lines = moveaxis(floating_operand(y), o.axis, -1);
   const int64_t n = lines.shape(-1);
   const Tensor twice = slice_axis(lines, std::min<int64_t>(n, 1), n, -1) +
                        slice_axis(lines, 0, std::max<int64_t>(n - 1, 0), -1);
   if (!o.x.defined()) return sum(twice, -1) * (o.dx / 2);
   const Tensor x = o.x.rank() == 1 ? o.x : moveaxis(o.x, o.axis, -1);
-  return sum(twice * diff(inexact(x), 1, -1), -1) * 0.5;
+  return sum(twice * diff(floating_operand(x), 1, -1), -1) * 0.5;
 }
 
 Tensor unwrap(const Tensor& p, int64_t axis, double period) {
-  const Tensor y = inexact(p), step = diff(y, 1, axis);
+  const Tensor y = floating_operand(p), step = diff(y, 1, axis);
   const double half = period / 2;
   const Tensor folded = mod(step + half, period) - half;
   const Tensor small = where(logical_and(equal(folded, -half), step > 0), half, folded);
@@ -200,7 +199,7 @@ Tensor polyval(const Tensor& coefficients, const Tensor& x) {
 }
 
 Tensor polyder(const Tensor& coefficients, int64_t m) {
-  Tensor p = inexact(coefficients);
+  Tensor p = floating_operand(coefficients);
   for (; m > 0; --m) {
     const int64_t degree = degree_of("polyder", p);
     if (degree <= 0) return zeros({0}, p.dtype());
@@ -211,7 +210,7 @@ Tensor polyder(const Tensor& coefficients, int64_t m) {
 
 Tensor polyint(const Tensor& coefficients) {
   const int64_t degree = degree_of("polyint", coefficients);
-  const Tensor p = inexact(coefficients);
+  const Tensor p = floating_operand(coefficients);
   return pad(p / astype(flip(arange(degree + 1) + 1, {0}), p.dtype()), {{.high = 1}});
 }
 
@@ -226,9 +225,9 @@ Tensor polyfit(const Tensor& x, const Tensor& y, int64_t degree) {
     fail<ShapeError>("polyfit: expected two vectors of one length, got {} and {}",
                      to_string(x.type()), to_string(y.type()));
   // Columns of length one, as in NumPy: the powers differ by orders of magnitude.
-  const Tensor powers = vander(inexact(x), degree + 1);
+  const Tensor powers = vander(floating_operand(x), degree + 1);
   const Tensor size = sqrt(sum(square(powers), 0));
-  return linalg::lstsq(powers / size, inexact(y),
+  return linalg::lstsq(powers / size, floating_operand(y),
                        static_cast<double>(x.size()) * finfo(powers.dtype()).eps) /
          size;
 }

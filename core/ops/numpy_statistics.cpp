@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ops/nn.h"
 #include "linnet/complex.h"
 #include "linnet/detail/format.h"
 #include "linnet/numpy_arrays.h"
@@ -11,15 +12,14 @@
 namespace linnet {
 namespace {
 
-Tensor inexact(const Tensor& x) { return is_inexact(x.dtype()) ? x : astype(x, DType::kF32); }
-Tensor numbers(const Tensor& x) { return logical_not(is_nan(inexact(x))); }
+Tensor numbers(const Tensor& x) { return logical_not(is_nan(floating_operand(x))); }
 
 }  // namespace
 
 Tensor histogram_bin_edges(const Tensor& x, int64_t bins,
                            std::optional<std::pair<double, double>> range) {
   if (bins < 1) fail<ValueError>("histogram_bin_edges: expected bins, got {}", bins);
-  const Tensor y = inexact(x);
+  const Tensor y = floating_operand(x);
   Tensor low = scalar(0, y.dtype()), high = scalar(1, y.dtype());
   if (range) {
     low = scalar(range->first, y.dtype());
@@ -36,16 +36,16 @@ Tensor histogram_bin_edges(const Tensor& x, int64_t bins,
 }
 
 Histogram histogram(const Tensor& x, const HistogramOptions& o) {
-  const Tensor y = ravel(inexact(x));
+  const Tensor y = ravel(floating_operand(x));
   const Tensor edges =
-      o.edges.defined() ? inexact(o.edges) : histogram_bin_edges(y, o.bins, o.range);
+      o.edges.defined() ? floating_operand(o.edges) : histogram_bin_edges(y, o.bins, o.range);
   if (edges.rank() != 1 || edges.size() < 2)
     fail<ShapeError>("histogram: expected at least two edges, got {}", to_string(edges.type()));
   if (o.weights.defined() && o.weights.shape() != x.shape())
     fail<ShapeError>("histogram: the weights {} do not have the shape of {}",
                      to_string(o.weights.type()), to_string(x.type()));
   const Tensor weights =
-      o.weights.defined() ? ravel(inexact(o.weights)) : ones(y.shape(), y.dtype());
+      o.weights.defined() ? ravel(floating_operand(o.weights)) : ones(y.shape(), y.dtype());
   const int64_t bins = edges.size() - 1;
   // 0 and bins + 1 are outside.
   const Tensor bin = where(equal(y, edges[-1]), bins, searchsorted(edges, y, true));
@@ -76,12 +76,12 @@ Tensor average(const Tensor& x, const Tensor& weights, std::optional<int64_t> ax
     const int64_t at = *axis < 0 ? *axis + static_cast<int64_t>(x.rank()) : *axis;
     w = broadcast_in_dim(w, x.shape(), {at});
   }
-  return sum(inexact(x) * inexact(w), axes) / sum(inexact(w), axes);
+  return sum(floating_operand(x) * floating_operand(w), axes) / sum(floating_operand(w), axes);
 }
 
 Tensor cov(const Tensor& x, const CovarianceOptions& o) {
   if (x.rank() > 2) fail<ShapeError>("cov: expected at most a matrix, got {}", to_string(x.type()));
-  Tensor y = inexact(atleast_2d(x));
+  Tensor y = floating_operand(atleast_2d(x));
   if (!o.rows && y.shape(0) != 1) y = transpose(y);
   const int64_t n = y.shape(1);
   const Tensor centred = y - mean(y, Axes{1}, true);
@@ -110,7 +110,8 @@ struct Lines {
   Tensor sorted, q;
 };
 Lines lines_of(const char* operation, const Tensor& x, const Tensor& q, const QuantileOptions& o) {
-  const Tensor lines = o.axis ? moveaxis(inexact(x), *o.axis, 0) : ravel(inexact(x));
+  const Tensor lines =
+      o.axis ? moveaxis(floating_operand(x), *o.axis, 0) : ravel(floating_operand(x));
   if (lines.shape(0) == 0 || q.rank() > 1)
     fail<ShapeError>("{}: expected elements, and quantiles of rank 0 or 1, got {} and {}",
                      operation, to_string(x.type()), to_string(q.type()));
@@ -160,7 +161,7 @@ Tensor finished(const Tensor& y, const Tensor& x, const Tensor& q, const Quantil
   return q.rank() == 0 ? squeeze(out, Axes{0}) : out;
 }
 
-Tensor of_percent(const Tensor& q) { return inexact(q) / 100; }
+Tensor of_percent(const Tensor& q) { return floating_operand(q) / 100; }
 
 }  // namespace
 
@@ -194,7 +195,7 @@ Tensor nanprod(const Tensor& x, const ReductionAxes& axes, bool keepdims) {
 Tensor nanvar(const Tensor& x, const ReductionAxes& axes, bool keepdims, int64_t ddof) {
   ReduceOptions o{.keepdims = keepdims, .where = numbers(x), .ddof = ddof};
   if (axes.list()) o.axes = *axes.list();
-  return var(where(is_nan(inexact(x)), 0.0, inexact(x)), o);
+  return var(where(is_nan(floating_operand(x)), 0.0, floating_operand(x)), o);
 }
 Tensor nanstd(const Tensor& x, const ReductionAxes& axes, bool keepdims, int64_t ddof) {
   return sqrt(nanvar(x, axes, keepdims, ddof));
@@ -203,7 +204,7 @@ Tensor nanstd(const Tensor& x, const ReductionAxes& axes, bool keepdims, int64_t
 namespace {
 
 Tensor position_of(const Tensor& x, std::optional<int64_t> axis, bool keepdims, bool largest) {
-  const Tensor y = inexact(x), nan = is_nan(y);
+  const Tensor y = floating_operand(x), nan = is_nan(y);
   const Tensor safe = where(nan, largest ? -HUGE_VAL : HUGE_VAL, y);
   const ReductionAxes axes = axis ? ReductionAxes(*axis) : ReductionAxes();
   return where(all(nan, axes, keepdims), -1,

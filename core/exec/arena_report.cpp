@@ -1,7 +1,9 @@
 #include "core/exec/arena_report.h"
 
+#include <algorithm>
 #include <vector>
 
+#include "core/exec/lifetimes.h"
 #include "core/memory/owners.h"
 
 namespace linnet {
@@ -9,23 +11,8 @@ namespace {
 
 /// The step that uses most of the arena.
 int32_t fullest_step(const LoweredProgram& program, const StoragePlan& storage) {
-  std::vector<int64_t> change(program.steps.size() + 1, 0);
-  for (const StorageBlock& block : storage.blocks) {
-    if (block.output >= 0) continue;
-    const auto bytes = static_cast<int64_t>(block.memory.bytes);
-    change[static_cast<size_t>(block.memory.first)] += bytes;
-    const auto behind = static_cast<size_t>(block.memory.last) + 1;
-    if (behind < change.size()) change[behind] -= bytes;
-  }
-  int64_t bytes = 0, most = 0;
-  int32_t fullest = 0;
-  for (size_t s = 0; s < change.size(); ++s) {
-    bytes += change[s];
-    if (bytes <= most) continue;
-    most = bytes;
-    fullest = static_cast<int32_t>(s);
-  }
-  return fullest;
+  const std::vector<int64_t> bytes = bytes_in_use(storage, program.steps.size());
+  return static_cast<int32_t>(std::max_element(bytes.begin(), bytes.end()) - bytes.begin());
 }
 
 /// The step whose value lies in each block when `at` runs, or its scratch memory.

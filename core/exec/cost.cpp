@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 
+#include "core/exec/lifetimes.h"
 #include "core/ops/conv_training.h"
 #include "core/ops/dot_training.h"
 #include "core/ops/flops.h"
@@ -188,6 +189,8 @@ class Costs {
   ProgramCost run() {
     out_.device = program_.device;
     out_.arena_bytes = code_.storage().arena_bytes;
+    for (int64_t bytes : bytes_in_use(code_.storage(), program_.steps.size()))
+      out_.live_bytes = std::max(out_.live_bytes, static_cast<size_t>(bytes));
     for (const Root& root : program_.roots) {
       if (root.kind != Root::Kind::kComputed) out_.input_bytes += root.bytes;
     }
@@ -222,13 +225,9 @@ class Costs {
     if (kernel) {
       kernel->emit(sink, sink.inputs, sink.outputs, sink.workspace);
     } else {
-      const Touched touched(step);
-      double bytes = 0;
-      for (const std::vector<double>* list : {&touched.inputs, &touched.outputs})
-        for (double each : *list) bytes += each;
       sink.work.push_back(
           {.kind = step.kernel.implementation ? WorkCost::Kind::kLaunch : WorkCost::Kind::kStep,
-           .bytes = bytes});
+           .bytes = cost_of(step).bytes});
     }
     // What computes is the library's call, or else what comes last.
     size_t computes = sink.work.size() - 1;
@@ -251,6 +250,14 @@ class Costs {
 };
 
 }  // namespace
+
+StepCost cost_of(const LoweredStep& step) {
+  const Touched touched(step);
+  StepCost cost{.flops = flops_of(step)};
+  for (const std::vector<double>* list : {&touched.inputs, &touched.outputs})
+    for (double each : *list) cost.bytes += each;
+  return cost;
+}
 
 ProgramCost cost_of(const Code& code) { return Costs(code).run(); }
 

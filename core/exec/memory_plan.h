@@ -18,7 +18,8 @@ struct MemoryBlock {
 };
 
 /// Chooses offsets, multiples of `alignment`, such that blocks that live at the same time do not
-/// overlap, the largest first, each at the lowest place that is free.
+/// overlap, each at the lowest place that is free. The largest come first; where that needs
+/// clearly more than what lives at one time, other orders are tried and the best is kept.
 /// @return bytes of the arena.
 size_t assign_offsets(std::span<MemoryBlock> blocks, size_t alignment = 64);
 

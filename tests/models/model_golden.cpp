@@ -9,6 +9,7 @@
 #include "linnet/jit.h"
 #include "linnet/nnx/transforms.h"
 #include "linnet/parallel.h"
+#include "linnet/program_cost.h"
 #include "linnet/transforms.h"
 
 namespace linnet::testing {
@@ -237,6 +238,14 @@ void check_losses(const GoldenFile& golden, const std::string& name, const Tenso
         << name << ", step " << t;
 }
 
+/// The memory plan of a training step needs at most a twentieth more than what lives at one time.
+void check_memory_plan(const Lowered& program) {
+  const ProgramCost cost = program.cost();
+  EXPECT_GT(cost.live_bytes, 0u);
+  EXPECT_LE(static_cast<double>(cost.arena_bytes), 1.05 * static_cast<double>(cost.live_bytes))
+      << "the arena is far from the most that lives at one time";
+}
+
 void check_functional(const GoldenFile& golden, const std::string& name, const ModelTask& task,
                       const FunctionalModel& model) {
   SCOPED_TRACE(name);
@@ -280,6 +289,8 @@ void check_functional(const GoldenFile& golden, const std::string& name, const M
     losses.push_back(loss);
   }
   check_losses(golden, name + "/losses", losses);
+  check_memory_plan(step.lower(params, state, optimizer, task.x[0], task.target[0],
+                               scalar_integer(0, DType::kU32)));
   EXPECT_EQ(step.trace_count(), 1u);
 }
 
@@ -315,6 +326,7 @@ void check_object(const GoldenFile& golden, const std::string& name, const Model
     losses.push_back(loss);
   }
   check_losses(golden, name + "/losses", losses);
+  check_memory_plan(step.lower(task.x[0], task.target[0]));
   EXPECT_EQ(step.trace_count(), 1u);
 }
 

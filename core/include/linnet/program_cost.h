@@ -40,6 +40,7 @@ struct ProgramCost {
   Device device = {};
   std::vector<WorkCost> work = {};
   size_t arena_bytes = 0;   ///< intermediate values and scratch memory
+  size_t live_bytes = 0;    ///< the most of it that is in use at one time: no plan needs less
   size_t input_bytes = 0;   ///< and constants
   size_t result_bytes = 0;  ///< results that cannot take the memory of a donated input
 

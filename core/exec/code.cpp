@@ -4,6 +4,7 @@
 
 #include "core/base/watch.h"
 #include "core/exec/control_step.h"
+#include "core/exec/rematerialize.h"
 #include "core/graph/fused_elementwise.h"
 #include "core/ops/shape_ops.h"
 #include "core/profile/events.h"
@@ -13,8 +14,22 @@
 
 namespace linnet {
 
-Code::Code(const Graph& graph, const LoweringOptions& options, bool reuse_memory)
-    : program_(lower(graph, options)),
+namespace {
+
+LoweredProgram lowered(const Graph& graph, const LoweringOptions& options, size_t memory_limit) {
+  LoweredProgram program = lower(graph, options);
+  if (memory_limit == 0) return program;
+  rematerialize(program, {.limit = memory_limit,
+                          .alignment = back_end_of(program.device).arena_alignment(),
+                          .restores = !options.own_results});
+  return program;
+}
+
+}  // namespace
+
+Code::Code(const Graph& graph, const LoweringOptions& options, bool reuse_memory,
+           size_t memory_limit)
+    : program_(lowered(graph, options, reuse_memory ? memory_limit : 0)),
       back_end_(back_end_of(program_.device)),
       configuration_(back_end_.configuration()),
       storage_(

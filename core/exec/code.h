@@ -20,7 +20,10 @@ class Code {
   static constexpr uint64_t kAbsolute = 0, kArena = 1, kFirstInput = 2;
 
   /// `graph` must outlive the code.
-  Code(const Graph& graph, const LoweringOptions& options, bool reuse_memory);
+  /// @param memory_limit of the arena; 0: none. Memory that is not used again has none either.
+  /// @throws DeviceError if the arena cannot be made as small as that.
+  Code(const Graph& graph, const LoweringOptions& options, bool reuse_memory,
+       size_t memory_limit = 0);
 
   void run(uint64_t* bases) const;
 

@@ -28,8 +28,8 @@ TypeList types_of_outputs(const Graph& graph) {
 
 class CompiledGraph final : public Executable {
  public:
-  explicit CompiledGraph(const Graph& graph)
-      : CompiledGraph(graph, order_effects(graph), has_effects(graph)) {}
+  CompiledGraph(const Graph& graph, size_t memory_limit)
+      : CompiledGraph(graph, order_effects(graph), has_effects(graph), memory_limit) {}
 
   using Executable::run;
   void run(TensorList& inputs, std::span<const uint8_t> donated, const Ready& ready,
@@ -48,9 +48,10 @@ class CompiledGraph final : public Executable {
   ProgramCost cost() const override { return cost_of(current_plan().code()); }
 
  private:
-  CompiledGraph(const Graph& recorded, const Graph& ordered, bool has_token)
+  CompiledGraph(const Graph& recorded, const Graph& ordered, bool has_token, size_t memory_limit)
       : recorded_(recorded),
         options_(compile_options()),
+        memory_limit_(memory_limit),
         output_types_(types_of_outputs(ordered)),
         graph_(optimized(ordered, options_)),
         has_token_(has_token) {
@@ -66,7 +67,8 @@ class CompiledGraph final : public Executable {
   void keep_plan() const {
     const profile::Event event("compile", "prepare");
     const TraceScope isolated(nullptr);
-    plans_.push_back(std::make_unique<const Plan>(graph_, output_types_, options_.memory_plan));
+    plans_.push_back(
+        std::make_unique<const Plan>(graph_, output_types_, options_.memory_plan, memory_limit_));
     plan_.store(plans_.back().get(), std::memory_order_release);
   }
 
@@ -110,6 +112,7 @@ class CompiledGraph final : public Executable {
 
   const Graph& recorded_;
   CompileOptions options_;
+  size_t memory_limit_;
   TypeList output_types_;
   Graph graph_;
   bool has_token_;  ///< the last result is of the program alone
@@ -121,8 +124,8 @@ class CompiledGraph final : public Executable {
 
 }  // namespace
 
-std::shared_ptr<const Executable> compile(const Graph& graph) {
-  return std::make_shared<CompiledGraph>(graph);
+std::shared_ptr<const Executable> compile(const Graph& graph, size_t memory_limit) {
+  return std::make_shared<CompiledGraph>(graph, memory_limit);
 }
 
 }  // namespace linnet

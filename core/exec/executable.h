@@ -41,6 +41,8 @@ class Executable {
 };
 
 /// Optimises and prepares `graph`, which must outlive the result, for the device of its inputs.
-std::shared_ptr<const Executable> compile(const Graph& graph);
+/// @param memory_limit of its arena in bytes; 0: none.
+/// @throws DeviceError if the arena cannot be made as small as that.
+std::shared_ptr<const Executable> compile(const Graph& graph, size_t memory_limit = 0);
 
 }  // namespace linnet

@@ -13,8 +13,9 @@
 
 namespace linnet {
 
-Plan::Plan(const Graph& graph, const TypeList& output_types, bool reuse_memory)
-    : output_types_(output_types), code_(graph, {.reuse_memory = reuse_memory}, reuse_memory) {
+Plan::Plan(const Graph& graph, const TypeList& output_types, bool reuse_memory, size_t memory_limit)
+    : output_types_(output_types),
+      code_(graph, {.reuse_memory = reuse_memory}, reuse_memory, memory_limit) {
   for (const TensorType& type : output_types_) moves_results_ |= type.device != code_.device();
 }
 

@@ -13,8 +13,8 @@ namespace linnet {
 class Plan {
  public:
   /// @param output_types types of the results: their weak flags, and where they belong. `graph`
-  /// must outlive the plan.
-  Plan(const Graph& graph, const TypeList& output_types, bool reuse_memory);
+  /// must outlive the plan. @param memory_limit as that of `Code`.
+  Plan(const Graph& graph, const TypeList& output_types, bool reuse_memory, size_t memory_limit);
 
   void run(TensorList& inputs, std::span<const uint8_t> donated,
            const std::function<void(const TensorList&)>& ready, TensorList& results) const;

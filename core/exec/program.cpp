@@ -9,7 +9,7 @@ const Executable& Program::executable() const {
   std::lock_guard lock(mutex_);
   if (!executable_) {
     const TraceScope isolated(nullptr);  // whatever is being traced around must not leak in
-    executable_ = compile(graph_);
+    executable_ = compile(graph_, memory_limit_);
   }
   return *executable_;
 }

@@ -16,7 +16,8 @@ class StoragePlanner {
   StoragePlanner(const LoweredProgram& program, bool reuse, size_t alignment, bool restores)
       : program_(program), reuse_(reuse), alignment_(alignment), restores_(restores) {}
 
-  StoragePlan run() {
+  /// All but offsets and donors.
+  StoragePlan& blocks() {
     steps_ = static_cast<int32_t>(program_.steps.size());
     for (const Root& root : program_.roots) last_.push_back(std::max(root.last, root.first));
     for (const Place& place : program_.outputs) last_[place.root] = steps_;
@@ -26,6 +27,10 @@ class StoragePlanner {
       place_workspace(s);
     }
     place_outputs();
+    return plan_;
+  }
+  StoragePlan run() {
+    blocks();
     if (reuse_) find_donors();
     assign_arena();
     return std::move(plan_);
@@ -191,6 +196,10 @@ class StoragePlanner {
 };
 
 }  // namespace
+
+StoragePlan plan_blocks(const LoweredProgram& program) {
+  return std::move(StoragePlanner(program, true, 1, true).blocks());
+}
 
 StoragePlan plan_storage(const LoweredProgram& program, bool reuse, size_t alignment,
                          bool restores) {

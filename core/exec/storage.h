@@ -40,4 +40,7 @@ struct StoragePlan {
 StoragePlan plan_storage(const LoweredProgram& program, bool reuse, size_t alignment,
                          bool restores);
 
+/// The blocks of such a plan in which values share memory, without offsets and donors.
+StoragePlan plan_blocks(const LoweredProgram& program);
+
 }  // namespace linnet

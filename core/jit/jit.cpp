@@ -279,7 +279,7 @@ JitCore::EntryPtr JitCore::trace(std::span<JitArgument> arguments, const std::st
   Recorder recorder(arguments, values, hooks);
   SavedState saved(arguments, values, hooks);
   try {
-    recorder.run(*entry);
+    recorder.run(*entry, cache_->options.memory_limit);
   } catch (...) {
     saved.restore();
     throw;

@@ -24,7 +24,8 @@ class Recorder {
     }
   }
 
-  void run(JitCore::Entry& entry) {
+  /// @param memory_limit of the program; 0: none.
+  void run(JitCore::Entry& entry, size_t memory_limit) {
     for (size_t i = 0; i < arguments_.size(); ++i) {
       if (arguments_[i].state) place_state(i);
     }
@@ -49,7 +50,7 @@ class Recorder {
       entry.cells.push_back(
           {written.cell, written.first, written.count, written.tuple, written.made});
     reusable_ = recorded.reusable;
-    entry.program = std::make_shared<Program>(std::move(recorded.graph));
+    entry.program = std::make_shared<Program>(std::move(recorded.graph), memory_limit);
   }
 
   bool reusable() const { return reusable_; }

@@ -201,7 +201,8 @@ TensorList call_batch(BatchTrace& trace, const Params& params, Inputs inputs) {
 
 }  // namespace
 
-Program::Program(Graph graph) : graph_(std::move(graph)) {
+Program::Program(Graph graph, size_t memory_limit)
+    : graph_(std::move(graph)), memory_limit_(memory_limit) {
   static std::atomic<uint64_t> next{0};
   serial_ = next.fetch_add(1, std::memory_order_relaxed);
 }

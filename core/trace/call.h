@@ -20,7 +20,8 @@ class Executable;
 /// derivatives and batched form. Shared, thread-safe.
 class Program {
  public:
-  explicit Program(Graph graph);
+  /// @param memory_limit of the arena of its executable in bytes; 0: none.
+  explicit Program(Graph graph, size_t memory_limit = 0);
   const Graph& graph() const { return graph_; }
   /// A number that no other program has or will have.
   uint64_t serial() const { return serial_; }
@@ -70,6 +71,7 @@ class Program {
       const std::string& key, const std::function<std::shared_ptr<const void>()>& make) const;
 
   Graph graph_;
+  size_t memory_limit_;
   uint64_t serial_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const Executable> executable_;

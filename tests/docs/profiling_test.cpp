@@ -61,6 +61,23 @@ TEST_F(Profiling, profiling_memory) {
   // [profiling-memory]
 }
 
+TEST_F(Profiling, profiling_memory_limit) {
+  // [profiling-memory-limit]
+  const auto loss = [](const Tensor& w, const Tensor& x) {
+    Tensor h = x;
+    for (int i = 0; i < 12; ++i) h = tanh(matmul(h, w)) + sin(h);
+    return mean(square(h));
+  };
+  const auto gradient = [&](const Tensor& w, const Tensor& x) { return grad(loss)(w, x); };
+  const Tensor w = ones({64, 64}), x = ones({256, 64});
+  const auto free = jit(gradient);
+  const size_t half = free.lower(w, x).arena_bytes() / 2;
+  const auto tight = jit(gradient, {.memory_limit = half});
+  std::cout << "fits: " << (tight.lower(w, x).arena_bytes() <= half)
+            << ", equal: " << all(equal(tight(w, x), free(w, x))).item<bool>() << "\n";
+  // [profiling-memory-limit]
+}
+
 TEST_F(Profiling, profiling_print) {
   debug::set_print_sink([](std::string_view line) { std::cout << line << "\n"; });
   // [profiling-print]

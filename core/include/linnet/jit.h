@@ -35,6 +35,12 @@ namespace linnet {
 struct JitOptions {
   std::string name = {};    ///< in the log and in warnings
   size_t cache_size = 256;  ///< programs that are kept; then the oldest goes
+  /// Most bytes of a program's arena (`Lowered::arena_bytes`), where its intermediate values lie;
+  /// 0: no limit. While they need more, values that wait long for their last readers are computed
+  /// again in front of those instead, cheap ones first. Results do not change. What cannot be made
+  /// to fit is a DeviceError with the limit, what was reached and the largest owners, at the first
+  /// call. Inside another program, or under a transformation, that one's limit counts.
+  size_t memory_limit = 0;
 };
 
 struct ProgramCost;

@@ -140,15 +140,16 @@ class StoragePlanner {
     }
     for (const StorageBlock& block : plan_.blocks) {
       if (block.output < 0 || block.memory.first <= last_throwing) continue;
+      const std::vector<size_t> overwritten = overwritten_by_first(block);
       std::vector<int32_t> partners, others;
       for (size_t r = 0; r < program_.roots.size(); ++r) {
         const Root& root = program_.roots[r];
         if (root.kind != Root::Kind::kInput || returned[r] || root.bytes != block.memory.bytes)
           continue;
         if (root.last < block.memory.first) others.push_back(root.index);
-        if (root.last == block.memory.first && is_overwritten_by(block, static_cast<int32_t>(r))) {
+        if (root.last == block.memory.first &&
+            std::find(overwritten.begin(), overwritten.end(), r) != overwritten.end())
           partners.push_back(root.index);
-        }
       }
       partners.insert(partners.end(), others.begin(), others.end());
       if (partners.size() > kMostDonors) partners.resize(kMostDonors);
@@ -156,17 +157,20 @@ class StoragePlanner {
     }
   }
 
-  /// Whether the step that first writes a block works in place on an input.
-  bool is_overwritten_by(const StorageBlock& block, int32_t input_root) const {
+  /// The inputs in whose memory the step that first writes a block may put it. A step may have
+  /// hundreds of results, so that this is asked once for each block.
+  std::vector<size_t> overwritten_by_first(const StorageBlock& block) const {
+    std::vector<size_t> roots;
     const LoweredStep& step = program_.steps[block.memory.first];
     for (size_t k = 0; k < step.outputs.size(); ++k) {
       if (&plan_.blocks[plan_.block_of_root[step.outputs[k].root]] != &block) continue;
       const auto [first, end] = overwritable(step, k);
       for (size_t i = first; i < end; ++i) {
-        if (step.inputs[i].root == input_root && lies_as(step, i, k)) return true;
+        if (root_of(step.inputs[i]).kind == Root::Kind::kInput && lies_as(step, i, k))
+          roots.push_back(static_cast<size_t>(step.inputs[i].root));
       }
     }
-    return false;
+    return roots;
   }
 
   void assign_arena() {

@@ -24,5 +24,5 @@ compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")
 LD_PRELOAD=$("$compiler" -print-file-name="lib${sanitizer:0:1}san.so") \
   LD_LIBRARY_PATH=$fake LINNET_CUDA_PATH=$fake LINNET_CUDA_CACHE='' \
   OMP_NUM_THREADS=1 \
-  TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1 ASAN_OPTIONS=detect_leaks=0 \
+  TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1 ASAN_OPTIONS=detect_leaks=0:malloc_context_size=5 \
   "$release/bin/linnet_cuda_tests" --gtest_brief=1 "$@"

@@ -95,7 +95,7 @@ void Code::add_steps() {
       continue;
     }
     lowered_.push_back(&lowered);
-    steps_.push_back({.kernel = lowered.kernel.prepared.get(),
+    steps_.push_back({.kernel = kernel_of(lowered),
                       .run = lowered.kernel.implementation->run,
                       .request = &lowered.request->request(),
                       .inputs = inputs,
@@ -103,6 +103,13 @@ void Code::add_steps() {
                       .workspace = workspace});
   }
   add_runner(first);
+}
+
+/// The kernel that was prepared for the step or is bound to it; null if its implementation runs.
+const Kernel* Code::kernel_of(const LoweredStep& step) {
+  if (step.kernel.prepared || !step.kernel.implementation->bind) return step.kernel.prepared.get();
+  std::unique_ptr<Kernel> bound = step.kernel.implementation->bind(step.request->request());
+  return bound ? bound_.emplace_back(std::move(bound)).get() : nullptr;
 }
 
 /// Makes a part of the steps from `first` on.

@@ -55,6 +55,7 @@ class Code {
   Address address_of_block(int32_t block) const;
   std::span<const Address> add_addresses(const std::vector<Place>& places);
   void add_steps();
+  const Kernel* kernel_of(const LoweredStep& step);
   void add_runner(size_t first);
   void run_part(const Part& part, uint64_t* bases) const;
   void run_traced(uint64_t* bases) const;
@@ -67,9 +68,10 @@ class Code {
   uint64_t configuration_;
   StoragePlan storage_;
   size_t inputs_;
-  std::vector<Address> addresses_;           // reserved at once: spans of it are kept
-  std::vector<ProgramStep> steps_;           // likewise
-  std::vector<const LoweredStep*> lowered_;  ///< of the steps
+  std::vector<Address> addresses_;              // reserved at once: spans of it are kept
+  std::vector<ProgramStep> steps_;              // likewise
+  std::vector<std::unique_ptr<Kernel>> bound_;  ///< to the layouts of a step
+  std::vector<const LoweredStep*> lowered_;     ///< of the steps
   /// One for each step, made when a trace first asks for it.
   mutable std::mutex traced_mutex_;
   mutable std::vector<std::unique_ptr<ProgramRunner>> traced_;

@@ -68,6 +68,10 @@ struct KernelImplementation {
   /// Alternative to `prepare` for kernels without set-up cost that are `HostKernel`s in kind.
   void (*run)(const KernelRequest&, const void* const* inputs, void* const* outputs,
               void* workspace) = nullptr;
+  /// What a program may run instead of `run`, where a request is known long before it runs and runs
+  /// many times: a `HostKernel` that has looked at the layouts once and throws as little as `run`;
+  /// null where that gains nothing. It is not shared with other programs, and has no workspace.
+  std::unique_ptr<Kernel> (*bind)(const KernelRequest&) = nullptr;
   /// Bytes of scratch memory that `run` is given, aligned to 64. Null means none.
   size_t (*workspace_bytes)(const KernelRequest&) = nullptr;
   /// `run` never throws: it takes no memory but its workspace. Before a kernel that may throw no

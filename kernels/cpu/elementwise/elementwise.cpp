@@ -247,10 +247,15 @@ class FewRows {
   const Destination& out_;
 };
 
-void run(const Task& task, std::span<const int64_t> shape, std::span<const Operand> in,
-         const Destination& out) {
+int64_t count_of(std::span<const int64_t> shape) {
   int64_t count = 1;
   for (const int64_t size : shape) count *= size;
+  return count;
+}
+
+void run(const Task& task, std::span<const int64_t> shape, std::span<const Operand> in,
+         const Destination& out) {
+  const int64_t count = count_of(shape);
   if (count == 0) return;
 
   // The common case, and the one where overhead counts: dense arrays and single elements.
@@ -314,25 +319,18 @@ ElementwiseLoop copy_kernel(size_t element_size) {
 
 bool supports(ScalarOp op, DType dtype) { return elementwise_table().get(op, dtype) != nullptr; }
 
-void elementwise(ScalarOp op, DType dtype, std::span<const double> params,
-                 std::span<const int64_t> shape, std::span<const Operand> in,
-                 const Destination& out) {
+namespace {
+
+Task task_of(ScalarOp op, DType dtype) {
   const ScalarOpInfo& info = scalar_op_info(op);
   const ElementwiseTable& table = elementwise_table();
   Task task;
   task.kernel = table.get(op, dtype);
   task.arity = info.arity;
   if (task.kernel == nullptr) throw_unsupported(info, dtype);
-  if (in.size() != static_cast<size_t>(info.arity)) {
-    throw_count(info, "operands", info.arity, in.size());
-  }
-  if (params.size() != static_cast<size_t>(info.param_count)) {
-    throw_count(info, "parameters", info.param_count, params.size());
-  }
   const size_t size = size_of(dtype);
   for (int k = 0; k < info.arity; ++k) task.in_size[k] = size;
   task.out_size = returns_bool(op) ? 1 : size;
-  task.params = params.data();
   task.grain = std::max(512, (1 << 16) / info.cost);
   if (info.kind == ScalarKind::kSelect) {
     task.in_size[0] = 1;
@@ -341,7 +339,41 @@ void elementwise(ScalarOp op, DType dtype, std::span<const double> params,
     for (int k = 0; k < info.arity; ++k) task.widen[k] = widen;
     if (!returns_bool(op)) task.narrow = table.get_cast(DType::kF32, dtype);
   }
+  return task;
+}
+
+}  // namespace
+
+void elementwise(ScalarOp op, DType dtype, std::span<const double> params,
+                 std::span<const int64_t> shape, std::span<const Operand> in,
+                 const Destination& out) {
+  Task task = task_of(op, dtype);
+  const ScalarOpInfo& info = scalar_op_info(op);
+  if (in.size() != static_cast<size_t>(info.arity)) {
+    throw_count(info, "operands", info.arity, in.size());
+  }
+  if (params.size() != static_cast<size_t>(info.param_count)) {
+    throw_count(info, "parameters", info.param_count, params.size());
+  }
+  task.params = params.data();
   run(task, shape, in, out);
+}
+
+std::optional<OneLoop> one_loop(ScalarOp op, DType dtype, std::span<const int64_t> shape,
+                                std::span<const int64_t* const> in, const int64_t* out) {
+  const Task task = task_of(op, dtype);
+  const int64_t count = count_of(shape);
+  if (task.converts() || count == 0 || count >= 2 * task.grain ||
+      inner_stride_if_flat(shape, out) != 1)
+    return std::nullopt;
+  OneLoop found{.loop = task.kernel};
+  found.call.count = count;
+  for (size_t k = 0; k < in.size(); ++k) {
+    const int stride = inner_stride_if_flat(shape, in[k]);
+    if (stride < 0) return std::nullopt;
+    found.call.repeat[k] = stride == 0 && count > 1;
+  }
+  return found;
 }
 
 void cast(DType from, DType to, std::span<const int64_t> shape, const Operand& in,

@@ -11,9 +11,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "core/ops/scalar_functions.h"
+#include "kernels/cpu/elementwise/loop_table.h"
 #include "linnet/dtype.h"
 
 namespace linnet::cpu {
@@ -39,6 +41,18 @@ struct Destination {
 void elementwise(ScalarOp op, DType dtype, std::span<const double> params,
                  std::span<const int64_t> shape, std::span<const Operand> in,
                  const Destination& out);
+
+/// What elementwise() comes to for a few neighbours and repeated elements in the format of the
+/// loop: one call, in which addresses and parameters are missing.
+struct OneLoop {
+  ElementwiseLoop loop = nullptr;
+  LoopCall call = {};
+};
+
+/// The loop, if it is all that elementwise() would do for operands and a result of these strides.
+/// @throws DTypeError if the function does not take `dtype`.
+std::optional<OneLoop> one_loop(ScalarOp op, DType dtype, std::span<const int64_t> shape,
+                                std::span<const int64_t* const> in, const int64_t* out);
 
 /// Whether elementwise() takes this combination.
 bool supports(ScalarOp op, DType dtype);

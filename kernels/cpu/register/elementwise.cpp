@@ -3,6 +3,8 @@
 #include "kernels/cpu/elementwise/elementwise.h"
 
 #include <array>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/ops/arithmetic.h"
@@ -39,6 +41,46 @@ void run_elementwise(const KernelRequest& request, const void* const* in, void* 
   }
   cpu::elementwise(op, dtype, {&param, static_cast<size_t>(info.param_count)}, result.shape,
                    {operands.data(), request.inputs.size()}, {out[0], result.strides.data()});
+}
+
+/// An elementwise function of a few dense elements, whose layouts need not be looked at again.
+template <size_t kArity>
+class OneLoopKernel final : public HostKernel {
+ public:
+  OneLoopKernel(const cpu::OneLoop& found, double param) : found_(found), param_(param) {}
+
+  void run(const void* const* in, void* const* out, void*) const override {
+    cpu::LoopCall call = found_.call;
+    for (size_t k = 0; k < kArity; ++k) call.in[k] = in[k];
+    call.out = out[0];
+    call.params = &param_;
+    found_.loop(call);
+  }
+
+ private:
+  cpu::OneLoop found_;
+  double param_;
+};
+
+std::unique_ptr<Kernel> bind_elementwise(const KernelRequest& request) {
+  const DType dtype = request.inputs.back().dtype;
+  if (is_complex(dtype)) return nullptr;
+  const ScalarOp op = scalar_ops()[static_cast<size_t>(request.primitive.id)];
+  const OperandView& result = request.outputs[0];
+  std::array<const int64_t*, 3> strides;
+  for (size_t k = 0; k < request.inputs.size(); ++k) strides[k] = request.inputs[k].strides.data();
+  const std::optional<cpu::OneLoop> found = cpu::one_loop(
+      op, dtype, result.shape, {strides.data(), request.inputs.size()}, result.strides.data());
+  if (!found) return nullptr;
+  const double param = scalar_op_info(op).param_count ? scalar_param(request.params) : 0;
+  switch (request.inputs.size()) {
+    case 1:
+      return std::make_unique<OneLoopKernel<1>>(*found, param);
+    case 2:
+      return std::make_unique<OneLoopKernel<2>>(*found, param);
+    default:
+      return std::make_unique<OneLoopKernel<3>>(*found, param);
+  }
 }
 
 void run_convert(const KernelRequest& request, const void* const* in, void* const* out, void*) {
@@ -91,6 +133,7 @@ void register_elementwise(KernelTable& table) {
                            .strided = true,
                            .in_place = true,
                            .run = run_elementwise,
+                           .bind = bind_elementwise,
                            .never_throws = true,
                            .complex = cpu::supports_complex(*op)});
   }

@@ -34,10 +34,52 @@ class BodyOptimizer {
   }
 
  private:
+  /// The body of a loop. What does not change in the turns of loops within it stands before these:
+  /// from there it can leave this loop too.
   Graph cleaned(const ProgramPtr& program) const {
     Graph graph = inline_control(program->graph());
     clean(graph, options_);
+    if (options_.loop_motion && lift_from_loops(graph)) clean(graph, options_);
     return graph;
+  }
+
+  /// @return whether anything has moved
+  bool lift_from_loops(Graph& graph) const {
+    bool moved = false;
+    std::vector<Graph::Node> nodes = std::move(graph.nodes);
+    graph.nodes.clear();
+    for (Graph::Node& node : nodes) {
+      if (node.primitive == &scan_primitive()) {
+        ScanParams p = node.params.as<ScanParams>();
+        Graph body = cleaned(p.body);
+        moved |= lift_invariants(graph, node, 0, p.constants, body);
+        p.body = std::make_shared<Program>(std::move(body));
+        node.params = Params(p);
+      } else if (node.primitive == &while_primitive()) {
+        WhileParams p = node.params.as<WhileParams>();
+        Graph body = cleaned(p.body);
+        moved |= lift_invariants(graph, node, p.condition_constants, p.body_constants, body);
+        p.body = std::make_shared<Program>(std::move(body));
+        node.params = Params(p);
+      }
+      graph.nodes.push_back(std::move(node));
+    }
+    return moved;
+  }
+
+  /// What `body` computes from its constants alone, the operands of the loop from `first` on, is
+  /// computed before the loop and becomes constants.
+  /// @return whether there was any
+  static bool lift_invariants(Graph& outer, Graph::Node& loop, int64_t first, int64_t& constants,
+                              Graph& body) {
+    const Graph hoisted = hoist_invariants(body, static_cast<size_t>(constants));
+    if (hoisted.outputs.empty()) return false;
+    const auto begin = loop.inputs.begin() + first;
+    const std::vector<ValueId> given(begin, begin + constants);
+    const std::vector<ValueId> more = append(outer, outer.nodes, hoisted, given);
+    loop.inputs.insert(begin + constants, more.begin(), more.end());
+    constants += static_cast<int64_t>(more.size());
+    return true;
   }
   ProgramPtr optimized(const Graph& graph) const {
     return std::make_shared<Program>(optimize(graph, options_));
@@ -81,15 +123,8 @@ class BodyOptimizer {
     WhileParams p = node.params.as<WhileParams>();
     p.condition = optimized(p.condition->graph());
     Graph body = cleaned(p.body);
-    if (options_.loop_motion) {
-      const Graph hoisted = hoist_invariants(body, static_cast<size_t>(p.body_constants));
-      const auto first = node.inputs.begin() + p.condition_constants;
-      const std::vector<ValueId> constants(first, first + p.body_constants);
-      std::vector<ValueId> more;
-      if (!hoisted.outputs.empty()) more = append(graph_, graph_.nodes, hoisted, constants);
-      node.inputs.insert(first + p.body_constants, more.begin(), more.end());
-      p.body_constants += static_cast<int64_t>(more.size());
-    }
+    if (options_.loop_motion)
+      lift_invariants(graph_, node, p.condition_constants, p.body_constants, body);
     p.body = optimized(body);
     node.params = Params(p);
     graph_.nodes.push_back(std::move(node));

@@ -156,7 +156,26 @@ TEST(LoopMotion, a_product_leaves_a_loop_in_a_loop) {
     return TensorList{last_of(inner, in[2], in[3])};
   });
   const Graph moved = optimize(graph, kMoving);
-  EXPECT_EQ(products_of(body_of(moved)).inside, 1u) << to_string(moved);
+  EXPECT_EQ(products_of(moved).before, 1u) << to_string(moved);
+  EXPECT_EQ(products_of(body_of(moved)), (Products{.inside = 1})) << to_string(moved);
+  expect_same_values(graph);
+}
+
+TEST(LoopMotion, a_product_leaves_a_while_loop_in_a_loop_as_far_as_what_it_reads_allows) {
+  const Graph graph = record({matrix(), matrix(), state(), sequence()}, [](const TensorList& in) {
+    const auto inner = [&](const Tensor& h, const Tensor& x) {
+      return while_loop([](const Tensor& g) { return sum(abs(g)) < 9; },
+                        [&](const Tensor& g) {
+                          return g * 1.5 + tanh(matmul(g, matmul(in[0], in[1]))) + matmul(x, in[0]);
+                        },
+                        h);
+    };
+    return TensorList{last_of(inner, in[2], in[3])};
+  });
+  const Graph moved = optimize(graph, kMoving);
+  EXPECT_EQ(products_of(moved).before, 2u) << "that of the sequence for all turns";
+  EXPECT_EQ(products_of(body_of(moved), while_primitive()), (Products{.inside = 1}))
+      << to_string(moved);
   expect_same_values(graph);
 }
 

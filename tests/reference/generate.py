@@ -32,6 +32,7 @@ from cases import flax_files
 from cases import float8
 from cases import layers
 from cases import linen_transforms
+from cases import loop_derivatives
 from cases import losses
 from cases import models
 from cases import named_axes
@@ -73,6 +74,7 @@ MAKERS = {
     "bridge_module": bridge_module.make,
     "recurrent": recurrent.make,
     "control_flow": control_flow.make,
+    "loop_derivatives": loop_derivatives.make,
     "dynamic_scale": dynamic_scale.make,
     "flax_files": flax_files.make_all,
     "composed_models": composed_models.make,

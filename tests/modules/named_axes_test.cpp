@@ -23,21 +23,61 @@ auto over(const char* name, F f, std::vector<std::optional<int64_t>> out_axes = 
   return vmap(std::move(f), {.out_axes = std::move(out_axes), .axis_name = name});
 }
 
-/// Values and gradients from outside and, where the reference has them, from inside of the vmap.
+/// The gradient of <gradient of f, direction>.
+template <class F>
+Tensor second(const F& f, const Tensor& x, const Tensor& direction) {
+  return grad([&](const Tensor& v) { return sum(grad(f)(v) * direction); })(x);
+}
+
+/// Of f over the batch x: what it gives, and first and second derivatives from outside of the vmap.
+template <class F>
+TensorList outside_of(const F& f, const Tensor& x) {
+  const Tensor out = over("i", f)(x);
+  const Tensor weights = random::normal(Key(2), out.shape());
+  const auto loss = [&](const Tensor& v) { return sum(over("i", f)(v) * weights); };
+  return {out, grad(loss)(x), second(loss, x, random::normal(Key(3), x.shape()))};
+}
+
+/// From inside, where each element has a loss of its own.
+template <class F>
+TensorList inside_of(const F& f, const Tensor& x, const Shape& out) {
+  const auto loss_of = [&](const Tensor& w) {
+    return [&f, w](const Tensor& v) { return sum(f(v) * w); };
+  };
+  const auto one = [&](const Tensor& r, const Tensor& w) { return grad(loss_of(w))(r); };
+  const auto two = [&](const Tensor& r, const Tensor& w, const Tensor& direction) {
+    return second(loss_of(w), r, direction);
+  };
+  const Tensor weights = random::normal(Key(2), out);
+  return {over("i", one)(x, weights),
+          over("i", two)(x, weights, random::normal(Key(3), x.shape()))};
+}
+
+/// Each tensor of the golden file under its name.
+void check_each(const TensorList& got, const std::vector<std::string>& names,
+                const std::string& prefix) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    const double tolerance = names[i] == "out" ? 1e-6 : 1e-5;
+    expect_golden(got.at(i), golden().tensor(prefix + names[i]), tolerance, prefix + names[i]);
+  }
+}
+
+/// Values, first and second derivatives from outside and, where the reference has them, from inside
+/// of the vmap; compiled too.
 template <class F>
 void check_collective(const std::string& name, F f) {
   const std::string prefix = "collective/" + name + "/";
   const Tensor x = golden().tensor(prefix + "in");
-  const Tensor out = over("i", f)(x);
-  expect_golden(out, golden().tensor(prefix + "out"), 1e-6, prefix + "out");
-  const Tensor weights = random::normal(Key(2), out.shape());
-  const auto outside = [&](const Tensor& v) { return sum(over("i", f)(v) * weights); };
-  expect_golden(grad(outside)(x), golden().tensor(prefix + "grad/outside"), 1e-5, prefix);
-  if (!golden().contains(prefix + "grad/inside")) return;
-  const Tensor inside = over("i", [&](const Tensor& r, const Tensor& w) {
-    return grad([&](const Tensor& v) { return sum(f(v) * w); })(r);
-  })(x, weights);
-  expect_golden(inside, golden().tensor(prefix + "grad/inside"), 1e-5, prefix + " inside");
+  const bool has_inside = golden().contains(prefix + "grad/inside");
+  const Shape out = golden().tensor(prefix + "out").shape();
+  const auto outside = [&](const Tensor& v) { return outside_of(f, v); };
+  const auto inside = [&](const Tensor& v) { return inside_of(f, v, out); };
+  for (const bool compiled : {false, true}) {
+    check_each(compiled ? jit(outside)(x) : outside(x), {"out", "grad/outside", "second/outside"},
+               prefix);
+    if (has_inside)
+      check_each(compiled ? jit(inside)(x) : inside(x), {"grad/inside", "second/inside"}, prefix);
+  }
 }
 
 TEST(NamedAxes, J_033_collectives_as_in_jax) {
@@ -56,6 +96,18 @@ TEST(NamedAxes, J_033_collectives_as_in_jax) {
   check_collective("axis_index",
                    [](const Tensor& r) { return r * axis_index("i") + psum(1, "i"); });
   check_collective("softmax", [](const Tensor& r) { return exp(r) / psum(exp(r), "i"); });
+}
+
+TEST(NamedAxes, J_033_extremes_as_in_jax) {
+  const auto check = [](const std::string& name, const auto& f) {
+    const std::string prefix = "extreme/" + name + "/";
+    const Tensor x = golden().tensor(prefix + "in");
+    const auto all = [&](const Tensor& v) { return outside_of(f, v); };
+    check_each(all(x), {"out", "grad", "second"}, prefix);
+    check_each(jit(all)(x), {"out", "grad", "second"}, prefix);
+  };
+  check("pmax", [](const Tensor& r) { return pmax(sin(r), "i") * r; });
+  check("pmin", [](const Tensor& r) { return pmin(sin(r), "i") * r; });
 }
 
 /// A functional layer, one set of variables for all elements.

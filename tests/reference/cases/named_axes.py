@@ -1,13 +1,16 @@
 """Collectives and normalisation over a named axis of vmap.
 
 x = normal(key(1), shape); weights of losses are normal(key(2), shape of the result).
-collective/<name>: out, grad/outside of the loss over all elements, grad/inside of one loss each.
+collective/<name>: out, grad/outside of the loss over all elements, grad/inside of one loss each;
+second/... are the gradients of the sum of those times normal(key(3), shape). JAX has no derivative of
+pmax and pmin; in its place there is that of max and min over the axis.
 linen/<name>, nnx/<name>: one module, the same variables for all elements of axis "batch"; out,
 updated statistics, gradients.
 """
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax import nnx
 from jax import lax, random
@@ -41,8 +44,34 @@ def _collectives(g):
     if not name.startswith("all_to_all"):  # JAX fails to transpose it there
       one = lambda r, w, h=f: jax.grad(lambda v: (h(v) * w).sum())(r)
       grads["inside"] = jax.vmap(one, axis_name="i")(x, weights)
+    along = normal(x.shape, 3)
+    second = {"outside": jax.grad(lambda v, h=over, w=weights: (jax.grad(
+        lambda u: (h(u) * w).sum())(v) * along).sum())(x)}
+    if "inside" in grads:
+      two = lambda r, w, d, h=one: jax.grad(lambda v: (h(v, w) * d).sum())(r)
+      second["inside"] = jax.vmap(two, axis_name="i")(x, weights, along)
     g.case(f"collective/{name}", f"{name} over the first axis of (3, 3, 2)",
-           **{"in": x, "out": out, "grad": grads})
+           **{"in": x, "out": out, "grad": grads, "second": second})
+
+
+def _extremes(g):
+  x = normal((4, 3, 2)).at[1].set(normal((4, 3, 2))[3])  # the same values twice
+  for name, collective, over_axis in (("pmax", lax.pmax, jnp.max), ("pmin", lax.pmin, jnp.min)):
+    over = jax.vmap(lambda r, f=collective: f(jnp.sin(r), "i") * r, axis_name="i")
+    out = over(x)
+    weights = normal(out.shape, 2)
+    try:
+      jax.grad(lambda v, h=over: h(v).sum())(x)
+    except NotImplementedError as error:
+      assert "Differentiation rule" in str(error), error
+    else:
+      raise AssertionError(f"JAX differentiates {name}")
+    same = lambda v, h=over_axis: h(jnp.sin(v), 0, keepdims=True) * v
+    np.testing.assert_array_equal(out, same(x))
+    first = jax.grad(lambda v, h=same, w=weights: (h(v) * w).sum())
+    second = jax.grad(lambda v, h=first: (h(v) * normal(x.shape, 3)).sum())(x)
+    g.case(f"extreme/{name}", f"{name} of sin(x), times x, over the first axis of (4, 3, 2), of which "
+           "two elements are equal", **{"in": x, "out": out, "grad": first(x), "second": second})
 
 
 def _linen(g, name, module, x):
@@ -95,5 +124,6 @@ def _norms(g):
 def make():
   g = GoldenFile("named_axes")
   _collectives(g)
+  _extremes(g)
   _norms(g)
   return g

@@ -46,6 +46,7 @@ from cases import promotion
 from cases import random_models
 from cases import random_numbers
 from cases import recurrent
+from cases import stacked_metadata
 from cases import torch_weights
 from golden_file import versions
 
@@ -59,6 +60,7 @@ MAKERS = {
     "layers": layers.make,
     "linen_transforms": linen_transforms.make,
     "named_axes": named_axes.make,
+    "stacked_metadata": stacked_metadata.make,
     "contrib": contrib.make,
     "optim": optim.make,
     "optim_long": optim_long.make,

@@ -1,14 +1,17 @@
 // Recurrent cells of both module APIs against Flax: carries and parameters from the seed, one step,
 // and its gradients.
+#include "linnet/jit.h"
 #include "tests/modules/recurrent_support.h"
 
 namespace linnet::recurrent_cells_test {
 namespace {
 
+using testing::along_direction;
 using testing::expect_golden;
 using testing::expect_state_of;
 using testing::expect_tree;
 using testing::expect_variables_of;
+using testing::has_second;
 using testing::recurrent_golden;
 using testing::weighted_sum;
 
@@ -34,14 +37,26 @@ void check_linen_cell(const std::string& name, Cell cell, double tolerance = 3e-
   expect_golden(y, recurrent_golden(prefix + "out"), tolerance, "output");
 
   using Carry = std::decay_t<decltype(carry)>;
-  const auto gradients =
+  const auto first =
       grad<0, 1, 2>([&](const linen::Variables& params, const Carry& c, const Tensor& input) {
         return weighted_sum(linen::apply(cell, linen::Variables{{"params", params}}, c, input));
-      })(variables["params"], carry, x);
-  expect_variables_of(std::get<0>(gradients), prefix + "grad/params/", 10 * tolerance);
-  expect_tree(std::get<1>(gradients), prefix + "grad/carry", 10 * tolerance);
-  expect_golden(std::get<2>(gradients), recurrent_golden(prefix + "grad/x"), 10 * tolerance,
-                "gradient of x");
+      });
+  const auto second =
+      grad<0, 1, 2>([&](const auto&... arguments) { return along_direction(first(arguments...)); });
+  const auto check = [&](const auto& got, const std::string& which) {
+    expect_variables_of(std::get<0>(got), prefix + which + "/params/", 10 * tolerance);
+    expect_tree(std::get<1>(got), prefix + which + "/carry", 10 * tolerance);
+    expect_golden(std::get<2>(got), recurrent_golden(prefix + which + "/x"), 10 * tolerance,
+                  which + " of x");
+  };
+  const linen::Variables& params = variables["params"];
+  check(first(params, carry, x), "grad");
+  if (!has_second(prefix)) return;
+  check(second(params, carry, x), "second");
+  const auto compiled = jit([&](const linen::Variables& p, const Carry& c, const Tensor& input) {
+    return second(p, c, input);
+  });
+  check(compiled(params, carry, x), "second");
 }
 
 TEST(RecurrentCells, L_150_SimpleCell) {
@@ -160,14 +175,27 @@ void check_nnx_cell(const std::string& name, Cell cell, double tolerance = 3e-6)
   expect_tree(new_carry, prefix + "new_carry", tolerance);
   expect_golden(y, recurrent_golden(prefix + "out"), tolerance, "output");
 
-  using Carry = std::decay_t<decltype(carry)>;
-  const auto of_params = nnx::grad([&](Cell& c) { return weighted_sum(c(carry, x)); }, cell);
-  expect_state_of(of_params, prefix + "grad/params/", 10 * tolerance);
-  const auto of_inputs = grad<0, 1>(
-      [&](const Carry& c, const Tensor& input) { return weighted_sum(cell(c, input)); })(carry, x);
-  expect_tree(std::get<0>(of_inputs), prefix + "grad/carry", 10 * tolerance);
-  expect_golden(std::get<1>(of_inputs), recurrent_golden(prefix + "grad/x"), 10 * tolerance,
-                "gradient of x");
+  // A carry of two tensors is an object, which would be differentiated as a module is.
+  const TensorList of_carry = tree::leaves(carry);
+  const auto first = nnx::grad<0, 1, 2>([&](Cell& c, const TensorList& at, const Tensor& input) {
+    return weighted_sum(c(tree::unflatten(carry, at), input));
+  });
+  const auto second = nnx::grad<0, 1, 2>([&](Cell& c, const TensorList& at, const Tensor& input) {
+    return along_direction(first(c, at, input));
+  });
+  const auto check = [&](const auto& got, const std::string& which) {
+    expect_state_of(std::get<0>(got), prefix + which + "/params/", 10 * tolerance);
+    expect_tree(tree::unflatten(carry, std::get<1>(got)), prefix + which + "/carry",
+                10 * tolerance);
+    expect_golden(std::get<2>(got), recurrent_golden(prefix + which + "/x"), 10 * tolerance,
+                  which + " of x");
+  };
+  check(first(cell, of_carry, x), "grad");
+  if (!has_second(prefix)) return;
+  check(second(cell, of_carry, x), "second");
+  const auto compiled =
+      jit([&](Cell& c, const TensorList& at, const Tensor& input) { return second(c, at, input); });
+  check(compiled(cell, of_carry, x), "second");
 }
 
 TEST(RecurrentCells, N_138_LSTMCells) {

@@ -72,4 +72,16 @@ Tensor weighted_sum(const Tree& tree) {
   return out;
 }
 
+/// The sum of all tensors of gradients times normal(key(6)): golden second derivatives are its own
+/// gradients.
+template <class Gradients>
+Tensor along_direction(const Gradients& gradients) {
+  Tensor out = 0.0;
+  for (const Tensor& leaf : tree::leaves(gradients))
+    out = out + sum(leaf * random::normal(Key(6), leaf.shape()));
+  return out;
+}
+/// Whether a case has second derivatives.
+inline bool has_second(const std::string& prefix) { return count_golden_below(prefix + "second/"); }
+
 }  // namespace linnet::testing

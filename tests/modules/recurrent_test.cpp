@@ -1,5 +1,7 @@
 // Recurrent layers of both module APIs against Flax: a cell over time, in both directions, with
 // lengths; parameters from the seed, outputs, carries and gradients.
+#include <functional>
+
 #include "linnet/jit.h"
 #include "linnet/log.h"
 #include "tests/modules/recurrent_support.h"
@@ -39,13 +41,25 @@ void check_linen(const std::string& name, const Layer& layer, typename Layer::Ca
   expect_golden(linen::apply(layer, variables, x, call), y, 0, "outputs without carry");
 
   if (!recurrent_file().contains(prefix + "grad/x")) return;
-  const auto gradients = grad<0, 1>([&](const linen::Variables& params, const Tensor& input) {
-    const linen::Variables all{{"params", params}};
-    return weighted_sum(linen::apply(layer, all, input, linen::return_carry, call));
-  })(variables["params"], x);
-  expect_variables_of(std::get<0>(gradients), prefix + "grad/params/", 10 * tolerance);
-  expect_golden(std::get<1>(gradients), recurrent_golden(prefix + "grad/x"), 10 * tolerance,
-                "gradient of x");
+  const std::function<std::tuple<linen::Variables, Tensor>(const linen::Variables&, const Tensor&)>
+      first = grad<0, 1>([&](const linen::Variables& params, const Tensor& input) {
+        const linen::Variables all{{"params", params}};
+        return weighted_sum(linen::apply(layer, all, input, linen::return_carry, call));
+      });
+  const auto check = [&](const auto& got, const std::string& which) {
+    expect_variables_of(std::get<0>(got), prefix + which + "/params/", 10 * tolerance);
+    expect_golden(std::get<1>(got), recurrent_golden(prefix + which + "/x"), 10 * tolerance,
+                  which + " of x");
+  };
+  check(first(variables["params"], x), "grad");
+  if (!testing::has_second(prefix)) return;
+  const auto second = grad<0, 1>([&](const linen::Variables& params, const Tensor& input) {
+    return testing::along_direction(first(params, input));
+  });
+  check(second(variables["params"], x), "second");
+  const auto compiled = jit(
+      [&](const linen::Variables& params, const Tensor& input) { return second(params, input); });
+  check(compiled(variables["params"], x), "second");
 }
 
 const linen::GRUCell kGru{.features = 4};

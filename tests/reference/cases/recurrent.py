@@ -3,7 +3,8 @@
 linen/cell/<name>: variables = init(key(0), carry, x), carry = initialize_carry(key(3), x.shape) with
 normal values, new_carry and out = apply(variables, carry, x). rnn/<name> is the same for whole
 sequences, with the carry that the layer makes or is given. grad/... are the gradients of the sum of
-every tensor of (new_carry, out) times normal(key(2), its shape). x = normal(key(1), shape).
+every tensor of (new_carry, out) times normal(key(2), its shape). x = normal(key(1), shape). second/...
+(in float32) are the gradients of the sum of those gradients, each times normal(key(6), its shape).
 nnx/...: the same with modules made from Rngs(0) and carries from Rngs(3).
 flip/<name>: flip_sequences. bridge/<name>: each kind of module inside the other. tagger: the network of
 examples/sequence_tagger.
@@ -32,6 +33,17 @@ def _weighted(tree):
   return sum((leaf * normal(leaf.shape, 2)).sum() for leaf in jax.tree.leaves(tree))
 
 
+def _second(loss, *arguments):
+  """Gradients, with respect to all arguments, of what the gradients of `loss` give along a direction."""
+  count = tuple(range(len(arguments)))
+
+  def along(*arguments):
+    grads = jax.grad(loss, count)(*arguments)
+    return sum((leaf * normal(leaf.shape, 6)).sum() for leaf in jax.tree.leaves(grads))
+
+  return jax.jit(jax.grad(along, count))(*arguments)
+
+
 def _linen_cell(g, name, cell, shape=(2, 3), dtype=jnp.float32):
   x = normal(shape).astype(dtype)
   carry = cell.initialize_carry(random.key(3), shape)
@@ -42,9 +54,13 @@ def _linen_cell(g, name, cell, shape=(2, 3), dtype=jnp.float32):
 
   new_carry, out = cell.apply(variables, carry, x)
   d_params, d_carry, d_x = jax.grad(loss, (0, 1, 2))(variables["params"], carry, x)
+  parts = {}
+  if "bf16" not in name:
+    names = ("params", "carry", "x")
+    parts["second"] = dict(zip(names, _second(loss, variables["params"], carry, x)))
   g.case(f"linen/cell/{name}", f"{cell.__class__.__name__} on {shape}", x=x, carry=carry,
          variables=variables, new_carry=new_carry, out=out,
-         grad={"params": d_params, "carry": d_carry, "x": d_x})
+         grad={"params": d_params, "carry": d_carry, "x": d_x}, **parts)
 
 
 def _linen_cells(g):
@@ -69,7 +85,8 @@ def _linen_cells(g):
               (2, 4, 3))
 
 
-def _linen_rnn(g, name, module, shape=(4, 5, 3), initial_carry=None, grad=True, **call):
+def _linen_rnn(g, name, module, shape=(4, 5, 3), initial_carry=None, grad=True, second=False,
+               **call):
   x = normal(shape)
 
   def run(variables, x, carry):
@@ -79,9 +96,11 @@ def _linen_rnn(g, name, module, shape=(4, 5, 3), initial_carry=None, grad=True, 
   carry, out = run(variables, x, initial_carry)
   parts = {} if initial_carry is None else {"initial_carry": initial_carry}
   if grad:
-    grads = jax.grad(lambda p, x: _weighted(run({"params": p}, x, initial_carry)), (0, 1))(
-        variables["params"], x)
+    loss = lambda p, x: _weighted(run({"params": p}, x, initial_carry))
+    grads = jax.grad(loss, (0, 1))(variables["params"], x)
     parts["grad"] = {"params": grads[0], "x": grads[1]}
+    if second:
+      parts["second"] = dict(zip(("params", "x"), _second(loss, variables["params"], x)))
   if call.get("seq_lengths") is not None:
     parts["seq_lengths"] = call["seq_lengths"]
   options = {k: v for k, v in call.items() if k != "seq_lengths"}
@@ -93,8 +112,9 @@ def _linen_layers(g):
   for name, cell in (("simple", nn.SimpleCell(4)), ("lstm", nn.LSTMCell(4)),
                      ("optimized_lstm", nn.OptimizedLSTMCell(4)), ("gru", nn.GRUCell(4)),
                      ("mgu", nn.MGUCell(4))):
-    _linen_rnn(g, name, nn.RNN(cell))
-  _linen_rnn(g, "conv_lstm", nn.RNN(nn.ConvLSTMCell(2, (3, 3))), (2, 3, 4, 3, 2))
+    _linen_rnn(g, name, nn.RNN(cell), second=True)
+  _linen_rnn(g, "conv_lstm", nn.RNN(nn.ConvLSTMCell(2, (3, 3))), (2, 3, 4, 3, 2),
+             second=True)
   lstm, gru = nn.OptimizedLSTMCell(4), nn.GRUCell(4)
   _linen_rnn(g, "reverse", nn.RNN(gru, reverse=True))
   _linen_rnn(g, "reverse_keep_order", nn.RNN(gru, reverse=True, keep_order=True))
@@ -104,7 +124,7 @@ def _linen_layers(g):
   _linen_rnn(g, "lengths", nn.RNN(lstm), seq_lengths=LENGTHS)
   _linen_rnn(g, "lengths_reverse", nn.RNN(lstm), seq_lengths=LENGTHS, reverse=True)
   _linen_rnn(g, "lengths_reverse_keep_order", nn.RNN(lstm), seq_lengths=LENGTHS, reverse=True,
-             keep_order=True)
+             keep_order=True, second=True)
   _linen_rnn(g, "lengths_time_major", nn.RNN(lstm, time_major=True, reverse=True), (5, 4, 3),
              seq_lengths=LENGTHS)
   # JAX reads the last step for a length beyond it, and gives it no gradient.
@@ -116,7 +136,7 @@ def _linen_layers(g):
   _linen_rnn(g, "no_batch", nn.RNN(gru), (5, 3))
   _linen_rnn(g, "two_batch_dims", nn.RNN(lstm), (2, 3, 4, 3))
   _linen_rnn(g, "bf16", nn.RNN(nn.OptimizedLSTMCell(4, dtype=jnp.bfloat16)))
-  _linen_rnn(g, "bidirectional", nn.Bidirectional(nn.RNN(gru), nn.RNN(lstm)))
+  _linen_rnn(g, "bidirectional", nn.Bidirectional(nn.RNN(gru), nn.RNN(lstm)), second=True)
   _linen_rnn(g, "bidirectional_lengths", nn.Bidirectional(nn.RNN(lstm), nn.RNN(nn.LSTMCell(4))),
              seq_lengths=LENGTHS)
   _linen_rnn(g, "bidirectional_sum", nn.Bidirectional(
@@ -186,13 +206,14 @@ def _params(model):
   return jax.tree.map(jnp.asarray, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
 
 
-def _nnx_grads(model, loss, *inputs):
+def _nnx_grads(model, loss, *inputs, of=lambda f, *arguments: jax.grad(
+    f, tuple(range(len(arguments))))(*arguments)):
   graphdef, params, rest = nnx.split(model, nnx.Param, ...)
 
   def f(params, *inputs):
     return loss(nnx.merge(graphdef, params, rest, copy=True), *inputs)
 
-  grads = jax.grad(f, tuple(range(1 + len(inputs))))(params, *inputs)
+  grads = of(f, params, *inputs)
   return (nnx.to_pure_dict(grads[0]),) + grads[1:]
 
 
@@ -202,10 +223,15 @@ def _nnx_cell(g, name, make, dtype=jnp.float32):
   cell = make(nnx.Rngs(0))
   carry = cell.initialize_carry(shape, nnx.Rngs(3), carry_init=NORMAL)
   new_carry, out = cell(carry, x)
-  d_params, d_carry, d_x = _nnx_grads(cell, lambda m, c, x: _weighted(m(c, x)), carry, x)
+  loss = lambda m, c, x: _weighted(m(c, x))
+  d_params, d_carry, d_x = _nnx_grads(cell, loss, carry, x)
+  parts = {}
+  if "bf16" not in name:
+    names = ("params", "carry", "x")
+    parts["second"] = dict(zip(names, _nnx_grads(cell, loss, carry, x, of=_second)))
   g.case(f"nnx/cell/{name}", f"{cell.__class__.__name__} on {shape}", x=x, carry=carry,
          params=_params(cell), new_carry=new_carry, out=out,
-         grad={"params": d_params, "carry": d_carry, "x": d_x})
+         grad={"params": d_params, "carry": d_carry, "x": d_x}, **parts)
 
 
 def _nnx_cells(g):

@@ -1,7 +1,8 @@
 """Object transformations: streams, stacked variables, loops over modules, and their gradients.
 
 Every model is built from Rngs(0) unless the note says otherwise; inputs are normal(key(1), shape).
-State is stored under the paths of the variables, keys as two words.
+State is stored under the paths of the variables, keys as two words. second/... (or `second`, of an
+input) are the gradients of the sum of the gradients, each times normal(key(3), its shape).
 """
 
 import jax
@@ -19,6 +20,16 @@ def normal(shape, seed=1):
 def _state(node, *filters):
   tree = nnx.to_pure_dict(nnx.state(node, *filters))
   return jax.tree.map(lambda x: x, tree)
+
+
+def _along(grads):
+  return sum((d * normal(d.shape, 3)).sum() for d in jax.tree.leaves(grads))
+
+
+def _second(loss, *arguments, wrt=0):
+  """nnx.grad of what nnx.grad gives, along a direction."""
+  grads = nnx.grad(lambda *a: _along(nnx.grad(loss, argnums=wrt)(*a)), argnums=wrt)(*arguments)
+  return nnx.to_pure_dict(grads) if wrt == 0 else [nnx.to_pure_dict(grads[0]), grads[1]]
 
 
 def _streams(rngs):
@@ -86,10 +97,13 @@ def _ensemble(g):
     return (m(x) ** 2).mean()
 
   member = nnx.vmap(nnx.grad(member_loss), in_axes=(0, None), out_axes=0)(models, x)
+  member_second = nnx.vmap(nnx.grad(lambda m, x: _along(nnx.grad(member_loss)(m, x))),
+                           in_axes=(0, None), out_axes=0)(models, x)
   g.case("ensemble", "three Mlp by split_rngs and vmap; forward with x for all; gradients of the "
          "mean square over all, and of each member's own", x=x, params=_state(models, nnx.Param),
          count=rngs.default.count[...], out=forward(models, x),
-         grad=nnx.to_pure_dict(nnx.grad(loss)(models)), member=nnx.to_pure_dict(member))
+         grad=nnx.to_pure_dict(nnx.grad(loss)(models)), member=nnx.to_pure_dict(member),
+         second=_second(loss, models), member_second=nnx.to_pure_dict(member_second))
 
 
 class Noisy(nnx.Module):
@@ -139,9 +153,11 @@ def _layers(g):
 
     model = make(nnx.Rngs(params=0, dropout=7))
     grads, dx = nnx.grad(loss, argnums=(0, 1))(model, x)
+    model = make(nnx.Rngs(params=0, dropout=7))
+    second, second_in = _second(loss, model, x, wrt=(0, 1))
     g.case(f"scan/{name}", f"three Noisy blocks by vmap (out_axes={count_axis}) and scan, with "
            "gradients of the mean square", x=x, params=before, out=out, after=after,
-           grad=nnx.to_pure_dict(grads), dx=dx)
+           grad=nnx.to_pure_dict(grads), dx=dx, second=second, second_in=second_in)
 
   model = nnx.split_rngs(splits=3)(nnx.vmap(Noisy))(nnx.Rngs(params=0, dropout=7))
   x = normal((4, 3))
@@ -155,8 +171,11 @@ def _layers(g):
     return (remat_forward(x, model) ** 2).mean()
 
   value, grads = nnx.value_and_grad(remat_loss)(model, x)
+  after = _all(model)
+  model = nnx.split_rngs(splits=3)(nnx.vmap(Noisy))(nnx.Rngs(params=0, dropout=7))
+  second = _second(remat_loss, model, x)
   g.case("scan/remat", "the same layers with remat in the scan", value=value,
-         grad=nnx.to_pure_dict(grads), after=_all(model))
+         grad=nnx.to_pure_dict(grads), after=after, second=second)
 
 
 class Counter(nnx.Module):
@@ -187,6 +206,33 @@ def _carried(g):
   g.case("scan/carried", "one Counter for all steps, its count carried, a stream Rngs(5) carried",
          xs=xs, params=_state(model, nnx.Param), h=h, ys=ys, steps=model.steps[...],
          count=noise.default.count[...])
+
+  def carried_loss(model, xs):
+    h, ys = step(jnp.zeros(3), model, nnx.Rngs(5), xs)
+    return (ys * ys).sum() + h.sum()
+
+  grads, d_xs = nnx.grad(carried_loss, argnums=(0, 1))(Counter(nnx.Rngs(0)), xs)
+  second, second_in = _second(carried_loss, Counter(nnx.Rngs(0)), xs, wrt=(0, 1))
+  g.case("scan/carried_grad", "gradients of the sum of squares of ys and of h of scan/carried",
+         grad=nnx.to_pure_dict(grads), d_xs=d_xs, second=second, second_in=second_in)
+
+  @nnx.scan(in_axes=(nnx.Carry, axes, 0), out_axes=(nnx.Carry, 0))
+  def normed_step(h, block, x):
+    h = jnp.tanh(block.norm(block.linear(h + x)))
+    return h, h.mean()
+
+  make = lambda: Noisy(nnx.Rngs(params=0, dropout=7))
+
+  def normed_loss(block, xs):
+    h, means = normed_step(jnp.zeros((4, 3)), block, xs)
+    return (h * h).mean() + means.sum()
+
+  sequence, block = normal((3, 4, 3)), make()
+  value, (grads, d_xs) = nnx.value_and_grad(normed_loss, argnums=(0, 1))(block, sequence)
+  second, second_in = _second(normed_loss, make(), sequence, wrt=(0, 1))
+  g.case("scan/carried_norm", "linear and norm of one Noisy block for three steps, statistics carried",
+         xs=sequence, value=value, after=_state(block, nnx.BatchStat), grad=nnx.to_pure_dict(grads),
+         d_xs=d_xs, second=second, second_in=second_in)
 
   shared = nnx.Rngs(5)
   draw = nnx.scan(lambda c, r: (c + 1, r.uniform((2,))), in_axes=(nnx.Carry, None),
@@ -242,6 +288,8 @@ def _gradients(g):
   value, (dm, dx) = nnx.value_and_grad(f, argnums=(0, 1))(m, x)
   g.case("grad/argnums", "sin(a x) b c', c' = 3 c, a = 1.5, b = -0.5, c = 2, x = 0.7", value=value,
          m=nnx.to_pure_dict(dm), x=dx, c=m.c[...])
+  second, second_in = _second(f, Pair(), x, wrt=(0, 1))
+  g.case("grad/second", "second derivatives of that", m=second, x=second_in)
   stat = nnx.grad(f, argnums=nnx.DiffState(0, nnx.BatchStat))(Pair(), x)
   g.case("grad/diff_state", "with respect to the BatchStat", m=nnx.to_pure_dict(stat))
 
@@ -267,10 +315,22 @@ def _gradients(g):
 
   model = Noisy(nnx.Rngs(params=0, dropout=7))
   y = normal((4, 3))
-  value, grads = nnx.value_and_grad(lambda m: (nnx.remat(lambda m, y: m(y))(m, y) ** 2).mean())(
-      model)
+  remat_loss = lambda m: (nnx.remat(lambda m, y: m(y))(m, y) ** 2).mean()
+  value, grads = nnx.value_and_grad(remat_loss)(model)
   g.case("remat", "a Noisy block with remat", value=value, grad=nnx.to_pure_dict(grads),
-         after=_all(model))
+         after=_all(model), second=_second(remat_loss, Noisy(nnx.Rngs(params=0, dropout=7))))
+
+  def chosen(m, x):
+    y = nnx.cond(x.sum() > 0, lambda m, x: m(x), lambda m, x: -m(x), m, x)
+    z = nnx.switch(jnp.array(1), [lambda m, x: x, lambda m, x: m(m(x))], m, x)
+    _, h = nnx.fori_loop(0, 3, lambda i, c: (c[0], c[0](c[1])), (m, x))
+    return (y * z).sum() + (h * h).sum()
+
+  x = normal((3,))
+  value, (grads, dx) = nnx.value_and_grad(chosen, argnums=(0, 1))(Counter(nnx.Rngs(0)), x)
+  second, second_in = _second(chosen, Counter(nnx.Rngs(0)), x, wrt=(0, 1))
+  g.case("branches", "gradients through cond, switch and fori_loop over a Counter", x=x, value=value,
+         grad=nnx.to_pure_dict(grads), dx=dx, second=second, second_in=second_in)
 
 
 def make():

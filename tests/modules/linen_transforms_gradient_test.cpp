@@ -108,6 +108,17 @@ TEST(LinenGrad, L_095_gradients_of_inputs) {
   expect_case_values("value_and_grad", outer, x, z);
 }
 
+TEST(LinenGrad, L_095_gradients_of_gradients) {
+  const auto outer = [](Scope& s, const Tensor& x) {
+    const auto loss = [](Scope& t, const Tensor& y) { return sum(sin(t(kDense, y))); };
+    const auto slope = [&](Scope& t, const Tensor& y) {
+      return sum(square(std::get<0>(linen::grad(loss, t, y))));
+    };
+    return std::get<0>(linen::grad(slope, s, x));
+  };
+  expect_case("grad_twice", outer, normal({2, 5}));
+}
+
 TEST(LinenGrad, L_095_the_loss_is_a_scalar) {
   const auto outer = [](Scope& s, const Tensor& x) {
     const auto writes = [](Scope& t, const Tensor& y) {

@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "linnet/error.h"
 #include "linnet/io/safetensors.h"
+#include "linnet/jit.h"
 #include "linnet/linen.h"
 #include "linnet/linen/transforms.h"
 #include "tests/ops/golden_file.h"
@@ -51,7 +53,8 @@ void expect_tree(const T& got, const std::string& prefix) {
 }
 
 /// The same paths and values; tuples are numbered.
-inline void expect_variables(const Variables& got, const std::string& prefix) {
+inline void expect_variables(const Variables& got, const std::string& prefix,
+                             double tolerance = kTolerance) {
   size_t count = 0;
   for (const auto& [path, leaf] : linen::flat_leaves(got)) {
     const std::string name = prefix + "/" + tree::to_string(path);
@@ -59,7 +62,7 @@ inline void expect_variables(const Variables& got, const std::string& prefix) {
     for (size_t i = 0; i < value.tensors.size(); ++i, ++count) {
       const std::string entry = value.tuple ? name + "/" + std::to_string(i) : name;
       ASSERT_TRUE(golden_file().contains(entry)) << entry;
-      expect_golden(value.tensors[i], golden(entry), kTolerance, entry);
+      expect_golden(value.tensors[i], golden(entry), tolerance, entry);
     }
   }
   EXPECT_EQ(count, golden_names(prefix).size()) << prefix << "\n" << to_string(got);
@@ -71,7 +74,7 @@ inline const linen::RngStreams& init_streams() {
   return streams;
 }
 inline const linen::ApplyOptions& apply_options() {
-  static const linen::ApplyOptions options{.mutate = {"state", "intermediates"},
+  static const linen::ApplyOptions options{.mutate = {"state", "intermediates", "batch_stats"},
                                            .rngs = {{"dropout", Key(1)}, {"noise", Key(2)}}};
   return options;
 }
@@ -89,7 +92,25 @@ Variables expect_case_values(const std::string& name, const Module& module, cons
   return variables;
 }
 
-/// The same, and gradients with respect to parameters and the first input.
+/// Sums of some more products than values have.
+constexpr double kSecondTolerance = 2e-5;
+
+/// <gradients, normal numbers>, which second derivatives are gradients of.
+inline Tensor along(const std::tuple<Variables, Tensor>& gradients) {
+  Tensor out = 0.0;
+  for (const Tensor& d : tree::leaves(gradients))
+    out = out + sum(d * random::normal(Key(3), d.shape()));
+  return out;
+}
+
+inline void expect_gradients(const std::tuple<Variables, Tensor>& got, const std::string& name,
+                             double tolerance) {
+  expect_variables(std::get<0>(got), name + "/params", tolerance);
+  expect_golden(std::get<1>(got), golden(name + "/in"), tolerance, name + "/in");
+}
+
+/// The same, and first and second derivatives with respect to parameters and the first input; those
+/// also by one compiled program.
 template <class Module, class... A>
 void expect_case(const std::string& name, const Module& module, const A&... inputs) {
   const Variables variables = expect_case_values(name, module, inputs...);
@@ -103,9 +124,18 @@ void expect_case(const std::string& name, const Module& module, const A&... inpu
     const Tensor out = tree::leaves(call(inputs...)).at(0);
     return sum(out * random::normal(Key(2), out.shape()));
   };
-  const auto [params, gradient] = grad<0, 1>(loss)(variables["params"], x);
-  expect_variables(params, name + "/grad/params");
-  expect_golden(gradient, golden(name + "/grad/in"), kTolerance, name + "/grad/in");
+  const std::function<std::tuple<Variables, Tensor>(const Variables&, const Tensor&)>
+      first = grad<0, 1>(loss),
+      second = grad<0, 1>(
+          [&](const Variables& params, const Tensor& y) { return along(first(params, y)); });
+  const Variables& params = variables["params"];
+  expect_gradients(first(params, x), name + "/grad", kTolerance);
+  expect_gradients(second(params, x), name + "/second", kSecondTolerance);
+  const auto [one, two] = jit([&](const Variables& p, const Tensor& y) {
+    return std::pair(first(p, y), second(p, y));
+  })(params, x);
+  expect_gradients(one, name + "/grad", kTolerance);
+  expect_gradients(two, name + "/second", kSecondTolerance);
 }
 
 template <class F>

@@ -1,8 +1,9 @@
 """Lifted transformations of linen: variables, outputs, gradients, collections that change, keys.
 
 For most cases: variables = init({params: key(0), dropout: key(1), noise: key(2)}, *in), out and
-updates of apply with the same dropout and noise keys and mutable = state, intermediates;
-grad/params and grad/in of sum(out * normal(key(2), out.shape)) over the first result.
+updates of apply with the same dropout and noise keys and mutable = state, intermediates, batch_stats;
+grad/params and grad/in of sum(out * normal(key(2), out.shape)) over the first result. second/params
+and second/in are the gradients of the sum of all of those times normal(key(3), their shapes).
 """
 
 import functools
@@ -17,7 +18,7 @@ from jax import random
 from golden_file import GoldenFile
 
 KEYS = {"params": 0, "dropout": 1, "noise": 2}
-MUTABLE = ["state", "intermediates"]
+MUTABLE = ["state", "intermediates", "batch_stats"]
 
 
 def normal(shape, seed=1):
@@ -46,8 +47,13 @@ def _case(g, name, note, module, *inputs, grad=True, mutable=MUTABLE):
                           mutable=mutable)
       return (first(y) * normal(first(y).shape, 2)).sum()
 
-    params, x = jax.grad(scalar, (0, 1))(variables.get("params", {}), inputs[0])
-    parts["grad"] = {"params": meta.unbox(params), "in": x}
+    def along(params, x):
+      grads = meta.unbox(jax.grad(scalar, (0, 1))(params, x))
+      return sum((d * normal(d.shape, 3)).sum() for d in jax.tree.leaves(grads))
+
+    for part, f in (("grad", scalar), ("second", along)):
+      params, x = jax.jit(jax.grad(f, (0, 1)))(variables.get("params", {}), inputs[0])
+      parts[part] = {"params": meta.unbox(params), "in": x}
   g.case(name, note, **parts)
 
 
@@ -159,7 +165,52 @@ def _named_axis(g):
   outer = compact(lambda m, x: norm(use_running_average=False, momentum=0.5, axis_name="batch",
                                     name="norm")(x))
   _case(g, "vmap_batch_norm", "BatchNorm(momentum 0.5) under vmap over axis 0 of (3, 4, 5), whose "
-        "statistics are those of the whole batch", outer, x, mutable=["batch_stats"])
+        "statistics are those of the whole batch", outer, x)
+
+
+class Normed(nn.Module):
+  """Dense_0, BatchNorm_0 of momentum 0.5, tanh."""
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.tanh(nn.BatchNorm(use_running_average=False, momentum=0.5)(nn.Dense(4)(x)))
+
+
+def _batch_stats(g):
+  x = normal((6, 4))
+  stacked = {"params": 0, "batch_stats": 0}
+  remat = nn.remat(Normed)
+  _case(g, "batch_stats_remat", "CheckpointNormed_0", compact(lambda m, x: remat()(x)), x)
+
+  class Layer(nn.Module):
+    @nn.compact
+    def __call__(self, x, _):
+      return remat()(x), None
+
+  layers = nn.scan(Layer, variable_axes=stacked, split_rngs={"params": True}, length=3)
+  _case(g, "batch_stats_scan", "ScanLayer_0: three times remat of Normed, all on axis 0",
+        compact(lambda m, x: layers()(x, None)[0]), x)
+  _case(g, "batch_stats_remat_scan", "Remat_scanNormed_0 of lengths (2, 2)",
+        compact(lambda m, x: nn.remat_scan(Normed, lengths=(2, 2))()(x)), x)
+
+  class Step(nn.Module):
+    @nn.compact
+    def __call__(self, h, x):
+      h = Normed(name="normed")(h + x)
+      return h, h.mean()
+
+  class Carried(nn.Module):
+    @nn.compact
+    def __call__(self, x, xs):
+      if self.is_initializing():
+        start = {"mean": jnp.zeros(4), "var": jnp.ones(4)}
+        self.put_variable("batch_stats", "cell", {"normed": {"BatchNorm_0": start}})
+      cell = nn.scan(Step, variable_broadcast="params", variable_carry="batch_stats",
+                     split_rngs={"params": False})
+      return cell(name="cell")(x, xs)
+
+  _case(g, "batch_stats_carried", "one Normed for three steps, whose statistics are carried; xs "
+        "(3, 6, 4)", Carried(), x, normal((3, 6, 4)))
 
 
 class NoisyCell(nn.RNNCellBase):
@@ -225,6 +276,16 @@ def _gradients(g):
 
   _case(g, "value_and_grad", "value, auxiliary, gradients of sum(Block_0(x) * z); then grad of "
         "sum(Block_1(x)) with rate 0", compact(value_and_grad), x, normal((2, 4), 3), grad=False)
+
+  def grad_twice(m, x):
+    def slope(m, x):
+      dx, = nn.grad(lambda m, x: jnp.sin(nn.Dense(4)(x)).sum(), m, x)
+      return (dx * dx).sum()
+
+    return nn.grad(slope, m, x)
+
+  _case(g, "grad_twice", "grad of the squared norm of grad of sum(sin(Dense_0(x)))",
+        compact(grad_twice), x)
 
   def jvp(m, x):
     f = lambda m, x: nn.tanh(nn.Dense(4)(x))
@@ -499,6 +560,7 @@ def make():
   g = GoldenFile("linen_transforms")
   _vmap(g)
   _named_axis(g)
+  _batch_stats(g)
   _rnn(g)
   _gradients(g)
   _views(g)

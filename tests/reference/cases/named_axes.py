@@ -2,11 +2,13 @@
 
 x = normal(key(1), shape); weights of losses are normal(key(2), shape of the result).
 collective/<name>: out, grad/outside of the loss over all elements, grad/inside of one loss each;
-second/... are the gradients of the sum of those times normal(key(3), shape). JAX has no derivative of
+second/... are the gradients of the sum of those of sin(out) times normal(key(3), shape). JAX has no derivative of
 pmax and pmin; in its place there is that of max and min over the axis.
 linen/<name>, nnx/<name>: one module, the same variables for all elements of axis "batch"; out,
 updated statistics, gradients.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -45,11 +47,15 @@ def _collectives(g):
       one = lambda r, w, h=f: jax.grad(lambda v: (h(v) * w).sum())(r)
       grads["inside"] = jax.vmap(one, axis_name="i")(x, weights)
     along = normal(x.shape, 3)
-    second = {"outside": jax.grad(lambda v, h=over, w=weights: (jax.grad(
-        lambda u: (h(u) * w).sum())(v) * along).sum())(x)}
+
+    def twice(h, v, w, d):
+      first = jax.grad(lambda u: (jnp.sin(h(u)) * w).sum())
+      return jax.grad(lambda u: (first(u) * d).sum())(v)
+
+    second = {"outside": twice(over, x, weights, along)}
     if "inside" in grads:
-      two = lambda r, w, d, h=one: jax.grad(lambda v: (h(v, w) * d).sum())(r)
-      second["inside"] = jax.vmap(two, axis_name="i")(x, weights, along)
+      over_elements = jax.vmap(functools.partial(twice, f), axis_name="i")
+      second["inside"] = over_elements(x, weights, along)
     g.case(f"collective/{name}", f"{name} over the first axis of (3, 3, 2)",
            **{"in": x, "out": out, "grad": grads, "second": second})
 
@@ -69,7 +75,8 @@ def _extremes(g):
     same = lambda v, h=over_axis: h(jnp.sin(v), 0, keepdims=True) * v
     np.testing.assert_array_equal(out, same(x))
     first = jax.grad(lambda v, h=same, w=weights: (h(v) * w).sum())
-    second = jax.grad(lambda v, h=first: (h(v) * normal(x.shape, 3)).sum())(x)
+    bent = jax.grad(lambda v, h=same, w=weights: (jnp.sin(h(v)) * w).sum())
+    second = jax.grad(lambda v, h=bent: (h(v) * normal(x.shape, 3)).sum())(x)
     g.case(f"extreme/{name}", f"{name} of sin(x), times x, over the first axis of (4, 3, 2), of which "
            "two elements are equal", **{"in": x, "out": out, "grad": first(x), "second": second})
 

@@ -63,23 +63,19 @@ inline void expect_state_of(const nnx::State& got, const std::string& prefix, do
   }
 }
 
-/// The sum of all tensors of a tree times normal(key(2)), which the golden gradients are of.
+/// The sum of all tensors of a tree times normal(key(seed)): golden gradients are those of the sum
+/// with key(2).
 template <class Tree>
-Tensor weighted_sum(const Tree& tree) {
+Tensor weighted_sum(const Tree& tree, int64_t seed = 2) {
   Tensor out = 0.0;
   for (const Tensor& leaf : tree::leaves(tree))
-    out = out + sum(leaf * random::normal(Key(2), leaf.shape()));
+    out = out + sum(leaf * random::normal(Key(seed), leaf.shape()));
   return out;
 }
-
-/// The sum of all tensors of gradients times normal(key(6)): golden second derivatives are its own
-/// gradients.
+/// Of gradients: golden second derivatives are the gradients of this.
 template <class Gradients>
 Tensor along_direction(const Gradients& gradients) {
-  Tensor out = 0.0;
-  for (const Tensor& leaf : tree::leaves(gradients))
-    out = out + sum(leaf * random::normal(Key(6), leaf.shape()));
-  return out;
+  return weighted_sum(gradients, 6);
 }
 /// Whether a case has second derivatives.
 inline bool has_second(const std::string& prefix) { return count_golden_below(prefix + "second/"); }

@@ -321,5 +321,46 @@ TEST(NnxTransforms, N_109_cond_and_switch_with_operands) {
                Error);
 }
 
+/// What is drawn from one stream inside of loops and branches, one after the other.
+std::vector<Tensor> draws(nnx::Rngs& rngs) {
+  using Loop = std::tuple<nnx::Rngs&, Tensor>;
+  const auto draw = [](const Tensor& i, Loop& at) {
+    auto& [stream, out] = at;
+    const Tensor row = reshape(stream.uniform({2}), {1, 2});
+    return Loop(stream, dynamic_update_slice(out, row, {i, Tensor(0)}));
+  };
+  const Tensor looped = std::get<1>(nnx::fori_loop(0, 3, draw, Loop(rngs, zeros({3, 2}))));
+  using Until = std::tuple<nnx::Rngs&, Tensor, Tensor>;
+  const auto more = [](const Until& at) { return std::get<1>(at)[0] < 0.8; };
+  const auto again = [](Until& at) {
+    auto& [stream, unused, turns] = at;
+    return Until(stream, stream.uniform({2}), turns + 1);
+  };
+  const Until last =
+      nnx::while_loop(more, again, Until(rngs, zeros({2}), scalar_integer(0, DType::kI32)));
+  const auto one = [](nnx::Rngs& r) { return r.uniform({2}); };
+  const auto none = [](nnx::Rngs&) { return zeros({2}); };
+  const auto ones_of = [](nnx::Rngs&) { return ones({2}); };
+  const auto two = [](nnx::Rngs& r) {
+    const Tensor first = r.uniform({2});
+    return first + r.uniform({2});
+  };
+  const Tensor taken = nnx::cond(Tensor(true), one, none, rngs);
+  const Tensor skipped = nnx::cond(Tensor(false), one, none, rngs);
+  const Tensor chosen = nnx::switch_case(Tensor(2), std::tuple(one, ones_of, two), rngs);
+  return {looped, std::get<1>(last),      std::get<2>(last), taken, skipped,
+          chosen, rngs["default"].count()};
+}
+
+TEST(NnxTransforms, N_108_N_109_keys_inside_loops_and_branches) {
+  const std::vector<std::string> names{"looped",  "drawn",  "turns", "taken",
+                                       "skipped", "chosen", "count"};
+  nnx::Rngs eager(5), compiled(5);
+  const std::vector<Tensor> results[] = {draws(eager), jit(draws)(compiled)};
+  for (const std::vector<Tensor>& got : results) {
+    for (size_t i = 0; i < names.size(); ++i) expect_transformed(got[i], "keys/" + names[i]);
+  }
+}
+
 }  // namespace
 }  // namespace linnet::nnx_transforms_loops_test

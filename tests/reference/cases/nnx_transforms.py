@@ -271,6 +271,26 @@ def _carried(g):
          taken=taken, skipped=skipped, third=third, steps=model.steps[...])
 
 
+def _keys(g):
+  """A stream that is drawn from inside loops and branches, one after the other."""
+  rngs = nnx.Rngs(5)
+
+  def draw(i, carry):
+    stream, out = carry
+    return stream, out.at[i].set(stream.uniform((2,)))
+
+  _, looped = nnx.fori_loop(0, 3, draw, (rngs, jnp.zeros((3, 2))))
+  last = nnx.while_loop(lambda c: c[1][0] < 0.8, lambda c: (c[0], c[0].uniform((2,)), c[2] + 1),
+                        (rngs, jnp.zeros(2), jnp.array(0)))
+  one = lambda r: r.uniform((2,))
+  taken = nnx.cond(jnp.array(True), one, lambda r: jnp.zeros(2), rngs)
+  skipped = nnx.cond(jnp.array(False), one, lambda r: jnp.zeros(2), rngs)
+  chosen = nnx.switch(jnp.array(2), [one, lambda r: jnp.ones(2), lambda r: one(r) + one(r)], rngs)
+  g.case("keys", "Rngs(5) in fori_loop, while_loop until a number is 0.8 or more, cond (taken, not "
+         "taken), switch, in this order; the count in the end", looped=looped, drawn=last[1],
+         turns=last[2], taken=taken, skipped=skipped, chosen=chosen, count=rngs.default.count[...])
+
+
 class Pair(nnx.Module):
 
   def __init__(self):
@@ -335,6 +355,7 @@ def _gradients(g):
 
 def make():
   g = GoldenFile("nnx_transforms")
-  for part in (_rngs, _ensemble, _vmap_state, _layers, _carried, _gradients):
+  for part in (_rngs, _ensemble, _vmap_state, _layers, _carried, _keys,
+               _gradients):
     part(g)
   return g

@@ -89,7 +89,7 @@ nnx::RNN<Cell> make_layer(const Parameters& parameters) {
 }
 
 /// The same LSTM as a user of `scan` writes it.
-Tensor scanned(const Parameters& p, const Tensor& x) {
+Tensor scanned_lstm(const Parameters& p, const Tensor& x) {
   using Carry = std::pair<Tensor, Tensor>;
   const Tensor zero = zeros({x.shape(1), p.recurrent.shape(0)});
   const auto step = [&](const Carry& carry, const Tensor& input) {
@@ -103,15 +103,33 @@ Tensor scanned(const Parameters& p, const Tensor& x) {
   return scan(step, Carry(zero, zero), x).second;
 }
 
+/// The GRU likewise: z keeps the old state, r acts on the product with it.
+Tensor scanned_gru(const Parameters& p, const Tensor& x) {
+  const auto step = [&](const Tensor& h, const Tensor& input) {
+    const std::vector<Tensor> of_x = split(matmul(input, p.kernel) + p.bias, 3, -1);
+    const std::vector<Tensor> of_h = split(matmul(h, p.recurrent), 3, -1);
+    const Tensor r = sigmoid(of_x[0] + of_h[0]), z = sigmoid(of_x[1] + of_h[1]);
+    const Tensor y = (1 - z) * tanh(of_x[2] + r * of_h[2]) + z * h;
+    return std::pair(y, y);
+  };
+  return scan(step, zeros({x.shape(1), p.recurrent.shape(0)}), x).second;
+}
+
+template <Fused kind>
+Tensor scanned(const Parameters& p, const Tensor& x) {
+  return kind == Fused::kGru ? scanned_gru(p, x) : scanned_lstm(p, x);
+}
+
 struct Gradients {
   Parameters parameters;
   Tensor x;
   LINNET_FIELDS(parameters, x)
 };
 
+template <Fused kind>
 Gradients scan_gradients(const Parameters& parameters, const Tensor& x, const Tensor& weights) {
   auto [of_parameters, of_x] = grad<0, 1>([&](const Parameters& p, const Tensor& v) {
-    return sum(scanned(p, v) * weights);
+    return sum(scanned<kind>(p, v) * weights);
   })(parameters, x);
   return {of_parameters, of_x};
 }
@@ -188,19 +206,20 @@ void layer_forward_backward(benchmark::State& state) {
   });
 }
 
+template <Fused kind>
 void scan_forward(benchmark::State& state) {
   set_threads(state);
-  const Operands operands = make_operands(Fused::kLstm);
-  const auto compiled = jit(scanned);
-  compare_forward(state, Fused::kLstm, operands,
-                  [&] { return compiled(operands.ours, operands.x); });
+  const Operands operands = make_operands(kind);
+  const auto compiled = jit(scanned<kind>);
+  compare_forward(state, kind, operands, [&] { return compiled(operands.ours, operands.x); });
 }
 
+template <Fused kind>
 void scan_forward_backward(benchmark::State& state) {
   set_threads(state);
-  const Operands o = make_operands(Fused::kLstm);
-  const auto compiled = jit(scan_gradients);
-  compare_gradients(state, Fused::kLstm, o, [&] { return compiled(o.ours, o.x, o.weights); });
+  const Operands o = make_operands(kind);
+  const auto compiled = jit(scan_gradients<kind>);
+  compare_gradients(state, kind, o, [&] { return compiled(o.ours, o.x, o.weights); });
 }
 
 /// From an uncompiled function to the end of its first call; small, so that the run counts little.
@@ -210,7 +229,7 @@ void scan_compile(benchmark::State& state) {
   const Operands o = make_operands(Fused::kLstm, sizes);
   for (auto _ : state) {
     const auto compiled = jit([](const Parameters& p, const Tensor& x, const Tensor& weights) {
-      return scan_gradients(p, x, weights);
+      return scan_gradients<Fused::kLstm>(p, x, weights);
     });
     benchmark::DoNotOptimize(compiled(o.ours, o.x, o.weights).x.data<float>().data());
   }
@@ -222,8 +241,10 @@ void threads(benchmark::internal::Benchmark* b) {
 
 using Lstm = nnx::OptimizedLSTMCell;
 using Gru = nnx::GRUCell;
-BENCHMARK(scan_forward)->Name("lstm_scan_forward")->Apply(threads);
-BENCHMARK(scan_forward_backward)->Name("lstm_scan_forward_backward")->Apply(threads);
+BENCHMARK(scan_forward<Fused::kLstm>)->Name("lstm_scan_forward")->Apply(threads);
+BENCHMARK(scan_forward_backward<Fused::kLstm>)->Name("lstm_scan_forward_backward")->Apply(threads);
+BENCHMARK(scan_forward<Fused::kGru>)->Name("gru_scan_forward")->Apply(threads);
+BENCHMARK(scan_forward_backward<Fused::kGru>)->Name("gru_scan_forward_backward")->Apply(threads);
 BENCHMARK(layer_forward<Lstm, true>)->Name("lstm_layer_forward")->Apply(threads);
 BENCHMARK(layer_forward_backward<Lstm, true>)->Name("lstm_layer_forward_backward")->Apply(threads);
 BENCHMARK(layer_forward<Gru, true>)->Name("gru_layer_forward")->Apply(threads);

@@ -216,7 +216,7 @@ void ClusterKernel::run_row(EmittedFunction function, Addresses& arguments) cons
 void ClusterKernel::run_padded(EmittedFunction function, const Addresses& arguments, int64_t done,
                                int64_t count) const {
   constexpr size_t kBytes = 64;
-  alignas(64) char padded[kMostArrays][kBytes] = {};
+  alignas(64) char padded[kMostArrays][kBytes];
   Addresses whole;
   whole[0] = machine_.lanes();
   const auto rest = [&](size_t a) {
@@ -225,8 +225,9 @@ void ClusterKernel::run_padded(EmittedFunction function, const Addresses& argume
   for (size_t a = 0; a < sizes_.size(); ++a) {
     const bool is_repeated = a < inputs_ && is_repeated_[a];
     whole[a + 1] = is_repeated ? arguments[a + 1] : reinterpret_cast<int64_t>(padded[a]);
-    if (a < inputs_ && !is_repeated)
-      std::memcpy(padded[a], rest(a), static_cast<size_t>(count * sizes_[a]));
+    if (a >= inputs_ || is_repeated) continue;
+    std::memset(padded[a], 0, kBytes);
+    std::memcpy(padded[a], rest(a), static_cast<size_t>(count * sizes_[a]));
   }
   function(whole.data());
   for (size_t a = inputs_; a < sizes_.size(); ++a)

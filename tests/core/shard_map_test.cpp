@@ -117,7 +117,7 @@ TEST(ShardMap, J_094_S_230_S_233_S_234_S_238_programs_are_those_on_whole_arrays)
     const auto compiled = jit([&](const List& x) { return mapped(p, mesh, x, true); });
     expect_equal(compiled(p.operands), p.whole(p.operands), p.name);
     const auto loss = [&](const auto& f) {
-      return [&p, f](const List& x) { return sum(square(f(x)) * 0.5); };
+      return [f](const List& x) { return sum(square(f(x)) * 0.5); };
     };
     const List got =
         grad(loss([&](const List& x) { return mapped(p, mesh, x, true); }))(p.operands);

@@ -251,7 +251,8 @@ TEST(Tensor, handles_count_references) {
   const TensorImpl* impl = a.impl();
   Tensor b = a;
   EXPECT_EQ(b.impl(), impl);
-  b = b;  // NOLINT
+  const Tensor& same = b;
+  b = same;
   EXPECT_EQ(b.impl(), impl);
   Tensor c = std::move(b);
   EXPECT_FALSE(b.defined());  // NOLINT

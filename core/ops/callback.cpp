@@ -141,14 +141,18 @@ DerivativeRule no_derivative() {
       [](ParamsRef params, Inputs, Outputs, Inputs) -> TensorList { refuse_derivative(params); }};
 }
 
-/// Whether `of` holds for a node of the graph or of one that it holds.
-bool any_node(const Graph& graph, bool (*of)(const Primitive&)) {
-  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Graph::Node& node) {
-    if (of(*node.primitive)) return true;
-    const std::vector<const Graph*> held = subgraphs(node);
-    return std::any_of(held.begin(), held.end(),
-                       [&](const Graph* body) { return any_node(*body, of); });
+/// Whether `of` holds for the node or one of the programs that it holds.
+bool is_or_holds(const Graph::Node& node, bool (*of)(const Primitive&)) {
+  if (of(*node.primitive)) return true;
+  const std::vector<const Graph*> held = subgraphs(node);
+  return std::any_of(held.begin(), held.end(), [&](const Graph* body) {
+    return std::any_of(body->nodes.begin(), body->nodes.end(),
+                       [&](const Graph::Node& inner) { return is_or_holds(inner, of); });
   });
+}
+bool any_node(const Graph& graph, bool (*of)(const Primitive&)) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                     [&](const Graph::Node& node) { return is_or_holds(node, of); });
 }
 
 }  // namespace
@@ -173,11 +177,10 @@ void define_callbacks() {
 }
 
 bool has_effects(const Graph& graph) { return any_node(graph, is_effect); }
-bool has_effects(const Graph::Node& node) {
-  if (is_effect(*node.primitive)) return true;
-  const std::vector<const Graph*> held = subgraphs(node);
-  return std::any_of(held.begin(), held.end(),
-                     [](const Graph* body) { return has_effects(*body); });
+bool has_effects(const Graph::Node& node) { return is_or_holds(node, is_effect); }
+bool calls_host(const Graph::Node& node) {
+  return is_or_holds(
+      node, [](const Primitive& p) { return is_effect(p) || &p == &pure_callback_primitive(); });
 }
 bool has_input_output(const Graph& graph) {
   return any_node(graph, [](const Primitive& p) { return &p == &io_callback_primitive(); });

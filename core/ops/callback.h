@@ -36,6 +36,8 @@ inline bool is_effect(const Primitive& primitive) {
 /// Whether a run of the graph, or of one that a node holds, calls functions with effects.
 bool has_effects(const Graph& graph);
 bool has_effects(const Graph::Node& node);
+/// Whether it calls a function of the host, or holds a program that does.
+bool calls_host(const Graph::Node& node);
 /// Whether it calls functions by `io_callback`.
 bool has_input_output(const Graph& graph);
 

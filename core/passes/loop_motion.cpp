@@ -152,7 +152,7 @@ void postpone_products(OpenScan& scan) {
   }
   // What a function of the host reads is made turn by turn.
   for (size_t n = 0; n < body.nodes.size(); ++n)
-    if (body.nodes[n].primitive == &pure_callback_primitive()) feeds[n] = 1;
+    if (calls_host(body.nodes[n])) feeds[n] = 1;
   feeds = with_ancestors(body, std::move(feeds));
   const std::vector<uint8_t> follows = scan.follows();
   std::vector<uint8_t> late(body.types.size(), 0);
@@ -223,8 +223,9 @@ Graph hoist_invariants(Graph& body, size_t constants) {
   std::vector<uint8_t> varies(body.types.size(), 0);
   for (size_t i = constants; i < body.inputs.size(); ++i) varies[body.inputs[i]] = 1;
   for (const Graph::Node& node : body.nodes) {
-    const bool any = std::any_of(node.inputs.begin(), node.inputs.end(),
-                                 [&](ValueId id) { return varies[id] != 0; });
+    // A function of the host is not called for a loop without turns.
+    const bool any = calls_host(node) || std::any_of(node.inputs.begin(), node.inputs.end(),
+                                                     [&](ValueId id) { return varies[id] != 0; });
     for (ValueId id : node.outputs) varies[id] = any;
   }
   Graph hoisted;

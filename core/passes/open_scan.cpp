@@ -91,7 +91,7 @@ std::vector<uint8_t> OpenScan::follows() const {
     uint8_t all = 0;
     for (ValueId id : node.inputs) all |= out[id];
     // A function of the host is called turn by turn: it may take no batch.
-    if (node.primitive == &pure_callback_primitive()) all |= Follows::kCarry | Follows::kSequence;
+    if (calls_host(node)) all |= Follows::kCarry | Follows::kSequence;
     for (ValueId id : node.outputs) out[id] = all;
   }
   return out;

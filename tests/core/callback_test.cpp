@@ -3,6 +3,7 @@
 // again.
 #include "linnet/callback.h"
 
+#include <cmath>
 #include <functional>
 
 #include "linnet/core.h"
@@ -217,6 +218,61 @@ TEST(Callback, J_092_pure_results_are_values_of_the_program) {
   const Tensor ys = turns(eye(2) * 2.f, ones({3, 1, 2}));
   EXPECT_EQ(*square.calls, 3);
   EXPECT_EQ(text_of(ys), text_of(full({3, 1, 2}, 8.f)));
+}
+
+TEST(Callback, J_092_pure_in_loops_without_turns_is_not_called) {
+  const Counter square;
+  const auto called = [square](const Tensor& x) { return pure_callback(square, x.type(), x); };
+  const Tensor w = ones({2}), never = ones({2}) * -1.f;
+  const auto no_turns = [&](const Tensor& h, const Tensor& v) {
+    return fori_loop(
+        0, 0, [&](const Tensor&, const Tensor& g) { return g + called(v); }, h);
+  };
+  const auto false_at_once = [&](const Tensor& h, const Tensor& v) {
+    return while_loop([](const Tensor& g) { return sum(g) > 0.f; },
+                      [&](const Tensor& g) { return g + called(v); }, h);
+  };
+  const auto each_turn = [](const auto& inner) {
+    return jit([inner](const Tensor& h, const Tensor& v) {
+      return scan([&](const Tensor& c,
+                      const Tensor&) { return std::pair(inner(c, v), std::tuple<>()); },
+                  h, zeros({3}))
+          .first;
+    });
+  };
+  EXPECT_EQ(text_of(jit(false_at_once)(never, w)), text_of(never));
+  EXPECT_EQ(text_of(each_turn(no_turns)(never, w)), text_of(never));
+  EXPECT_EQ(text_of(each_turn(false_at_once)(never, w)), text_of(never));
+  EXPECT_EQ(*square.calls, 0);
+}
+
+// Products that follow a sequence are done for all turns at once, but not what a function of the
+// host in a loop or branch in front of them makes.
+TEST(Callback, J_092_pure_in_a_program_that_a_loop_holds_is_called_turn_by_turn) {
+  const Counter square;
+  const auto called = [square](const Tensor& x) { return pure_callback(square, x.type(), x); };
+  const auto in_loop = [&](const Tensor& x) {
+    return fori_loop(
+        0, 2, [&](const Tensor&, const Tensor& h) { return called(h); }, x);
+  };
+  const auto in_branch = [&](const Tensor& x) {
+    return cond(
+        sum(x) > 0.f, [&](const Tensor& v) { return called(called(v)); },
+        [](const Tensor& v) { return v; }, x);
+  };
+  const auto turns = [](const auto& inner) {
+    return jit([inner](const Tensor& w, const Tensor& xs) {
+      return scan([&](const Tensor& c,
+                      const Tensor& x) { return std::pair(c, matmul(inner(x), w)); },
+                  0.f, xs)
+          .second;
+    });
+  };
+  const Tensor w = eye(2) * 3.f, xs = full({4, 1, 2}, 2.f);
+  EXPECT_EQ(text_of(turns(in_loop)(w, xs)), text_of(full({4, 1, 2}, 48.f)));
+  EXPECT_EQ(*square.calls, 8);
+  EXPECT_EQ(text_of(turns(in_branch)(w, xs)), text_of(full({4, 1, 2}, 48.f)));
+  EXPECT_EQ(*square.calls, 16);
 }
 
 TEST(Callback, J_092_pure_under_vmap) {

@@ -21,6 +21,7 @@ void Average::update(const Tensor& values, const Tensor& mask) {
   if (mask.defined() && values.weak()) {
     fail<ValueError>("average: a mask needs '{}' to be an array, got a number", argname);
   }
+  if (!mask.defined() && values.size() > kMostCounted) return;
   Tensor x = astype(values, DType::kF32), added = scalar_integer(values.size(), DType::kI32);
   if (mask.defined()) {
     const Tensor counts = broadcast_to(mask, x.shape());

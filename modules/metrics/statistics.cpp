@@ -8,6 +8,7 @@ Welford::Welford(std::string argname)
     : count(zero_count()), mean(zero_total()), m2(zero_total()), argname(std::move(argname)) {}
 
 void Welford::update(const Tensor& values) {
+  if (values.size() > kMostCounted) return;
   const Tensor x = astype(values, DType::kF32);
   const Tensor before = astype(count.value(), DType::kF32);
   const double added = static_cast<double>(values.size());

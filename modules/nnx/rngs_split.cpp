@@ -175,13 +175,16 @@ VariableCellPtr other_variable(const VariableCellPtr& cell, Tensor value) {
 }  // namespace
 
 State with_rngs(const std::function<void(tree::Visitor&)>& node, const RngRules& rules) {
-  std::map<const state::Cell*, VariableCellPtr> changed;
-  for (const Stream& stream : streams_of({node})) {
-    const std::optional<Key> key = key_of_copy(stream, rules);
-    if (!key) continue;
-    changed[stream.key.get()] = other_variable(stream.key, key->data());
-    changed[stream.count.get()] = other_variable(stream.count, zeros(key->shape(), DType::kU32));
-  }
+  const auto changed = linnet::detail::all_or_nothing([&] {
+    std::map<const state::Cell*, VariableCellPtr> out;
+    for (const Stream& stream : streams_of({node})) {
+      const std::optional<Key> key = key_of_copy(stream, rules);
+      if (!key) continue;
+      out[stream.key.get()] = other_variable(stream.key, key->data());
+      out[stream.count.get()] = other_variable(stream.count, zeros(key->shape(), DType::kU32));
+    }
+    return out;
+  });
   std::vector<State::Entry> entries;
   for (const NodeLeaf& leaf : walk(node)) {
     StateLeaf out{std::static_pointer_cast<VariableCell>(leaf.cell),

@@ -47,6 +47,20 @@ TEST(Metrics, R_062_what_cannot_be_counted_is_left_out) {
   EXPECT_EQ(welford.count.value().item<int32_t>(), kMost);
 }
 
+TEST(Metrics, R_062_more_values_at_once_than_can_be_counted_are_left_out) {
+  const Tensor many = broadcast_to(Tensor(1.f), {(int64_t{1} << 32) + 5});
+  metrics::Average average;
+  average.update(full({3}, 2.f));
+  average.update(many);
+  EXPECT_EQ(average.count.value().item<int32_t>(), 3);
+  EXPECT_EQ(average.compute().item<float>(), 2);
+  metrics::Welford welford;
+  welford.update(tensor({1.f, 3.f}));
+  welford.update(many);
+  EXPECT_EQ(welford.count.value().item<int32_t>(), 2);
+  EXPECT_EQ(welford.compute().mean.item<float>(), 2);
+}
+
 TEST(Metrics, R_062_full_cells_of_a_confusion_matrix) {
   metrics::Precision precision(2, metrics::Averaging::kNone);
   precision.matrix = tensor<int32_t>({{kMost - 1, 5}, {kMost, 7}});

@@ -20,6 +20,25 @@ Tensor triple_c(TwoParams& m, const Tensor& x) {
 }
 Tensor point() { return scalar(0.7, DType::kF32); }
 
+TEST(NnxTransforms, jacobians_that_are_refused_leave_captured_variables_as_they_were) {
+  nnx::Param calls(zeros({}));
+  const auto counted = [&](auto f) {
+    return [&calls, f](const Tensor& x) {
+      calls = calls.value() + 1.f;
+      return f(x);
+    };
+  };
+  const Tensor x = ones({2}), z = astype(x, DType::kC64);
+  const auto widened = counted([](const Tensor& v) { return astype(v, DType::kC64); });
+  EXPECT_THROW(jacrev(widened)(x), DTypeError);
+  EXPECT_EQ(calls.value().item<float>(), 0);
+  const auto narrowed = counted([](const Tensor& v) { return real(v); });
+  EXPECT_THROW(jacfwd(narrowed, {.holomorphic = true})(z), DTypeError);
+  EXPECT_EQ(calls.value().item<float>(), 0);
+  (void)jacrev(counted([](const Tensor& v) { return v * v; }))(x);
+  EXPECT_EQ(calls.value().item<float>(), 1);
+}
+
 TEST(NnxTransforms, N_094_gradients_of_several_arguments) {
   TwoParams m;
   const auto [value, gradients] = nnx::value_and_grad<0, 1>(triple_c)(m, point());

@@ -76,6 +76,17 @@ TEST(NnxTransforms, N_080_N_082_copies_with_other_streams) {
   EXPECT_THROW(nnx::with_rngs(three, {.split = {{with_tag("params"), 4}},
                                       .broadcast = {{with_tag("params"), 2}}}),
                ValueError);
+  // Streams before the one that is refused have drawn nothing.
+  nnx::Rngs untouched{{"dropout", 1}, {"params", 0}};
+  const auto counts = [&] {
+    return std::pair(untouched["dropout"].count().item<uint32_t>(),
+                     untouched["params"].count().item<uint32_t>());
+  };
+  const auto counted = counts();
+  EXPECT_THROW(nnx::with_rngs(untouched, {.split = {{with_tag("params"), 4}, {everything(), 2}},
+                                          .broadcast = {{with_tag("params"), 2}}}),
+               ValueError);
+  EXPECT_EQ(counts(), counted);
   // Of a module: everything but the streams is shared.
   nnx::Rngs more = testing::noisy_rngs();
   Noisy block(more);

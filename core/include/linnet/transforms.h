@@ -320,12 +320,14 @@ Tensor jacobian_of_rows(const Tensor& rows, const Shape& output, const Tensor& x
 template <class F>
 auto jacfwd(F f, GradOptions options = {}) {
   return [f = std::move(f), options](const Tensor& x, const auto&... rest) {
-    const auto column = [&](const Tensor& direction) {
-      return jvp([&](const Tensor& y) { return f(y, rest...); }, x, reshape(direction, x.shape()))
-          .second;
-    };
-    const Tensor directions = detail::unit_directions("jacfwd", "argument", x, options);
-    return detail::jacobian_of_columns(vmap(column)(directions), x, options);
+    return detail::all_or_nothing([&] {
+      const auto column = [&](const Tensor& direction) {
+        return jvp([&](const Tensor& y) { return f(y, rest...); }, x, reshape(direction, x.shape()))
+            .second;
+      };
+      const Tensor directions = detail::unit_directions("jacfwd", "argument", x, options);
+      return detail::jacobian_of_columns(vmap(column)(directions), x, options);
+    });
   };
 }
 
@@ -333,13 +335,15 @@ auto jacfwd(F f, GradOptions options = {}) {
 template <class F>
 auto jacrev(F f, GradOptions options = {}) {
   return [f = std::move(f), options](const Tensor& x, const auto&... rest) {
-    auto [y, pullback] = vjp([&](const Tensor& z) { return f(z, rest...); }, x);
-    const Shape output = y.shape();
-    const auto row = [&, pullback = pullback](const Tensor& direction) {
-      return pullback(reshape(direction, output));
-    };
-    const Tensor directions = detail::unit_directions("jacrev", "result", y, options);
-    return detail::jacobian_of_rows(vmap(row)(directions), output, x, options);
+    return detail::all_or_nothing([&] {
+      auto [y, pullback] = vjp([&](const Tensor& z) { return f(z, rest...); }, x);
+      const Shape output = y.shape();
+      const auto row = [&, pullback = pullback](const Tensor& direction) {
+        return pullback(reshape(direction, output));
+      };
+      const Tensor directions = detail::unit_directions("jacrev", "result", y, options);
+      return detail::jacobian_of_rows(vmap(row)(directions), output, x, options);
+    });
   };
 }
 

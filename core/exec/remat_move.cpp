@@ -129,9 +129,11 @@ bool Move::may_repeat(int32_t step) const {
 
 /// Adds a step behind those that make its operands.
 bool Move::repeat(int32_t step) {
-  if (repeated_.size() >= kMostRepeated || !may_repeat(step)) return false;
+  if (repeated_.size() + begun_ >= kMostRepeated || !may_repeat(step)) return false;
+  ++begun_;
   for (const Place& place : at_.program.steps[static_cast<size_t>(step)].inputs)
     if (!provide(place.root)) return false;
+  --begun_;
   repeated_.push_back(step);
   for (const Place& place : at_.program.steps[static_cast<size_t>(step)].outputs)
     made_.insert(at_.copies.of_root[static_cast<size_t>(place.root)]);

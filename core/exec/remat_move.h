@@ -99,6 +99,7 @@ class Move {
   MoveRules rules_;
   int32_t maker_, place_ = -1;
   bool possible_ = false;
+  size_t begun_ = 0;  ///< steps that wait for those that make their operands
   int64_t dropped_bytes_ = 0, gain_ = 0;
   double seconds_ = 0;
   std::vector<int32_t> dropped_;   ///< results of the maker whose later readers read the new ones

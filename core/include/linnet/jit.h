@@ -38,8 +38,10 @@ struct JitOptions {
   /// Most bytes of a program's arena (`Lowered::arena_bytes`), where its intermediate values lie;
   /// 0: no limit. While they need more, values that wait long for their last readers are computed
   /// again in front of those instead, cheap ones first. Results do not change. What cannot be made
-  /// to fit is a DeviceError with the limit, what was reached and the largest owners, at the first
-  /// call. Inside another program, or under a transformation, that one's limit counts.
+  /// to fit is a DeviceError with the limit, what was reached and the largest owners, when the
+  /// program is prepared: at the first call, and at the next one after the number of threads has
+  /// changed. Inside another program, or under a transformation, that one's limit counts; without
+  /// the plan of memory (`LINNET_COMPILE=-memory_plan`) there is none.
   size_t memory_limit = 0;
 };
 

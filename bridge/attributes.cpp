@@ -32,10 +32,11 @@ AttributeTree& AttributeTree::operator=(AttributeTree&& other) {
   } else if (is_leaf() || other.is_leaf()) {
     replace(std::move(other));
   } else {
+    Map given = std::move(other.children_);  // `other` may be a child, which may go
     for (auto child = children_.begin(); child != children_.end();) {
-      child = other.contains(child->first) ? std::next(child) : children_.erase(child);
+      child = given.count(child->first) ? std::next(child) : children_.erase(child);
     }
-    for (auto& [name, child] : other.children_) {
+    for (auto& [name, child] : given) {
       const auto [slot, fresh] = children_.try_emplace(name, std::move(child));
       if (!fresh) slot->second = std::move(child);
     }

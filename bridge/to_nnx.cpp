@@ -66,16 +66,25 @@ void report_to(tree::Visitor& visitor, AttributeTree& attributes) {
 
 }  // namespace
 
-void NnxWrapper::visit(tree::Visitor& visitor, const std::type_info& type,
-                       std::string_view identity) {
-  visitor.enter(type, 3 + attributes_.size());
-  visitor.child(std::string_view("to_nnx__module"));
-  // Programs that were traced without a capture sow nothing, so that one inside has its own.
+namespace {
+
+/// Programs that were traced without a capture sow nothing, so that one inside has its own.
+void visit_identity(tree::Visitor& visitor, const std::type_info& type, std::string_view identity) {
   const std::vector<std::string> captured = nnx::detail::captured_collections();
   if (captured.empty())
     visitor.fixed(type, identity);
   else
     visitor.fixed(type, fmt::format("{} captured {}", identity, fmt::join(captured, " ")));
+}
+
+}  // namespace
+
+void NnxWrapper::visit(tree::Visitor& visitor, const std::type_info& type,
+                       std::string_view identity) {
+  visitor.enter(type, 3 + attributes_.size());
+  visitor.child(std::string_view("to_nnx__module"));
+  if (dynamic_cast<PassesOverAttributes*>(&visitor) == nullptr)
+    visit_identity(visitor, type, identity);
   visitor.child(std::string_view(attributes_.empty() ? kInitializing : kInitializingAgain));
   visitor.flag(initializing_);
   visitor.child(std::string_view("to_nnx__rngs"));

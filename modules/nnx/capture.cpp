@@ -4,6 +4,7 @@
 
 #include "linnet/detail/format.h"
 #include "linnet/module_path.h"
+#include "modules/nnx/registered_name.h"
 
 namespace linnet::nnx::detail {
 namespace {
@@ -87,8 +88,10 @@ std::optional<tree::Path> path_below(const tree::Path& path, const tree::Path& n
 std::vector<std::string> captured_collections() {
   std::vector<std::string> out;
   if (!CaptureScope::current()) return out;
-  for (const VariableType* type : sown_types(CaptureScope::current()->types()))
-    out.push_back(variable_name_from_type(*type, true));
+  // What a wrapper keeps has types that are registered.
+  for (const VariableType* type : sown_types(CaptureScope::current()->types())) {
+    if (std::optional<std::string> name = registered_name(*type)) out.push_back(*std::move(name));
+  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include "linnet/detail/format.h"
 #include "linnet/nnx/nodes.h"
 #include "modules/nnx/eager_sharding.h"
+#include "modules/nnx/registered_name.h"
 
 namespace linnet::nnx {
 
@@ -241,6 +242,13 @@ const VariableType& variable_type_from_name(std::string_view name, const Variabl
                      name);
   }
   return registry.make(name, base);
+}
+
+std::optional<std::string> detail::registered_name(const VariableType& type) {
+  CollectionRegistry& registry = collections();
+  std::lock_guard lock(registry.mutex);
+  const std::string* found = registry.find(type);
+  return found ? std::optional(*found) : std::nullopt;
 }
 
 std::string variable_name_from_type(const VariableType& type, bool allow_register) {

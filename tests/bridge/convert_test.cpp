@@ -35,6 +35,15 @@ Metadata sharded() {
   return {{"out_sharding", AxisNames{"in", "out"}}, {"nickname", std::string("nick")}};
 }
 
+TEST(Attributes, a_tree_becomes_one_of_its_own_children) {
+  AttributeTree tree{{"encoder", {{"w", nnx::Param(ones({2}))}, {"deep", {{"b", Tensor(3)}}}}},
+                     {"w", nnx::Param(zeros({2}))}};
+  tree = std::move(tree["encoder"]);
+  EXPECT_FALSE(tree.contains("encoder"));
+  expect_equal(tree["w"].value(), ones({2}));
+  expect_equal(tree["deep"]["b"].value(), Tensor(3));
+}
+
 TEST(BridgeLeaf, B_013_Vanilla) {
   const Tensor w = ones({2});
   EXPECT_TRUE(bridge::is_vanilla_variable(nnx::Param(w)));

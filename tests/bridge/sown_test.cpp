@@ -225,7 +225,8 @@ TEST(BridgeSown, N_038_B_069_capture_sees_what_wrapped_modules_sow) {
   EXPECT_EQ(paths(nnx::state(model)), before);
   // No collection may change in calls outside of a capture.
   EXPECT_FALSE(model.layers[0].attributes().contains("seen"));
-  EXPECT_THROW(model.layers[0].call({}, ones({2, 4})), Error);
+  model.layers[0].call({}, x);
+  EXPECT_FALSE(model.layers[0].attributes().contains("seen"));
 }
 
 TEST(BridgeSown, N_038_wrappers_are_afterwards_as_they_were) {
